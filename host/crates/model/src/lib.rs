@@ -1,1 +1,19 @@
-//! model
+//! The nouns of Portcullis. Every other crate speaks in these words; this one depends on none of them.
+//!
+//! What must hold: no I/O, no clock, no foreign type in a signature (serde's derives aside).
+
+pub mod id;
+pub mod caller;
+pub mod connection;
+pub mod text;
+pub mod verdict;
+pub mod policy;
+pub mod record;
+
+pub use caller::{Attribute, Caller};
+pub use connection::{Connection, Family, OnBlock, Upstream};
+pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId};
+pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
+pub use record::{Entry, Event, Outcome, Usage};
+pub use text::{Channel, Direction, Part, PartId, Speaker};
+pub use verdict::{Decision, Edit, Hit, Question, Refusal, Substitute, Verdict};

@@ -1,1 +1,24 @@
-//! wire
+//! Dialects: what the bytes of a request or a response say, and how to say it again with some of its text changed.
+//!
+//! ```text
+//!             push(bytes)                       next()
+//!   network ──────────────▶ ┌──────────────┐ ──────────────▶ judge: parts of text, tool calls
+//!                           │     Flow     │
+//!   network ◀────────────── └──────────────┘ ◀────────────── release(part, upto, changes)
+//!             take()
+//! ```
+//!
+//! A [`Flow`] is one direction of one exchange. It owns every byte that has come in and not yet left: a frame
+//! (an SSE event, a whole JSON body) leaves when all text in it is released, untouched where nothing in it changed.
+//!
+//! What must hold: pure (no I/O, no clock, no tokio); nothing leaves that was not released; the parts of a message do
+//! not depend on where the network cut it; what has been taken is valid at every prefix.
+
+mod flow;
+mod dialect;
+mod error;
+mod openai;
+
+pub use dialect::{Answer, Complaint, Endpoint, Limits, Unclaimed, claim, name_of};
+pub use error::Malformed;
+pub use flow::{Asked, Change, Flow, Step, Tool, ToolCall, ToolCallId, taken};

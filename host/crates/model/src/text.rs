@@ -1,0 +1,96 @@
+//! Text inside an exchange: which run of it, which way it goes, whose words it is.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+
+        impl $name {
+            /// The word that the contract uses.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Which way.
+    Direction {
+        /// From the caller to the model.
+        Request = "request",
+        /// From the model to the caller.
+        Response = "response",
+    }
+}
+
+words! {
+    /// What kind of text a part is.
+    Channel {
+        /// What is said.
+        Content = "content",
+        /// What the model thinks aloud.
+        Reasoning = "reasoning",
+        /// The model's own refusal.
+        Refusal = "refusal",
+        /// One string inside the arguments of a tool call.
+        ToolInput = "tool-input",
+        /// What a tool answered.
+        ToolResult = "tool-result",
+        /// Descriptions and schemas of tools.
+        ToolDefinition = "tool-definition",
+        /// Tokens told beside the content that are not the content's own.
+        Logprobs = "logprobs",
+        /// An error message.
+        Error = "error",
+        /// Any other string of the message: ids, names, fields that no dialect knows.
+        Field = "field",
+    }
+}
+
+words! {
+    /// Whose words a part is.
+    Speaker {
+        /// The operator of the application.
+        System = "system",
+        /// The developer of the application.
+        Developer = "developer",
+        /// The person.
+        User = "user",
+        /// The model.
+        Assistant = "assistant",
+        /// A tool.
+        Tool = "tool",
+        /// The protocol itself.
+        Provider = "provider",
+    }
+}
+
+/// A run of text within one direction of an exchange, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartId(pub u32);
+
+/// One run of text: independent of all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number.
+    pub id: PartId,
+    /// What kind of text.
+    pub channel: Channel,
+    /// Whose words.
+    pub speaker: Speaker,
+}

@@ -1,0 +1,98 @@
+//! What a policy answers. Offsets here are always bytes of UTF-8: the engine converts a guest's unit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Attribute;
+
+/// What to do with the part of the exchange that the call was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on, after the edits.
+    Allow,
+    /// Go on, and do not call this policy again in this exchange.
+    Done,
+    /// Stop the exchange.
+    Block(Refusal),
+    /// Keep what is pending until a person has decided.
+    Ask(Question),
+}
+
+/// Why an exchange is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Stable, for machines: `secret.aws-key`.
+    pub code: String,
+    /// For the caller.
+    pub message: String,
+    /// For the record only.
+    pub detail: String,
+}
+
+/// What a person is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// One line.
+    pub title: String,
+    /// What the approver must know; plain text.
+    pub summary: String,
+    /// Groups of which one member must approve; empty: the operator's default.
+    pub approvers: Vec<String>,
+    /// Seconds; 0: the operator's default.
+    pub timeout_seconds: u32,
+    /// When not empty, the same key in the same session is asked only once.
+    pub remember_key: String,
+}
+
+/// What takes the place of an edited span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Substitute {
+    /// This text.
+    Literal(String),
+    /// A placeholder of this kind, such as `[EMAIL_1]`, made by the host.
+    Token(String),
+}
+
+/// Replace `start..end`; `start == end` inserts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// What comes in its place.
+    pub by: Substitute,
+    /// Stable reason, for the record: `pii.email`.
+    pub reason: String,
+}
+
+/// A match of a declared pattern, found by the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Index of the pattern in the policy's plan.
+    pub pattern: u32,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// A policy's answer about one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub verdict: Verdict,
+    /// In order, not overlapping.
+    pub edits: Vec<Edit>,
+    /// Bytes of the end of the window to keep and show again.
+    pub hold_back: usize,
+    /// For the record.
+    pub notes: Vec<Attribute>,
+}
+
+impl Decision {
+    /// Let everything pass.
+    #[must_use]
+    pub fn allow() -> Self {
+        Self { verdict: Verdict::Allow, edits: Vec::new(), hold_back: 0, notes: Vec::new() }
+    }
+}

@@ -1,0 +1,110 @@
+//! The seam for dialects: a connection's family claims an endpoint, the endpoint opens the flows of its two directions.
+
+use model::Family;
+
+use crate::{Flow, Malformed};
+
+/// Bounds of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a whole (not streamed) body.
+    pub body_bytes: usize,
+    /// Bytes of one event of a stream.
+    pub event_bytes: usize,
+    /// Bytes that are in and not out.
+    pub held_bytes: usize,
+    /// Nesting of JSON.
+    pub json_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 32 << 20, event_bytes: 4 << 20, held_bytes: 64 << 20, json_depth: 64 }
+    }
+}
+
+/// An endpoint that a family knows: what is spoken there.
+pub trait Endpoint: Send + Sync + std::fmt::Debug {
+    /// The dialect's name in the contract: `openai-chat`, `raw`.
+    fn dialect(&self) -> &'static str;
+
+    /// True when the dialect's text is not known to the host: the flows are pass-through, and only byte hooks judge.
+    fn raw(&self) -> bool;
+
+    /// The flow of a request.
+    ///
+    /// # Errors
+    /// [`Unclaimed`] when the dialect does not know this content type (`""` when there is none).
+    fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed>;
+
+    /// The flow of a response. An error status (400 and up) has the dialect's error shape.
+    ///
+    /// # Errors
+    /// [`Unclaimed`] when the dialect does not know this content type.
+    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed>;
+
+    /// A whole answer that tells the caller that and why there is none.
+    fn complaint(&self, complaint: &Complaint) -> Answer;
+
+    /// The last bytes of a stream that is stopped in the middle: an error in the dialect's own form.
+    /// Empty where the dialect has none.
+    fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8>;
+
+    /// A whole or streamed answer of the model that refuses, for `on_block = "refusal"`.
+    fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer;
+
+    /// Bytes that keep an event stream alive and say nothing to SDKs; empty where the dialect has none.
+    fn heartbeat(&self, say: &str) -> Vec<u8>;
+}
+
+/// A content type that no dialect of the connection knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("content type `{0}` is not one that this endpoint speaks")]
+pub struct Unclaimed(pub String);
+
+/// What the caller is told when there is no answer. One place turns it into bytes for each dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for machines: `blocked`, `policy_failed`, `approval_pending`, a policy's own code.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// The exchange's id.
+    pub request_id: String,
+    /// The policy's id; empty when none is the reason.
+    pub policy: String,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// The endpoint that a family has at this method and path (the canonical path with the connection's prefix taken
+/// away, beginning with `/`, no query), or `None`: deny.
+#[must_use]
+pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn Endpoint> {
+    match family {
+        Family::Openai => crate::openai::claim(method, path),
+        Family::Raw => None,
+    }
+}
+
+/// What a bad body is called in logs and in the record.
+pub fn name_of(malformed: &Malformed) -> &'static str {
+    match malformed {
+        Malformed::Json { .. } => "invalid_json",
+        Malformed::Shape { .. } => "invalid_request",
+        Malformed::TooLarge { .. } => "too_large",
+        Malformed::Truncated { .. } => "truncated",
+        Malformed::NotUtf8 { .. } => "invalid_utf8",
+    }
+}

@@ -1,0 +1,135 @@
+//! The shape that every direction of every dialect has: bytes in, text out, decisions in, bytes out.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use model::{Part, PartId, Usage};
+
+use crate::Malformed;
+
+/// One direction of one exchange.
+///
+/// Order of calls: `push`*, `finish` once; after each of them `next` until `None`, then decisions
+/// (`release`, `clear_tool_call`), then `take`.
+pub trait Flow: Send {
+    /// Takes bytes of the body, content encoding already undone.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they can't be what the dialect says; the flow is dead then.
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed>;
+
+    /// The body is complete.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it broke off in the middle (of a JSON value, of an event).
+    fn finish(&mut self) -> Result<(), Malformed>;
+
+    /// What the bytes so far say and has not been told. New text of a part is told in one step for all bytes pushed
+    /// since the last call, whatever number of frames they hold.
+    fn next(&mut self) -> Option<Step>;
+
+    /// Decides text of a part: everything before `upto` (bytes of decoded text since the part's begin) may leave,
+    /// with these changes. `upto` never shrinks; changes lie between the last `upto` and this one, are in order, and
+    /// do not overlap.
+    fn release(&mut self, part: PartId, upto: u64, changes: Vec<Change>);
+
+    /// The arguments of a tool call that `Step::ToolCall` told, with the changes released so far.
+    fn tool_input(&self, call: ToolCallId) -> String;
+
+    /// Lets a tool call leave, with `input` as its arguments where given (JSON).
+    fn clear_tool_call(&mut self, call: ToolCallId, input: Option<String>);
+
+    /// Takes tools away from a request, by name. Only before anything was taken.
+    fn remove_tools(&mut self, names: &[String]);
+
+    /// Applies a JSON Merge Patch (RFC 7396) to a request's parameters (its top-level members other than the
+    /// conversation and the tools). Only before anything was taken.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the patch is not a JSON object or touches a member that holds conversation or tools.
+    fn patch_parameters(&mut self, patch: &str) -> Result<(), Malformed>;
+
+    /// Moves all bytes that may leave to the end of `out`.
+    fn take(&mut self, out: &mut BytesMut);
+
+    /// Bytes that are in and not out.
+    fn held(&self) -> usize;
+
+    /// Tokens, as far as the provider has told them.
+    fn usage(&self) -> Usage;
+}
+
+/// What a flow tells, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// What a request asks for; told before its parts, once the request is complete.
+    Asked(Asked),
+    /// A part of text begins.
+    Begin(Part),
+    /// More text of a part.
+    Text {
+        /// Which part.
+        part: PartId,
+        /// What came since the last `Text` of this part.
+        text: String,
+    },
+    /// A part is complete.
+    End(PartId),
+    /// A tool call that the model proposes is complete; told after its parts (`Channel::ToolInput`) have ended.
+    ToolCall(ToolCall),
+}
+
+/// What a request asks for, besides its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The model; may be empty.
+    pub model: String,
+    /// Whether a stream is asked for.
+    pub streaming: bool,
+    /// The tools offered to the model.
+    pub tools: Vec<Tool>,
+    /// The other members of the request, as one JSON object.
+    pub parameters: String,
+}
+
+/// A tool offered to the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: String,
+}
+
+/// A tool call within its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ToolCallId(pub u32);
+
+/// A tool call that the model proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Its number within the flow.
+    pub call: ToolCallId,
+    /// The provider's id.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+}
+
+/// A change of a part's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Bytes of decoded text since the part's begin.
+    pub span: Range<u64>,
+    /// What takes their place.
+    pub by: String,
+}
+
+/// All bytes that a flow lets go now, for callers with no buffer of their own.
+pub fn taken(flow: &mut dyn Flow) -> Bytes {
+    let mut out = BytesMut::new();
+    flow.take(&mut out);
+    out.freeze()
+}
