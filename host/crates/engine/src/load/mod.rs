@@ -1,0 +1,1 @@
+//! From a file in the policy folder to a compiled component.

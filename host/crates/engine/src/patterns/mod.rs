@@ -1,0 +1,1 @@
+//! Native matching of declared patterns.
