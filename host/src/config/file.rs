@@ -1,0 +1,268 @@
+//! The file as it is written: which keys there are, and of which type. What they mean is `resolve.rs`'s.
+
+use std::{ops::Range, time::Duration};
+
+use model::{Family, OnBlock};
+use toml::{
+    Spanned,
+    de::{DeTable, Error},
+};
+
+use super::{
+    Durability, Limits, Problem, Problems,
+    limits::{Bound, Unit},
+    problem::Code,
+    read::Section,
+};
+
+/// The file.
+pub(super) struct File {
+    pub(super) listen: ListenTable,
+    pub(super) control: ControlTable,
+    pub(super) store: StoreTable,
+    pub(super) policies: PoliciesTable,
+    pub(super) approvals: super::Approvals,
+    pub(super) limits: Limits,
+    pub(super) connections: Vec<ConnectionTable>,
+    pub(super) tokens: Vec<TokenTable>,
+}
+
+/// `[listen]`.
+pub(super) struct ListenTable {
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) tls: Option<(Option<Spanned<String>>, Option<Spanned<String>>)>,
+}
+
+/// `[control]`.
+pub(super) struct ControlTable {
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) hosts: Vec<Spanned<String>>,
+}
+
+/// `[store]`.
+pub(super) struct StoreTable {
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) durability: Durability,
+    pub(super) loss_window: Duration,
+}
+
+/// `[policies]`.
+pub(super) struct PoliciesTable {
+    pub(super) folder: Option<Spanned<String>>,
+    pub(super) settle: Duration,
+    pub(super) rescan: Duration,
+    pub(super) removal_grace: Duration,
+}
+
+/// `[[connection]]`.
+pub(super) struct ConnectionTable {
+    pub(super) span: Range<usize>,
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) path_prefix: Option<Spanned<String>>,
+    pub(super) upstream: Option<Spanned<String>>,
+    pub(super) dialect: Option<Family>,
+    pub(super) on_block: OnBlock,
+    pub(super) credential: Option<CredentialTable>,
+    pub(super) tls_ca: Option<Spanned<String>>,
+}
+
+/// `credential = { … }`.
+pub(super) struct CredentialTable {
+    pub(super) header: Option<Spanned<String>>,
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) prefix: Option<Spanned<String>>,
+}
+
+/// `[[token]]`.
+pub(super) struct TokenTable {
+    pub(super) span: Range<usize>,
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) value_file: Option<Spanned<String>>,
+    pub(super) value_sha256: Option<Spanned<String>>,
+    pub(super) connections: Vec<Spanned<String>>,
+    pub(super) groups: Vec<Spanned<String>>,
+}
+
+/// Bounds outside `[limits]`, by table.
+pub(super) mod bounds {
+    use super::{Bound, Unit};
+
+    const fn time(key: &'static str, default: u64, low: u64, high: u64) -> Bound {
+        Bound {
+            key,
+            unit: Unit::Time,
+            default,
+            range: low..=high,
+        }
+    }
+
+    pub(in crate::config) const LOSS_WINDOW: Bound = time("loss_window", 100, 1, 10_000);
+    pub(in crate::config) const SETTLE: Bound = time("settle", 20, 0, 10_000);
+    pub(in crate::config) const RESCAN: Bound = time("rescan", 10_000, 100, 3_600_000);
+    pub(in crate::config) const REMOVAL_GRACE: Bound = time("removal_grace", 2_000, 0, 60_000);
+    pub(in crate::config) const DEFAULT_TIMEOUT: Bound = time("default_timeout", 300_000, 1_000, 86_400_000);
+    pub(in crate::config) const WAIT: Bound = time("wait", 60_000, 0, 86_400_000);
+    pub(in crate::config) const HEARTBEAT: Bound = time("heartbeat", 10_000, 100, 600_000);
+    pub(in crate::config) const PENDING: Bound = Bound {
+        key: "pending",
+        unit: Unit::Count,
+        default: 1_000,
+        range: 1..=100_000,
+    };
+}
+
+impl File {
+    /// Reads the text of `problems`; what is wrong with it goes there.
+    pub(super) fn read(problems: &mut Problems) -> Self {
+        let text = problems.text().to_owned();
+        let (root, errors) = DeTable::parse_recoverable(&text);
+        let broken = !errors.is_empty();
+        errors.iter().for_each(|error| problems.push(syntax(error, text.len())));
+        let mut root_section = Section::new("the file", root.span(), root.get_ref());
+        // What is left of a broken file is read all the same, so that its other errors are told; but what it seems
+        // not to have may only be out of reach, so nothing is said of missing keys then.
+        let mark = problems.len();
+        let file = Self::tables(&mut root_section, problems);
+        root_section.finish(problems);
+        problems.retain_after(mark, |problem| {
+            !(broken && matches!(problem.code, Code::Missing | Code::UnknownKey))
+        });
+        file
+    }
+
+    fn tables(root: &mut Section<'_, '_>, problems: &mut Problems) -> Self {
+        Self {
+            listen: with_table(root, "listen", problems, listen),
+            control: with_table(root, "control", problems, control),
+            store: with_table(root, "store", problems, store),
+            policies: with_table(root, "policies", problems, policies),
+            approvals: with_table(root, "approvals", problems, approvals),
+            limits: with_table(root, "limits", problems, Limits::read),
+            connections: each_table(root, "connection", problems, connection),
+            tokens: each_table(root, "token", problems, token),
+        }
+    }
+}
+
+fn with_table<T>(
+    root: &mut Section<'_, '_>,
+    key: &'static str,
+    problems: &mut Problems,
+    read: impl FnOnce(&mut Section<'_, '_>, &mut Problems) -> T,
+) -> T {
+    let name = format!("[{key}]");
+    let mut section = root
+        .table(key, &name, problems)
+        .unwrap_or_else(|| Section::absent(&name));
+    let value = read(&mut section, problems);
+    section.finish(problems);
+    value
+}
+
+fn each_table<T>(
+    root: &mut Section<'_, '_>,
+    key: &'static str,
+    problems: &mut Problems,
+    read: impl Fn(&mut Section<'_, '_>, &mut Problems) -> T,
+) -> Vec<T> {
+    let sections = root.tables(key, problems);
+    sections
+        .into_iter()
+        .map(|mut section| {
+            let value = read(&mut section, problems);
+            section.finish(problems);
+            value
+        })
+        .collect()
+}
+
+fn listen(section: &mut Section<'_, '_>, problems: &mut Problems) -> ListenTable {
+    let address = section.text("address", problems);
+    let tls = section.table("tls", "tls = { … }", problems).map(|mut tls| {
+        let certificate = tls.needed("certificate", "\"./tls/chain.pem\"", problems);
+        let key = tls.needed("key", "\"./tls/key.pem\"", problems);
+        tls.finish(problems);
+        (certificate, key)
+    });
+    ListenTable { address, tls }
+}
+
+fn control(section: &mut Section<'_, '_>, problems: &mut Problems) -> ControlTable {
+    ControlTable {
+        address: section.text("address", problems),
+        hosts: section.texts("hosts", problems),
+    }
+}
+
+fn store(section: &mut Section<'_, '_>, problems: &mut Problems) -> StoreTable {
+    StoreTable {
+        path: section.text("path", problems),
+        durability: section
+            .choice("durability", &Durability::ALL, problems)
+            .unwrap_or_default(),
+        loss_window: section.time(&bounds::LOSS_WINDOW, problems),
+    }
+}
+
+fn policies(section: &mut Section<'_, '_>, problems: &mut Problems) -> PoliciesTable {
+    PoliciesTable {
+        folder: section.text("folder", problems),
+        settle: section.time(&bounds::SETTLE, problems),
+        rescan: section.time(&bounds::RESCAN, problems),
+        removal_grace: section.time(&bounds::REMOVAL_GRACE, problems),
+    }
+}
+
+fn approvals(section: &mut Section<'_, '_>, problems: &mut Problems) -> super::Approvals {
+    super::Approvals {
+        default_timeout: section.time(&bounds::DEFAULT_TIMEOUT, problems),
+        wait: section.time(&bounds::WAIT, problems),
+        heartbeat: section.time(&bounds::HEARTBEAT, problems),
+        approvers: section
+            .texts("approvers", problems)
+            .into_iter()
+            .map(Spanned::into_inner)
+            .collect(),
+        pending: section.count(&bounds::PENDING, problems),
+    }
+}
+
+fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> ConnectionTable {
+    let on_block = [("error", OnBlock::Error), ("refusal", OnBlock::Refusal)];
+    ConnectionTable {
+        span: section.span(),
+        name: section.needed("name", "\"openai\"", problems),
+        path_prefix: section.text("path_prefix", problems),
+        upstream: section.needed("upstream", "\"https://api.example.com\"", problems),
+        dialect: section.needed_choice("dialect", &Family::ALL, problems),
+        on_block: section.choice("on_block", &on_block, problems).unwrap_or_default(),
+        credential: section
+            .table("credential", "credential = { … }", problems)
+            .map(|mut table| {
+                let credential = CredentialTable {
+                    header: table.needed("header", "\"authorization\"", problems),
+                    file: table.needed("file", "\"./secrets/openai\"", problems),
+                    prefix: table.text("prefix", problems),
+                };
+                table.finish(problems);
+                credential
+            }),
+        tls_ca: section.text("tls_ca", problems),
+    }
+}
+
+fn token(section: &mut Section<'_, '_>, problems: &mut Problems) -> TokenTable {
+    TokenTable {
+        span: section.span(),
+        name: section.needed("name", "\"demo\"", problems),
+        value_file: section.text("value_file", problems),
+        value_sha256: section.text("value_sha256", problems),
+        connections: section.texts("connections", problems),
+        groups: section.texts("groups", problems),
+    }
+}
+
+fn syntax(error: &Error, length: usize) -> Problem {
+    let span = error.span().unwrap_or(length..length);
+    Problem::error(Code::Syntax, span, "not valid TOML").label(error.message())
+}

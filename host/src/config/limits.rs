@@ -1,0 +1,143 @@
+//! Every bound of the path: its name, its default, what it may be set to. `host/docs/configuration.md` lists the same
+//! names (a test compares).
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::{
+    Problems,
+    read::{Section, show_duration, show_size},
+};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const MILLISECOND: u64 = 1;
+const SECOND: u64 = 1000 * MILLISECOND;
+const HOUR: u64 = 3600 * SECOND;
+
+/// What a bound counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Size,
+    /// Milliseconds.
+    Time,
+    /// Things.
+    Count,
+}
+
+/// A bound as the documentation shows it.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its key in `[limits]`.
+    pub key: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// Its default, in bytes, milliseconds or things.
+    pub default: u64,
+    /// What it may be set to.
+    pub range: RangeInclusive<u64>,
+}
+
+impl Bound {
+    /// The default as one would write it.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        self.unit.show(self.default)
+    }
+}
+
+impl Unit {
+    /// A value as one would write it.
+    pub(super) fn show(self, value: u64) -> String {
+        match self {
+            Self::Size => show_size(value),
+            Self::Time => show_duration(value),
+            Self::Count => value.to_string(),
+        }
+    }
+}
+
+trait FromBound {
+    fn from_bound(value: u64) -> Self;
+}
+
+impl FromBound for usize {
+    fn from_bound(value: u64) -> Self {
+        Self::try_from(value).unwrap_or(Self::MAX)
+    }
+}
+
+impl FromBound for Duration {
+    fn from_bound(value: u64) -> Self {
+        Self::from_millis(value)
+    }
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $key:ident: $type:ty = $unit:ident($default:expr, $low:expr, $high:expr);)*) => {
+        /// Bounds of the path. A bound that is reached ends the exchange; nothing is ever cut off silently.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits { $($(#[$doc])* pub $key: $type),* }
+
+        impl Limits {
+            /// Every bound.
+            #[must_use]
+            pub fn bounds() -> Vec<Bound> {
+                vec![$(Bound { key: stringify!($key), unit: Unit::$unit, default: $default, range: $low..=$high }),*]
+            }
+
+            /// As the file says; what it does not say is the default.
+            pub(super) fn read(section: &mut Section<'_, '_>, problems: &mut Problems) -> Self {
+                Self { $($key: {
+                    let bound = Bound { key: stringify!($key), unit: Unit::$unit, default: $default, range: $low..=$high };
+                    <$type>::from_bound(section.bound(&bound, problems))
+                }),* }
+            }
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($key: <$type>::from_bound($default)),* }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Bytes of a request's or response's head.
+    head_bytes: usize = Size(32 * KIB, KIB, MIB);
+    /// Time from a connection's or request's first byte to the end of its head.
+    head_deadline: Duration = Time(10 * SECOND, 100 * MILLISECOND, HOUR);
+    /// Time for a TLS handshake with a caller.
+    handshake_deadline: Duration = Time(10 * SECOND, 100 * MILLISECOND, HOUR);
+    /// Time that a caller's connection may stay open with no request.
+    keep_alive: Duration = Time(75 * SECOND, 100 * MILLISECOND, 24 * HOUR);
+    /// Callers' connections at once.
+    client_connections: usize = Count(1024, 1, 1 << 20);
+    /// Exchanges at once.
+    exchanges: usize = Count(1024, 1, 1 << 20);
+    /// Bytes of a whole (not streamed) body, in each direction.
+    body_bytes: usize = Size(32 * MIB, KIB, 1024 * MIB);
+    /// Time between two pieces of a request's body.
+    body_idle: Duration = Time(30 * SECOND, 100 * MILLISECOND, HOUR);
+    /// Bytes of one event of a stream.
+    event_bytes: usize = Size(4 * MIB, KIB, 256 * MIB);
+    /// Bytes of one direction of an exchange that are in and not out.
+    held_bytes: usize = Size(64 * MIB, KIB, 2048 * MIB);
+    /// Nesting of JSON.
+    json_depth: usize = Count(64, 8, 256);
+    /// Bytes that are judged as one batch, when so many have arrived.
+    batch_bytes: usize = Size(256 * KIB, KIB, 16 * MIB);
+    /// Time for a connection to an upstream, TLS handshake included.
+    upstream_connect: Duration = Time(10 * SECOND, 10 * MILLISECOND, HOUR);
+    /// Time from the end of the request to the head of the upstream's response.
+    upstream_first_byte: Duration = Time(300 * SECOND, 10 * MILLISECOND, 24 * HOUR);
+    /// Time between two pieces of an upstream's response.
+    upstream_idle: Duration = Time(300 * SECOND, 10 * MILLISECOND, 24 * HOUR);
+    /// Idle connections kept for each upstream.
+    upstream_pool: usize = Count(64, 0, 1 << 16);
+    /// Time that a caller may take no byte of its response.
+    delivery_idle: Duration = Time(60 * SECOND, 100 * MILLISECOND, 24 * HOUR);
+    /// Time that running exchanges get to end after the signal to stop.
+    drain: Duration = Time(30 * SECOND, 0, HOUR);
+}

@@ -1,0 +1,210 @@
+//! The configuration: one TOML file, read whole, checked whole, then never asked again.
+//!
+//! ```text
+//!   text ──parse──▶ tables with spans ──file.rs──▶ File (as written) ──resolve.rs──▶ Config (typed, checked)
+//!                          │                            │                                │
+//!                          └──────────── Problems, each with code, place, cause, hint ───┘
+//! ```
+//!
+//! What must hold: every error of a file is told at once; nothing after this module asks whether a value is valid;
+//! no secret is in a `Debug` form; relative paths are relative to the file.
+
+mod file;
+mod limits;
+mod problem;
+mod read;
+mod resolve;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use model::{Connection, Digest};
+
+pub use limits::Limits;
+pub use problem::{Problem, Problems, Severity};
+
+/// Everything that the host is told by its operator.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Where callers come in.
+    pub listen: Listen,
+    /// Where operators come in.
+    pub control: Control,
+    /// Where records go.
+    pub store: Store,
+    /// Where policies are.
+    pub policies: Policies,
+    /// How people are asked.
+    pub approvals: Approvals,
+    /// Bounds of the path.
+    pub limits: Limits,
+    /// Registered upstreams; at least one, no two with one name or one prefix.
+    pub connections: Vec<Route>,
+    /// Credentials of callers; no two with one name or one value.
+    pub tokens: Vec<Token>,
+}
+
+/// The data listener.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files of the listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The control listener.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Names besides its address under which it may be called (`Host` header, without port).
+    pub hosts: Vec<String>,
+}
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Its folder; made when missing.
+    pub path: PathBuf,
+    /// When a record counts as kept.
+    pub durability: Durability,
+    /// The most time of records that a power cut may lose with `Durability::Bounded`.
+    pub loss_window: Duration,
+}
+
+impl Store {
+    /// The file with the control listener's token.
+    #[must_use]
+    pub fn admin_token(&self) -> PathBuf {
+        self.path.join("admin.token")
+    }
+}
+
+/// When a record counts as kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// On the disk before the exchange goes on.
+    #[default]
+    Strict,
+    /// On the disk within the loss window.
+    Bounded,
+    /// Nothing is recorded. For measurements.
+    Off,
+}
+
+impl Durability {
+    /// Every mode by its word in the file.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("strict", Self::Strict), ("bounded", Self::Bounded), ("off", Self::Off)];
+}
+
+/// The policy folder.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Quiet time after a change before the folder is read.
+    pub settle: Duration,
+    /// The folder is read again this often, whether a change was told or not.
+    pub rescan: Duration,
+    /// How long a file must be gone before its policy is taken out (editors unlink first).
+    pub removal_grace: Duration,
+}
+
+/// How people are asked.
+#[derive(Clone, Debug)]
+pub struct Approvals {
+    /// How long a question stays open when the policy does not say.
+    pub default_timeout: Duration,
+    /// How long the caller of a whole (not streamed) answer waits before it is told `approval_pending`.
+    pub wait: Duration,
+    /// How often a waiting stream is kept alive.
+    pub heartbeat: Duration,
+    /// Groups that may decide when the policy names none; empty: whoever holds the control token.
+    pub approvers: Vec<String>,
+    /// Questions open at once; more are refused.
+    pub pending: usize,
+}
+
+/// A connection and what only the host may know of it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What everybody may know.
+    pub connection: Connection,
+    /// What is put into each request in place of the caller's own credential.
+    pub credential: Option<Credential>,
+    /// PEM file of the authorities that vouch for the upstream; `None`: the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// True when the upstream is the built-in model; its authority is then [`BUILT_IN`] until the model listens.
+    pub built_in: bool,
+}
+
+/// Stands for the built-in model until its address is known. Never resolves (RFC 6761, section 6.4).
+pub const BUILT_IN: &str = "echo-1.invalid";
+
+/// A credential of the host's own for an upstream.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The header.
+    pub header: http::HeaderName,
+    /// Its value, marked sensitive.
+    pub value: http::HeaderValue,
+}
+
+/// A static token: what may be used by whoever presents it. Its value is not kept.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Its name, and the caller's subject.
+    pub name: String,
+    /// SHA-256 of its value.
+    pub digest: Digest,
+    /// Connections that it opens.
+    pub connections: Vec<String>,
+    /// Groups of its caller.
+    pub groups: Vec<String>,
+}
+
+/// Reads and checks a configuration. Warnings come with it.
+///
+/// # Errors
+/// Everything that is wrong with the file, at once.
+pub fn load(path: &Path) -> Result<(Config, Problems), Problems> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Err(Problems::unreadable(path, &error)),
+    };
+    parse(path, text)
+}
+
+/// As [`load`], of a text that was read already.
+///
+/// # Errors
+/// Everything that is wrong with the text, at once.
+pub fn parse(path: &Path, text: String) -> Result<(Config, Problems), Problems> {
+    let mut problems = Problems::new(path, text);
+    let file = file::File::read(&mut problems);
+    let config = resolve::resolve(file, path, &mut problems);
+    match config {
+        Some(config) if !problems.has_errors() => Ok((config, problems)),
+        _ => Err(problems),
+    }
+}

@@ -1,0 +1,475 @@
+//! From the file as written to the configuration as meant: addresses, files, URLs, names that refer to each other.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use model::{Connection, Digest};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use toml::Spanned;
+
+use super::{
+    Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TokenTable},
+    problem::Code,
+    read::nearest,
+    secret::{self, Secret},
+    upstream,
+};
+
+/// Where callers come in when the file does not say.
+const LISTEN: &str = "127.0.0.1:8080";
+/// Where operators come in when the file does not say.
+const CONTROL: &str = "127.0.0.1:9440";
+/// The store's folder when the file does not say.
+const STORE: &str = "./portcullis-store";
+/// The policies' folder when the file does not say.
+const POLICIES: &str = "./policies";
+/// A token with fewer bytes than this can be guessed.
+const GUESSABLE_BYTES: usize = 16;
+
+/// Resolves relative paths: against the folder of the configuration file.
+struct Base<'a>(&'a Path);
+
+impl Base<'_> {
+    fn join(&self, path: &str) -> PathBuf {
+        self.0.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// The configuration, or `None` when so much is wrong that there is none. Problems that leave one are in `problems`.
+pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Option<Config> {
+    let base = Base(path);
+    let listen = listen(file.listen, &base, problems);
+    let control = control(file.control, problems);
+    let store = store(&file.store, &base);
+    let folder = folder(file.policies.folder.as_ref(), &base, problems);
+    let connections = connections(file.connections, &base, problems);
+    let tokens = tokens(file.tokens, &connections, &base, problems);
+    Some(Config {
+        file: path.to_owned(),
+        listen: listen?,
+        control: control?,
+        store,
+        policies: Policies {
+            folder,
+            settle: file.policies.settle,
+            rescan: file.policies.rescan,
+            removal_grace: file.policies.removal_grace,
+        },
+        approvals: file.approvals,
+        limits: file.limits,
+        connections: connections.into_iter().filter_map(|entry| entry.route).collect(),
+        tokens,
+    })
+}
+
+fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Option<Listen> {
+    let tls = match table.tls {
+        Some((Some(certificate), Some(key))) => tls_files(&certificate, &key, base, problems),
+        _ => None,
+    };
+    let address = address(table.address.as_ref(), LISTEN, problems)?;
+    if let Some(written) = table.address.filter(|_| tls.is_none() && !address.ip().is_loopback()) {
+        problems.push(
+            Problem::warning(
+                Code::Exposed,
+                written.span(),
+                "callers' credentials and prompts cross the network in clear",
+            )
+            .label("reachable from other machines, with no TLS")
+            .help("add `tls = { certificate = \"…\", key = \"…\" }`, or put a TLS terminator in front"),
+        );
+    }
+    Some(Listen { address, tls })
+}
+
+fn control(table: ControlTable, problems: &mut Problems) -> Option<Control> {
+    let address = address(table.address.as_ref(), CONTROL, problems)?;
+    if let Some(written) = table.address.filter(|_| !address.ip().is_loopback()) {
+        problems.push(
+            Problem::warning(Code::Exposed, written.span(), "the control listener has no TLS")
+                .label("reachable from other machines")
+                .help("keep it on 127.0.0.1 and reach it through a tunnel"),
+        );
+    }
+    Some(Control {
+        address,
+        hosts: table.hosts.into_iter().map(Spanned::into_inner).collect(),
+    })
+}
+
+fn store(table: &StoreTable, base: &Base<'_>) -> Store {
+    Store {
+        path: base.join(table.path.as_ref().map_or(STORE, |path| path.get_ref())),
+        durability: table.durability,
+        loss_window: table.loss_window,
+    }
+}
+
+fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Problems) -> PathBuf {
+    let folder = base.join(written.map_or(POLICIES, |path| path.get_ref()));
+    if !folder.is_dir() {
+        let message = format!("the policy folder `{}` is not there", folder.display());
+        let help = format!(
+            "mkdir -p '{}' (a host with no policies guards nothing)",
+            folder.display()
+        );
+        let span = written.map_or(0..0, Spanned::span);
+        problems.push(
+            Problem::error(Code::BadFile, span, message)
+                .label("no such folder")
+                .help(help),
+        );
+    }
+    folder
+}
+
+fn address(written: Option<&Spanned<String>>, default: &str, problems: &mut Problems) -> Option<SocketAddr> {
+    let text = written.map_or(default, |address| address.get_ref());
+    let parsed = text.parse().ok();
+    if let (None, Some(written)) = (parsed, written) {
+        problems.push(
+            Problem::error(
+                Code::BadValue,
+                written.span(),
+                format!("`{text}` is not an address to listen on"),
+            )
+            .label("expected an IP address and a port")
+            .help(format!(
+                "for example \"{default}\", \"0.0.0.0:8080\" or \"[::1]:8080\"; port 0 takes any free port"
+            )),
+        );
+    }
+    parsed
+}
+
+fn tls_files(
+    certificate: &Spanned<String>,
+    key: &Spanned<String>,
+    base: &Base<'_>,
+    problems: &mut Problems,
+) -> Option<TlsFiles> {
+    let chain = certificates(certificate, base, problems);
+    let path = base.join(key.get_ref());
+    if let Err(error) = PrivateKeyDer::from_pem_file(&path) {
+        let message = format!("no private key in `{}`: {error}", path.display());
+        problems
+            .push(Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"));
+        return None;
+    }
+    Some(TlsFiles {
+        certificate: chain?,
+        key: path,
+    })
+}
+
+/// A PEM file with at least one certificate, and nothing broken in it.
+fn certificates(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let path = base.join(written.get_ref());
+    let wrong = match CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(chain) if !chain.is_empty() => return Some(path),
+        Ok(_) => "it holds none".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("no certificates in `{}`: {wrong}", path.display());
+    problems
+        .push(Problem::error(Code::BadFile, written.span(), message).label("expected a PEM file with certificates"));
+    None
+}
+
+/// Values that no two entries may share, and where each was seen first.
+struct Once<T> {
+    what: &'static str,
+    seen: HashMap<T, Range<usize>>,
+}
+
+impl<T: Eq + Hash> Once<T> {
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            seen: HashMap::new(),
+        }
+    }
+
+    fn check(&mut self, value: T, span: Range<usize>, problems: &mut Problems) {
+        if let Some(first) = self.seen.get(&value) {
+            problems.push(
+                Problem::error(
+                    Code::Duplicate,
+                    span,
+                    format!("two entries have the same {}", self.what),
+                )
+                .label("again here")
+                .other(first.clone(), "first here"),
+            );
+        } else {
+            self.seen.insert(value, span);
+        }
+    }
+}
+
+/// A connection by its name; `route` is `None` when the rest of it is wrong.
+struct Entry {
+    name: String,
+    route: Option<Route>,
+}
+
+fn connections(tables: Vec<ConnectionTable>, base: &Base<'_>, problems: &mut Problems) -> Vec<Entry> {
+    if tables.is_empty() && !problems.has_errors() {
+        problems.push(
+            Problem::error(Code::Missing, 0..0, "there is no connection")
+                .label("needs at least one `[[connection]]`")
+                .help("a connection names an upstream; `portcullis init` shows one"),
+        );
+    }
+    let (mut names, mut prefixes) = (Once::new("connection name"), Once::new("path prefix"));
+    let mut entries = Vec::new();
+    for table in tables {
+        let prefix = path_prefix(table.path_prefix.as_ref(), problems);
+        if let Some(prefix) = &prefix {
+            let span = table.path_prefix.as_ref().map_or(table.span.clone(), Spanned::span);
+            prefixes.check(prefix.clone(), span, problems);
+        }
+        let Some(name) = table.name.clone() else { continue };
+        check_name(&name, problems);
+        names.check(name.get_ref().clone(), name.span(), problems);
+        let route = route(table, name.get_ref(), prefix, base, problems);
+        entries.push(Entry {
+            name: name.into_inner(),
+            route,
+        });
+    }
+    entries
+}
+
+fn route(
+    table: ConnectionTable,
+    name: &str,
+    prefix: Option<String>,
+    base: &Base<'_>,
+    problems: &mut Problems,
+) -> Option<Route> {
+    let credential = table.credential.map(|written| credential(written, base, problems));
+    let tls_ca = table.tls_ca.map(|written| certificates(&written, base, problems));
+    let written = table.upstream?;
+    let upstream = upstream::parse(&written, problems);
+    if let Some(upstream) = upstream.as_ref().filter(|_| credential.is_some()) {
+        upstream::warn_if_clear(&upstream.upstream, written.span(), problems);
+    }
+    let upstream = upstream?;
+    let connection = Connection {
+        name: name.to_owned(),
+        path_prefix: prefix?,
+        upstream: upstream.upstream,
+        family: table.dialect?,
+        on_block: table.on_block,
+    };
+    // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
+    let (credential, tls_ca) = (
+        credential.map_or(Some(None), |given| given.map(Some)),
+        tls_ca.map_or(Some(None), |given| given.map(Some)),
+    );
+    Some(Route {
+        connection,
+        credential: credential?,
+        tls_ca: tls_ca?,
+        built_in: upstream.built_in,
+    })
+}
+
+/// Names stand in paths, headers, metrics and the record, so they are plain.
+fn check_name(name: &Spanned<String>, problems: &mut Problems) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let text = name.get_ref();
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
+        problems.push(
+            Problem::error(Code::BadValue, name.span(), format!("`{text}` can't be a name"))
+                .label("1 to 64 of: letters, digits, `-`, `_`, `.`"),
+        );
+    }
+}
+
+/// Canonical: begins with `/`, no empty, `.` or `..` segment, nothing to be decoded; ends with `/` only when it is `/`.
+fn path_prefix(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<String> {
+    let Some(written) = written else {
+        return Some("/".to_owned());
+    };
+    let text = written.get_ref();
+    if text == "/" {
+        return Some(text.clone());
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let segment_ok = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+    match text.strip_suffix('/').unwrap_or(text).strip_prefix('/') {
+        Some(path) if path.split('/').all(segment_ok) => Some(format!("/{path}")),
+        _ => {
+            problems.push(
+                Problem::error(
+                    Code::BadValue,
+                    written.span(),
+                    format!("`{text}` can't be a path prefix"),
+                )
+                .label("segments of letters, digits, `-`, `_`, `.`, `~`, after a `/` each")
+                .help("for example \"/\" or \"/anthropic\""),
+            );
+            None
+        }
+    }
+}
+
+fn credential(table: CredentialTable, base: &Base<'_>, problems: &mut Problems) -> Option<Credential> {
+    let secret = table.file.as_ref().and_then(|file| secret_file(file, base, problems));
+    let written = table.header?;
+    let header = written.get_ref().to_lowercase();
+    let Ok(header) = http::HeaderName::from_bytes(header.as_bytes()) else {
+        let message = format!("`{header}` is not a header's name");
+        problems.push(Problem::error(Code::BadValue, written.span(), message).help("for example \"authorization\""));
+        return None;
+    };
+    if upstream::is_framing(&header) {
+        let message = format!("`{header}` can't carry a credential");
+        problems.push(Problem::error(Code::BadValue, written.span(), message).label("belongs to the transport"));
+        return None;
+    }
+    let prefix = match &table.prefix {
+        Some(prefix) => prefix.get_ref().as_str(),
+        None if header == http::header::AUTHORIZATION => "Bearer ",
+        None => "",
+    };
+    let secret = secret?;
+    let value = secret.expose();
+    let value = zeroize::Zeroizing::new(if value.starts_with(prefix) {
+        value.to_owned()
+    } else {
+        format!("{prefix}{value}")
+    });
+    let Ok(mut value) = http::HeaderValue::from_str(&value) else {
+        let message = format!("what the file holds can't stand in the header `{header}`");
+        let span = table.file.map_or(written.span(), |file| file.span());
+        problems.push(Problem::error(Code::BadFile, span, message).label("only printable ASCII can"));
+        return None;
+    };
+    value.set_sensitive(true);
+    Some(Credential { header, value })
+}
+
+fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<Secret> {
+    let path = base.join(written.get_ref());
+    match secret::read(&path) {
+        Ok(read) => {
+            if let Some(mode) = read.open_mode {
+                let message = format!("others on this machine may read the secret `{}`", path.display());
+                problems.push(
+                    Problem::warning(Code::WeakSecret, written.span(), message)
+                        .label(format!("its mode is {mode:04o}"))
+                        .help(format!("chmod 600 '{}'", path.display())),
+                );
+            }
+            Some(read.secret)
+        }
+        Err(message) => {
+            problems.push(
+                Problem::error(Code::BadFile, written.span(), message)
+                    .label("expected a file with the secret on one line")
+                    .help("relative paths start at the folder of the configuration file"),
+            );
+            None
+        }
+    }
+}
+
+fn tokens(tables: Vec<TokenTable>, connections: &[Entry], base: &Base<'_>, problems: &mut Problems) -> Vec<Token> {
+    let (mut names, mut values) = (Once::new("token name"), Once::new("token value"));
+    let mut tokens = Vec::new();
+    for table in tables {
+        let digest = token_digest(&table, base, problems);
+        if let Some((digest, span)) = &digest {
+            values.check(*digest, span.clone(), problems);
+        }
+        token_connections(&table, connections, problems);
+        let Some(name) = table.name else { continue };
+        check_name(&name, problems);
+        names.check(name.get_ref().clone(), name.span(), problems);
+        let Some((digest, _)) = digest else { continue };
+        tokens.push(Token {
+            name: name.into_inner(),
+            digest,
+            connections: table.connections.into_iter().map(Spanned::into_inner).collect(),
+            groups: table.groups.into_iter().map(Spanned::into_inner).collect(),
+        });
+    }
+    tokens
+}
+
+fn token_connections(table: &TokenTable, connections: &[Entry], problems: &mut Problems) {
+    if table.connections.is_empty() {
+        problems.push(
+            Problem::error(Code::Missing, table.span.clone(), "the token opens no connection")
+                .label("`connections` is missing or empty")
+                .help("for example: connections = [\"openai\"]"),
+        );
+    }
+    for name in &table.connections {
+        if connections.iter().any(|entry| entry.name == *name.get_ref()) {
+            continue;
+        }
+        let message = format!("no connection is named `{}`", name.get_ref());
+        let mut problem = Problem::error(Code::UnknownName, name.span(), message);
+        let known: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
+        problem = match nearest(name.get_ref(), known.iter().copied()) {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None if known.is_empty() => problem.label("there are none"),
+            None => problem
+                .label("unknown")
+                .help(format!("there are: {}", known.join(", "))),
+        };
+        problems.push(problem);
+    }
+}
+
+fn token_digest(table: &TokenTable, base: &Base<'_>, problems: &mut Problems) -> Option<(Digest, Range<usize>)> {
+    match (&table.value_file, &table.value_sha256) {
+        (Some(file), None) => {
+            let secret = secret_file(file, base, problems)?;
+            if secret.expose().len() < GUESSABLE_BYTES {
+                problems.push(
+                    Problem::warning(Code::WeakSecret, file.span(), "the token's value can be guessed")
+                        .label(format!("shorter than {GUESSABLE_BYTES} bytes"))
+                        .help("openssl rand -base64 32 makes a good one"),
+                );
+            }
+            Some((identity::digest(secret.expose()), file.span()))
+        }
+        (None, Some(written)) => match written.get_ref().parse() {
+            Ok(digest) => Some((digest, written.span())),
+            Err(wrong) => {
+                let message = format!("`value_sha256` can't be read: {wrong}");
+                problems.push(
+                    Problem::error(Code::BadValue, written.span(), message)
+                        .help("printf %s \"$TOKEN\" | sha256sum makes one"),
+                );
+                None
+            }
+        },
+        (Some(_), Some(second)) => {
+            problems.push(
+                Problem::error(Code::Duplicate, second.span(), "the token has two values")
+                    .label("give `value_file` or `value_sha256`, not both"),
+            );
+            None
+        }
+        (None, None) => {
+            problems.push(
+                Problem::error(Code::Missing, table.span.clone(), "the token has no value")
+                    .label("needs `value_file` or `value_sha256`")
+                    .help("for example: value_file = \"./secrets/demo-token\""),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Upstream URLs: what may be dialled (threats, section 4: no `file:`, no user information, nothing that a URL parser
+//! and a person could read in two ways).
+
+use std::{net::IpAddr, ops::Range};
+
+use http::{HeaderName, Uri, header};
+use model::Upstream;
+use toml::Spanned;
+
+use super::{BUILT_IN, Problem, Problems, problem::Code};
+
+/// What stands in the file for the built-in model.
+const BUILT_IN_URL: &str = "builtin:echo-1";
+
+/// A place to dial.
+pub(super) struct Place {
+    pub(super) upstream: Upstream,
+    pub(super) built_in: bool,
+}
+
+/// Reads a URL; what is wrong with it becomes a problem.
+pub(super) fn parse(written: &Spanned<String>, problems: &mut Problems) -> Option<Place> {
+    if written.get_ref() == BUILT_IN_URL {
+        let upstream = Upstream {
+            tls: false,
+            authority: BUILT_IN.to_owned(),
+            base_path: String::new(),
+        };
+        return Some(Place {
+            upstream,
+            built_in: true,
+        });
+    }
+    match url(written.get_ref()) {
+        Ok(upstream) => Some(Place {
+            upstream,
+            built_in: false,
+        }),
+        Err(wrong) => {
+            problems.push(
+                Problem::error(
+                    Code::BadUrl,
+                    written.span(),
+                    format!("the upstream `{}` is refused", without_user(written.get_ref())),
+                )
+                .label(wrong)
+                .help("for example \"https://api.example.com\" or \"http://127.0.0.1:11434/v1\""),
+            );
+            None
+        }
+    }
+}
+
+fn url(text: &str) -> Result<Upstream, &'static str> {
+    if text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'\\') {
+        return Err("only printable ASCII, with no spaces and no `\\`");
+    }
+    let (scheme, rest) = text.split_once("://").ok_or("expected `https://` or `http://`")?;
+    let tls = match scheme {
+        "https" => true,
+        "http" => false,
+        _ => return Err("only `https` and `http` are spoken"),
+    };
+    if text.contains('#') {
+        return Err("a fragment means nothing to an upstream");
+    }
+    if text.contains('?') {
+        return Err("a query can't stand in an upstream");
+    }
+    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err("no user information: use `credential`");
+    }
+    let uri: Uri = text.parse().map_err(|_| "not a URL")?;
+    let authority = uri.authority().ok_or("no host")?;
+    if authority.host().is_empty() || authority.as_str().ends_with(':') || uri.port_u16() == Some(0) {
+        return Err("host or port is missing");
+    }
+    if authority
+        .host()
+        .trim_matches(['[', ']'])
+        .parse()
+        .is_ok_and(is_link_local)
+    {
+        return Err("link-local addresses (cloud metadata services) are never dialled");
+    }
+    let path = uri.path().trim_end_matches('/');
+    if path.contains('%')
+        || path
+            .split('/')
+            .skip(1)
+            .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        return Err("the path has empty, dotted or encoded segments");
+    }
+    Ok(Upstream {
+        tls,
+        authority: authority.as_str().to_ascii_lowercase(),
+        base_path: path.to_owned(),
+    })
+}
+
+/// The URL as it may be shown: a password in it is not repeated.
+fn without_user(text: &str) -> String {
+    match (text.split_once("://"), text.rfind('@')) {
+        (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &text[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// A credential that goes to another machine with no TLS is worth a warning.
+pub(super) fn warn_if_clear(upstream: &Upstream, span: Range<usize>, problems: &mut Problems) {
+    let host = upstream
+        .authority
+        .rsplit_once(':')
+        .map_or(upstream.authority.as_str(), |(host, _)| host);
+    let here = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if upstream.tls || here {
+        return;
+    }
+    problems.push(
+        Problem::warning(
+            Code::Exposed,
+            span,
+            "the upstream's credential crosses the network in clear",
+        )
+        .label("no TLS")
+        .help("use `https://`"),
+    );
+}
+
+/// Headers that frame a message or name its hop: never a place for a credential.
+pub(super) fn is_framing(name: &HeaderName) -> bool {
+    const FRAMING: [HeaderName; 9] = [
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::HOST,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+    ];
+    FRAMING.contains(name)
+}
