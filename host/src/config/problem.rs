@@ -140,6 +140,7 @@ impl Problem {
 pub struct Problems {
     path: PathBuf,
     text: String,
+    hidden: Vec<Range<usize>>,
     found: Vec<Problem>,
 }
 
@@ -150,6 +151,7 @@ impl Problems {
         Self {
             path: path.to_owned(),
             text,
+            hidden: Vec::new(),
             found: Vec::new(),
         }
     }
@@ -195,6 +197,18 @@ impl Problems {
         &self.text
     }
 
+    /// Keeps a part of the text (a password) out of the lines that are shown.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        self.hidden.push(span);
+    }
+
+    /// The text as it may be shown; every place is where it was.
+    fn shown_text(&self) -> String {
+        let mut bytes = self.text.clone().into_bytes();
+        self.hidden.iter().cloned().for_each(|span| bytes[span].fill(b'*'));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Whether the configuration can't be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -231,15 +245,15 @@ impl Problems {
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let shown: Vec<String> = self
+        let text = self.shown_text();
+        let each = self
             .sorted()
             .into_iter()
-            .map(|problem| self.render_one(&renderer, problem))
-            .collect();
-        shown.join("\n\n")
+            .map(|problem| self.render_one(&renderer, &text, problem));
+        each.collect::<Vec<String>>().join("\n\n")
     }
 
-    fn render_one(&self, renderer: &Renderer, problem: &Problem) -> String {
+    fn render_one(&self, renderer: &Renderer, text: &str, problem: &Problem) -> String {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -249,7 +263,7 @@ impl Problems {
         let mut group = match &problem.span {
             None => title.elements(std::iter::empty::<Snippet<'_, annotate_snippets::Annotation<'_>>>()),
             Some(span) => {
-                let mut snippet = Snippet::source(self.text.as_str())
+                let mut snippet = Snippet::source(text)
                     .path(path)
                     .annotation(AnnotationKind::Primary.span(span.clone()).label(problem.label.as_str()));
                 if let Some((span, label)) = &problem.other {

@@ -1,1 +1,326 @@
+//! What people see when a configuration is wrong, and what the host gets when it is right.
 
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+use model::{Family, OnBlock};
+
+use super::{BUILT_IN, Config, Durability, Limits, Problems, parse};
+
+/// A folder with the files that configurations name.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("policies")).unwrap();
+        fs::create_dir(dir.path().join("secrets")).unwrap();
+        let folder = Self(dir);
+        folder.secret("openai", "sk-upstream-0123456789\n", 0o600);
+        folder.secret("demo-token", "a-token-that-is-long-enough\n", 0o600);
+        folder
+    }
+
+    fn secret(&self, name: &str, value: &str, mode: u32) {
+        let path = self.0.path().join("secrets").join(name);
+        fs::write(&path, value).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("portcullis.toml")
+    }
+
+    fn parse(&self, text: &str) -> Result<(Config, Problems), Problems> {
+        parse(&self.file(), text.to_owned())
+    }
+
+    fn shown(&self, problems: &Problems) -> String {
+        problems
+            .render(false)
+            .replace(&self.0.path().display().to_string(), "DIR")
+    }
+
+    /// What is said of a configuration, errors and warnings.
+    fn said(&self, text: &str) -> String {
+        match self.parse(text) {
+            Ok((_, problems)) => format!("accepted\n{}", self.shown(&problems)),
+            Err(problems) => self.shown(&problems),
+        }
+    }
+}
+
+fn snapshot(name: &str, said: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, said));
+}
+
+const ISSUE: &str = r#"
+[listen]
+address = "127.0.0.1:8080"
+[control]
+address = "127.0.0.1:9440"
+[store]
+path = "./portcullis-store"
+durability = "strict"
+[policies]
+folder = "./policies"
+[[connection]]
+name = "openai"
+path_prefix = "/"
+upstream = "https://api.example.com"
+dialect = "openai"
+credential = { header = "authorization", file = "./secrets/openai" }
+[[token]]
+name = "demo"
+value_file = "./secrets/demo-token"
+connections = ["openai"]
+"#;
+
+#[test]
+fn the_documented_configuration_is_taken() {
+    let folder = Folder::new();
+    let (config, problems) = folder.parse(ISSUE).unwrap();
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.store.path, folder.0.path().join("./portcullis-store"));
+    assert_eq!(config.store.durability, Durability::Strict);
+    assert_eq!(config.limits, Limits::default());
+    let route = &config.connections[0];
+    assert_eq!(route.connection.upstream.authority, "api.example.com");
+    assert!(route.connection.upstream.tls && !route.built_in);
+    assert_eq!(
+        (route.connection.family, route.connection.on_block),
+        (Family::Openai, OnBlock::Error)
+    );
+    let credential = route.credential.as_ref().unwrap();
+    assert_eq!(credential.value.as_bytes(), b"Bearer sk-upstream-0123456789");
+    assert_eq!(config.tokens[0].digest, identity::digest("a-token-that-is-long-enough"));
+}
+
+#[test]
+fn no_secret_is_in_a_debug_form() {
+    let (config, _) = Folder::new().parse(ISSUE).unwrap();
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("sk-upstream") && !shown.contains("long-enough"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn every_setting_has_its_place() {
+    let folder = Folder::new();
+    let text = r#"
+        [listen]
+        address = "[::1]:0"
+        [control]
+        address = "127.0.0.1:0"
+        hosts = ["gate.internal"]
+        [store]
+        durability = "bounded"
+        loss_window = "250ms"
+        [policies]
+        settle = "5ms"
+        rescan = "1m"
+        removal_grace = 0
+        [approvals]
+        default_timeout = "10m"
+        wait = 5
+        heartbeat = "1s"
+        approvers = ["security"]
+        pending = 7
+        [limits]
+        head_bytes = "16 KiB"
+        body_bytes = 1048576
+        upstream_connect = "1500ms"
+        json_depth = 32
+        [[connection]]
+        name = "local"
+        path_prefix = "/local/"
+        upstream = "http://127.0.0.1:11434/v1/"
+        dialect = "raw"
+        on_block = "refusal"
+        credential = { header = "X-Api-Key", file = "secrets/openai" }
+        [[connection]]
+        name = "demo"
+        upstream = "builtin:echo-1"
+        dialect = "openai"
+        [[token]]
+        name = "ann"
+        value_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        connections = ["local", "demo"]
+        groups = ["staff"]
+    "#;
+    let (config, problems) = folder.parse(text).map_err(|problems| problems.render(false)).unwrap();
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(config.store.durability, Durability::Bounded);
+    assert_eq!(config.store.loss_window, Duration::from_millis(250));
+    assert_eq!(config.policies.rescan, Duration::from_secs(60));
+    assert_eq!(config.policies.removal_grace, Duration::ZERO);
+    assert_eq!(
+        (config.approvals.wait, config.approvals.pending),
+        (Duration::from_secs(5), 7)
+    );
+    assert_eq!(
+        (
+            config.limits.head_bytes,
+            config.limits.body_bytes,
+            config.limits.json_depth
+        ),
+        (16 << 10, 1 << 20, 32)
+    );
+    assert_eq!(config.limits.upstream_connect, Duration::from_millis(1500));
+    let local = &config.connections[0];
+    assert_eq!(
+        (
+            local.connection.path_prefix.as_str(),
+            local.connection.upstream.base_path.as_str()
+        ),
+        ("/local", "/v1")
+    );
+    assert_eq!(local.connection.on_block, OnBlock::Refusal);
+    assert_eq!(
+        local.credential.as_ref().unwrap().value.as_bytes(),
+        b"sk-upstream-0123456789"
+    );
+    assert!(config.connections[1].built_in);
+    assert_eq!(config.connections[1].connection.upstream.authority, BUILT_IN);
+    assert_eq!(config.tokens[0].groups, ["staff"]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let said = Folder::new().said(
+        r#"[listen]
+address = "localhost"
+adress = "127.0.0.1:8080"
+[store]
+durability = "strickt"
+[policies]
+folder = "./polices"
+[limits]
+head_bytes = "many"
+body_bytes = "1 B"
+json_depth = "64"
+drain = true
+[conection]
+[[connection]]
+name = "open ai"
+upstream = "ftp://api.example.com"
+dialect = "opanai"
+credential = { header = "authorization", file = "./secrets/none" }
+[[connection]]
+name = "other"
+upstream = "https://user:pass@api.example.com/?q"
+path_prefix = "//x"
+[[token]]
+name = "demo"
+connections = ["othr", "elsewhere"]
+[[token]]
+value_file = "./secrets/demo-token"
+value_sha256 = "00"
+"#,
+    );
+    assert!(
+        !said.contains("user:pass@"),
+        "the part that may hold a password must not be in a message:\n{said}"
+    );
+    snapshot("everything_wrong", &said);
+}
+
+#[test]
+fn the_same_name_prefix_or_value_twice_is_an_error() {
+    let second = "[[connection]]\nname = \"openai\"\nupstream = \"http://127.0.0.1:1\"\ndialect = \"raw\"\n\
+        [[token]]\nname = \"demo\"\nvalue_file = \"secrets/demo-token\"\nconnections = [\"openai\"]\n";
+    snapshot("twice", &Folder::new().said(&format!("{ISSUE}{second}")));
+}
+
+#[test]
+fn what_should_not_stay_so_is_a_warning() {
+    let folder = Folder::new();
+    folder.secret("openai", "sk-upstream", 0o644);
+    folder.secret("demo-token", "short", 0o600);
+    let text = ISSUE.replace("127.0.0.1", "0.0.0.0").replace("https://", "http://");
+    snapshot("warnings", &folder.said(&text));
+}
+
+#[test]
+fn a_broken_file_has_all_its_syntax_errors_and_no_guesses() {
+    let said = Folder::new().said("[listen\naddress = \"127.0.0.1:8080\"\n[store]\ndurability = strict\npath = \"x\n");
+    snapshot("syntax", &said);
+}
+
+#[test]
+fn an_empty_file_needs_a_connection() {
+    snapshot("empty", &Folder::new().said(""));
+}
+
+#[test]
+fn a_file_that_is_not_there_says_how_to_make_one() {
+    let path = PathBuf::from("no-such-folder/portcullis.toml");
+    snapshot("absent", &super::load(&path).unwrap_err().render(false));
+}
+
+#[test]
+fn upstream_urls_that_two_readers_could_read_differently_are_refused() {
+    let folder = Folder::new();
+    for url in [
+        "",
+        "api.example.com",
+        "file:///etc/passwd",
+        "https://",
+        "https://:443",
+        "https://a b",
+        "https://h/%2e%2e",
+        "https://h/../x",
+        "https://h//x",
+        "https://h/?",
+        "https://h/#x",
+        "https://u@h",
+        "https://h:0",
+        "https://h:99999",
+        "https://h\\@x",
+        "http://169.254.169.254/latest",
+        "http://[fe80::1]/",
+        "http://[::ffff:169.254.169.254]/",
+        "HTTPS://h",
+        "unix:/x",
+    ] {
+        let text = ISSUE.replace("https://api.example.com", &url.replace('\\', "\\\\"));
+        let said = folder.said(&text);
+        assert!(said.starts_with("error[P0109]"), "{url}: {said}");
+    }
+}
+
+#[test]
+fn secret_files_that_hold_no_single_secret_are_refused() {
+    for value in ["", " \n", "two\nlines", "nul\0", &"x".repeat(20 << 10)] {
+        let folder = Folder::new();
+        folder.secret("openai", value, 0o600);
+        let said = folder.said(ISSUE);
+        assert!(said.starts_with("error[P0110]"), "{value:?}: {said}");
+    }
+}
+
+#[test]
+fn problems_name_line_and_column_from_one() {
+    let problems = Folder::new()
+        .parse("\n[listen]\n  adress = 1\n[[connection]]")
+        .unwrap_err();
+    let first = problems.sorted()[0];
+    assert_eq!(problems.position(first), Some((3, 3)));
+}
+
+#[test]
+fn the_documentation_names_every_bound_with_its_default() {
+    let documentation = include_str!("../../docs/configuration.md");
+    for bound in Limits::bounds() {
+        let row = format!("| `{}` | {} |", bound.key, bound.default_text().trim_matches('"'));
+        assert!(documentation.contains(&row), "missing in configuration.md: {row}");
+    }
+    for (word, _) in Durability::ALL {
+        assert!(documentation.contains(&format!("`{word}`")));
+    }
+}

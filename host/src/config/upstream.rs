@@ -72,8 +72,12 @@ fn url(text: &str) -> Result<Upstream, &'static str> {
     }
     let uri: Uri = text.parse().map_err(|_| "not a URL")?;
     let authority = uri.authority().ok_or("no host")?;
-    if authority.host().is_empty() || authority.as_str().ends_with(':') || uri.port_u16() == Some(0) {
-        return Err("host or port is missing");
+    let port_ok = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        _ => authority.port_u16().is_some_and(|port| port != 0),
+    };
+    if authority.host().is_empty() || !port_ok {
+        return Err("the host is missing, or the port is not 1 to 65535");
     }
     if authority
         .host()
@@ -104,6 +108,16 @@ fn without_user(text: &str) -> String {
     match (text.split_once("://"), text.rfind('@')) {
         (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &text[at..]),
         _ => text.to_owned(),
+    }
+}
+
+/// Nor is it shown in the lines of the file that a message quotes.
+fn hide_user(span: Range<usize>, problems: &mut Problems) {
+    let raw = &problems.text()[span.clone()];
+    if let (Some(scheme), Some(at)) = (raw.find("://"), raw.rfind('@'))
+        && scheme + 3 < at
+    {
+        problems.hide(span.start + scheme + 3..span.start + at);
     }
 }
 
