@@ -37,6 +37,7 @@ pub(super) fn parse(written: &Spanned<String>, problems: &mut Problems) -> Optio
             built_in: false,
         }),
         Err(wrong) => {
+            hide_user(written.span(), problems);
             problems.push(
                 Problem::error(
                     Code::BadUrl,
@@ -61,14 +62,14 @@ fn url(text: &str) -> Result<Upstream, &'static str> {
         "http" => false,
         _ => return Err("only `https` and `http` are spoken"),
     };
+    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err("no user information: use `credential`");
+    }
     if text.contains('#') {
         return Err("a fragment means nothing to an upstream");
     }
     if text.contains('?') {
         return Err("a query can't stand in an upstream");
-    }
-    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
-        return Err("no user information: use `credential`");
     }
     let uri: Uri = text.parse().map_err(|_| "not a URL")?;
     let authority = uri.authority().ok_or("no host")?;
