@@ -1,0 +1,388 @@
+//! The host: the real binary, in a temporary folder of its own, on ports that the system chooses.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use super::{Cli, Client, within};
+
+/// The one credential of the rig's callers.
+const TOKEN: &str = "rig-token-0123456789abcdef0123456789abcdef";
+
+/// The repository's root.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package stands in the repository")
+}
+
+/// The binary under test: `PORTCULLIS_BIN`, or the one that was built beside the tests.
+///
+/// # Panics
+/// When there is none: the message says how to build it.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let binary = std::env::var_os("PORTCULLIS_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().expect("a test knows its own path");
+            // target/PROFILE/deps/TEST, or target/PROFILE/BIN
+            let folders = test.ancestors().skip(1).take(2);
+            folders
+                .map(|folder| folder.join("portcullis"))
+                .find(|path| path.is_file())
+                .unwrap_or_default()
+        },
+        PathBuf::from,
+    );
+    assert!(
+        binary.is_file(),
+        "no host binary: run `cargo build -p portcullis` first, or set PORTCULLIS_BIN"
+    );
+    binary
+}
+
+/// When a record counts as kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the exchange goes on.
+    #[default]
+    Strict,
+    /// Within a window.
+    Bounded,
+    /// Never.
+    Off,
+}
+
+impl Durability {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Bounded => "bounded",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// How a host is to be started.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    durability: Durability,
+    policies: Vec<(String, PathBuf, Option<String>)>,
+    approvals: String,
+    limits: String,
+}
+
+impl Setup {
+    /// No policies, strict recording.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records with this durability.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Puts the shipped policy `name` into the folder as `file` (with `.wasm`).
+    #[must_use]
+    pub fn policy(self, file: &str, name: &str) -> Self {
+        let path = shipped(name);
+        self.component(file, &path, None)
+    }
+
+    /// The same, with the text of its settings file.
+    #[must_use]
+    pub fn policy_with(self, file: &str, name: &str, settings: &str) -> Self {
+        let path = shipped(name);
+        self.component(file, &path, Some(settings))
+    }
+
+    /// Puts any component into the folder as `file`, with the text of its settings file.
+    #[must_use]
+    pub fn component(mut self, file: &str, path: &Path, settings: Option<&str>) -> Self {
+        self.policies
+            .push((file.to_owned(), path.to_owned(), settings.map(str::to_owned)));
+        self
+    }
+
+    /// Adds lines to `[approvals]`.
+    #[must_use]
+    pub fn approvals(mut self, lines: &str) -> Self {
+        self.approvals.push_str(lines);
+        self.approvals.push('\n');
+        self
+    }
+
+    /// Adds lines to `[limits]`.
+    #[must_use]
+    pub fn limits(mut self, lines: &str) -> Self {
+        self.limits.push_str(lines);
+        self.limits.push('\n');
+        self
+    }
+
+    /// Starts the host in front of `upstream` and waits until it is ready.
+    pub async fn start(self, upstream: SocketAddr) -> Host {
+        let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
+        let host = Host::lay_out(&self, home, upstream);
+        host.run().await
+    }
+}
+
+/// Path of a shipped policy.
+fn shipped(name: &str) -> PathBuf {
+    let path = repository().join("policies/dist").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run policies/build", path.display());
+    path
+}
+
+/// A running host. Killed and its folder removed when dropped.
+pub struct Host {
+    home: TempDir,
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    listen: SocketAddr,
+    control: SocketAddr,
+    // Kept open: a host must not die of a closed standard output.
+    _stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Host {
+    fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
+        let host = Self { home, process: None };
+        std::fs::create_dir(host.folder()).expect("a fresh folder can be written");
+        std::fs::write(host.home.path().join("token"), TOKEN).expect("a fresh folder can be written");
+        for (file, path, settings) in &setup.policies {
+            host.install(file, path, settings.as_deref());
+        }
+        let mut config = String::new();
+        let durability = setup.durability.as_str();
+        write!(
+            config,
+            r#"
+[listen]
+address = "127.0.0.1:0"
+[control]
+address = "127.0.0.1:0"
+[store]
+path = "./store"
+durability = "{durability}"
+[policies]
+folder = "./policies"
+[approvals]
+{approvals}
+[limits]
+{limits}
+[[connection]]
+name = "openai"
+path_prefix = "/"
+upstream = "http://{upstream}"
+dialect = "openai"
+[[token]]
+name = "rig"
+value_file = "./token"
+connections = ["openai"]
+"#,
+            approvals = setup.approvals,
+            limits = setup.limits,
+        )
+        .expect("a string takes text");
+        std::fs::write(host.config(), config).expect("a fresh folder can be written");
+        host
+    }
+
+    async fn run(mut self) -> Self {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .expect("the log can be written");
+        let mut child = Command::new(binary())
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary can be started");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let (mut listen, mut control) = (None, None);
+        within("the ready line", async {
+            while listen.is_none() || control.is_none() {
+                let line = stdout.next_line().await.expect("standard output is text");
+                let Some(line) = line else {
+                    let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+                    assert!(
+                        log.is_empty() && control.is_some(),
+                        "the host ended before it was ready:\n{log}"
+                    );
+                    break;
+                };
+                listen = listen.or_else(|| address_after(&line, "proxy"));
+                control = control.or_else(|| address_after(&line, "control"));
+            }
+        })
+        .await;
+        let (listen, control) = (listen.expect("it has a value"), control.expect("it has a value"));
+        self.process = Some(Process {
+            child,
+            listen,
+            control,
+            _stdout: stdout,
+        });
+        self
+    }
+
+    /// A caller with the rig's credential.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client {
+            address: self.process().listen,
+            token: TOKEN.to_owned(),
+        }
+    }
+
+    /// The control listener.
+    #[must_use]
+    pub fn control(&self) -> SocketAddr {
+        self.process().control
+    }
+
+    /// The command line on this host's configuration.
+    #[must_use]
+    pub fn cli(&self) -> Cli {
+        Cli {
+            config: self.config(),
+            home: self.home.path().to_owned(),
+            control: self.process.as_ref().map(|it| it.control),
+        }
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process().child.id().expect("it has not been waited for")
+    }
+
+    /// The host's folder.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The policy folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.home.path().join("policies")
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Puts a component into the policy folder in one step (written beside it, then renamed), its settings before it.
+    pub fn install(&self, file: &str, from: &Path, settings: Option<&str>) {
+        if let Some(settings) = settings {
+            self.put(
+                &Path::new(file).with_extension("toml").to_string_lossy(),
+                settings.as_bytes(),
+            );
+        }
+        let bytes = std::fs::read(from).expect("the component can be read");
+        self.put(file, &bytes);
+    }
+
+    /// Puts the shipped policy `name` into the folder as `file`.
+    pub fn install_shipped(&self, file: &str, name: &str) {
+        self.install(file, &shipped(name), None);
+    }
+
+    /// Writes a file of the policy folder in one step.
+    pub fn put(&self, file: &str, bytes: &[u8]) {
+        let aside = self.home.path().join(".aside");
+        std::fs::write(&aside, bytes).expect("the folder can be written");
+        std::fs::rename(&aside, self.folder().join(file)).expect("both are on one file system");
+    }
+
+    /// Ends the process as a power cut would, as far as a process can tell (SIGKILL).
+    pub async fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.child.kill().await.expect("a child can be killed");
+        }
+    }
+
+    /// Ends the process in order (SIGTERM) and returns its exit code.
+    pub async fn stop(&mut self) -> Option<i32> {
+        let mut process = self.process.take()?;
+        let pid = i32::try_from(process.child.id()?)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be signalled");
+        within("the host stops", process.child.wait())
+            .await
+            .expect("a child can be waited for")
+            .code()
+    }
+
+    /// Starts it again on the same store.
+    pub async fn restart(self) -> Self {
+        assert!(self.process.is_none(), "it still runs");
+        self.run().await
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("the host runs")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.home.path().join("portcullis.toml")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log_text();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("the host's log ends with:");
+            tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
+    }
+}
+
+/// The address in `WORD … http://ADDRESS` of a ready line.
+fn address_after(line: &str, word: &str) -> Option<SocketAddr> {
+    let rest = line.split_once(word)?.1;
+    let url = rest.split_once("http://")?.1;
+    url.split(|c: char| c.is_whitespace() || c == '/' || c == '"')
+        .next()?
+        .parse()
+        .ok()
+}
