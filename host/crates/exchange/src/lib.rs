@@ -1,3 +1,34 @@
-//! The path of an exchange, and what it needs from the rest of the house ([`ports`]).
+//! The path of an exchange: from the caller's first byte to the last one that it gets.
+//!
+//! ```text
+//!  caller ──▶ identify ──▶ route ──▶ record opens ──▶ relay(request) ──▶ hold ──▶ record ──▶ forward ──▶ upstream
+//!                                                     │ judge                    (Cleared)  (Recorded)      │
+//!  caller ◀── outlet ◀── record ◀────────────────── relay(response) ◀───────────────────────────────────────┘
+//!                                                     │ judge
+//! ```
+//!
+//! [`carry`] names each stage in order; [`relay`] is the one loop for both directions; every error ends in [`refuse`].
+//!
+//! What must hold: only `judge` makes a [`judge::Cleared`], only `record` a [`record::Recorded`], and nothing else
+//! reaches the upstream or the caller. What the path needs from elsewhere stands in [`ports`].
 
+pub mod carry;
+mod gate;
+mod head;
+mod hold;
+mod identify;
+pub mod judge;
+mod outlet;
+mod placeholder;
 pub mod ports;
+pub mod record;
+pub mod refuse;
+mod relay;
+mod respond;
+mod route;
+mod session;
+
+pub use carry::carry;
+pub use gate::{Answered, BodyError, Forward, ForwardError, Gate, Incoming, Limits};
+pub use outlet::{Cut, Reply};
+pub use record::{Outbound, Recorded};

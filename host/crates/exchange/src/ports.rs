@@ -29,7 +29,10 @@ impl PolicySet {
     /// Its number and digest, for the record.
     #[must_use]
     pub fn set_ref(&self) -> SetRef {
-        SetRef { generation: self.generation, digest: self.digest }
+        SetRef {
+            generation: self.generation,
+            digest: self.digest,
+        }
     }
 }
 
@@ -226,8 +229,7 @@ pub trait Guest: Send {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>>;
 
     /// `conversation.on-request`.
-    fn on_request<'a>(&'a mut self, request: &'a Conversation)
-    -> BoxFuture<'a, Result<ConversationDecision, Failure>>;
+    fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>>;
 
     /// `text.on-text`.
     fn on_text<'a>(&'a mut self, window: Window<'a>) -> BoxFuture<'a, Result<Decision, Failure>>;

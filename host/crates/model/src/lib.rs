@@ -2,13 +2,13 @@
 //!
 //! What must hold: no I/O, no clock, no foreign type in a signature (serde's derives aside).
 
-pub mod id;
 pub mod caller;
 pub mod connection;
-pub mod text;
-pub mod verdict;
+pub mod id;
 pub mod policy;
 pub mod record;
+pub mod text;
+pub mod verdict;
 
 pub use caller::{Attribute, Caller};
 pub use connection::{Connection, Family, OnBlock, Upstream};

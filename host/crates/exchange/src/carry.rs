@@ -1,0 +1,255 @@
+//! The whole path of an exchange, stage by stage. Read this first.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, Request, Response};
+use model::{Direction, ExchangeId};
+use tokio::sync::watch;
+
+use crate::{
+    gate::{Answered, Gate, Incoming},
+    head::Head,
+    hold::{Waiting, hold},
+    identify::identify,
+    judge::{Cleared, Judge},
+    outlet::{self, End, Outlet, Reply},
+    ports::{self, About, Identified, PolicySet},
+    record::{self, Outbound, Record},
+    refuse::{self, Stop},
+    relay::{Lane, Sink, Source, Turn, relay},
+    respond::respond,
+    route::{Route, route},
+};
+
+/// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
+#[derive(Default)]
+pub(crate) struct Trail {
+    pub(crate) route: Option<Route>,
+    pub(crate) record: Option<Record>,
+    pub(crate) judge: Option<Judge>,
+}
+
+/// Carries one exchange. The response's body goes on carrying it as it is polled; dropped, the exchange is over.
+pub async fn carry(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Reply> {
+    let exchange = ExchangeId::new();
+    outlet::run(move |out| async move {
+        let mut trail = Trail::default();
+        match pass(&gate, exchange, request, &out, &mut trail).await {
+            Ok(()) => End::Complete,
+            Err(stop) => refuse::refuse(exchange, &stop, &out, trail).await,
+        }
+    })
+    .await
+}
+
+/// The path. Every stage takes what the one before it made, and nothing else makes it.
+async fn pass(
+    gate: &Gate,
+    exchange: ExchangeId,
+    request: Request<Incoming>,
+    out: &Outlet,
+    trail: &mut Trail,
+) -> Result<(), Stop> {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let head = Head::read(&parts)?;
+    let who = identify(gate, &head)?;
+    let route = trail.route.insert(route(gate, &head, &who)?).clone();
+    let mut policies = gate.policies.clone();
+    let set = Arc::clone(&policies.borrow_and_update());
+    let about = about(gate, exchange, who, &route, started);
+    let record = Record::open(&*gate.recorder, &about, &route, &head, set.set_ref(), started)?;
+    let record = trail.record.insert(record);
+
+    let asked = Asked {
+        gate,
+        head: &head,
+        route: &route,
+        about: &about,
+        out,
+        started,
+    };
+    let body = whole(gate, body).await?;
+    let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
+    let judge = trail.judge.as_mut().expect("clearing leaves the judge");
+    let recorded = record.request(cleared, judge.asked()).await?;
+    let target = format!("{}{}", route.path, head.query);
+    let connection = Arc::clone(&route.connection);
+    let outbound = Outbound {
+        connection,
+        method: head.method.clone(),
+        target,
+        headers,
+        body: recorded,
+    };
+    let answered = forward(gate, outbound).await?;
+    respond(&asked, answered, &mut policies, record, judge).await
+}
+
+/// A request on its way up: all that its stages look at and none of them changes.
+pub(crate) struct Asked<'x> {
+    pub(crate) gate: &'x Gate,
+    pub(crate) head: &'x Head,
+    pub(crate) route: &'x Route,
+    about: &'x Arc<About>,
+    pub(crate) out: &'x Outlet,
+    pub(crate) started: Instant,
+}
+
+impl Asked<'_> {
+    /// Takes the request past every policy, and past a person where one of them asks for that. When another set came
+    /// into force while a person decided, the request is judged again, by that one.
+    async fn clear(
+        &self,
+        body: Bytes,
+        policies: &mut watch::Receiver<Arc<PolicySet>>,
+        record: &mut Record,
+        judge: &mut Option<Judge>,
+    ) -> Result<(Cleared, HeaderMap), Stop> {
+        loop {
+            let set = Arc::clone(&policies.borrow_and_update());
+            let Gate { recorder, .. } = self.gate;
+            let placeholders = Arc::clone(self.gate.placeholders());
+            let raw = self.route.endpoint.raw();
+            let about = Arc::clone(self.about);
+            let judge = judge.insert(Judge::new(
+                set,
+                about,
+                raw,
+                self.started,
+                Arc::clone(recorder),
+                placeholders,
+            ));
+            let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
+            let asking = judge.asking();
+            if asking.is_empty() {
+                return Ok((cleared, headers));
+            }
+            let waiting = Waiting {
+                about: judge.about(),
+                route: self.route,
+                head: self.head,
+                set: judge.set().digest,
+                bytes: cleared.bytes(),
+                stream: judge.about().streaming,
+            };
+            for asking in asking {
+                hold(self.gate, record, self.out, &waiting, asking).await?;
+            }
+            if !policies.has_changed().unwrap_or(false) {
+                return Ok((cleared, headers));
+            }
+            record.switched(policies.borrow().set_ref())?;
+        }
+    }
+
+    async fn judge(
+        &self,
+        body: Bytes,
+        policies: &mut watch::Receiver<Arc<PolicySet>>,
+        record: &mut Record,
+        judge: &mut Judge,
+    ) -> Result<(Cleared, HeaderMap), Stop> {
+        let Self { gate, head, route, .. } = self;
+        let mut flow = route
+            .endpoint
+            .request(&head.content_type, gate.limits.wire)
+            .map_err(|unclaimed| Stop::BadContentType(unclaimed.0))?;
+        let mut headers = head.headers.clone();
+        let shown = ports::Head {
+            direction: Direction::Request,
+            method: head.method.to_string(),
+            path: format!("{}{}", head.path, head.query),
+            status: 0,
+            headers: head.attributes(),
+        };
+        judge.judge_head(shown, &mut headers).await?;
+        let body = judge.admit(body).await?;
+        let lane = Lane {
+            direction: Direction::Request,
+            idle: gate.limits.request_body,
+        };
+        let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), gate.limits.batch_bytes);
+        let mut gathered = Gather(Cleared::none());
+        let relayed = relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut gathered).await;
+        record.findings(judge.findings())?;
+        if relayed.is_err() && judge.is_masked() && judge.asked().is_some() {
+            record.stopped_request(&wire::taken(flow.as_mut()), judge.asked())?;
+        }
+        relayed.map(|()| (gathered.0, headers))
+    }
+}
+
+/// The request barrier: what is cleared gathers until all of it is.
+struct Gather(Cleared);
+
+impl Sink for Gather {
+    async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop> {
+        self.0.join(turn.cleared);
+        Ok(())
+    }
+
+    async fn switched(&mut self, _judge: &mut Judge) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+fn about(gate: &Gate, exchange: ExchangeId, who: Identified, route: &Route, now: Instant) -> Arc<About> {
+    let session = gate.sessions().of(&who.caller, &route.connection.name, now);
+    Arc::new(About {
+        exchange,
+        session,
+        caller: who.caller,
+        connection: route.connection.name.clone(),
+        dialect: route.endpoint.dialect(),
+        model: String::new(),
+        streaming: false,
+        resumed: false,
+    })
+}
+
+/// The request's whole body, within its bounds of size and time.
+async fn whole(gate: &Gate, mut body: Incoming) -> Result<Bytes, Stop> {
+    let limit = gate.limits.wire.body_bytes;
+    let read = async {
+        let mut all = Bytes::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| Stop::RequestBroke(error.0))?;
+            if all.len() + chunk.len() > limit {
+                return Err(Stop::BadRequest(wire::Malformed::TooLarge {
+                    bound: "body_bytes",
+                    limit,
+                }));
+            }
+            all = if all.is_empty() { chunk } else { joined(all, &chunk) };
+        }
+        Ok(all)
+    };
+    tokio::time::timeout(gate.limits.request_body, read)
+        .await
+        .unwrap_or_else(|_| Err(Stop::RequestBroke("it took too long".into())))
+}
+
+fn joined(all: Bytes, chunk: &Bytes) -> Bytes {
+    // Frozen bytes with one owner turn back into a buffer at no cost.
+    let mut all = all.try_into_mut().unwrap_or_else(|all| BytesMut::from(&all[..]));
+    all.extend_from_slice(chunk);
+    all.freeze()
+}
+
+async fn forward(gate: &Gate, outbound: Outbound) -> Result<Answered, Stop> {
+    let connection = outbound.connection.name.clone();
+    let cause = match tokio::time::timeout(gate.limits.upstream_first_byte, gate.forward.forward(outbound)).await {
+        Ok(Ok(answered)) => return Ok(answered),
+        Ok(Err(error)) => error.0,
+        Err(_) => format!("no answer within {} s", gate.limits.upstream_first_byte.as_secs()),
+    };
+    Err(Stop::NoUpstream { connection, cause })
+}
+
+/// For the refusal of an exchange that has no record.
+pub(crate) fn turn_away(exchange: ExchangeId, stop: &Stop) {
+    record::turned_away(exchange, stop.code(), &stop.detail());
+}

@@ -1,0 +1,140 @@
+//! What all exchanges of a host share: the ports, the connections, the limits.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, future::BoxFuture};
+use http::{HeaderMap, StatusCode};
+use model::Connection;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{
+    placeholder::Placeholders,
+    ports::{Desk, Identify, PolicySet, Recorder},
+    record::Outbound,
+    session::Sessions,
+};
+
+/// A body as it comes in: chunks, in order; an error ends it.
+pub type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// A body broke off.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct BodyError(pub String);
+
+/// What all exchanges of a host share.
+pub struct Gate {
+    /// Who a credential belongs to.
+    pub identify: Arc<dyn Identify>,
+    /// Where requests may go; looked up by longest path prefix.
+    pub connections: Vec<Arc<Connection>>,
+    /// The policy set in force.
+    pub policies: watch::Receiver<Arc<PolicySet>>,
+    /// Where exchanges are recorded.
+    pub recorder: Arc<dyn Recorder>,
+    /// Where questions to people go.
+    pub desk: Arc<dyn Desk>,
+    /// The way to the upstreams.
+    pub forward: Arc<dyn Forward>,
+    /// Every bound of the path.
+    pub limits: Limits,
+    sessions: Sessions,
+    placeholders: Arc<Placeholders>,
+}
+
+impl Gate {
+    /// A gate from its ports.
+    pub fn new(
+        identify: Arc<dyn Identify>,
+        connections: Vec<Arc<Connection>>,
+        policies: watch::Receiver<Arc<PolicySet>>,
+        recorder: Arc<dyn Recorder>,
+        desk: Arc<dyn Desk>,
+        forward: Arc<dyn Forward>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let mut connections = connections;
+        connections.sort_by_key(|connection| std::cmp::Reverse(connection.path_prefix.len()));
+        Arc::new(Self {
+            identify,
+            connections,
+            policies,
+            recorder,
+            desk,
+            forward,
+            sessions: Sessions::new(limits.session_gap, limits.sessions),
+            placeholders: Arc::new(Placeholders::new(limits.sessions)),
+            limits,
+        })
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(crate) fn placeholders(&self) -> &Arc<Placeholders> {
+        &self.placeholders
+    }
+}
+
+/// The way to the upstreams. Takes nothing but what was recorded.
+pub trait Forward: Send + Sync {
+    /// Sends a request and waits for the head of the answer.
+    fn forward(&self, request: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>>;
+}
+
+/// An upstream's answer.
+pub struct Answered {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Its headers, as they came.
+    pub headers: HeaderMap,
+    /// Its body, content encoding as it came.
+    pub body: Incoming,
+}
+
+/// The upstream can't be reached or does not speak HTTP.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct ForwardError(pub String);
+
+/// Every bound of the path, by the name that it has in the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bounds of the flows (`body_bytes`, `event_bytes`, `held_bytes`, `json_depth`).
+    pub wire: wire::Limits,
+    /// Bytes that are worked on at once when more has arrived.
+    pub batch_bytes: usize,
+    /// Time in which a request's body must be complete.
+    pub request_body: Duration,
+    /// Time in which the upstream must begin to answer.
+    pub upstream_first_byte: Duration,
+    /// Time that may pass between two chunks of an answer.
+    pub upstream_idle: Duration,
+    /// Time that a caller of a whole answer waits for an approval before it is told to come again.
+    pub approval_wait: Duration,
+    /// Time between two signs of life on a stream that waits.
+    pub heartbeat: Duration,
+    /// A caller's exchanges on a connection belong to one session until this much time passes between two.
+    pub session_gap: Duration,
+    /// Sessions whose placeholders and times are remembered.
+    pub sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wire: wire::Limits::default(),
+            batch_bytes: 64 << 10,
+            request_body: Duration::from_secs(60),
+            upstream_first_byte: Duration::from_secs(300),
+            upstream_idle: Duration::from_secs(300),
+            approval_wait: Duration::from_secs(50),
+            heartbeat: Duration::from_secs(5),
+            session_gap: Duration::from_secs(30 * 60),
+            sessions: 10_000,
+        }
+    }
+}

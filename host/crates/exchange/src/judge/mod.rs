@@ -1,0 +1,495 @@
+//! The policies of one exchange, in order, on all of its text. The only maker of [`Cleared`].
+//!
+//! Text moves through the chain stage by stage: for each policy in order, every part that has something new. What the
+//! last policy let go is released to the flow. A policy that stops a request does not end the pass: the others still
+//! edit, so that the record shows the request as masked as it would have gone out.
+
+mod bytes_hooks;
+mod request;
+mod seat;
+mod strand;
+mod text;
+mod track;
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+use model::{
+    Channel, Direction, Entry, Part, PartId, Question, Verdict,
+    record::{EditRecord, Judged, JudgedVerdict, PolicyTally},
+};
+use wire::{Asked, Flow, Step, ToolCall};
+
+use self::{
+    bytes_hooks::ByteTrack,
+    seat::{Seat, is_quiet},
+    track::Track,
+};
+use crate::{
+    placeholder::Placeholders,
+    ports::{About, Failure, PolicySet, Recorder, Summary},
+    refuse::Stop,
+};
+
+/// Bytes that all policies cleared. Nothing but the judge makes one, and only what is cleared can be recorded and sent.
+#[derive(Debug)]
+pub struct Cleared(Bytes);
+
+impl Cleared {
+    /// The bytes, to look at.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Joins what was cleared one after the other.
+    pub(crate) fn join(&mut self, more: Self) {
+        if self.0.is_empty() {
+            self.0 = more.0;
+        } else if !more.0.is_empty() {
+            let mut all = BytesMut::from(std::mem::take(&mut self.0));
+            all.extend_from_slice(&more.0);
+            self.0 = all.freeze();
+        }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self(Bytes::new())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+/// A policy wants a person to decide before what is pending goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) policy: String,
+    pub(crate) digest: model::Digest,
+    pub(crate) question: Question,
+}
+
+/// The policies of one exchange at work.
+pub(crate) struct Judge {
+    set: Arc<PolicySet>,
+    seats: Vec<Seat>,
+    about: Arc<About>,
+    direction: Direction,
+    tracks: Vec<Track>,
+    /// Parts with something new since the last pass.
+    due: Vec<PartId>,
+    /// Tool calls that are complete and wait for their verdicts.
+    calls: Vec<ToolCall>,
+    bytes: ByteTrack,
+    asked: Option<Asked>,
+    asking: Vec<Asking>,
+    stop: Option<Stop>,
+    /// A policy failed, so text may have passed it unmasked: nothing of it may be recorded.
+    unmasked: bool,
+    findings: Vec<Entry>,
+    left: Vec<PolicyTally>,
+    /// The dialect's text is not known: only byte hooks judge.
+    raw: bool,
+    started: Instant,
+    recorder: Arc<dyn Recorder>,
+    placeholders: Arc<Placeholders>,
+}
+
+impl Judge {
+    /// The policies of this set that guard this connection.
+    pub(crate) fn new(
+        set: Arc<PolicySet>,
+        about: Arc<About>,
+        raw: bool,
+        started: Instant,
+        recorder: Arc<dyn Recorder>,
+        placeholders: Arc<Placeholders>,
+    ) -> Self {
+        let seats = seats(&set, &about.connection);
+        Self {
+            bytes: ByteTrack::new(&seats),
+            set,
+            seats,
+            about,
+            direction: Direction::Request,
+            tracks: Vec::new(),
+            due: Vec::new(),
+            calls: Vec::new(),
+            asked: None,
+            asking: Vec::new(),
+            stop: None,
+            unmasked: false,
+            findings: Vec::new(),
+            left: Vec::new(),
+            raw,
+            started,
+            recorder,
+            placeholders,
+        }
+    }
+
+    pub(crate) fn set(&self) -> &Arc<PolicySet> {
+        &self.set
+    }
+
+    pub(crate) fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
+    /// What the request asks for, once it is known.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_ref()
+    }
+
+    /// Whether every policy has edited what it wanted to, so that a request that is stopped may be recorded.
+    pub(crate) fn is_masked(&self) -> bool {
+        !self.unmasked
+    }
+
+    /// Verdicts and edits since the last call, for the record.
+    pub(crate) fn findings(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Questions since the last call.
+    pub(crate) fn asking(&mut self) -> Vec<Asking> {
+        std::mem::take(&mut self.asking)
+    }
+
+    /// How often each policy was called, those of earlier sets included.
+    pub(crate) fn tallies(&self) -> Vec<PolicyTally> {
+        self.left
+            .iter()
+            .cloned()
+            .chain(self.seats.iter().map(|seat| seat.tally.clone()))
+            .collect()
+    }
+
+    /// Turns to the other direction: the guests stay, the parts are new ones.
+    pub(crate) fn turn(&mut self) {
+        self.direction = Direction::Response;
+        self.tracks.clear();
+        self.due.clear();
+        self.bytes = ByteTrack::new(&self.seats);
+    }
+
+    /// Takes another set in the place of this one, between two chunks. Policies whose digest is the same keep their
+    /// guest; all text that has not left begins its way anew, so that one set alone judges it.
+    pub(crate) async fn switch(&mut self, set: Arc<PolicySet>) -> Result<(), Stop> {
+        let mut old = std::mem::replace(&mut self.seats, seats(&set, &self.about.connection));
+        let mut fresh = Vec::new();
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            let same = |kept: &Seat| kept.policy.info().digest == seat.policy.info().digest && kept.id() == seat.id();
+            match old.iter().position(same) {
+                Some(kept) => *seat = old.swap_remove(kept),
+                None => fresh.push(at),
+            }
+        }
+        self.left.extend(old.into_iter().map(|seat| seat.tally));
+        self.set = set;
+        let mut about = About::clone(&self.about);
+        about.resumed = true;
+        self.about = Arc::new(about);
+        for track in &mut self.tracks {
+            let places = places(&self.seats, self.direction, track.part);
+            track.rewind(places.into_iter());
+        }
+        self.due = self
+            .tracks
+            .iter()
+            .filter(|track| !track.is_over())
+            .map(|track| track.part.id)
+            .collect();
+        self.bytes.rewind(&self.seats);
+        self.open_these(&fresh).await
+    }
+
+    /// Takes a request's body past what comes before its decoding: the byte hooks, and for a request whose text is not
+    /// known the opening of the guests.
+    pub(crate) async fn admit(&mut self, body: Bytes) -> Result<Bytes, Stop> {
+        if self.raw {
+            self.open().await?;
+            return Ok(body);
+        }
+        Ok(self.judge_bytes(body, true).await?.into_bytes())
+    }
+
+    /// Opens the guests of policies that want to see every exchange.
+    async fn open(&mut self) -> Result<(), Stop> {
+        self.open_these(&(0..self.seats.len()).collect::<Vec<_>>()).await
+    }
+
+    async fn open_these(&mut self, seats: &[usize]) -> Result<(), Stop> {
+        for &seat in seats {
+            if self.seats[seat].policy.plan().hooks.open {
+                let about = Arc::clone(&self.about);
+                let answer = self.seats[seat].call(&about, &(), |guest, ()| guest.open()).await;
+                if let Some(verdict) = self.heard(seat, "open", None, answer) {
+                    self.obey(seat, "open", None, verdict, Vec::new(), Vec::new());
+                }
+            }
+        }
+        self.stopped_response()
+    }
+
+    /// Hears all that the flow has to tell, and decides what can be decided.
+    pub(crate) async fn follow(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+        self.hear(flow);
+        if self.direction == Direction::Request && self.asked.is_some() {
+            self.judge_request(flow).await?;
+        } else {
+            self.judge_text().await;
+        }
+        self.stopped_response()?;
+        self.release(flow);
+        self.judge_tool_calls(flow).await?;
+        match self.stop.take() {
+            Some(stop) => Err(stop),
+            None => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, flow: &mut dyn Flow) {
+        while let Some(step) = flow.next() {
+            match step {
+                Step::Asked(asked) => {
+                    let mut about = About::clone(&self.about);
+                    about.model.clone_from(&asked.model);
+                    about.streaming = asked.streaming;
+                    self.about = Arc::new(about);
+                    self.asked = Some(asked);
+                }
+                Step::Begin(part) => {
+                    debug_assert_eq!(part.id.0 as usize, self.tracks.len(), "parts are counted from 0");
+                    let places = places(&self.seats, self.direction, part);
+                    self.tracks.push(Track::new(part, places.into_iter()));
+                    self.due.push(part.id);
+                }
+                Step::Text { part, text } => {
+                    self.tracks[part.0 as usize].feed(&text);
+                    self.mark(part);
+                }
+                Step::End(part) => {
+                    self.tracks[part.0 as usize].ended = true;
+                    self.mark(part);
+                }
+                Step::ToolCall(call) => self.calls.push(call),
+            }
+        }
+    }
+
+    fn mark(&mut self, part: PartId) {
+        if self.due.last() != Some(&part) && !self.due.contains(&part) {
+            self.due.push(part);
+        }
+    }
+
+    fn release(&mut self, flow: &mut dyn Flow) {
+        for part in std::mem::take(&mut self.due) {
+            if let Some((part, upto, changes)) = self.tracks[part.0 as usize].leave() {
+                flow.release(part, upto, changes);
+            }
+        }
+    }
+
+    async fn judge_tool_calls(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+        for call in std::mem::take(&mut self.calls) {
+            let mut input = flow.tool_input(call.call);
+            let mut changed = false;
+            for seat in 0..self.seats.len() {
+                if !self.seats[seat].policy.plan().hooks.tools || self.seats[seat].done {
+                    continue;
+                }
+                let about = Arc::clone(&self.about);
+                let answer = self.seats[seat]
+                    .call(&about, &(&call, &input), |guest, (call, input)| {
+                        guest.on_tool_call(&call.id, &call.name, input)
+                    })
+                    .await;
+                let Some(decision) = self.heard(seat, "on-tool-call", None, answer) else {
+                    continue;
+                };
+                if !decision.input.is_empty() && !self.seats[seat].is_shadow() {
+                    input = decision.input;
+                    changed = true;
+                }
+                self.obey(seat, "on-tool-call", None, decision.verdict, Vec::new(), decision.notes);
+                self.stopped_response()?;
+            }
+            flow.clear_tool_call(call.call, changed.then_some(input));
+        }
+        Ok(())
+    }
+
+    /// Takes from the flow what may leave, past the policies that judge bytes.
+    pub(crate) async fn clear(&mut self, flow: &mut dyn Flow, last: bool) -> Result<Cleared, Stop> {
+        let mut out = BytesMut::new();
+        flow.take(&mut out);
+        if self.direction == Direction::Response || self.raw {
+            return self.judge_bytes(out.freeze(), last).await;
+        }
+        // A decoded request passed the byte hooks before it was decoded.
+        Ok(Cleared(out.freeze()))
+    }
+
+    /// Tells the policies that want to know that the exchange is over.
+    pub(crate) async fn over(&mut self, summary: &Summary) {
+        for seat in 0..self.seats.len() {
+            if !self.seats[seat].policy.plan().hooks.audit {
+                continue;
+            }
+            let about = Arc::clone(&self.about);
+            let answer = self.seats[seat]
+                .call(&about, summary, |guest, summary| guest.on_end(summary))
+                .await;
+            match answer {
+                Ok(notes) if notes.is_empty() => {}
+                Ok(notes) => self.note(seat, "on-end", None, JudgedVerdict::Allow, Vec::new(), notes),
+                Err(failure) => self.note(seat, "on-end", None, failed(&failure, true), Vec::new(), Vec::new()),
+            }
+        }
+    }
+
+    /// An answer, or `None` where the failure mode is to go on without one.
+    fn heard<T>(
+        &mut self,
+        seat: usize,
+        hook: &'static str,
+        part: Option<(PartId, Channel)>,
+        answer: Result<T, Failure>,
+    ) -> Option<T> {
+        let failure = match answer {
+            Ok(answer) => return Some(answer),
+            Err(failure) => failure,
+        };
+        let open = self.seats[seat].fails_open() || self.seats[seat].is_shadow();
+        let policy = self.seats[seat].id().to_owned();
+        tracing::warn!(%policy, hook, %failure, open, exchange = %self.about.exchange, "a policy failed");
+        self.note(seat, hook, part, failed(&failure, open), Vec::new(), Vec::new());
+        if !open {
+            self.unmasked = true;
+            self.stop.get_or_insert(Stop::PolicyFailed { policy, failure });
+        }
+        None
+    }
+
+    /// Does what a verdict says; the first stop stands.
+    fn obey(
+        &mut self,
+        seat: usize,
+        hook: &'static str,
+        part: Option<(PartId, Channel)>,
+        verdict: Verdict,
+        edits: Vec<EditRecord>,
+        notes: Vec<model::Attribute>,
+    ) {
+        let count = u32::try_from(edits.len()).unwrap_or(u32::MAX);
+        self.seats[seat].tally.edits = self.seats[seat].tally.edits.saturating_add(count);
+        if is_quiet(&verdict) && edits.is_empty() && notes.is_empty() {
+            return;
+        }
+        let shadow = self.seats[seat].is_shadow();
+        let kept = match &verdict {
+            Verdict::Allow => JudgedVerdict::Allow,
+            Verdict::Done => JudgedVerdict::Done,
+            Verdict::Block(refusal) => JudgedVerdict::Block(refusal.clone()),
+            Verdict::Ask(question) => JudgedVerdict::Ask(question.clone()),
+        };
+        self.note(seat, hook, part, kept, edits, notes);
+        let policy = || self.seats[seat].id().to_owned();
+        match verdict {
+            Verdict::Allow => {}
+            Verdict::Done => self.seats[seat].done = true,
+            _ if shadow => {}
+            Verdict::Block(refusal) => {
+                let policy = policy();
+                self.stop.get_or_insert(Stop::Blocked { policy, refusal });
+            }
+            Verdict::Ask(question) => {
+                let (policy, digest) = (policy(), self.seats[seat].tally.digest);
+                if !self
+                    .asking
+                    .iter()
+                    .any(|asking| asking.policy == policy && asking.question == question)
+                {
+                    self.asking.push(Asking {
+                        policy,
+                        digest,
+                        question,
+                    });
+                }
+            }
+        }
+    }
+
+    fn note(
+        &mut self,
+        seat: usize,
+        hook: &'static str,
+        part: Option<(PartId, Channel)>,
+        verdict: JudgedVerdict,
+        edits: Vec<EditRecord>,
+        notes: Vec<model::Attribute>,
+    ) {
+        let seat = &self.seats[seat];
+        self.findings.push(Entry::Judged(Judged {
+            at: crate::record::micros_since(self.started),
+            policy: seat.id().to_owned(),
+            digest: seat.tally.digest,
+            generation: self.set.generation,
+            direction: self.direction,
+            hook: hook.to_owned(),
+            part,
+            verdict,
+            edits,
+            notes,
+            shadow: seat.is_shadow(),
+        }));
+    }
+
+    /// A response stops where it stands; a request goes on to be masked for the record.
+    fn stopped_response(&mut self) -> Result<(), Stop> {
+        match self.direction {
+            Direction::Response => self.stop.take().map_or(Ok(()), Err),
+            Direction::Request => Ok(()),
+        }
+    }
+}
+
+fn failed(failure: &Failure, open: bool) -> JudgedVerdict {
+    JudgedVerdict::Failed {
+        kind: failure.kind.to_string(),
+        message: failure.message.clone(),
+        open,
+    }
+}
+
+fn seats(set: &PolicySet, connection: &str) -> Vec<Seat> {
+    set.policies
+        .iter()
+        .filter(|policy| {
+            let connections = &policy.info().connections;
+            connections.is_empty() || connections.iter().any(|name| name == connection)
+        })
+        .map(|policy| Seat::new(Arc::clone(policy), set.generation))
+        .collect()
+}
+
+/// The seats that a part passes: those that want its text, and in a request those that may edit any part of it.
+fn places(seats: &[Seat], direction: Direction, part: Part) -> Vec<track::Place> {
+    seats
+        .iter()
+        .enumerate()
+        .filter(|(_, seat)| {
+            let plan = seat.policy.plan();
+            plan.wants(direction, part.channel, part.speaker)
+                || (direction == Direction::Request && plan.hooks.conversation)
+        })
+        .map(|(at, seat)| seat.place(at))
+        .collect()
+}

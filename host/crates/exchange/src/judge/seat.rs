@@ -1,0 +1,88 @@
+//! One policy's seat in the chain of one exchange: its guest, and how often it was called.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use model::{FailureMode, Generation, Mode, Verdict, record::PolicyTally};
+
+use super::track::Place;
+use crate::ports::{About, Failure, Guest, Policy};
+
+/// Calls of one hook before a failure counts: the second is on a fresh instance.
+const TRIES: usize = 2;
+
+/// A policy at work in this exchange.
+pub(crate) struct Seat {
+    pub(crate) policy: Arc<dyn Policy>,
+    guest: Option<Box<dyn Guest>>,
+    /// The policy wants no more of this exchange.
+    pub(crate) done: bool,
+    pub(crate) tally: PolicyTally,
+}
+
+impl Seat {
+    pub(crate) fn new(policy: Arc<dyn Policy>, generation: Generation) -> Self {
+        let info = policy.info();
+        let tally = PolicyTally {
+            policy: info.id.clone(),
+            digest: info.digest,
+            generation,
+            calls: 0,
+            cleared: 0,
+            edits: 0,
+        };
+        Self {
+            policy,
+            guest: None,
+            done: false,
+            tally,
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.policy.info().id
+    }
+
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.policy.info().mode == Mode::Shadow
+    }
+
+    pub(crate) fn fails_open(&self) -> bool {
+        self.policy.info().on_failure == FailureMode::Open
+    }
+
+    /// Its place on a new track.
+    pub(crate) fn place(&self, seat: usize) -> Place {
+        Place {
+            seat,
+            shadow: self.is_shadow(),
+            look_behind: self.policy.plan().look_behind,
+        }
+    }
+
+    /// Calls a hook; after a failure once more, on a fresh instance. `with` is what the hook is shown.
+    pub(crate) async fn call<C: Sync + ?Sized, T>(
+        &mut self,
+        about: &Arc<About>,
+        with: &C,
+        hook: for<'g> fn(&'g mut dyn Guest, &'g C) -> BoxFuture<'g, Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let guest = self.guest.get_or_insert_with(|| self.policy.guest(about));
+        let mut tried = 1;
+        loop {
+            self.tally.calls = self.tally.calls.saturating_add(1);
+            match hook(guest.as_mut(), with).await {
+                Err(failure) if tried < TRIES => {
+                    tracing::debug!(policy = %self.policy.info().id, %failure, "a call failed and is tried once more");
+                    tried += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+/// Whether a verdict changes the way of an exchange.
+pub(crate) fn is_quiet(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Allow)
+}

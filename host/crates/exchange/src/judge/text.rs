@@ -1,0 +1,116 @@
+//! `text.on-text`: one policy, one window.
+
+use std::{borrow::Cow, ops::Range, sync::Arc};
+
+use model::{Decision, PartId, Substitute, record::EditRecord};
+
+use super::{Judge, track::Settlement};
+
+impl Judge {
+    /// Every policy in order, on every part that has something new.
+    pub(super) async fn judge_text(&mut self) {
+        for seat in 0..self.seats.len() {
+            self.judge_seat(seat).await;
+        }
+    }
+
+    /// One policy, on every part that has something new.
+    pub(super) async fn judge_seat(&mut self, seat: usize) {
+        for at in 0..self.due.len() {
+            let part = self.due[at];
+            let stages = &self.tracks[part.0 as usize].stages;
+            if let Some(stage) = stages.iter().position(|stage| stage.seat == seat)
+                && self.tracks[part.0 as usize].is_due(stage)
+            {
+                self.judge_window(seat, part, stage).await;
+            }
+        }
+    }
+
+    async fn judge_window(&mut self, seat: usize, part: PartId, stage: usize) {
+        let track = &self.tracks[part.0 as usize];
+        let about = Arc::clone(&self.about);
+        let mut window = track.window(stage, self.direction);
+        let channel = track.part.channel;
+        let whole = window.pending.len();
+        let policy = Arc::clone(&self.seats[seat].policy);
+        let plan = policy.plan();
+        if self.seats[seat].done || !plan.wants(self.direction, channel, track.part.speaker) {
+            self.settle(seat, part, stage, whole, Vec::new());
+            return;
+        }
+        let scan = policy.scan(window.before, window.pending, window.last);
+        if plan.only_on_hit && scan.hits.is_empty() {
+            self.seats[seat].tally.cleared = self.seats[seat].tally.cleared.saturating_add(1);
+            self.settle(seat, part, stage, whole - scan.keep.min(whole), Vec::new());
+            return;
+        }
+        window.hits = &scan.hits;
+        let answer = self.seats[seat]
+            .call(&about, &window, |guest, window| guest.on_text(*window))
+            .await;
+        // A failure that is let pass lets all of the window pass: the next call must not be shown what failed again.
+        let hook = "on-text";
+        let Some(decision) = self.heard(seat, hook, Some((part, channel)), answer) else {
+            self.settle(seat, part, stage, whole, Vec::new());
+            return;
+        };
+        let Decision {
+            verdict,
+            edits,
+            hold_back,
+            notes,
+        } = decision;
+        let edits = edits
+            .into_iter()
+            .map(|edit| {
+                let was = self.recorder.keyed_hash(
+                    self.tracks[part.0 as usize]
+                        .text(stage)
+                        .as_bytes()
+                        .get(edit.start..edit.end)
+                        .unwrap_or_default(),
+                );
+                let by = self.substitute(edit.by, was);
+                (edit.start..edit.end, by, edit.reason, was)
+            })
+            .collect();
+        let release = whole - hold_back.max(scan.keep).min(whole);
+        let made = self.settle(seat, part, stage, release, edits);
+        self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
+    }
+
+    /// The text of a substitute.
+    pub(super) fn substitute(&self, by: Substitute, was: [u8; 16]) -> String {
+        match by {
+            Substitute::Literal(text) => text,
+            Substitute::Token(kind) => self.placeholders.of(self.about.session, &kind, was),
+        }
+    }
+
+    fn settle(
+        &mut self,
+        seat: usize,
+        part: PartId,
+        stage: usize,
+        release: usize,
+        edits: Vec<(Range<usize>, String, String, [u8; 16])>,
+    ) -> Vec<EditRecord> {
+        debug_assert_eq!(self.tracks[part.0 as usize].stages[stage].seat, seat);
+        let plain: Cow<'_, [(Range<usize>, String)]> =
+            edits.iter().map(|(span, by, ..)| (span.clone(), by.clone())).collect();
+        let made = self.tracks[part.0 as usize].settle(stage, &Settlement { release, edits: &plain });
+        made.into_iter()
+            .map(|made| {
+                let (_, by, reason, was) = &edits[made.index];
+                EditRecord {
+                    start: made.source.start,
+                    end: made.source.end,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    was: *was,
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,381 @@
+//! One part of text on its way: what each policy still keeps of it, and the raw source of all that has not left.
+//!
+//! What must hold: text leaves a stage only through `settle`; after `rewind` all text that has not left begins its
+//! way anew from the raw source, so that what leaves was judged by exactly one set.
+
+use std::ops::Range;
+
+use model::{Direction, Part, PartId};
+use wire::Change;
+
+use super::strand::Strand;
+use crate::ports::Window;
+
+/// Released text that is kept as context for native matching, whatever the plan's look-behind.
+const CONTEXT_BYTES: usize = 64;
+
+/// One part and the stages it passes.
+pub(crate) struct Track {
+    pub(crate) part: Part,
+    pub(crate) ended: bool,
+    pub(crate) stages: Vec<Stage>,
+    /// Raw text that has not left; it begins at `base`.
+    source: String,
+    base: u64,
+    exit: Strand,
+    told: bool,
+}
+
+/// A policy's place on a track.
+pub(crate) struct Stage {
+    /// Index of the policy in the chain.
+    pub(crate) seat: usize,
+    /// True for a policy that is only watched: text passes it at once.
+    shadow: bool,
+    look_behind: usize,
+    strand: Strand,
+    before: String,
+    /// Bytes of the strand that the guest has seen.
+    seen: usize,
+    /// All text has come in, and the guest knows.
+    closed: bool,
+}
+
+/// What a policy decided about a window, in the host's terms.
+pub(crate) struct Settlement<'e> {
+    /// Bytes from the front that may go on.
+    pub(crate) release: usize,
+    /// Edits, in order.
+    pub(crate) edits: &'e [(Range<usize>, String)],
+}
+
+/// An edit that was made: which of the settlement's, and where in the source.
+pub(crate) struct Made {
+    pub(crate) index: usize,
+    pub(crate) source: Range<u64>,
+}
+
+/// A place on a new track.
+pub(crate) struct Place {
+    pub(crate) seat: usize,
+    pub(crate) shadow: bool,
+    pub(crate) look_behind: usize,
+}
+
+impl Track {
+    pub(crate) fn new(part: Part, places: impl Iterator<Item = Place>) -> Self {
+        let mut track = Self {
+            part,
+            ended: false,
+            stages: Vec::new(),
+            source: String::new(),
+            base: 0,
+            exit: Strand::at(0),
+            told: false,
+        };
+        track.seat(places);
+        track
+    }
+
+    fn seat(&mut self, places: impl Iterator<Item = Place>) {
+        self.stages = places
+            .map(
+                |Place {
+                     seat,
+                     shadow,
+                     look_behind,
+                 }| Stage {
+                    seat,
+                    shadow,
+                    look_behind: look_behind.max(CONTEXT_BYTES),
+                    strand: Strand::at(self.base),
+                    before: String::new(),
+                    seen: 0,
+                    closed: false,
+                },
+            )
+            .collect();
+    }
+
+    /// Takes new raw text.
+    pub(crate) fn feed(&mut self, text: &str) {
+        self.source.push_str(text);
+        let mut strand = Strand::at(self.base + (self.source.len() - text.len()) as u64);
+        strand.push_source(text);
+        self.enter(0, &strand);
+    }
+
+    /// Text comes to a stage, or past the last one.
+    fn enter(&mut self, stage: usize, strand: &Strand) {
+        for at in stage..self.stages.len() {
+            self.stages[at].strand.append(strand);
+            if !self.stages[at].shadow {
+                return;
+            }
+        }
+        self.exit.append(strand);
+    }
+
+    /// Whether a stage has something that its policy has not seen: text, or the end.
+    pub(crate) fn is_due(&self, stage: usize) -> bool {
+        let Stage {
+            strand, seen, closed, ..
+        } = &self.stages[stage];
+        !closed && (strand.text().len() > *seen || self.is_last(stage))
+    }
+
+    /// Whether nothing more can come to a stage: the part has ended and every policy before has let go.
+    pub(crate) fn is_last(&self, stage: usize) -> bool {
+        self.ended && self.stages[..stage].iter().all(|before| before.closed || before.shadow)
+    }
+
+    /// What the policy of a stage is shown.
+    pub(crate) fn window(&self, stage: usize, direction: Direction) -> Window<'_> {
+        let last = self.is_last(stage);
+        let stage = &self.stages[stage];
+        Window {
+            direction,
+            channel: self.part.channel,
+            speaker: self.part.speaker,
+            part: self.part.id,
+            before: &stage.before,
+            pending: stage.strand.text(),
+            fresh: stage.seen,
+            last,
+            hits: &[],
+        }
+    }
+
+    /// Lets text pass a stage. Edits that reach beyond what may pass are not made now: their text stays, and is shown
+    /// again. Answers those that were made.
+    pub(crate) fn settle(&mut self, stage: usize, settlement: &Settlement<'_>) -> Vec<Made> {
+        let last = self.is_last(stage);
+        let Stage { strand, .. } = &mut self.stages[stage];
+        let whole = strand.text().len();
+        let mut release = if last {
+            whole
+        } else {
+            strand.floor(settlement.release.min(whole))
+        };
+        // Never cut an edit; a cut that moves may meet another replacement or another edit.
+        loop {
+            let cut = settlement
+                .edits
+                .iter()
+                .map(|(span, _)| span)
+                .find(|span| span.start < release && span.end > release);
+            match cut {
+                Some(span) => release = strand.floor(span.start),
+                None => break,
+            }
+        }
+        let within = |span: &Range<usize>| span.end <= release && (span.start < release || release == whole);
+        let mut front = strand.split_to(release);
+        let made: Vec<usize> = (0..settlement.edits.len())
+            .filter(|index| within(&settlement.edits[*index].0))
+            .collect();
+        let sources = front.edit(
+            made.iter()
+                .map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str())),
+        );
+        let Stage {
+            strand,
+            before,
+            seen,
+            closed,
+            look_behind,
+            shadow,
+            ..
+        } = &mut self.stages[stage];
+        *seen = strand.text().len();
+        *closed = last;
+        remember(before, front.text(), *look_behind);
+        if !*shadow {
+            self.enter(stage + 1, &front);
+        }
+        made.into_iter()
+            .zip(sources)
+            .map(|(index, source)| Made { index, source })
+            .collect()
+    }
+
+    /// Rewrites text that stays where it is (a request's parts, edited by `on-request`).
+    pub(crate) fn rewrite(&mut self, stage: usize, edits: &[(Range<usize>, String)]) -> Vec<Range<u64>> {
+        self.stages[stage]
+            .strand
+            .edit(edits.iter().map(|(span, by)| (span.clone(), by.as_str())))
+    }
+
+    /// The text as it stands before a stage.
+    pub(crate) fn text(&self, stage: usize) -> &str {
+        self.stages[stage].strand.text()
+    }
+
+    /// What has passed all stages since the last call: up to where in the source, and with what changes. `None` when
+    /// nothing did.
+    pub(crate) fn leave(&mut self) -> Option<(PartId, u64, Vec<Change>)> {
+        let upto = self.exit.end();
+        let finished = self.ended && !self.told && self.stages.iter().all(|stage| stage.closed || stage.shadow);
+        if upto == self.base && !finished && self.exit == Strand::at(upto) {
+            return None;
+        }
+        self.told |= finished;
+        let changes = self.exit.changes();
+        self.source.drain(..(upto - self.base) as usize);
+        self.base = upto;
+        self.exit = Strand::at(upto);
+        Some((self.part.id, upto, changes))
+    }
+
+    /// Whether all text has left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.told
+    }
+
+    /// Takes new stages: all raw text that has not left begins its way anew.
+    pub(crate) fn rewind(&mut self, places: impl Iterator<Item = Place>) {
+        let context = self.stages.last().map(|stage| stage.before.clone()).unwrap_or_default();
+        self.seat(places);
+        for stage in &mut self.stages {
+            stage.before.clone_from(&context);
+        }
+        self.exit = Strand::at(self.base);
+        let mut strand = Strand::at(self.base);
+        strand.push_source(&self.source);
+        self.enter(0, &strand);
+    }
+}
+
+/// Keeps the end of what has passed.
+fn remember(before: &mut String, passed: &str, bytes: usize) {
+    if passed.is_empty() {
+        return;
+    }
+    before.push_str(passed);
+    // Cut rarely: only when twice as much has gathered.
+    if before.len() > bytes * 2 {
+        let mut cut = before.len() - bytes;
+        while !before.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        before.drain(..cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Channel, Speaker};
+
+    use super::*;
+
+    fn track(stages: usize) -> Track {
+        let part = Part {
+            id: PartId(0),
+            channel: Channel::Content,
+            speaker: Speaker::Assistant,
+        };
+        Track::new(
+            part,
+            (0..stages).map(|seat| Place {
+                seat,
+                shadow: false,
+                look_behind: 0,
+            }),
+        )
+    }
+
+    fn pass(track: &mut Track, stage: usize, release: usize, edits: &[(Range<usize>, String)]) -> usize {
+        track.settle(stage, &Settlement { release, edits }).len()
+    }
+
+    #[test]
+    fn text_waits_at_the_stage_that_keeps_it() {
+        let mut track = track(2);
+        track.feed("my ssn is 078-");
+        pass(&mut track, 0, 10, &[]);
+        assert_eq!(track.window(1, Direction::Response).pending, "my ssn is ");
+        pass(&mut track, 1, 10, &[]);
+        assert_eq!(track.leave(), Some((PartId(0), 10, vec![])));
+        assert_eq!(track.leave(), None);
+        track.feed("05-1120 ok");
+        assert_eq!(track.window(0, Direction::Response).pending, "078-05-1120 ok");
+        assert_eq!(track.window(0, Direction::Response).fresh, 4);
+        pass(&mut track, 0, 14, &[(0..11, "[SSN]".into())]);
+        pass(&mut track, 1, 8, &[]);
+        assert_eq!(
+            track.leave(),
+            Some((
+                PartId(0),
+                24,
+                vec![Change {
+                    span: 10..21,
+                    by: "[SSN]".into()
+                }]
+            ))
+        );
+    }
+
+    #[test]
+    fn an_edit_beyond_the_release_is_asked_for_again() {
+        let mut track = track(1);
+        track.feed("abcdef");
+        assert_eq!(pass(&mut track, 0, 3, &[(2..5, "X".into())]), 0);
+        assert_eq!(track.leave(), Some((PartId(0), 2, vec![])));
+        assert_eq!(track.window(0, Direction::Response).pending, "cdef");
+    }
+
+    #[test]
+    fn the_end_reaches_every_stage() {
+        let mut track = track(2);
+        track.feed("ab");
+        track.ended = true;
+        assert!(track.is_due(0) && track.is_last(0) && !track.is_last(1));
+        pass(&mut track, 0, 0, &[]);
+        assert!(track.is_last(1) && !track.is_over());
+        pass(&mut track, 1, 2, &[]);
+        assert_eq!(track.leave(), Some((PartId(0), 2, vec![])));
+        assert!(track.is_over());
+        assert!(!track.is_due(0) && !track.is_due(1));
+    }
+
+    #[test]
+    fn after_a_rewind_only_raw_text_remains() {
+        let mut track = track(2);
+        track.feed("one two three");
+        pass(&mut track, 0, 8, &[(4..7, "2".into())]);
+        pass(&mut track, 1, 4, &[]);
+        assert_eq!(track.leave(), Some((PartId(0), 4, vec![])));
+        track.rewind((0..1).map(|seat| Place {
+            seat,
+            shadow: false,
+            look_behind: 0,
+        }));
+        let window = track.window(0, Direction::Response);
+        assert_eq!((window.before, window.pending, window.fresh), ("one ", "two three", 0));
+        pass(&mut track, 0, 9, &[]);
+        assert_eq!(track.leave(), Some((PartId(0), 13, vec![])));
+    }
+
+    #[test]
+    fn a_shadow_holds_nothing_up() {
+        let part = Part {
+            id: PartId(3),
+            channel: Channel::Content,
+            speaker: Speaker::Assistant,
+        };
+        let mut track = Track::new(
+            part,
+            [Place {
+                seat: 0,
+                shadow: true,
+                look_behind: 0,
+            }]
+            .into_iter(),
+        );
+        track.feed("secret");
+        assert_eq!(track.leave(), Some((PartId(3), 6, vec![])));
+        assert_eq!(track.window(0, Direction::Response).pending, "secret");
+        assert_eq!(pass(&mut track, 0, 6, &[(0..6, "x".into())]), 1);
+        assert_eq!(track.leave(), None);
+    }
+}

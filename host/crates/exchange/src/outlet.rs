@@ -1,0 +1,184 @@
+//! The way out to the caller. The path runs as one future that says the head and then chunks through an [`Outlet`];
+//! the caller's side polls that future through [`Reply`]. No task is spawned: when the caller goes away, `Reply` is
+//! dropped, and with it the whole exchange, its upstream connection included.
+//!
+//! What must hold: a reply that was cut ends in an error, never like a complete one.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, future::BoxFuture};
+use http::{HeaderMap, Response, StatusCode};
+use thiserror::Error;
+
+/// The reply ended before it was complete: the connection must be closed abnormally.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the reply was cut")]
+pub struct Cut;
+
+/// How the path's future ended.
+pub(crate) enum End {
+    /// The reply is complete.
+    Complete,
+    /// It is not, and the caller must see that.
+    Cut,
+}
+
+/// The path's side.
+#[derive(Clone)]
+pub(crate) struct Outlet(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    head: Option<(StatusCode, HeaderMap)>,
+    began: bool,
+    chunk: Option<Bytes>,
+}
+
+impl Outlet {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says the head, once; later heads are not said.
+    pub(crate) fn head(&self, status: StatusCode, headers: HeaderMap) {
+        let mut slot = self.slot();
+        if !slot.began {
+            slot.began = true;
+            slot.head = Some((status, headers));
+        }
+    }
+
+    /// Whether the head has been said.
+    pub(crate) fn began(&self) -> bool {
+        self.slot().began
+    }
+
+    /// Hands a chunk on; ready when there is room, that is: when the one before has been taken.
+    pub(crate) async fn send(&self, chunk: Bytes) {
+        let mut chunk = Some(chunk).filter(|chunk| !chunk.is_empty());
+        // No waker is kept: the only one who makes room is the one who polls this future again.
+        poll_fn(|_| {
+            let mut slot = self.slot();
+            if chunk.is_some() && slot.chunk.is_some() {
+                return Poll::Pending;
+            }
+            if let Some(chunk) = chunk.take() {
+                slot.chunk = Some(chunk);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+/// The body of the response to the caller: polls the exchange that makes it.
+pub struct Reply {
+    run: Option<BoxFuture<'static, End>>,
+    outlet: Outlet,
+    cut: bool,
+}
+
+impl Stream for Reply {
+    type Item = Result<Bytes, Cut>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(chunk) = self.outlet.slot().chunk.take() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        if let Some(run) = self.run.as_mut()
+            && let Poll::Ready(end) = run.as_mut().poll(cx)
+        {
+            self.run = None;
+            self.cut = matches!(end, End::Cut);
+        }
+        if let Some(chunk) = self.outlet.slot().chunk.take() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        match (&self.run, self.cut) {
+            (Some(_), _) => Poll::Pending,
+            (None, true) => {
+                self.cut = false;
+                Poll::Ready(Some(Err(Cut)))
+            }
+            (None, false) => Poll::Ready(None),
+        }
+    }
+}
+
+/// Runs the path until it has said the head; the rest of it runs as the reply's body is polled.
+pub(crate) async fn run<F, R>(path: F) -> Response<Reply>
+where
+    F: FnOnce(Outlet) -> R,
+    R: Future<Output = End> + Send + 'static,
+{
+    let outlet = Outlet(Arc::default());
+    let mut run: BoxFuture<'static, End> = Box::pin(path(outlet.clone()));
+    let mut ended = None;
+    let (status, headers) = poll_fn(|cx| {
+        if let Poll::Ready(end) = run.as_mut().poll(cx) {
+            ended = Some(end);
+        }
+        match (outlet.slot().head.take(), &ended) {
+            (Some(head), _) => Poll::Ready(head),
+            // A path that ends with no head has lost its answer: the caller gets an error, not a success.
+            (None, Some(_)) => Poll::Ready((StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new())),
+            (None, None) => Poll::Pending,
+        }
+    })
+    .await;
+    let cut = matches!(ended, Some(End::Cut));
+    let run = ended.is_none().then_some(run);
+    let mut response = Response::new(Reply { run, outlet, cut });
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn chunks_come_in_order_and_the_end_is_an_end() {
+        let mut response = run(|out| async move {
+            out.head(StatusCode::OK, HeaderMap::new());
+            for word in ["a", "b", "c"] {
+                out.send(Bytes::from_static(word.as_bytes())).await;
+                tokio::task::yield_now().await;
+            }
+            End::Complete
+        })
+        .await;
+        let chunks: Vec<_> = response.body_mut().collect().await;
+        assert_eq!(
+            chunks,
+            ["a", "b", "c"].map(|word| Ok(Bytes::from_static(word.as_bytes())))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_cut_is_an_error_after_the_last_chunk() {
+        let mut response = run(|out| async move {
+            out.head(StatusCode::OK, HeaderMap::new());
+            out.send(Bytes::from_static(b"part")).await;
+            End::Cut
+        })
+        .await;
+        let chunks: Vec<_> = response.body_mut().collect().await;
+        assert_eq!(chunks, [Ok(Bytes::from_static(b"part")), Err(Cut)]);
+    }
+
+    #[tokio::test]
+    async fn a_path_with_no_head_is_an_error() {
+        let response = run(|_| async { End::Cut }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

@@ -1,0 +1,238 @@
+//! What is kept of an exchange, and the only maker of [`Recorded`].
+//!
+//! What must hold: nothing goes upstream that is not durable, nothing goes to the caller that is not in the operating
+//! system's hands, and no reply is completed before all of it is durable (each as the store's durability mode has it).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use model::{
+    Attribute, Connection, Entry, ExchangeId, Outcome, Usage,
+    record::{Chunk, Closed, Decided, Held, Opened, PolicyTally, Request, ResponseHead, SetRef},
+};
+use wire::Asked;
+
+use crate::{
+    head::{Head, attributes},
+    judge::Cleared,
+    ports::{About, RecordError, Recorder, Safety, Tape},
+    route::Route,
+};
+
+/// Something that is in the record. Nothing but this module makes one.
+#[derive(Debug)]
+pub struct Recorded<T>(T);
+
+impl<T> Recorded<T> {
+    /// What was recorded.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// A request that may go upstream.
+pub struct Outbound {
+    /// Where to.
+    pub connection: Arc<Connection>,
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query below the connection's prefix; begins with `/`.
+    pub target: String,
+    /// Headers; framing, host and credentials are the forwarder's to add.
+    pub headers: HeaderMap,
+    /// The body, as it was judged and recorded.
+    pub body: Recorded<Bytes>,
+}
+
+/// Microseconds since an exchange began.
+pub(crate) fn micros_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The record of one exchange under way.
+pub(crate) struct Record {
+    tape: Box<dyn Tape>,
+    started: Instant,
+    closed: bool,
+}
+
+impl Record {
+    /// Opens the record of an exchange.
+    pub(crate) fn open(
+        recorder: &dyn Recorder,
+        about: &About,
+        route: &Route,
+        head: &Head,
+        set: SetRef,
+        started: Instant,
+    ) -> Result<Self, RecordError> {
+        let tape = recorder.open(Opened {
+            exchange: about.exchange,
+            session: about.session,
+            at_ms: now_ms(),
+            caller: about.caller.clone(),
+            connection: route.connection.name.clone(),
+            dialect: about.dialect.to_owned(),
+            method: head.method.to_string(),
+            path: format!("{}{}", head.path, head.query),
+            headers: head.attributes(),
+            set,
+        })?;
+        Ok(Self {
+            tape,
+            started,
+            closed: false,
+        })
+    }
+
+    /// Time since the exchange began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn at(&self) -> u64 {
+        micros_since(self.started)
+    }
+
+    /// Takes what the judge found.
+    pub(crate) fn findings(&mut self, findings: Vec<Entry>) -> Result<(), RecordError> {
+        findings.into_iter().try_for_each(|entry| self.tape.append(entry))
+    }
+
+    /// Makes a cleared request durable: the only way to one that may go upstream.
+    pub(crate) async fn request(
+        &mut self,
+        cleared: Cleared,
+        asked: Option<&Asked>,
+    ) -> Result<Recorded<Bytes>, RecordError> {
+        let body = cleared.into_bytes();
+        self.append_request(&body, asked, true)?;
+        self.tape.keep(Safety::Durable).await?;
+        Ok(Recorded(body))
+    }
+
+    /// Keeps a request that was stopped, as far as it was masked.
+    pub(crate) fn stopped_request(&mut self, body: &Bytes, asked: Option<&Asked>) -> Result<(), RecordError> {
+        self.append_request(body, asked, false)
+    }
+
+    fn append_request(&mut self, body: &Bytes, asked: Option<&Asked>, forwarded: bool) -> Result<(), RecordError> {
+        let at = self.at();
+        self.tape.append(Entry::Request(Request {
+            at,
+            model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
+            streaming: asked.is_some_and(|asked| asked.streaming),
+            body: body.to_vec(),
+            forwarded,
+        }))
+    }
+
+    /// Another set took over.
+    pub(crate) fn switched(&mut self, set: SetRef) -> Result<(), RecordError> {
+        let at = self.at();
+        self.tape.append(Entry::Switched(set, at))
+    }
+
+    /// The exchange waits for a person.
+    pub(crate) async fn held(&mut self, mut held: Held) -> Result<(), RecordError> {
+        held.at = self.at();
+        self.tape.append(Entry::Held(held))?;
+        self.tape.keep(Safety::Durable).await
+    }
+
+    /// The wait is over.
+    pub(crate) async fn decided(&mut self, mut decided: Decided) -> Result<(), RecordError> {
+        decided.at = self.at();
+        self.tape.append(Entry::Decided(decided))?;
+        self.tape.keep(Safety::Durable).await
+    }
+
+    /// The head of the response, before it is said.
+    pub(crate) fn response_head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), RecordError> {
+        let at = self.at();
+        let headers: Vec<Attribute> = attributes(headers);
+        self.tape.append(Entry::ResponseHead(ResponseHead {
+            at,
+            status: status.as_u16(),
+            headers,
+        }))
+    }
+
+    /// A cleared chunk of the response: the only way to one that may go to the caller.
+    pub(crate) async fn chunk(&mut self, cleared: Cleared) -> Result<Recorded<Bytes>, RecordError> {
+        let data = self.append_chunk(cleared)?;
+        self.tape.keep(Safety::Written).await?;
+        Ok(Recorded(data))
+    }
+
+    /// The last chunk of a response that is complete, and how the exchange ended.
+    pub(crate) async fn last_chunk(
+        &mut self,
+        cleared: Cleared,
+        usage: Usage,
+        policies: Vec<PolicyTally>,
+    ) -> Result<Recorded<Bytes>, RecordError> {
+        let data = self.append_chunk(cleared)?;
+        self.close(Outcome::Completed, String::new(), usage, policies).await?;
+        Ok(Recorded(data))
+    }
+
+    fn append_chunk(&mut self, cleared: Cleared) -> Result<Bytes, RecordError> {
+        let data = cleared.into_bytes();
+        if !data.is_empty() {
+            let at = self.at();
+            self.tape.append(Entry::Chunk(Chunk {
+                at,
+                data: data.to_vec(),
+            }))?;
+        }
+        Ok(data)
+    }
+
+    /// Words of the gate's own (an error, a sign of life): no policy judges them, the record keeps them.
+    pub(crate) async fn own_words(&mut self, words: Vec<u8>) -> Result<Recorded<Bytes>, RecordError> {
+        let at = self.at();
+        self.tape.append(Entry::Chunk(Chunk {
+            at,
+            data: words.clone(),
+        }))?;
+        self.tape.keep(Safety::Written).await?;
+        Ok(Recorded(words.into()))
+    }
+
+    /// The last entry; ready when all of the exchange is durable.
+    pub(crate) async fn close(
+        &mut self,
+        outcome: Outcome,
+        detail: String,
+        usage: Usage,
+        policies: Vec<PolicyTally>,
+    ) -> Result<(), RecordError> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        let at = self.at();
+        self.tape.append(Entry::Closed(Closed {
+            at,
+            outcome,
+            detail,
+            usage,
+            policies,
+        }))?;
+        self.tape.keep(Safety::Durable).await
+    }
+}
+
+/// Logs the end of an exchange that never came to have a record: it was refused at the door.
+pub(crate) fn turned_away(exchange: ExchangeId, code: &str, detail: &str) {
+    tracing::warn!(%exchange, code, detail, "turned away");
+}

@@ -1,0 +1,392 @@
+//! Why an exchange stops, and what the caller is told then. The one place that speaks to callers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal, Usage};
+use thiserror::Error;
+use wire::{Answer, Complaint, Endpoint, Malformed};
+
+use crate::{
+    carry::{Trail, turn_away},
+    outlet::{End, Outlet},
+    ports::{Failure, RecordError, Summary},
+    record::Record,
+};
+
+/// Time that a caller's connection gets to take the last words of a stream that is cut, before it is closed.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+
+/// Why an exchange stops.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Stop {
+    /// No credential came with the request.
+    #[error("no credential: send one as `Authorization: Bearer …`, `x-api-key` or `api-key`")]
+    NoCredential,
+    /// The credential is not known.
+    #[error("the credential is not known here; it may have been revoked")]
+    UnknownCredential,
+    /// The head breaks a rule of HTTP that a gate must insist on.
+    #[error("{0}")]
+    BadHead(&'static str),
+    /// No connection has a prefix of this path.
+    #[error("no connection serves {path}")]
+    NoConnection {
+        /// The canonical path.
+        path: String,
+    },
+    /// The caller may not use this connection.
+    #[error("{caller} may not use connection {connection}")]
+    NotGranted {
+        /// Whom.
+        caller: String,
+        /// Which.
+        connection: String,
+    },
+    /// The connection's dialects have no such endpoint.
+    #[error(
+        "connection {connection} speaks no dialect at {method} {path}; what can't be judged does not pass \
+         (a connection with `dialect = \"raw\"` passes any request to policies that judge bytes)"
+    )]
+    NoEndpoint {
+        /// Which connection.
+        connection: String,
+        /// HTTP method.
+        method: String,
+        /// Path below the connection's prefix.
+        path: String,
+    },
+    /// The request's body is not what the dialect says.
+    #[error("the request can't be read: {0}")]
+    BadRequest(Malformed),
+    /// The request's content type is not one that the dialect has.
+    #[error("content type `{0}` is not spoken at this endpoint; send application/json")]
+    BadContentType(String),
+    /// The request's body did not come, or not in time.
+    #[error("the request's body broke off: {0}")]
+    RequestBroke(String),
+    /// A policy stopped it.
+    #[error("{}", .refusal.message)]
+    Blocked {
+        /// Which policy.
+        policy: String,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// A policy failed, and its failure mode is `closed`.
+    #[error("policy {policy} could not judge this exchange, so it is stopped")]
+    PolicyFailed {
+        /// Which policy.
+        policy: String,
+        /// How.
+        failure: Failure,
+    },
+    /// A person has not decided yet.
+    #[error("this request waits for approval {approval}: send it again when it is approved")]
+    ApprovalPending {
+        /// The approval.
+        approval: ApprovalId,
+        /// The policy that asks.
+        policy: String,
+    },
+    /// A person said no, or nobody answered.
+    #[error("approval {approval} was {state}{}", reason_text(.reason))]
+    NotApproved {
+        /// The approval.
+        approval: ApprovalId,
+        /// The policy that asked.
+        policy: String,
+        /// `denied`, `expired`, `cancelled`.
+        state: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody can be asked.
+    #[error("a person would have to approve this, and nobody can be asked: {0}")]
+    NoDesk(String),
+    /// The record can't be kept.
+    #[error("the exchange can't be recorded, so it is stopped")]
+    NotRecorded(RecordError),
+    /// The upstream can't be reached.
+    #[error("the upstream of connection {connection} can't be reached")]
+    NoUpstream {
+        /// Which connection.
+        connection: String,
+        /// Why; for the record only.
+        cause: String,
+    },
+    /// The upstream's answer broke off or took too long.
+    #[error("the upstream's answer broke off")]
+    UpstreamBroke(String),
+    /// The upstream's answer can't be judged.
+    #[error("the upstream's answer can't be read, so it is not passed on: {0}")]
+    UpstreamUnreadable(String),
+    /// The upstream refused a request that had waited on an open stream.
+    #[error("the upstream answered {0}")]
+    UpstreamStatus(u16),
+}
+
+fn reason_text(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}
+
+impl From<RecordError> for Stop {
+    fn from(error: RecordError) -> Self {
+        Self::NotRecorded(error)
+    }
+}
+
+impl Stop {
+    /// HTTP status (journeys, errors: 403 for a block, 503 where the gate closed by itself, 502 for the upstream).
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoCredential | Self::UnknownCredential => StatusCode::UNAUTHORIZED,
+            Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) => match self {
+                Self::BadRequest(Malformed::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            },
+            Self::BadContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoConnection { .. } => StatusCode::NOT_FOUND,
+            Self::NotGranted { .. }
+            | Self::NoEndpoint { .. }
+            | Self::Blocked { .. }
+            | Self::ApprovalPending { .. }
+            | Self::NotApproved { .. } => StatusCode::FORBIDDEN,
+            Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoUpstream { .. }
+            | Self::UpstreamBroke(_)
+            | Self::UpstreamUnreadable(_)
+            | Self::UpstreamStatus(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// Stable, for machines.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::UnknownCredential => "unknown_credential",
+            Self::BadHead(_) => "bad_head",
+            Self::NoConnection { .. } => "no_connection",
+            Self::NotGranted { .. } => "not_granted",
+            Self::NoEndpoint { .. } => "no_endpoint",
+            Self::BadRequest(malformed) => wire::name_of(malformed),
+            Self::BadContentType(_) => "bad_content_type",
+            Self::RequestBroke(_) => "request_broke",
+            Self::Blocked { refusal, .. } if !refusal.code.is_empty() => &refusal.code,
+            Self::Blocked { .. } => "blocked",
+            Self::PolicyFailed { .. } => "policy_failed",
+            Self::ApprovalPending { .. } => "approval_pending",
+            Self::NotApproved { state, .. } => match *state {
+                "denied" => "approval_denied",
+                "expired" => "approval_expired",
+                _ => "approval_cancelled",
+            },
+            Self::NoDesk(_) => "approval_unavailable",
+            Self::NotRecorded(_) => "not_recorded",
+            Self::NoUpstream { .. } => "upstream_unreachable",
+            Self::UpstreamBroke(_) => "upstream_broke",
+            Self::UpstreamUnreadable(_) => "upstream_unreadable",
+            Self::UpstreamStatus(_) => "upstream_status",
+        }
+    }
+
+    /// How the record calls it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoCredential
+            | Self::UnknownCredential
+            | Self::BadHead(_)
+            | Self::NoConnection { .. }
+            | Self::NotGranted { .. }
+            | Self::NoEndpoint { .. }
+            | Self::BadRequest(_)
+            | Self::BadContentType(_) => Outcome::Denied,
+            Self::Blocked { .. } | Self::ApprovalPending { .. } | Self::NotApproved { .. } => Outcome::Blocked,
+            Self::RequestBroke(_) => Outcome::Cancelled,
+            Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => Outcome::Failed,
+            Self::NoUpstream { .. }
+            | Self::UpstreamBroke(_)
+            | Self::UpstreamUnreadable(_)
+            | Self::UpstreamStatus(_) => Outcome::UpstreamError,
+        }
+    }
+
+    /// The policy that is the reason, where one is.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        match self {
+            Self::Blocked { policy, .. }
+            | Self::PolicyFailed { policy, .. }
+            | Self::ApprovalPending { policy, .. }
+            | Self::NotApproved { policy, .. } => policy,
+            _ => "",
+        }
+    }
+
+    /// A sentence for the record: what the caller is told, and what it is not.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Blocked { policy, refusal } => format!("{policy}: {} {}", refusal.code, refusal.detail),
+            Self::PolicyFailed { policy, failure } => format!("{policy}: {failure}"),
+            Self::NotRecorded(error) => error.to_string(),
+            Self::NoUpstream { cause, .. } => format!("{self}: {cause}"),
+            Self::UpstreamBroke(cause) => format!("{self}: {cause}"),
+            _ => self.to_string(),
+        }
+    }
+
+    /// What the caller is told.
+    #[must_use]
+    pub fn complaint(&self, exchange: ExchangeId) -> Complaint {
+        Complaint {
+            status: self.status().as_u16(),
+            code: self.code().to_owned(),
+            message: self.to_string(),
+            request_id: exchange.to_string(),
+            policy: self.policy().to_owned(),
+        }
+    }
+
+    /// Whether SDKs should not try again by themselves. They retry 409, 429 and 5xx; of these only an upstream that
+    /// is away may be back in a moment.
+    fn should_not_retry(&self) -> bool {
+        !matches!(self, Self::NoUpstream { .. } | Self::UpstreamBroke(_))
+    }
+}
+
+/// Ends an exchange that stopped: the caller is told, the record is closed, and a stream is cut so that nobody takes
+/// it for a complete one.
+pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut trail: Trail) -> End {
+    if trail.record.is_none() {
+        turn_away(exchange, stop);
+    }
+    let at = trail.route.as_ref().map(|route| {
+        let asked = trail
+            .judge
+            .as_ref()
+            .and_then(|judge| judge.asked())
+            .cloned()
+            .unwrap_or_default();
+        (route.endpoint, route.connection.on_block, asked)
+    });
+    let (words, head) = if out.began() {
+        (
+            at.map(|(endpoint, ..)| endpoint.stream_complaint(&stop.complaint(exchange)))
+                .unwrap_or_default(),
+            None,
+        )
+    } else {
+        let answer = answer(
+            stop,
+            exchange,
+            at.as_ref().map(|(e, b, a)| (*e, *b, a.model.as_str(), a.streaming)),
+        );
+        let head = (
+            StatusCode::from_u16(answer.status).unwrap_or(stop.status()),
+            headers(stop, &answer, exchange),
+        );
+        (answer.body, Some(head))
+    };
+    // The gate's own words hold nothing of the exchange: they are said even when the record can't be kept.
+    if let Some(record) = trail.record.as_mut()
+        && let Err(error) = close(record, stop, &mut trail.judge, head.as_ref(), &words).await
+    {
+        tracing::error!(%exchange, %error, "the end of an exchange could not be recorded");
+    }
+    let complete = head.is_some();
+    if let Some((status, headers)) = head {
+        out.head(status, headers);
+    }
+    out.send(Bytes::from(words)).await;
+    if complete {
+        return End::Complete;
+    }
+    tokio::time::sleep(LAST_WORDS).await;
+    End::Cut
+}
+
+async fn close(
+    record: &mut Record,
+    stop: &Stop,
+    judge: &mut Option<crate::judge::Judge>,
+    head: Option<&(StatusCode, HeaderMap)>,
+    words: &[u8],
+) -> Result<(), RecordError> {
+    let mut tallies = Vec::new();
+    if let Some(judge) = judge {
+        let outcome = stop.outcome().as_str();
+        judge
+            .over(&Summary {
+                outcome,
+                usage: Usage::default(),
+                duration: record.elapsed(),
+            })
+            .await;
+        record.findings(judge.findings())?;
+        tallies = judge.tallies();
+    }
+    if let Some((status, headers)) = head {
+        record.response_head(*status, headers)?;
+    }
+    record.own_words(words.to_vec()).await?;
+    record
+        .close(stop.outcome(), stop.detail(), Usage::default(), tallies)
+        .await
+}
+
+/// The whole answer for an exchange that stopped before its head was said.
+fn answer(stop: &Stop, exchange: ExchangeId, at: Option<(&dyn Endpoint, OnBlock, &str, bool)>) -> Answer {
+    let complaint = stop.complaint(exchange);
+    match (at, stop) {
+        (Some((endpoint, OnBlock::Refusal, model, streaming)), Stop::Blocked { .. }) => {
+            endpoint.refusal(model, streaming, &complaint)
+        }
+        (Some((endpoint, ..)), _) => endpoint.complaint(&complaint),
+        // Before a route is known the caller's SDK is not known either; OpenAI's form is what most can show.
+        (None, _) => no_dialect(&complaint),
+    }
+}
+
+fn no_dialect(complaint: &Complaint) -> Answer {
+    wire::claim(Family::Openai, "POST", "/v1/chat/completions")
+        .expect("the family's first endpoint")
+        .complaint(complaint)
+}
+
+/// The headers of an answer of the gate's own.
+fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if stop.should_not_retry() {
+        headers.insert(
+            HeaderName::from_static("x-should-retry"),
+            HeaderValue::from_static("false"),
+        );
+    }
+    if stop.status() == StatusCode::UNAUTHORIZED {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"portcullis\""),
+        );
+    }
+    name_exchange(&mut headers, exchange);
+    headers
+}
+
+/// Tells the exchange's id under the names that SDKs read.
+pub(crate) fn name_exchange(headers: &mut HeaderMap, exchange: ExchangeId) {
+    let id = HeaderValue::from_str(&exchange.to_string()).expect("hexadecimal digits make a header value");
+    headers.insert(HeaderName::from_static("x-request-id"), id.clone());
+    headers.insert(HeaderName::from_static("request-id"), id);
+}

@@ -1,0 +1,223 @@
+//! The one loop for both directions: take all that has arrived, decode it, judge it, hand on what is cleared.
+//!
+//! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one;
+//! everything that has already arrived is one batch, and nothing waits for more.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, StreamExt};
+use model::{Direction, Usage};
+use tokio::sync::watch;
+use wire::Flow;
+
+use crate::{
+    gate::{BodyError, Incoming},
+    judge::{Cleared, Judge},
+    ports::PolicySet,
+    refuse::Stop,
+};
+
+/// Where a direction's bytes come from.
+pub(crate) struct Source {
+    body: Incoming,
+    batch_bytes: usize,
+    /// An error that came behind bytes that are still to be worked on.
+    broke: Option<BodyError>,
+    over: bool,
+}
+
+/// What came.
+enum Arrived {
+    Bytes(Bytes),
+    End,
+    /// Another policy set is in force.
+    Set,
+}
+
+impl Source {
+    pub(crate) fn new(body: Incoming, batch_bytes: usize) -> Self {
+        Self {
+            body,
+            batch_bytes,
+            broke: None,
+            over: false,
+        }
+    }
+
+    /// All that has arrived, as one batch; waits only for the first chunk of it. `None` at the end.
+    pub(crate) async fn batch(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if let Some(error) = self.broke.take() {
+            return Err(error);
+        }
+        if self.over {
+            return Ok(None);
+        }
+        let Some(first) = self.body.next().await.transpose()? else {
+            self.over = true;
+            return Ok(None);
+        };
+        let mut more = BytesMut::new();
+        while first.len() + more.len() < self.batch_bytes {
+            match self.body.next().now_or_never() {
+                None => break,
+                Some(None) => {
+                    self.over = true;
+                    break;
+                }
+                Some(Some(Ok(chunk))) => more.extend_from_slice(&chunk),
+                Some(Some(Err(error))) => {
+                    self.broke = Some(error);
+                    break;
+                }
+            }
+        }
+        if more.is_empty() {
+            return Ok(Some(first));
+        }
+        let mut all = BytesMut::with_capacity(first.len() + more.len());
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&more);
+        Ok(Some(all.freeze()))
+    }
+}
+
+/// Where a direction's cleared bytes go.
+pub(crate) trait Sink {
+    /// Takes what one turn cleared; `last` with the end of the body.
+    async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop>;
+
+    /// Another policy set took over.
+    async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop>;
+}
+
+/// What one turn of the loop cleared.
+pub(crate) struct Turn<'t> {
+    pub(crate) cleared: Cleared,
+    pub(crate) judge: &'t mut Judge,
+    /// Tokens, as far as the provider has told them.
+    pub(crate) usage: Usage,
+    pub(crate) last: bool,
+}
+
+/// Which way, and what an error on it means.
+pub(crate) struct Lane {
+    pub(crate) direction: Direction,
+    /// Time that may pass between two chunks.
+    pub(crate) idle: std::time::Duration,
+}
+
+impl Lane {
+    fn broke(&self, cause: String) -> Stop {
+        match self.direction {
+            Direction::Request => Stop::RequestBroke(cause),
+            Direction::Response => Stop::UpstreamBroke(cause),
+        }
+    }
+
+    fn malformed(&self, malformed: wire::Malformed) -> Stop {
+        match self.direction {
+            Direction::Request => Stop::BadRequest(malformed),
+            Direction::Response => Stop::UpstreamUnreadable(malformed.to_string()),
+        }
+    }
+}
+
+/// Relays one direction from its first byte to its last.
+pub(crate) async fn relay<S: Sink>(
+    lane: &Lane,
+    source: &mut Source,
+    flow: &mut dyn Flow,
+    judge: &mut Judge,
+    policies: &mut watch::Receiver<Arc<PolicySet>>,
+    sink: &mut S,
+) -> Result<(), Stop> {
+    loop {
+        let arrived = next(lane, source, policies).await?;
+        let last = matches!(arrived, Arrived::End);
+        match arrived {
+            Arrived::Bytes(bytes) => flow.push(&bytes).map_err(|malformed| lane.malformed(malformed))?,
+            Arrived::End => flow.finish().map_err(|malformed| lane.malformed(malformed))?,
+            Arrived::Set => {
+                let set = Arc::clone(&policies.borrow_and_update());
+                judge.switch(set).await?;
+                sink.switched(judge).await?;
+            }
+        }
+        judge.follow(flow).await?;
+        let cleared = judge.clear(flow, last).await?;
+        let usage = flow.usage();
+        sink.deliver(Turn {
+            cleared,
+            judge,
+            usage,
+            last,
+        })
+        .await?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+/// The next thing to work on. A request is judged whole by the set that was in force when it began to be judged; a
+/// response changes sets at once, also while its upstream is silent.
+async fn next(
+    lane: &Lane,
+    source: &mut Source,
+    policies: &mut watch::Receiver<Arc<PolicySet>>,
+) -> Result<Arrived, Stop> {
+    let batch = async {
+        match tokio::time::timeout(lane.idle, source.batch()).await {
+            Err(_) => Err(lane.broke(format!("nothing came for {} s", lane.idle.as_secs()))),
+            Ok(Err(error)) => Err(lane.broke(error.0)),
+            Ok(Ok(Some(bytes))) => Ok(Arrived::Bytes(bytes)),
+            Ok(Ok(None)) => Ok(Arrived::End),
+        }
+    };
+    if lane.direction == Direction::Request {
+        return batch.await;
+    }
+    tokio::select! {
+        biased;
+        // A publisher that is gone will publish no more: that is no reason to stop.
+        Ok(()) = policies.changed() => Ok(Arrived::Set),
+        arrived = batch => arrived,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn source(chunks: Vec<Result<&'static str, BodyError>>, batch_bytes: usize) -> Source {
+        let chunks = chunks
+            .into_iter()
+            .map(|chunk| chunk.map(|text| Bytes::from_static(text.as_bytes())));
+        Source::new(Box::pin(stream::iter(chunks.collect::<Vec<_>>())), batch_bytes)
+    }
+
+    #[tokio::test]
+    async fn what_has_arrived_is_one_batch() {
+        let mut source = source(vec![Ok("a"), Ok("b"), Ok("c")], 100);
+        assert_eq!(source.batch().await, Ok(Some(Bytes::from_static(b"abc"))));
+        assert_eq!(source.batch().await, Ok(None));
+        assert_eq!(source.batch().await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded() {
+        let mut source = source(vec![Ok("aa"), Ok("bb"), Ok("cc")], 3);
+        assert_eq!(source.batch().await, Ok(Some(Bytes::from_static(b"aabb"))));
+        assert_eq!(source.batch().await, Ok(Some(Bytes::from_static(b"cc"))));
+    }
+
+    #[tokio::test]
+    async fn an_error_waits_behind_the_bytes_before_it() {
+        let mut source = source(vec![Ok("a"), Err(BodyError("reset".into()))], 100);
+        assert_eq!(source.batch().await, Ok(Some(Bytes::from_static(b"a"))));
+        assert_eq!(source.batch().await, Err(BodyError("reset".into())));
+    }
+}

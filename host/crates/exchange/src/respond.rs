@@ -1,0 +1,172 @@
+//! The way back: the upstream's answer through the relay to the caller.
+//!
+//! What must hold: not one byte of the answer leaves before its policies cleared it and the record has it; an answer
+//! that can't be read is not passed on.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use model::Direction;
+use tokio::sync::watch;
+
+use crate::{
+    carry::Asked,
+    gate::Answered,
+    head::{attributes, essence, returnable},
+    hold::{Waiting, hold},
+    judge::Judge,
+    outlet::Outlet,
+    ports::{self, PolicySet, Summary},
+    record::Record,
+    refuse::{Stop, name_exchange},
+    relay::{Lane, Sink, Source, Turn, relay},
+};
+
+/// Relays the upstream's answer.
+pub(crate) async fn respond(
+    asked: &Asked<'_>,
+    answered: Answered,
+    policies: &mut watch::Receiver<Arc<PolicySet>>,
+    record: &mut Record,
+    judge: &mut Judge,
+) -> Result<(), Stop> {
+    let Answered { status, headers, body } = answered;
+    check(status, &headers)?;
+    let content_type = essence(&headers);
+    let mut flow = asked
+        .route
+        .endpoint
+        .response(status.as_u16(), &content_type, asked.gate.limits.wire)
+        .map_err(|unclaimed| Stop::UpstreamUnreadable(format!("status {status}, {unclaimed}")))?;
+    let streaming = content_type == "text/event-stream" || asked.route.endpoint.raw();
+    if asked.out.began() && !(status == StatusCode::OK && content_type == "text/event-stream") {
+        return Err(Stop::UpstreamStatus(status.as_u16()));
+    }
+    judge.turn();
+    let mut headers = returnable(&headers);
+    let shown = ports::Head {
+        direction: Direction::Response,
+        method: asked.head.method.to_string(),
+        path: asked.head.path.clone(),
+        status: status.as_u16(),
+        headers: attributes(&headers),
+    };
+    judge.judge_head(shown, &mut headers).await?;
+    name_exchange(&mut headers, judge.about().exchange);
+
+    let mut sink = Deliver {
+        asked,
+        record,
+        head: Some((status, headers)),
+        event_stream: streaming,
+    };
+    if streaming {
+        sink.say_head(None)?;
+    }
+    let lane = Lane {
+        direction: Direction::Response,
+        idle: asked.gate.limits.upstream_idle,
+    };
+    let mut source = Source::new(body, asked.gate.limits.batch_bytes);
+    relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut sink).await
+}
+
+/// What an upstream may not answer: nothing was asked that these could be the answer to.
+fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Stop> {
+    let encoded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Err(Stop::UpstreamUnreadable(
+            "its content-encoding was not asked for".into(),
+        ));
+    }
+    if status.is_informational() || status == StatusCode::PARTIAL_CONTENT {
+        return Err(Stop::UpstreamUnreadable(format!("status {status} was not asked for")));
+    }
+    Ok(())
+}
+
+/// The response gate's far side: record, then deliver.
+struct Deliver<'x> {
+    asked: &'x Asked<'x>,
+    record: &'x mut Record,
+    /// The head, until it is said.
+    head: Option<(StatusCode, HeaderMap)>,
+    event_stream: bool,
+}
+
+impl Deliver<'_> {
+    fn out(&self) -> &Outlet {
+        self.asked.out
+    }
+
+    /// Says the head, with the length of the body where it is known.
+    fn say_head(&mut self, length: Option<usize>) -> Result<(), Stop> {
+        let Some((status, mut headers)) = self.head.take() else {
+            return Ok(());
+        };
+        if self.out().began() {
+            return Ok(());
+        }
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        self.record.response_head(status, &headers)?;
+        self.out().head(status, headers);
+        Ok(())
+    }
+
+    async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
+        for asking in turn.judge.asking() {
+            let waiting = Waiting {
+                about: turn.judge.about(),
+                route: self.asked.route,
+                head: self.asked.head,
+                set: turn.judge.set().digest,
+                bytes: turn.cleared.bytes(),
+                stream: self.event_stream && !self.asked.route.endpoint.raw(),
+            };
+            hold(self.asked.gate, self.record, self.asked.out, &waiting, asking).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Deliver<'_> {
+    async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
+        self.record.findings(turn.judge.findings())?;
+        self.ask(&mut turn).await?;
+        if !turn.last {
+            if turn.cleared.is_empty() {
+                return Ok(());
+            }
+            self.say_head(None)?;
+            let recorded = self.record.chunk(turn.cleared).await?;
+            self.out().send(recorded.into_inner()).await;
+            return Ok(());
+        }
+        self.say_head(Some(turn.cleared.bytes().len()))?;
+        let usage = turn.usage;
+        turn.judge
+            .over(&Summary {
+                outcome: "completed",
+                usage,
+                duration: self.asked.started.elapsed(),
+            })
+            .await;
+        self.record.findings(turn.judge.findings())?;
+        let recorded = self
+            .record
+            .last_chunk(turn.cleared, usage, turn.judge.tallies())
+            .await?;
+        self.out().send(recorded.into_inner()).await;
+        Ok(())
+    }
+
+    async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop> {
+        self.record.findings(judge.findings())?;
+        Ok(self.record.switched(judge.set().set_ref())?)
+    }
+}

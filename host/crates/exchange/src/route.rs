@@ -1,0 +1,69 @@
+//! Second stage: where the request may go, and what is spoken there.
+
+use std::sync::Arc;
+
+use model::Connection;
+use wire::Endpoint;
+
+use crate::{gate::Gate, head::Head, ports::Identified, refuse::Stop};
+
+/// Where a request goes.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) endpoint: &'static dyn Endpoint,
+    /// Path below the connection's prefix; begins with `/`.
+    pub(crate) path: String,
+}
+
+/// The connection with the longest prefix of the path, if the caller may use it and its dialects have the endpoint.
+pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route, Stop> {
+    let (connection, path) = gate
+        .connections
+        .iter()
+        .find_map(|connection| below(&connection.path_prefix, &head.path).map(|path| (connection, path)))
+        .ok_or_else(|| Stop::NoConnection {
+            path: head.path.clone(),
+        })?;
+    if !who.connections.contains(&connection.name) {
+        return Err(Stop::NotGranted {
+            caller: who.caller.subject.clone(),
+            connection: connection.name.clone(),
+        });
+    }
+    let endpoint = wire::claim(connection.family, head.method.as_str(), path).ok_or_else(|| Stop::NoEndpoint {
+        connection: connection.name.clone(),
+        method: head.method.to_string(),
+        path: path.to_owned(),
+    })?;
+    Ok(Route {
+        connection: Arc::clone(connection),
+        endpoint,
+        path: path.to_owned(),
+    })
+}
+
+/// What is left of a path below a prefix, beginning with `/`.
+fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    if prefix == "/" {
+        return Some(path);
+    }
+    match path.strip_prefix(prefix)? {
+        "" => Some("/"),
+        rest if rest.starts_with('/') => Some(rest),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn a_prefix_ends_at_a_segment() {
+        assert_eq!(below("/", "/v1/models"), Some("/v1/models"));
+        assert_eq!(below("/openai", "/openai/v1"), Some("/v1"));
+        assert_eq!(below("/openai", "/openai"), Some("/"));
+        assert_eq!(below("/openai", "/openai2/v1"), None);
+    }
+}
