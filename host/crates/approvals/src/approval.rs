@@ -1,0 +1,119 @@
+//! One question and what came of it.
+
+use model::{ApprovalId, Caller, Digest, ExchangeId, Question, SessionId};
+use serde::Serialize;
+
+/// Where a question stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nobody has decided.
+    Pending,
+    /// Decided, and not yet used.
+    Approved,
+    /// Decided: stop.
+    Denied,
+    /// Nobody decided in time, or nobody used the approval in time.
+    Expired,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// Approved, and used.
+    Consumed,
+}
+
+impl State {
+    /// The word that the record, the CLI and the API use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Consumed => "consumed",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a person says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Go on.
+    Approve,
+    /// Stop.
+    Deny,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approver {
+    /// Name, for the record; compared with the caller's subject.
+    pub name: String,
+    /// Groups, as far as they are known; `None`: an operator, who may decide everything.
+    pub groups: Option<Vec<String>>,
+}
+
+/// A question, and what came of it. Times are milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// Its id.
+    pub id: ApprovalId,
+    /// Where it stands.
+    pub state: State,
+    /// The exchange that asked first.
+    pub exchange: ExchangeId,
+    /// Its session.
+    pub session: SessionId,
+    /// Who is held.
+    pub caller: Caller,
+    /// On which connection.
+    pub connection: String,
+    /// The model asked for; may be empty.
+    pub model: String,
+    /// The policy that asks.
+    pub policy: String,
+    /// Its digest.
+    pub policy_digest: Digest,
+    /// What it asks. `approvers` is complete: the operator's default is filled in.
+    pub question: Question,
+    /// What would go on; empty once it is closed.
+    pub shown: String,
+    /// SHA-256 over everything that the approval is bound to.
+    pub bound_to: Digest,
+    /// When it was asked.
+    pub asked_at_ms: u64,
+    /// When it expires: pending, with no answer; approved, unused.
+    pub expires_at_ms: u64,
+    /// When it was decided.
+    pub decided_at_ms: Option<u64>,
+    /// Who decided; empty when nobody did.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Exchanges that wait for it.
+    pub waiting: usize,
+    /// Whether it stays open although nobody waits.
+    #[serde(skip)]
+    pub(crate) left: bool,
+    /// A decision is being written to the record: nothing else may happen to it meanwhile.
+    #[serde(skip)]
+    pub(crate) deciding: bool,
+}
+
+impl Approval {
+    /// Whether this person may decide so.
+    pub(crate) fn may(&self, approver: &Approver, decision: Decision) -> bool {
+        let own = approver.name == self.caller.subject && decision == Decision::Approve;
+        let member = approver.groups.as_ref().is_none_or(|groups| {
+            self.question.approvers.iter().any(|wanted| groups.contains(wanted))
+        });
+        !own && member
+    }
+}

@@ -1,0 +1,440 @@
+//! The machine behind the desk. Pure: time is an argument (milliseconds since 1970), ids are given, nothing is awaited.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use exchange::ports::{Ask, Ruling, RulingState};
+use model::{ApprovalId, Digest, SessionId};
+use thiserror::Error;
+
+use crate::{Approval, Approver, Decision, State};
+
+/// Closed questions that are kept to be looked at; the record has them all.
+const CLOSED: usize = 1_000;
+/// Answers that are remembered for policies that asked for it; one that is forgotten is asked again.
+const REMEMBERED: usize = 10_000;
+/// How long they are remembered.
+const REMEMBER_MS: u64 = 12 * 3_600_000;
+/// The longest time that a policy may keep a question open.
+const LONGEST_MS: u64 = 24 * 3_600_000;
+
+/// What the operator says of questions.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How long a question stays open when the policy does not say.
+    pub default_timeout_ms: u64,
+    /// Groups that may decide when the policy names none.
+    pub approvers: Vec<String>,
+    /// Questions open at once.
+    pub pending: usize,
+    /// Of these, by one caller.
+    pub pending_per_caller: usize,
+    /// Bytes of text shown to approvers, over all open questions.
+    pub shown_bytes: usize,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            default_timeout_ms: 300_000,
+            approvers: Vec::new(),
+            pending: 1_000,
+            pending_per_caller: 100,
+            shown_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Why something can't be done with a question.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Wrong {
+    /// A bound of [`Terms`] is reached.
+    #[error("too many questions are open ({0})")]
+    Full(&'static str),
+    /// There is no such question, or it was closed long ago.
+    #[error("there is no approval {0}")]
+    Unknown(ApprovalId),
+    /// It is decided, or being decided.
+    #[error("the approval is {0} already")]
+    NotPending(State),
+    /// The caller's own request, or not a member of a group that may decide.
+    #[error("{0} may not decide this")]
+    NotAllowed(String),
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing yet; it expires then.
+    Wait(u64),
+    /// This. An approval is consumed by it.
+    Ruled(Ruling),
+}
+
+/// Where an ask ended up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The question to claim.
+    pub id: ApprovalId,
+    /// Whether it is a new one, under the given id.
+    pub new: bool,
+}
+
+/// A policy's wish to be asked once: session, policy, its digest, key.
+type Memory = (SessionId, String, Digest, String);
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    approval: ApprovalId,
+    approved: bool,
+    by: String,
+    until_ms: u64,
+}
+
+/// All questions.
+#[derive(Debug)]
+pub struct Book {
+    terms: Terms,
+    /// Pending, approved and not used, or denied and not heard.
+    open: BTreeMap<ApprovalId, Approval>,
+    closed: BTreeMap<ApprovalId, Approval>,
+    by_binding: HashMap<Digest, ApprovalId>,
+    by_memory: HashMap<Memory, ApprovalId>,
+    remembered: HashMap<Memory, Remembered>,
+    /// Questions that were closed with nobody there to say so, oldest first.
+    changes: Vec<Approval>,
+}
+
+impl Book {
+    /// No questions.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            open: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            by_binding: HashMap::new(),
+            by_memory: HashMap::new(),
+            remembered: HashMap::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Asks, under this id if the question is new; else it is an open question with the same binding, one with the same
+    /// key in the same session, or one that is remembered.
+    ///
+    /// # Errors
+    /// [`Wrong::Full`].
+    pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Result<Asked, Wrong> {
+        self.expire(now_ms);
+        let memory = memory(ask);
+        if let Some(known) = memory.as_ref().and_then(|memory| self.remembered.get(memory)) {
+            return Ok(Asked { id: known.approval, new: false });
+        }
+        let binding = binding(ask);
+        let same = self.by_binding.get(&binding).or_else(|| memory.as_ref().and_then(|key| self.by_memory.get(key)));
+        if let Some(open) = same.and_then(|id| self.open.get_mut(id)) {
+            open.waiting += 1;
+            return Ok(Asked { id: open.id, new: false });
+        }
+        self.room(ask)?;
+        let approval = self.approval(id, ask, now_ms);
+        self.by_binding.insert(binding, id);
+        if let Some(memory) = memory {
+            self.by_memory.insert(memory, id);
+        }
+        self.open.insert(id, approval);
+        Ok(Asked { id, new: true })
+    }
+
+    fn room(&self, ask: &Ask) -> Result<(), Wrong> {
+        let caller = &ask.about.caller;
+        let own = self.open.values().filter(|open| open.caller == *caller).count();
+        let shown: usize = self.open.values().map(|open| open.shown.len()).sum();
+        if self.open.len() >= self.terms.pending {
+            return Err(Wrong::Full("pending"));
+        }
+        if own >= self.terms.pending_per_caller {
+            return Err(Wrong::Full("pending_per_caller"));
+        }
+        if shown.saturating_add(ask.shown.len()) > self.terms.shown_bytes {
+            return Err(Wrong::Full("shown_bytes"));
+        }
+        Ok(())
+    }
+
+    fn approval(&self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Approval {
+        let mut question = ask.question.clone();
+        if question.approvers.is_empty() {
+            question.approvers.clone_from(&self.terms.approvers);
+        }
+        Approval {
+            id,
+            state: State::Pending,
+            exchange: ask.about.exchange,
+            session: ask.about.session,
+            caller: ask.about.caller.clone(),
+            connection: ask.about.connection.clone(),
+            model: ask.about.model.clone(),
+            policy: ask.policy.0.clone(),
+            policy_digest: ask.policy.1,
+            expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),
+            question,
+            shown: ask.shown.clone(),
+            bound_to: binding(ask),
+            asked_at_ms: now_ms,
+            decided_at_ms: None,
+            by: String::new(),
+            reason: String::new(),
+            waiting: 1,
+            left: false,
+            deciding: false,
+        }
+    }
+
+    fn timeout_ms(&self, asked_seconds: u32) -> u64 {
+        match asked_seconds {
+            0 => self.terms.default_timeout_ms,
+            seconds => u64::from(seconds) * 1000,
+        }
+        .min(LONGEST_MS)
+    }
+
+    /// Begins a decision: from now on the question neither expires nor is cancelled, until [`decide`](Self::decide) or
+    /// [`give_up`](Self::give_up). The answer is the question as it will stand.
+    ///
+    /// # Errors
+    /// [`Wrong`], and nothing has changed.
+    pub fn begin(
+        &mut self,
+        id: ApprovalId,
+        decision: Decision,
+        approver: &Approver,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Approval, Wrong> {
+        self.expire(now_ms);
+        let Some(open) = self.open.get_mut(&id) else {
+            return Err(self.closed.get(&id).map_or(Wrong::Unknown(id), |closed| Wrong::NotPending(closed.state)));
+        };
+        if open.state != State::Pending || open.deciding {
+            return Err(Wrong::NotPending(open.state));
+        }
+        if !open.may(approver, decision) {
+            return Err(Wrong::NotAllowed(approver.name.clone()));
+        }
+        open.deciding = true;
+        let mut decided = open.clone();
+        decided.state = match decision {
+            Decision::Approve => State::Approved,
+            Decision::Deny => State::Denied,
+        };
+        decided.by.clone_from(&approver.name);
+        reason.clone_into(&mut decided.reason);
+        decided.decided_at_ms = Some(now_ms);
+        // From the decision on there is the same time again to use it, or to hear it.
+        decided.expires_at_ms = now_ms.saturating_add(self.timeout_ms(decided.question.timeout_seconds));
+        Ok(decided)
+    }
+
+    /// Puts a decision that [`begin`](Self::begin) answered into force.
+    pub fn decide(&mut self, decided: Approval) {
+        let Some(open) = self.open.get_mut(&decided.id) else { return };
+        // Who waits may have changed since the decision began.
+        let (waiting, left) = (open.waiting, open.left);
+        *open = Approval { waiting, left, deciding: false, ..decided };
+        let open = open.clone();
+        if !open.question.remember_key.is_empty() {
+            self.remember(&open);
+        }
+    }
+
+    /// Takes back what [`begin`](Self::begin) began: the decision could not be recorded.
+    pub fn give_up(&mut self, id: ApprovalId) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        open.deciding = false;
+        if open.waiting == 0 && !open.left {
+            self.close(id, State::Cancelled, "nobody waits for it any more");
+        }
+    }
+
+    fn remember(&mut self, decided: &Approval) {
+        let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
+        if self.remembered.len() >= REMEMBERED
+            && let Some(oldest) = self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+        {
+            self.remembered.remove(&oldest);
+        }
+        let known = Remembered {
+            approval: decided.id,
+            approved: decided.state == State::Approved,
+            by: decided.by.clone(),
+            until_ms: at_ms.saturating_add(REMEMBER_MS),
+        };
+        self.remembered.insert(memory_of(decided), known);
+    }
+
+    /// What a waiting exchange gets. An approval goes to the first that claims it.
+    pub fn claim(&mut self, id: ApprovalId, now_ms: u64) -> Claim {
+        self.expire(now_ms);
+        if let Some(ruling) = self.remembered_ruling(id) {
+            self.use_up(id);
+            return Claim::Ruled(ruling);
+        }
+        let Some(open) = self.open.get(&id) else {
+            let closed = self.closed.get(&id);
+            let ruling = closed.map_or_else(|| cancelled("it was closed long ago"), closed_ruling);
+            return Claim::Ruled(ruling);
+        };
+        let ruling = match open.state {
+            State::Approved => ruling(RulingState::Approved, open),
+            State::Denied => ruling(RulingState::Denied, open),
+            State::Pending | State::Expired | State::Cancelled | State::Consumed => return Claim::Wait(open.expires_at_ms),
+        };
+        self.use_up(id);
+        Claim::Ruled(ruling)
+    }
+
+    fn remembered_ruling(&self, id: ApprovalId) -> Option<Ruling> {
+        let known = match self.approval_of(id) {
+            Some(approval) => self.remembered.get(&memory_of(approval)).filter(|known| known.approval == id),
+            // Closed so long ago that only the memory is left.
+            None => self.remembered.values().find(|known| known.approval == id),
+        }?;
+        let state = if known.approved { RulingState::Approved } else { RulingState::Denied };
+        let reason = "decided once for this session".to_owned();
+        Some(Ruling { state, by: known.by.clone(), reason })
+    }
+
+    /// Closes a question whose decision was heard.
+    fn use_up(&mut self, id: ApprovalId) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        match open.state {
+            State::Approved => open.state = State::Consumed,
+            State::Denied => {}
+            State::Pending | State::Expired | State::Cancelled | State::Consumed => return,
+        }
+        self.shelve(id);
+    }
+
+    /// One that waited waits no more. A question that nobody waits for is cancelled, unless it was left open.
+    pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        open.waiting = open.waiting.saturating_sub(1);
+        open.left |= leave;
+        if open.waiting == 0 && !open.left && !open.deciding && open.state == State::Pending {
+            self.close(id, State::Cancelled, "nobody waits for it any more");
+        }
+    }
+
+    /// Closes everything whose time is up.
+    pub fn expire(&mut self, now_ms: u64) {
+        self.remembered.retain(|_, known| known.until_ms > now_ms);
+        let due = |open: &&Approval| open.expires_at_ms <= now_ms && !open.deciding;
+        let over: Vec<(ApprovalId, State)> = self.open.values().filter(due).map(|open| (open.id, open.state)).collect();
+        for (id, state) in over {
+            match state {
+                // A denial that nobody came to hear needs no second change.
+                State::Denied => self.shelve(id),
+                State::Approved => self.close(id, State::Expired, "approved, and not used in time"),
+                _ => self.close(id, State::Expired, "nobody decided in time"),
+            }
+        }
+    }
+
+    /// When the next question expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.open.values().filter(|open| !open.deciding).map(|open| open.expires_at_ms).min()
+    }
+
+    fn close(&mut self, id: ApprovalId, state: State, reason: &str) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.state = state;
+            reason.clone_into(&mut open.reason);
+            self.changes.push(open.clone());
+        }
+        self.shelve(id);
+    }
+
+    /// Moves a question to the closed ones.
+    fn shelve(&mut self, id: ApprovalId) {
+        let Some(mut approval) = self.open.remove(&id) else { return };
+        self.by_binding.remove(&approval.bound_to);
+        if !approval.question.remember_key.is_empty() {
+            self.by_memory.remove(&memory_of(&approval));
+        }
+        approval.shown = String::new();
+        self.closed.insert(id, approval);
+        if self.closed.len() > CLOSED {
+            self.closed.pop_first();
+        }
+    }
+
+    /// Takes the questions that were closed by themselves (expired, cancelled) since the last call, oldest first.
+    pub fn changes(&mut self) -> Vec<Approval> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// One question.
+    #[must_use]
+    pub fn approval_of(&self, id: ApprovalId) -> Option<&Approval> {
+        self.open.get(&id).or_else(|| self.closed.get(&id))
+    }
+
+    /// All questions: open ones first, then closed ones, each oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Approval> {
+        self.open.values().chain(self.closed.values())
+    }
+}
+
+fn ruling(state: RulingState, approval: &Approval) -> Ruling {
+    Ruling { state, by: approval.by.clone(), reason: approval.reason.clone() }
+}
+
+fn cancelled(reason: &str) -> Ruling {
+    Ruling { state: RulingState::Cancelled, by: String::new(), reason: reason.to_owned() }
+}
+
+/// What a second waiter gets after the first one: never an approval.
+fn closed_ruling(closed: &Approval) -> Ruling {
+    match closed.state {
+        State::Denied => ruling(RulingState::Denied, closed),
+        State::Expired => ruling(RulingState::Expired, closed),
+        State::Consumed => cancelled("another exchange used the approval, which counts once"),
+        State::Pending | State::Approved | State::Cancelled => cancelled(&closed.reason),
+    }
+}
+
+/// What an approval is bound to: what the path says, and who asks what about which text. Two policies that ask about
+/// one request ask two questions.
+fn binding(ask: &Ask) -> Digest {
+    let mut context = Context::new(&SHA256);
+    let fields = [
+        ask.bound_to.0.as_slice(),
+        ask.policy.0.as_bytes(),
+        ask.policy.1.0.as_slice(),
+        ask.question.title.as_bytes(),
+        ask.question.summary.as_bytes(),
+        ask.question.remember_key.as_bytes(),
+        ask.shown.as_bytes(),
+    ];
+    for field in fields {
+        context.update(&(field.len() as u64).to_be_bytes());
+        context.update(field);
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    Digest(bytes)
+}
+
+fn memory(ask: &Ask) -> Option<Memory> {
+    let key = &ask.question.remember_key;
+    let (policy, digest) = &ask.policy;
+    (!key.is_empty()).then(|| (ask.about.session, policy.clone(), *digest, key.clone()))
+}
+
+fn memory_of(approval: &Approval) -> Memory {
+    let key = approval.question.remember_key.clone();
+    (approval.session, approval.policy.clone(), approval.policy_digest, key)
+}
