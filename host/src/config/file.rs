@@ -101,14 +101,14 @@ pub(super) mod bounds {
     pub(in crate::config) const RESCAN: Bound = time("rescan", 10_000, 100, 3_600_000);
     pub(in crate::config) const REMOVAL_GRACE: Bound = time("removal_grace", 2_000, 0, 60_000);
     pub(in crate::config) const DEFAULT_TIMEOUT: Bound = time("default_timeout", 300_000, 1_000, 86_400_000);
-    pub(in crate::config) const WAIT: Bound = time("wait", 60_000, 0, 86_400_000);
-    pub(in crate::config) const HEARTBEAT: Bound = time("heartbeat", 10_000, 100, 600_000);
-    pub(in crate::config) const PENDING: Bound = Bound {
-        key: "pending",
-        unit: Unit::Count,
-        default: 1_000,
-        range: 1..=100_000,
-    };
+    pub(in crate::config) const WAIT: Bound = time("wait", 50_000, 0, 86_400_000);
+    pub(in crate::config) const HEARTBEAT: Bound = time("heartbeat", 5_000, 100, 600_000);
+    const fn count(key: &'static str, default: u64, low: u64, high: u64) -> Bound {
+        Bound { key, unit: Unit::Count, default, range: low..=high }
+    }
+
+    pub(in crate::config) const PENDING: Bound = count("pending", 1_000, 1, 100_000);
+    pub(in crate::config) const PENDING_PER_CALLER: Bound = count("pending_per_caller", 100, 1, 100_000);
 }
 
 impl File {
@@ -224,6 +224,7 @@ fn approvals(section: &mut Section<'_, '_>, problems: &mut Problems) -> super::A
             .map(Spanned::into_inner)
             .collect(),
         pending: section.count(&bounds::PENDING, problems),
+        pending_per_caller: section.count(&bounds::PENDING_PER_CALLER, problems),
     }
 }
 

@@ -143,6 +143,8 @@ pub struct Approvals {
     pub approvers: Vec<String>,
     /// Questions open at once; more are refused.
     pub pending: usize,
+    /// Of these, by one caller.
+    pub pending_per_caller: usize,
 }
 
 /// A connection and what only the host may know of it.

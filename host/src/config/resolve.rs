@@ -37,7 +37,8 @@ struct Base<'a>(&'a Path);
 
 impl Base<'_> {
     fn join(&self, path: &str) -> PathBuf {
-        self.0.parent().unwrap_or(Path::new("")).join(path)
+        // Components again, so that no `./` is left in the middle.
+        self.0.parent().unwrap_or(Path::new("")).join(path).components().collect()
     }
 }
 

@@ -84,7 +84,7 @@ fn the_documented_configuration_is_taken() {
     let (config, problems) = folder.parse(ISSUE).unwrap();
     assert!(problems.is_empty(), "{problems}");
     assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.store.path, folder.0.path().join("./portcullis-store"));
+    assert_eq!(config.store.path, folder.0.path().join("portcullis-store"));
     assert_eq!(config.store.durability, Durability::Strict);
     assert_eq!(config.limits, Limits::default());
     let route = &config.connections[0];
