@@ -1,1 +1,92 @@
-//! policy-sdk
+//! The guest's side of Portcullis for Rust: write a policy as one type, test it natively, ship it as one `.wasm`.
+//!
+//! ```
+//! use policy_sdk::{Decision, Hooks, Metadata, Plan, Policy, Problem, Window, pattern};
+//!
+//! struct NoSecrets;
+//!
+//! impl Policy for NoSecrets {
+//!     type Settings = policy_sdk::NoSettings;
+//!
+//!     fn describe() -> Metadata {
+//!         Metadata::new("no-secrets", "1.0.0", "takes the word out")
+//!     }
+//!
+//!     fn configure(_: Self::Settings) -> Result<(Self, Plan), Vec<Problem>> {
+//!         let plan = Plan::new(Hooks::TEXT).patterns([pattern::word("secret", "hush")]).only_on_hit();
+//!         Ok((Self, plan))
+//!     }
+//!
+//!     fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
+//!         Ok(window.hits.iter().fold(Decision::allow(), |decision, hit| {
+//!             decision.replace(hit.start, hit.end, "[…]", "word.hush")
+//!         }))
+//!     }
+//! }
+//!
+//! policy_sdk::export!(NoSecrets);
+//!
+//! policy_sdk::rig::Rig::<NoSecrets>::new("{}").unwrap().every_split("Hush, hush!", "[…], […]!");
+//! ```
+//!
+//! `cargo build --target wasm32-unknown-unknown` makes a core module that carries its WIT: the host takes it as it is.
+//!
+//! # Which hooks are exported
+//!
+//! A component that does not export a hook is never asked, so a policy whose author forgot to export one would let
+//! everything pass. Here all hooks are exported and [`Plan::new`] takes those to call: that is the one place to say it,
+//! the settings may change it, and the rig obeys it, so a test sees what the host will do. A hook that is asked for and
+//! not implemented answers `err`, which the host treats as a failure and not as an allow.
+//!
+//! # What must hold
+//!
+//! The SDK imports nothing of its own. [`host::log`] and the functions behind grants ([`host::clock`], [`host::state`],
+//! [`host::scan`]) become imports of the component only if the policy calls them.
+
+// wit-bindgen's macros name this crate by its name, inside it too.
+extern crate self as policy_sdk;
+
+mod answer;
+#[doc(hidden)]
+pub mod bindings;
+mod guest;
+pub mod host;
+pub mod pattern;
+mod plan;
+mod policy;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod rig;
+mod settings;
+
+pub use bindings::{
+    exports::portcullis::policy::{
+        audit::Summary,
+        bytes::{BodyDecision, ByteEdit, Chunk, Head, HeadDecision, Header},
+        conversation::{Part, PartEdits, Request, RequestDecision, Tool},
+        policy::{Hooks, Metadata, OffsetUnit, Pattern, Problem},
+        text::Window,
+        tools::{ToolCall, ToolDecision},
+    },
+    portcullis::policy::types::{
+        Attribute, Decision, Direction, Edit, Exchange, Hit, Identity, Question, Refusal, Substitute, Verdict,
+    },
+};
+pub use guest::Guest;
+pub use plan::Plan;
+pub use policy::Policy;
+pub use settings::{NoSettings, settings};
+#[doc(hidden)]
+pub use wit_bindgen::rt;
+
+/// Makes the type that implements [`Policy`] the policy of this component. Once per `cdylib`; expands to nothing in a
+/// native build, where [`rig`] takes the type directly.
+#[macro_export]
+macro_rules! export {
+    ($policy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::Guest<$policy>;
+    $crate::bindings::export_raw!(Exported with_types_in $crate::bindings);
+        };
+    };
+}

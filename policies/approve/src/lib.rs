@@ -1,1 +1,148 @@
-//! approve
+//! Asks a person before a request that contains certain words goes on, or before a tool call reaches the caller.
+//!
+//! The host finds the words; this policy is called only on a hit and puts the question. It never decides: the answer
+//! is a person's, and no answer in time is a refusal.
+
+mod settings;
+
+use policy_sdk::{
+    Decision, Hooks, Metadata, Plan, Policy, Problem, Question, ToolCall, ToolDecision, Verdict, Window, pattern,
+};
+
+pub use settings::{Remember, Settings};
+
+/// Bytes of text shown on either side of the first hit, at most.
+const EXCERPT_BYTES: usize = 240;
+/// Bytes of a tool call's arguments shown, at most.
+const INPUT_BYTES: usize = 2_000;
+/// The longest text that is its own remember-key, in bytes. A longer one is asked about every time: cutting the key
+/// would let two texts share an approval.
+const REMEMBERED_BYTES: usize = 4_096;
+
+/// The policy.
+pub struct Approve {
+    settings: Settings,
+}
+
+impl Policy for Approve {
+    type Settings = Settings;
+
+    fn describe() -> Metadata {
+        Metadata::new(
+            "approve",
+            env!("CARGO_PKG_VERSION"),
+            "asks a person about words and tool calls",
+        )
+        .schema(include_str!("../settings.schema.json"))
+    }
+
+    fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
+        settings.check()?;
+        let patterns = settings.declared();
+        let mut hooks = Hooks::empty();
+        hooks.set(Hooks::TEXT, !patterns.is_empty());
+        hooks.set(Hooks::TOOLS, !settings.tools.is_empty());
+        let plan = Plan::new(hooks)
+            .directions(settings.directions.iter().copied())
+            .speakers(settings.speakers.iter().cloned())
+            .patterns(patterns)
+            .only_on_hit();
+        Ok((Self { settings }, plan))
+    }
+
+    fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
+        let Some(first) = window.hits.first() else {
+            return Ok(Decision::allow());
+        };
+        let mut found: Vec<&str> = window.hits.iter().map(|hit| self.settings.name(&hit.pattern)).collect();
+        found.sort_unstable();
+        found.dedup();
+        let names = found.join(", ");
+        let who = if window.speaker.is_empty() {
+            "unknown"
+        } else {
+            &window.speaker
+        };
+        let summary = [
+            "The ",
+            window.direction.as_str(),
+            " contains: ",
+            &names,
+            "\nspeaker: ",
+            who,
+            ", channel: ",
+            &window.channel,
+            "\n\n",
+            &excerpt(&window.pending, first.start as usize, first.end as usize),
+        ]
+        .concat();
+        let key = match self.settings.remember {
+            Remember::Never => String::new(),
+            Remember::Text => remembered("text:", &window.pending),
+            Remember::Words => remembered("words:", &names),
+        };
+        Ok(self.ask(&names, summary, key).into())
+    }
+
+    fn on_tool_call(&mut self, call: &ToolCall) -> Result<ToolDecision, String> {
+        if !self.settings.tools.iter().any(|glob| pattern::glob(glob, &call.name)) {
+            return Ok(ToolDecision::allow());
+        }
+        let shown = head(&call.input, INPUT_BYTES);
+        let cut = if shown.len() < call.input.len() { " …" } else { "" };
+        let summary = [
+            "The model proposes a call of the tool ",
+            &call.name,
+            " with:\n",
+            shown,
+            cut,
+        ]
+        .concat();
+        let key = match self.settings.remember {
+            Remember::Never => String::new(),
+            Remember::Text => remembered("call:", &[call.name.as_str(), "\n", &call.input].concat()),
+            Remember::Words => remembered("tool:", &call.name),
+        };
+        Ok(self.ask(&call.name, summary, key).into())
+    }
+}
+
+impl Approve {
+    fn ask(&self, what: &str, summary: String, remember_key: String) -> Verdict {
+        let summary = match self.settings.summary.as_str() {
+            "" => summary,
+            own => [own, "\n\n", &summary].concat(),
+        };
+        Verdict::Ask(Question {
+            title: self.settings.title.replace("{found}", what),
+            summary,
+            approvers: self.settings.approvers.clone(),
+            timeout_seconds: self.settings.timeout_seconds,
+            remember_key,
+        })
+    }
+}
+
+fn remembered(what: &str, key: &str) -> String {
+    if key.len() > REMEMBERED_BYTES {
+        String::new()
+    } else {
+        [what, key].concat()
+    }
+}
+
+/// The longest beginning of at most this many bytes that cuts no character.
+fn head(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// A span of the text with what stands around it.
+fn excerpt(text: &str, start: usize, end: usize) -> String {
+    let from = text.floor_char_boundary(start.saturating_sub(EXCERPT_BYTES));
+    let to = text.floor_char_boundary(end.saturating_add(EXCERPT_BYTES));
+    let before = if from == 0 { "" } else { "… " };
+    let after = if to == text.len() { "" } else { " …" };
+    [before, &text[from..to], after].concat()
+}
+
+policy_sdk::export!(Approve);

@@ -1,1 +1,124 @@
-//! mask
+//! Takes personal data and secrets out of text, in both directions.
+//!
+//! The host looks for the patterns of [`recognisers`]; this policy is called only when one has a hit, and turns hits
+//! into edits. It decides nothing but what is replaced: the verdict is always `allow`.
+//!
+//! What must hold: where hits overlap, all of what they cover goes, under the name of the one that begins first, of
+//! those the longest, of those the first by priority. So the result depends on the text alone, and no tail of a
+//! weaker hit stays.
+
+pub mod check;
+pub mod recognisers;
+mod settings;
+
+use policy_sdk::{Decision, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window};
+
+pub use settings::{By, Own, Rule, Settings};
+
+/// The policy.
+pub struct Mask {
+    /// Id of its pattern and the rule itself, by priority.
+    rules: Vec<(String, Rule)>,
+}
+
+/// A hit that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    start: u32,
+    end: u32,
+    rule: usize,
+}
+
+impl Policy for Mask {
+    type Settings = Settings;
+
+    fn describe() -> Metadata {
+        Metadata::new(
+            "mask",
+            env!("CARGO_PKG_VERSION"),
+            "takes personal data and secrets out of text",
+        )
+        .schema(include_str!("../settings.schema.json"))
+    }
+
+    fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
+        let directions = settings.directions.clone();
+        let channels = settings.channels.clone();
+        let (patterns, rules): (Vec<_>, Vec<_>) = settings
+            .rules()?
+            .into_iter()
+            .map(|(pattern, rule)| {
+                let id = pattern.id.clone();
+                (pattern, (id, rule))
+            })
+            .unzip();
+        let plan = Plan::new(Hooks::TEXT)
+            .directions(directions)
+            .channels(channels)
+            .patterns(patterns)
+            .look_behind(check::CONTEXT_BYTES)
+            .only_on_hit();
+        Ok((Self { rules }, plan))
+    }
+
+    fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
+        let mut found = Vec::with_capacity(window.hits.len());
+        for hit in &window.hits {
+            let rule = self.rules.iter().position(|(id, _)| *id == hit.pattern);
+            let rule = rule.ok_or("the host reports a pattern that was not declared")?;
+            found.extend(self.value(window, rule, hit.start, hit.end));
+        }
+        Ok(merged(found).into_iter().fold(Decision::allow(), |decision, each| {
+            let (_, rule) = &self.rules[each.rule];
+            decision.edit(each.start, each.end, rule.substitute(), rule.reason.as_str())
+        }))
+    }
+}
+
+impl Mask {
+    /// The span of the value inside a hit, if it passes the rule's own check.
+    fn value(&self, window: &Window, rule: usize, start: u32, end: u32) -> Option<Found> {
+        let (_, Rule { check, tail, .. }) = &self.rules[rule];
+        // Both pieces together, so that it does not matter how much has been released already.
+        let before = [window.before.as_str(), window.slice(0, start)].concat();
+        let value = check.passes(&before, window.slice(start, end))?;
+        // Spans are within a window, whose offsets are 32 bits wide.
+        let from = start + u32::try_from(value.start).ok()?;
+        let to = start + u32::try_from(value.end).ok()?;
+        let from = if *tail == 0 {
+            from
+        } else {
+            to.saturating_sub(*tail).max(from)
+        };
+        Some(Found {
+            start: from,
+            end: to,
+            rule,
+        })
+    }
+}
+
+impl Rule {
+    fn substitute(&self) -> Substitute {
+        match &self.by {
+            By::Label => Substitute::Literal(["[", self.label.as_str(), "]"].concat()),
+            By::Token => Substitute::Token(self.label.clone()),
+            By::Text(text) => Substitute::Literal(text.clone()),
+        }
+    }
+}
+
+/// In order and apart: what overlaps becomes one span, named by its first, longest, most important part.
+fn merged(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_unstable_by_key(|each| (each.start, std::cmp::Reverse(each.end), each.rule));
+    let mut out: Vec<Found> = Vec::with_capacity(found.len());
+    for each in found {
+        match out.last_mut() {
+            Some(last) if each.start < last.end => last.end = last.end.max(each.end),
+            _ => out.push(each),
+        }
+    }
+    out
+}
+
+policy_sdk::export!(Mask);

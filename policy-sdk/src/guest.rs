@@ -1,0 +1,116 @@
+//! Between the contract's free functions and a [`Policy`]: keeps the one policy of this instance and hands it each
+//! call.
+//!
+//! The configured policy lies in one slot behind a vtable, so that only [`configure`](Policy::configure) is compiled
+//! once per policy and everything else once.
+
+use std::{cell::RefCell, marker::PhantomData};
+
+use crate::{
+    Attribute, BodyDecision, Chunk, Decision, Exchange, Head, HeadDecision, Metadata, Plan, Policy, Problem, Request,
+    RequestDecision, Summary, ToolCall, ToolDecision, Verdict, Window,
+    bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
+    settings::settings,
+};
+
+/// What [`export!`](crate::export) exports for a policy.
+pub struct Guest<P>(PhantomData<P>);
+
+/// [`Policy`] without the parts that have no object behind them.
+trait Hooked {
+    fn open(&mut self, exchange: &Exchange) -> Result<Verdict, String>;
+    fn on_request(&mut self, request: &Request) -> Result<RequestDecision, String>;
+    fn on_text(&mut self, window: &Window) -> Result<Decision, String>;
+    fn on_tool_call(&mut self, call: &ToolCall) -> Result<ToolDecision, String>;
+    fn on_head(&mut self, head: &Head) -> Result<HeadDecision, String>;
+    fn on_body(&mut self, chunk: &Chunk) -> Result<BodyDecision, String>;
+    fn on_end(&mut self, summary: &Summary) -> Vec<Attribute>;
+}
+
+impl<P: Policy> Hooked for P {
+    fn open(&mut self, exchange: &Exchange) -> Result<Verdict, String> {
+        Policy::open(self, exchange)
+    }
+    fn on_request(&mut self, request: &Request) -> Result<RequestDecision, String> {
+        Policy::on_request(self, request)
+    }
+    fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
+        Policy::on_text(self, window)
+    }
+    fn on_tool_call(&mut self, call: &ToolCall) -> Result<ToolDecision, String> {
+        Policy::on_tool_call(self, call)
+    }
+    fn on_head(&mut self, head: &Head) -> Result<HeadDecision, String> {
+        Policy::on_head(self, head)
+    }
+    fn on_body(&mut self, chunk: &Chunk) -> Result<BodyDecision, String> {
+        Policy::on_body(self, chunk)
+    }
+    fn on_end(&mut self, summary: &Summary) -> Vec<Attribute> {
+        Policy::on_end(self, summary)
+    }
+}
+
+thread_local! {
+    /// The policy of this instance, from its first call on.
+    static INSTANCE: RefCell<Option<Box<dyn Hooked>>> = const { RefCell::new(None) };
+}
+
+/// Calls the policy of this instance; a hook before `configure` is the host's mistake and answers `err`.
+fn call<T>(hook: impl FnOnce(&mut dyn Hooked) -> Result<T, String>) -> Result<T, String> {
+    INSTANCE.with_borrow_mut(|instance| match instance {
+        Some(policy) => hook(policy.as_mut()),
+        None => Err("called before it was configured".to_owned()),
+    })
+}
+
+impl<P: Policy> policy::Guest for Guest<P> {
+    fn describe() -> Metadata {
+        P::describe()
+    }
+
+    fn configure(json: String) -> Result<policy::Plan, Vec<Problem>> {
+        let (policy, plan) = settings(&json).and_then(P::configure)?;
+        INSTANCE.set(Some(Box::new(policy)));
+        Ok(Plan::into_raw(plan))
+    }
+
+    fn open(exchange: Exchange) -> Result<Verdict, String> {
+        call(|policy| policy.open(&exchange))
+    }
+}
+
+impl<P: Policy> conversation::Guest for Guest<P> {
+    fn on_request(request: Request) -> Result<RequestDecision, String> {
+        call(|policy| policy.on_request(&request))
+    }
+}
+
+impl<P: Policy> text::Guest for Guest<P> {
+    fn on_text(window: Window) -> Result<Decision, String> {
+        call(|policy| policy.on_text(&window))
+    }
+}
+
+impl<P: Policy> tools::Guest for Guest<P> {
+    fn on_tool_call(proposed: ToolCall) -> Result<ToolDecision, String> {
+        call(|policy| policy.on_tool_call(&proposed))
+    }
+}
+
+impl<P: Policy> bytes::Guest for Guest<P> {
+    fn on_head(head: Head) -> Result<HeadDecision, String> {
+        call(|policy| policy.on_head(&head))
+    }
+
+    fn on_body(chunk: Chunk) -> Result<BodyDecision, String> {
+        call(|policy| policy.on_body(&chunk))
+    }
+}
+
+impl<P: Policy> audit::Guest for Guest<P> {
+    fn on_end(summary: Summary) -> Vec<Attribute> {
+        // The exchange is over: with nobody configured there is nothing to say, and nothing to protect.
+        call(|policy| Ok(policy.on_end(&summary))).unwrap_or_default()
+    }
+}
