@@ -1,0 +1,218 @@
+//! What the loader knows of one policy, and how that changes.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use exchange::ports::{Policy, Problem};
+use model::{Digest, FailureMode, Mode};
+use tokio::task::AbortHandle;
+
+use super::{
+    Refused, Settings,
+    decide::Known,
+    sight::{Content, Stamps, settings_file, wasm_file},
+    stage,
+    standing::StandIn,
+};
+
+/// Versions of a policy that stay ready besides the one in force: putting an old file back costs nothing.
+const RECENT: usize = 4;
+/// Looks in a row at a file that is being written, until that is a problem.
+const CHANGING_LOOKS: u32 = 40;
+
+/// What stands in the set for a policy.
+pub(super) enum Stands {
+    /// The policy itself.
+    Policy(Arc<dyn Policy>),
+    /// What blocks in its place.
+    StandIn(Arc<dyn Policy>),
+}
+
+/// One policy.
+pub(super) struct Entry {
+    id: String,
+    pub(super) known: Known,
+    pub(super) stands: Option<Stands>,
+    /// The last that could be read.
+    settings: Settings,
+    pub(super) stamps: Option<Stamps>,
+    /// Why its files can't be read, or that they are gone.
+    pub(super) unreadable: Option<Problem>,
+    /// Why the content that was taken up last is not in force.
+    failed: Option<Problem>,
+    recent: VecDeque<(Digest, Arc<dyn Policy>)>,
+    pub(super) under_way: Option<(Digest, AbortHandle)>,
+    changing: u32,
+}
+
+/// What to do with content that was taken up.
+pub(super) enum Taken {
+    /// Nothing more.
+    Settled,
+    /// Prepare it with these settings.
+    Prepare(Box<Settings>),
+}
+
+impl Entry {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            known: Known::default(),
+            stands: None,
+            settings: Settings::of_name(id),
+            stamps: None,
+            unreadable: None,
+            failed: None,
+            recent: VecDeque::new(),
+            under_way: None,
+            changing: 0,
+        }
+    }
+
+    /// What stands in the set for it.
+    pub(super) fn policy(&self) -> Option<&Arc<dyn Policy>> {
+        match self.stands.as_ref()? {
+            Stands::Policy(policy) | Stands::StandIn(policy) => Some(policy),
+        }
+    }
+
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.unreadable.iter().chain(&self.failed)
+    }
+
+    /// Its files are there and can be read.
+    pub(super) fn seen(&mut self) {
+        self.unreadable = None;
+        self.changing = 0;
+        self.known.gone = None;
+        self.known.settings_gone = None;
+    }
+
+    /// Its files are being written. Answers whether that is worth another look soon.
+    pub(super) fn seen_changing(&mut self) -> bool {
+        self.changing = self.changing.saturating_add(1);
+        let patient = self.changing <= CHANGING_LOOKS;
+        if !patient {
+            let refused = Refused::passing(stage::READ, "it keeps changing while it is read");
+            self.unreadable = Some(refused.problem(wasm_file(&self.id)));
+        }
+        patient
+    }
+
+    /// Its file is gone, and it stays in force for the time being.
+    pub(super) fn seen_gone(&mut self, now: Instant) {
+        self.known.gone.get_or_insert(now);
+        // Whatever comes back is read anew.
+        self.stamps = None;
+    }
+
+    /// Its settings file is gone, and the last ones stay in force for the time being.
+    pub(super) fn seen_bare(&mut self, now: Instant) {
+        self.unreadable = None;
+        self.known.gone = None;
+        self.known.settings_gone.get_or_insert(now);
+    }
+
+    /// Its file is gone, and it stays in force for good.
+    pub(super) fn keep_required(&mut self, now: Instant) {
+        self.seen_gone(now);
+        self.unreadable = Some(Problem {
+            file: wasm_file(&self.id),
+            stage: stage::READ,
+            message: "its files are gone, but its settings said `required = true`, so it stays in force: put them back; to be \
+                      rid of it, restart the host"
+                .to_owned(),
+        });
+    }
+
+    /// Takes content up: what was under way is dropped.
+    pub(super) fn take(&mut self, content: &Content) -> Taken {
+        self.seen();
+        self.drop_under_way();
+        self.known.taken = Some(content.digest);
+        self.known.again = false;
+        self.known.had_settings = content.has_settings;
+        self.stamps = Some(content.stamps);
+        let settings = match &content.settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                self.fail(Refused::from(error).problem(settings_file(&self.id)), false);
+                return Taken::Settled;
+            }
+        };
+        self.settings = settings.clone();
+        self.known.required = settings.required;
+        if settings.mode == Mode::Off {
+            self.failed = None;
+            self.stand(None);
+            return Taken::Settled;
+        }
+        let ready = self.recent.iter().find(|(digest, _)| *digest == content.digest).map(|(_, policy)| Arc::clone(policy));
+        match ready {
+            Some(policy) => {
+                self.put_in_force(policy);
+                Taken::Settled
+            }
+            None => Taken::Prepare(Box::new(settings.clone())),
+        }
+    }
+
+    /// What became of the content with this digest; an answer about another one comes too late and is dropped.
+    pub(super) fn prepared(&mut self, digest: Digest, result: Result<Arc<dyn Policy>, Refused>) -> bool {
+        if self.under_way.as_ref().is_none_or(|(expected, _)| *expected != digest) {
+            return false;
+        }
+        self.under_way = None;
+        match result {
+            Ok(policy) => self.put_in_force(policy),
+            Err(refused) => self.fail(refused.problem(wasm_file(&self.id)), refused.passing),
+        }
+        true
+    }
+
+    fn put_in_force(&mut self, policy: Arc<dyn Policy>) {
+        let digest = policy.info().digest;
+        self.failed = None;
+        self.recent.retain(|(other, _)| *other != digest);
+        self.recent.push_front((digest, Arc::clone(&policy)));
+        self.recent.truncate(1 + RECENT);
+        self.stand(Some(Stands::Policy(policy)));
+    }
+
+    /// The content that was taken up last is not fit; the last good one stays in force.
+    fn fail(&mut self, problem: Problem, passing: bool) {
+        self.failed = Some(problem);
+        self.known.again = passing;
+        if passing {
+            self.stamps = None;
+        }
+        if matches!(self.stands, Some(Stands::StandIn(_))) {
+            self.stand_in();
+        }
+    }
+
+    /// Puts a policy that blocks in its place, if there is a problem and nothing else stands there. Not where the operator
+    /// lets exchanges pass without it.
+    pub(super) fn stand_in(&mut self) {
+        let Some(problem) = self.problems().next() else { return };
+        if matches!(self.stands, Some(Stands::Policy(_))) {
+            return;
+        }
+        let blocks = self.settings.on_failure == FailureMode::Closed && self.settings.mode == Mode::Enforce;
+        let stand_in = blocks.then(|| {
+            let why = format!("{}: {}", problem.stage, problem.message);
+            Stands::StandIn(Arc::new(StandIn::new(&self.id, &self.settings, self.known.taken, &why)))
+        });
+        self.stand(stand_in);
+    }
+
+    fn stand(&mut self, stands: Option<Stands>) {
+        self.known.standing = stands.is_some();
+        self.stands = stands;
+    }
+
+    pub(super) fn drop_under_way(&mut self) {
+        if let Some((_, job)) = self.under_way.take() {
+            job.abort();
+        }
+    }
+}

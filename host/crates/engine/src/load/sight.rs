@@ -1,0 +1,205 @@
+//! One look at the policy folder: for each policy, what is new since the last.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use exchange::ports::Problem;
+use model::Digest;
+
+use super::{
+    Refused, Settings, SettingsError,
+    digest::{of_bytes, of_fields},
+    folder::{self, FolderId, Names, Read, SETTINGS_BYTES, Stamp},
+    stage,
+};
+
+/// Bytes that one look reads before it leaves the rest to the next.
+const LOOK_BYTES: usize = 256 << 20;
+
+/// What the folder shows.
+pub(super) struct Look {
+    pub(super) folder: FolderId,
+    /// By policy id. What is known and not here is gone.
+    pub(super) seen: BTreeMap<String, Seen>,
+    /// Files that are no policy and stand in the folder by mistake.
+    pub(super) mistakes: Vec<Problem>,
+    /// Whether some files were left to the next look.
+    pub(super) more: bool,
+}
+
+/// What it shows of one policy that is there.
+pub(super) enum Seen {
+    /// What was read before.
+    Same,
+    /// It can't be read.
+    Unreadable(Problem),
+    /// It is being written.
+    Changing,
+    /// Left to the next look.
+    Later,
+    /// It was read.
+    Content(Box<Content>),
+}
+
+/// A policy's files, read once.
+pub(super) struct Content {
+    pub(super) wasm: Arc<[u8]>,
+    pub(super) wasm_digest: Digest,
+    /// Over both files.
+    pub(super) digest: Digest,
+    pub(super) settings: Result<Settings, SettingsError>,
+    pub(super) has_settings: bool,
+    pub(super) stamps: Stamps,
+}
+
+/// Under which stamps a policy's files were read.
+#[derive(Clone, Copy)]
+pub(super) struct Stamps {
+    wasm: Stamp,
+    settings: Option<Stamp>,
+}
+
+impl Stamps {
+    fn still(&self, wasm: &Path, settings: Option<&PathBuf>) -> bool {
+        self.wasm.still(wasm)
+            && match (self.settings, settings) {
+                (None, None) => true,
+                (Some(stamp), Some(path)) => stamp.still(path),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+/// Looks at the folder. Reads files, so it may take a while: not for an asynchronous thread.
+///
+/// # Errors
+/// [`Refused`] when the folder can't be listed.
+pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u64) -> Result<Look, Refused> {
+    let listing = folder::list(path)?;
+    let mistakes = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
+    let mut look = Look { folder: listing.folder, seen: BTreeMap::new(), mistakes, more: false };
+    let mut read = 0;
+    for (id, names) in &listing.policies {
+        let Some(wasm) = &names.wasm else {
+            match alone(id, names) {
+                Alone::Required(problem) => drop(look.seen.insert(id.clone(), Seen::Unreadable(problem))),
+                Alone::Mistake(problem) => look.mistakes.push(problem),
+                Alone::Gone => {}
+            }
+            continue;
+        };
+        if let Some(seen) = look_at(id, wasm, names, known.get(id), wasm_bytes, &mut read) {
+            look.more |= matches!(seen, Seen::Later);
+            look.seen.insert(id.clone(), seen);
+        }
+    }
+    Ok(look)
+}
+
+/// None: it went away meanwhile.
+fn look_at(
+    id: &str,
+    wasm: &Path,
+    names: &Names,
+    known: Option<&Stamps>,
+    wasm_bytes: u64,
+    read: &mut usize,
+) -> Option<Seen> {
+    if let Some(refused) = &names.refused {
+        return Some(Seen::Unreadable(refused.problem(wasm_file(id))));
+    }
+    if known.is_some_and(|stamps| stamps.still(wasm, names.settings.as_ref())) {
+        return Some(Seen::Same);
+    }
+    if *read > LOOK_BYTES {
+        return Some(Seen::Later);
+    }
+    let settings = match names.settings.as_deref().map(|path| folder::read(path, SETTINGS_BYTES)) {
+        None | Some(Ok(Read::Gone)) => None,
+        Some(Ok(Read::Changing)) => return Some(Seen::Changing),
+        Some(Ok(Read::Bytes(bytes, stamp))) => Some((bytes, stamp)),
+        Some(Err(refused)) => return Some(Seen::Unreadable(refused.problem(settings_file(id)))),
+    };
+    let (bytes, stamp) = match folder::read(wasm, wasm_bytes) {
+        Ok(Read::Gone) => return None,
+        Ok(Read::Changing) => return Some(Seen::Changing),
+        Ok(Read::Bytes(bytes, stamp)) => (bytes, stamp),
+        Err(refused) => return Some(Seen::Unreadable(refused.problem(wasm_file(id)))),
+    };
+    *read += bytes.len();
+    // Settings and code belong together: if the one was replaced while the other was read, both are read again.
+    if let (Some((_, stamp)), Some(path)) = (&settings, &names.settings)
+        && !stamp.holds(path)
+    {
+        return Some(Seen::Changing);
+    }
+    Some(Seen::Content(Box::new(content(id, &bytes, stamp, settings))))
+}
+
+fn content(id: &str, wasm: &[u8], stamp: Stamp, settings: Option<(Vec<u8>, Stamp)>) -> Content {
+    let wasm_digest = of_bytes(wasm);
+    let (text, settings_stamp) = settings.map_or((None, None), |(bytes, stamp)| (Some(bytes), Some(stamp)));
+    let digest = digest_of(wasm_digest, text.as_deref());
+    Content {
+        wasm: wasm.into(),
+        wasm_digest,
+        digest,
+        has_settings: text.is_some(),
+        settings: read_settings(id, text.as_deref()),
+        stamps: Stamps { wasm: stamp, settings: settings_stamp },
+    }
+}
+
+/// What decides how a policy behaves: its code and its settings.
+pub(super) fn digest_of(wasm: Digest, settings: Option<&[u8]>) -> Digest {
+    let presence: &[u8] = if settings.is_some() { b"settings" } else { b"none" };
+    of_fields([&b"portcullis policy"[..], &wasm.0, presence, settings.unwrap_or_default()])
+}
+
+/// Reads settings that may not be there, or not be text.
+pub(super) fn read_settings(id: &str, bytes: Option<&[u8]>) -> Result<Settings, SettingsError> {
+    let Some(bytes) = bytes else { return Ok(Settings::of_name(id)) };
+    let file = settings_file(id);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Settings::parse(id, file, text),
+        Err(error) => Err(SettingsError::not_text(file, &bytes[..error.valid_up_to()])),
+    }
+}
+
+pub(super) fn wasm_file(id: &str) -> String {
+    format!("{id}.wasm")
+}
+
+pub(super) fn settings_file(id: &str) -> String {
+    format!("{id}.toml")
+}
+
+/// What settings mean that stand alone.
+enum Alone {
+    /// The policy must not be missing.
+    Required(Problem),
+    /// They apply to nothing.
+    Mistake(Problem),
+    /// They went away meanwhile.
+    Gone,
+}
+
+fn alone(id: &str, names: &Names) -> Alone {
+    let problem = |message: String| Problem { file: settings_file(id), stage: stage::SETTINGS, message };
+    let wasm = wasm_file(id);
+    let nothing = format!("no {wasm} stands beside it, so it applies to nothing: rename or remove it");
+    let Some(path) = &names.settings else { return Alone::Gone };
+    match folder::read(path, SETTINGS_BYTES) {
+        Ok(Read::Gone) => Alone::Gone,
+        Ok(Read::Bytes(bytes, _)) if read_settings(id, Some(&bytes)).is_ok_and(|settings| settings.required) => {
+            Alone::Required(problem(format!(
+                "it says `required = true`, but there is no {wasm}: put that back, or remove this file too"
+            )))
+        }
+        Ok(Read::Bytes(..) | Read::Changing) => Alone::Mistake(problem(nothing)),
+        Err(refused) => Alone::Mistake(problem(format!("{nothing} ({})", refused.message))),
+    }
+}
