@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use model::{Direction, ExchangeId};
 use tokio::sync::watch;
@@ -169,7 +169,7 @@ impl Asked<'_> {
         let body = judge.admit(body).await?;
         let lane = Lane {
             direction: Direction::Request,
-            idle: gate.limits.request_body,
+            idle: gate.limits.body_idle,
         };
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
@@ -211,25 +211,25 @@ fn about(gate: &Gate, exchange: ExchangeId, who: Identified, route: &Route, now:
 }
 
 /// The request's whole body, within its bounds of size and time.
-async fn whole(gate: &Gate, mut body: Incoming) -> Result<Bytes, Stop> {
+async fn whole(gate: &Gate, body: Incoming) -> Result<Bytes, Stop> {
     let limit = gate.limits.wire.body_bytes;
-    let read = async {
-        let mut all = Bytes::new();
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| Stop::RequestBroke(error.0))?;
-            if all.len() + chunk.len() > limit {
-                return Err(Stop::BadRequest(wire::Malformed::TooLarge {
-                    bound: "body_bytes",
-                    limit,
-                }));
-            }
-            all = if all.is_empty() { chunk } else { joined(all, &chunk) };
+    let idle = gate.limits.body_idle;
+    let mut source = Source::new(body, gate.limits.batch_bytes);
+    let mut all = Bytes::new();
+    loop {
+        let batch = tokio::time::timeout(idle, source.batch())
+            .await
+            .map_err(|_| Stop::RequestBroke(format!("nothing came for {} s", idle.as_secs())))?
+            .map_err(|error| Stop::RequestBroke(error.0))?;
+        let Some(batch) = batch else { return Ok(all) };
+        if all.len() + batch.len() > limit {
+            return Err(Stop::BadRequest(wire::Malformed::TooLarge {
+                bound: "body_bytes",
+                limit,
+            }));
         }
-        Ok(all)
-    };
-    tokio::time::timeout(gate.limits.request_body, read)
-        .await
-        .unwrap_or_else(|_| Err(Stop::RequestBroke("it took too long".into())))
+        all = if all.is_empty() { batch } else { joined(all, &batch) };
+    }
 }
 
 fn joined(all: Bytes, chunk: &Bytes) -> Bytes {

@@ -107,8 +107,8 @@ pub struct Limits {
     pub wire: wire::Limits,
     /// Bytes that are worked on at once when more has arrived.
     pub batch_bytes: usize,
-    /// Time in which a request's body must be complete.
-    pub request_body: Duration,
+    /// Time between two pieces of a request's body.
+    pub body_idle: Duration,
     /// Time in which the upstream must begin to answer.
     pub upstream_first_byte: Duration,
     /// Time that may pass between two chunks of an answer.
@@ -127,8 +127,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             wire: wire::Limits::default(),
-            batch_bytes: 64 << 10,
-            request_body: Duration::from_secs(60),
+            batch_bytes: 256 << 10,
+            body_idle: Duration::from_secs(30),
             upstream_first_byte: Duration::from_secs(300),
             upstream_idle: Duration::from_secs(300),
             approval_wait: Duration::from_secs(50),

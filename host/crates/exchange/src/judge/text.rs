@@ -6,6 +6,9 @@ use model::{Decision, PartId, Substitute, record::EditRecord};
 
 use super::{Judge, track::Settlement};
 
+/// An edit that a policy wants: where, what instead, why, and the keyed hash of what stands there.
+type Proposed = (Range<usize>, String, String, [u8; 16]);
+
 impl Judge {
     /// Every policy in order, on every part that has something new.
     pub(super) async fn judge_text(&mut self) {
@@ -36,13 +39,13 @@ impl Judge {
         let policy = Arc::clone(&self.seats[seat].policy);
         let plan = policy.plan();
         if self.seats[seat].done || !plan.wants(self.direction, channel, track.part.speaker) {
-            self.settle(seat, part, stage, whole, Vec::new());
+            self.settle(seat, part, stage, whole, &[]);
             return;
         }
         let scan = policy.scan(window.before, window.pending, window.last);
         if plan.only_on_hit && scan.hits.is_empty() {
             self.seats[seat].tally.cleared = self.seats[seat].tally.cleared.saturating_add(1);
-            self.settle(seat, part, stage, whole - scan.keep.min(whole), Vec::new());
+            self.settle(seat, part, stage, whole - scan.keep.min(whole), &[]);
             return;
         }
         window.hits = &scan.hits;
@@ -52,7 +55,7 @@ impl Judge {
         // A failure that is let pass lets all of the window pass: the next call must not be shown what failed again.
         let hook = "on-text";
         let Some(decision) = self.heard(seat, hook, Some((part, channel)), answer) else {
-            self.settle(seat, part, stage, whole, Vec::new());
+            self.settle(seat, part, stage, whole, &[]);
             return;
         };
         let Decision {
@@ -61,7 +64,7 @@ impl Judge {
             hold_back,
             notes,
         } = decision;
-        let edits = edits
+        let edits: Vec<Proposed> = edits
             .into_iter()
             .map(|edit| {
                 let was = self.recorder.keyed_hash(
@@ -76,7 +79,7 @@ impl Judge {
             })
             .collect();
         let release = whole - hold_back.max(scan.keep).min(whole);
-        let made = self.settle(seat, part, stage, release, edits);
+        let made = self.settle(seat, part, stage, release, &edits);
         self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
     }
 
@@ -94,7 +97,7 @@ impl Judge {
         part: PartId,
         stage: usize,
         release: usize,
-        edits: Vec<(Range<usize>, String, String, [u8; 16])>,
+        edits: &[Proposed],
     ) -> Vec<EditRecord> {
         debug_assert_eq!(self.tracks[part.0 as usize].stages[stage].seat, seat);
         let plain: Cow<'_, [(Range<usize>, String)]> =

@@ -1,0 +1,128 @@
+//! A new connection to an upstream.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
+use model::Upstream;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::TlsConnector;
+
+use super::live::{Failed, Live};
+
+/// Dials one upstream.
+pub(super) struct Dialer {
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    deadline: Duration,
+}
+
+impl Dialer {
+    pub(super) fn new(upstream: &Upstream, authorities: Option<&Path>, deadline: Duration) -> io::Result<Self> {
+        let authority: http::uri::Authority = upstream.authority.parse().map_err(io::Error::other)?;
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        let port = authority.port_u16().unwrap_or(if upstream.tls { 443 } else { 80 });
+        let tls = if upstream.tls {
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            Some((TlsConnector::from(Arc::new(client_config(authorities)?)), name))
+        } else {
+            None
+        };
+        Ok(Self { host, port, tls, deadline })
+    }
+
+    /// Resolves once, dials what was resolved, and shakes hands.
+    pub(super) async fn dial(&self) -> Result<Live, Failed> {
+        let deadline = Instant::now() + self.deadline;
+        let late = |what: &str| Failed::Other(format!("{what} {}:{} took too long", self.host, self.port));
+        let stream = timeout_at(deadline, self.connect()).await.map_err(|_| late("connecting to"))??;
+        let Some((connector, name)) = &self.tls else {
+            return Live::begin(TokioIo::new(stream)).await;
+        };
+        let stream = timeout_at(deadline, connector.connect(name.clone(), stream))
+            .await
+            .map_err(|_| late("the TLS handshake with"))?
+            .map_err(|error| Failed::Other(format!("TLS handshake with {}: {error}", self.host)))?;
+        Live::begin(TokioIo::new(stream)).await
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Failed> {
+        let place = format!("{}:{}", self.host, self.port);
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| Failed::Other(format!("{place}: {error}")))?
+            .collect();
+        let by_address = self.host.parse::<IpAddr>().is_ok();
+        let mut cause = format!("{place}: the name has no address");
+        for address in addresses {
+            if !by_address && is_link_local(address.ip()) {
+                cause = format!("{place}: resolves to the link-local address {}, which must be named itself", address.ip());
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true).map_err(|error| Failed::Other(format!("{place}: {error}")))?;
+                    return Ok(stream);
+                }
+                Err(error) => cause = format!("{place}: {error}"),
+            }
+        }
+        Err(Failed::Other(cause))
+    }
+}
+
+/// Metadata services live on such addresses: a name must not lead there.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_link_local()),
+    }
+}
+
+fn client_config(authorities: Option<&Path>) -> io::Result<ClientConfig> {
+    let builder = ClientConfig::builder();
+    let mut config = match authorities {
+        None => builder.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth(),
+        Some(file) => {
+            let named = |error: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()));
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| named(error.to_string()))? {
+                let certificate = certificate.map_err(|error| named(error.to_string()))?;
+                roots.add(certificate).map_err(|error| named(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(named("holds no certificate".into()));
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_addresses_are_link_local() {
+        for address in ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"] {
+            assert!(is_link_local(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.0.0.1", "127.0.0.1", "fd00::1"] {
+            assert!(!is_link_local(address.parse().unwrap()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The way to the upstreams: HTTP/1.1 over TCP or TLS, with credentials of the host's own.
+//!
+//! ```text
+//!   Outbound ──▶ take an idle connection or dial one ──▶ send ──▶ Answered, whose body polls the connection itself
+//! ```
+//!
+//! What must hold: nothing goes up but a recorded request; the caller's credential is never in it; no redirect is
+//! followed and no proxy of the environment used; a connection whose answer was not read to its end is never used
+//! again.
+
+mod dial;
+mod live;
+mod pool;
+
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
+
+use exchange::{Answered, Forward, ForwardError, Outbound};
+use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Request, Uri, header};
+use http_body_util::Full;
+
+use self::{
+    dial::Dialer,
+    live::{AnswerBody, Failed, Live},
+    pool::Pool,
+};
+use crate::config::{Limits, Route};
+
+/// Connections that may turn out to be stale before a fresh one is dialled.
+const STALE_TRIES: usize = 3;
+
+/// All upstreams, by connection.
+pub(crate) struct Forwarder {
+    upstreams: HashMap<String, Upstream>,
+}
+
+struct Upstream {
+    dialer: Dialer,
+    pool: Arc<Pool>,
+    host: HeaderValue,
+    base_path: String,
+    credential: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Forwarder {
+    /// The upstreams of these connections.
+    ///
+    /// # Errors
+    /// When an authority's file can't be read or the system has no trusted authorities.
+    pub(crate) fn new(routes: &[Route], limits: &Limits) -> io::Result<Self> {
+        let upstreams = routes
+            .iter()
+            .map(|route| Ok((route.connection.name.clone(), Upstream::new(route, limits)?)))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { upstreams })
+    }
+}
+
+impl Upstream {
+    fn new(route: &Route, limits: &Limits) -> io::Result<Self> {
+        let upstream = &route.connection.upstream;
+        let host = HeaderValue::from_str(&upstream.authority)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the upstream's authority is not a host"))?;
+        Ok(Self {
+            dialer: Dialer::new(upstream, route.tls_ca.as_deref(), limits.upstream_connect)?,
+            pool: Arc::new(Pool::new(limits.upstream_pool)),
+            host,
+            base_path: upstream.base_path.clone(),
+            credential: route.credential.as_ref().map(|own| (own.header.clone(), own.value.clone())),
+        })
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<Answered, Failed> {
+        let mut request = self.request(outbound)?;
+        for _ in 0..STALE_TRIES {
+            let Some(live) = self.pool.take() else { break };
+            match live.send(request).await {
+                Ok(answer) => return Ok(self.answered(answer)),
+                // The upstream closed the connection while it rested: not one byte of the request was sent.
+                Err(Failed::Unsent(unsent)) => request = *unsent,
+                Err(failed) => return Err(failed),
+            }
+        }
+        let live = self.dialer.dial().await?;
+        live.send(request).await.map(|answer| self.answered(answer))
+    }
+
+    fn answered(&self, (live, response): (Live, http::Response<hyper::body::Incoming>)) -> Answered {
+        let (parts, body) = response.into_parts();
+        let body = AnswerBody::new(live, body, Arc::clone(&self.pool));
+        Answered { status: parts.status, headers: parts.headers, body: Box::pin(body) }
+    }
+
+    fn request(&self, outbound: Outbound) -> Result<Request<Full<bytes::Bytes>>, Failed> {
+        let target = format!("{}{}", self.base_path, outbound.target);
+        let target: Uri = target.parse().map_err(|error| Failed::Other(format!("target {target}: {error}")))?;
+        let mut request = Request::new(Full::new(outbound.body.into_inner()));
+        *request.method_mut() = outbound.method;
+        *request.uri_mut() = target;
+        *request.headers_mut() = outbound.headers;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some((name, value)) = &self.credential {
+            headers.insert(name.clone(), value.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Forward for Forwarder {
+    fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
+        Box::pin(async move {
+            let name = &outbound.connection.name;
+            let upstream = self.upstreams.get(name).ok_or_else(|| ForwardError(format!("no upstream for {name}")))?;
+            upstream.send(outbound).await.map_err(|failed| ForwardError(failed.to_string()))
+        })
+    }
+}
+
+/// Time that an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(60);

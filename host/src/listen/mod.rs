@@ -1,0 +1,180 @@
+//! The data listener: callers' connections, TLS, HTTP/1.1; each request goes to `exchange::carry`.
+//!
+//! What must hold: every connection and every exchange is counted and bounded; a reply that was cut closes its
+//! connection abnormally; on shutdown running exchanges get their time to end.
+
+mod guarded;
+mod tls;
+
+use std::{convert::Infallible, io, sync::Arc};
+
+use bytes::Bytes;
+use exchange::{BodyError, Cut, Gate, Reply};
+use futures_util::{Stream, StreamExt};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, BodyStream, Either, Full, StreamBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use self::tls::acceptor;
+use self::guarded::Guarded;
+use crate::config::Limits;
+
+/// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// What every caller's connection needs.
+pub(crate) struct Door {
+    /// The path.
+    pub(crate) gate: Arc<Gate>,
+    /// TLS, where the listener has it.
+    pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
+    /// Bounds.
+    pub(crate) limits: Limits,
+}
+
+/// Accepts callers until the shutdown, then lets their exchanges end within `limits.drain`.
+pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(door.limits.client_connections));
+    let exchanges = Arc::new(Semaphore::new(door.limits.exchanges));
+    let drain = door.limits.drain;
+    let door = Arc::new(door);
+    let running = TaskTracker::new();
+    let cut = CancellationToken::new();
+    loop {
+        // A connection is accepted only when there is a place for it; the others wait in the listener's queue.
+        let place = tokio::select! {
+            () = shutdown.cancelled() => break,
+            place = Arc::clone(&connections).acquire_owned() => place.expect("the semaphore is never closed"),
+        };
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (door, exchanges, shutdown, cut) =
+            (Arc::clone(&door), Arc::clone(&exchanges), shutdown.clone(), cut.clone());
+        running.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = cut.cancelled() => {}
+                result = connection(stream, &door, &exchanges, &shutdown) => {
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "a caller's connection ended");
+                    }
+                }
+            }
+        });
+    }
+    drop(listener);
+    running.close();
+    if timeout(drain, running.wait()).await.is_err() {
+        tracing::warn!(connections = running.len(), "the drain time is over: what still runs is cut");
+        cut.cancel();
+        running.wait().await;
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    door: &Arc<Door>,
+    exchanges: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = Guarded::new(stream, door.limits.delivery_idle);
+    match &door.tls {
+        None => speak(stream, door, exchanges, shutdown).await,
+        Some(acceptor) => {
+            let stream = timeout(door.limits.handshake_deadline, acceptor.accept(stream))
+                .await
+                .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
+            speak(stream, door, exchanges, shutdown).await
+        }
+    }
+}
+
+async fn speak<S>(
+    stream: S,
+    door: &Arc<Door>,
+    exchanges: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> io::Result<()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
+{
+    let service = service_fn(|request| answer(Arc::clone(&door.gate), Arc::clone(exchanges), request));
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(door.limits.head_deadline.max(door.limits.keep_alive))
+        .max_buf_size(door.limits.head_bytes.max(MIN_BUFFER))
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut http = std::pin::pin!(http);
+    tokio::select! {
+        result = http.as_mut() => return result.map_err(io::Error::other),
+        () = shutdown.cancelled() => http.as_mut().graceful_shutdown(),
+    }
+    http.await.map_err(io::Error::other)
+}
+
+/// hyper's lower bound for `max_buf_size`.
+const MIN_BUFFER: usize = 8192;
+
+type Body = Either<StreamBody<Frames>, Full<Bytes>>;
+type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Cut>> + Send>>;
+
+async fn answer(
+    gate: Arc<Gate>,
+    exchanges: Arc<Semaphore>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let Ok(place) = exchanges.try_acquire_owned() else {
+        return Ok(too_many());
+    };
+    let request = request.map(|body| -> exchange::Incoming {
+        Box::pin(BodyStream::new(body).filter_map(|frame| async {
+            match frame {
+                // Trailers are dropped: what was judged is the body.
+                Ok(frame) => frame.into_data().ok().map(Ok),
+                Err(error) => Some(Err(BodyError(error.to_string()))),
+            }
+        }))
+    });
+    let response = exchange::carry(gate, request).await;
+    Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, place)))))
+}
+
+fn frames(reply: Reply, place: tokio::sync::OwnedSemaphorePermit) -> Frames {
+    Box::pin(reply.map(move |chunk| {
+        let _held_until_the_reply_is_dropped = &place;
+        chunk.map(Frame::data)
+    }))
+}
+
+fn too_many() -> Response<Body> {
+    let body = r#"{"error":{"message":"too many exchanges at once: try again in a moment","type":"overloaded","param":null,"code":"too_many_exchanges"}}"#;
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from_static(body.as_bytes()))));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    response
+}
