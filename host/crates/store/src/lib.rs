@@ -1,1 +1,43 @@
-//! store
+//! The record: every exchange, from its first entry to its last, and every fact that belongs to none.
+//!
+//! ```text
+//!  Tape::append ─▶ queue ─▶ writer ─▶ journal/journal-….log      (bytes as they come; survives kill -9)
+//!                    │        │
+//!                    │      syncer ─▶ fdatasync                  (group commit; survives a power cut)
+//!                    ▼
+//!                  ingest ─▶ segment-000001.redb, …  (frames by exchange)
+//!                         └▶ index.redb              (summaries, sessions, events)   ─▶ read side
+//! ```
+//!
+//! What must hold:
+//! - what `keep` acknowledged is in the store after a crash, as far as its [`exchange::ports::Safety`] goes;
+//! - bytes that come back are the bytes that went in, or an error says which entry of which exchange in which file is not;
+//! - a store that failed once records nothing more: its callers fail closed;
+//! - this crate alone names redb.
+//!
+//! `host/docs/store.md` argues the format case by case.
+
+mod store;
+mod config;
+mod error;
+mod tape;
+mod frame;
+mod queue;
+mod writer;
+mod journal;
+mod medium;
+mod ingest;
+mod segments;
+mod index;
+mod database;
+mod summary;
+mod recover;
+mod read;
+mod folder;
+
+pub use config::{Durability, Limits, StoreConfig};
+pub use error::StoreError;
+pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry};
+pub use recover::{Damage, Recovery};
+pub use store::{Status, Store};
+pub use summary::{ExchangeSummary, SessionSummary, State};

@@ -1,0 +1,103 @@
+//! What can go wrong outside the path of an exchange. On the path there is only `exchange::ports::RecordError`.
+
+use std::{fmt, io, path::PathBuf};
+
+use model::{ExchangeId, SessionId};
+use thiserror::Error;
+
+/// Why the store can't be opened, read or closed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The operating system said no.
+    #[error("can't {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// Another process has the store.
+    #[error("the store {} is in use by {}", path.display(), Holder(*pid))]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process, where its lock file tells.
+        pid: Option<u32>,
+    },
+    /// A database file said no.
+    #[error("can't {operation} {}: {message}", path.display())]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The answer.
+        message: String,
+    },
+    /// What is stored is not what was recorded.
+    #[error("{} is damaged{}: {what}", file.display(), Place(*exchange, *entry))]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// The exchange.
+        exchange: Option<ExchangeId>,
+        /// The entry, counted from 0.
+        entry: Option<u64>,
+        /// What doesn't agree.
+        what: String,
+    },
+    /// The file was made by a version of Portcullis that this one doesn't know.
+    #[error("{} has format {found}; this version of Portcullis knows format {known}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// Ours.
+        known: u64,
+    },
+    /// There is no such exchange.
+    #[error("there is no exchange {0}")]
+    UnknownExchange(ExchangeId),
+    /// There is no such session.
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    /// The store has failed before, and records nothing more until it is opened anew.
+    #[error("the store has failed: {0}")]
+    Failed(String),
+}
+
+impl StoreError {
+    /// For `map_err` after a call to the operating system.
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+}
+
+struct Holder(Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+struct Place(Option<ExchangeId>, Option<u64>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(exchange) = self.0 {
+            write!(f, " in exchange {exchange}")?;
+        }
+        if let Some(entry) = self.1 {
+            write!(f, ", entry {entry}")?;
+        }
+        Ok(())
+    }
+}

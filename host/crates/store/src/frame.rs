@@ -1,0 +1,164 @@
+//! The frame: how one entry looks on disk, in the journal and in the segments alike. Pure.
+//!
+//! ```text
+//!  0  u32       length of the whole frame          all numbers little-endian
+//!  4  u8        version: 1
+//!  5  u8        kind: 1 entry, 2 event, 3 mark
+//!  6  u16       zero
+//!  8  [u8; 16]  exchange; zero for events and marks
+//! 24  u64       entry: its number in the exchange; event: its number in the store; mark: position that is durable
+//! 32  …         payload: postcard; empty for marks
+//!  …  [u8; 32]  BLAKE3 of everything before
+//! ```
+//!
+//! What must hold: [`read`] gives back only bytes whose hash agrees, and never panics whatever it is given.
+
+use model::ExchangeId;
+use serde::Serialize;
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+const HEAD: usize = 32;
+const HASH: usize = 32;
+
+/// Bytes of a frame with an empty payload: no frame is shorter.
+pub(crate) const LEAST: usize = HEAD + HASH;
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A `model::Entry`.
+    Entry,
+    /// A `model::Event`.
+    Event,
+    /// Nothing but the position up to which the journal was durable when the mark was made.
+    Mark,
+}
+
+/// One frame, where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    /// What it holds.
+    pub(crate) kind: Kind,
+    /// Whose it is; the nil id unless it is an entry.
+    pub(crate) exchange: ExchangeId,
+    /// Its number.
+    pub(crate) number: u64,
+    /// The content.
+    pub(crate) payload: &'a [u8],
+    /// Its hash.
+    pub(crate) hash: &'a [u8; HASH],
+    /// All of it.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Why no frame begins here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// The bytes end inside the frame.
+    Short,
+    /// The head is not one.
+    Head,
+    /// The hash doesn't agree.
+    Hash,
+}
+
+impl Flaw {
+    /// For messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Short => "it ends too early",
+            Self::Head => "its head is not one",
+            Self::Hash => "its hash doesn't agree",
+        }
+    }
+}
+
+/// Appends a frame to `out`.
+///
+/// # Errors
+/// When the payload can't be encoded or the frame is longer than a length can tell; what `out` holds is then lost.
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    exchange: ExchangeId,
+    number: u64,
+    payload: &impl Serialize,
+) -> Result<(), postcard::Error> {
+    let start = out.len();
+    begin(out, kind, exchange, number);
+    *out = postcard::to_extend(payload, std::mem::take(out))?;
+    finish(out, start).ok_or(postcard::Error::SerializeBufferFull)
+}
+
+/// Appends a mark: everything before `durable` was on the disk when it was made.
+pub(crate) fn write_mark(out: &mut Vec<u8>, durable: u64) {
+    let start = out.len();
+    begin(out, Kind::Mark, ExchangeId(Uuid::nil()), durable);
+    let fits = finish(out, start);
+    debug_assert!(fits.is_some(), "a mark has the least length");
+}
+
+fn begin(out: &mut Vec<u8>, kind: Kind, exchange: ExchangeId, number: u64) {
+    let kind = match kind {
+        Kind::Entry => 1,
+        Kind::Event => 2,
+        Kind::Mark => 3,
+    };
+    out.extend_from_slice(&[0, 0, 0, 0, VERSION, kind, 0, 0]);
+    out.extend_from_slice(exchange.0.as_bytes());
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn finish(out: &mut Vec<u8>, start: usize) -> Option<()> {
+    let length = u32::try_from(out.len() - start + HASH).ok()?;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    let hash = blake3::hash(&out[start..]);
+    out.extend_from_slice(hash.as_bytes());
+    Some(())
+}
+
+/// The frame at the beginning of `bytes`, its hash verified.
+///
+/// # Errors
+/// [`Flaw`] when there is none.
+pub(crate) fn read(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
+    let frame = peek(bytes)?;
+    let hashed = &frame.bytes[..frame.bytes.len() - HASH];
+    if blake3::hash(hashed) != *frame.hash {
+        return Err(Flaw::Hash);
+    }
+    Ok(frame)
+}
+
+/// The frame at the beginning of `bytes`, its hash not verified: only for bytes that never left this process.
+///
+/// # Errors
+/// [`Flaw`] when there is none.
+pub(crate) fn peek(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
+    let head: &[u8; HEAD] = bytes.first_chunk().ok_or(Flaw::Short)?;
+    let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    let kind = match (head[4], head[5], head[6], head[7]) {
+        (VERSION, 1, 0, 0) => Kind::Entry,
+        (VERSION, 2, 0, 0) => Kind::Event,
+        (VERSION, 3, 0, 0) => Kind::Mark,
+        _ => return Err(Flaw::Head),
+    };
+    if length < LEAST {
+        return Err(Flaw::Head);
+    }
+    let bytes = bytes.get(..length).ok_or(Flaw::Short)?;
+    let (rest, hash) = bytes.split_last_chunk().ok_or(Flaw::Short)?;
+    let mut id = [0; 16];
+    id.copy_from_slice(&head[8..24]);
+    let mut number = [0; 8];
+    number.copy_from_slice(&head[24..32]);
+    Ok(Frame {
+        kind,
+        exchange: ExchangeId(Uuid::from_bytes(id)),
+        number: u64::from_le_bytes(number),
+        payload: &rest[HEAD..],
+        hash,
+        bytes,
+    })
+}

@@ -1,0 +1,255 @@
+//! The index: what is known of exchanges and sessions without reading their entries, and the control events.
+//!
+//! Every value carries a hash over its key and itself, verified on every read. Everything here can be made again from
+//! the segments.
+
+use std::path::Path;
+
+use model::{ExchangeId, SessionId};
+use redb::{ReadableTable, TableDefinition};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    StoreError,
+    database::{Db, Fault},
+    summary::{Row, SessionSummary},
+};
+
+const EXCHANGES: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("exchanges");
+const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
+/// Session, then exchange.
+const SESSION_EXCHANGES: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("session-exchanges");
+/// Frames, by their number.
+const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const FORMAT: u64 = 1;
+const FILE: &str = "index.redb";
+
+/// Bytes of the hash at a value's end.
+const SEAL: usize = 16;
+
+/// The index database.
+pub(crate) struct Index {
+    db: Db,
+}
+
+/// How far the index is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
+    /// Position of the journal up to which everything is in the index.
+    pub(crate) ingested: u64,
+    /// How often the store was opened for recording.
+    pub(crate) run: u64,
+    /// The number of the next event.
+    pub(crate) next_event: u64,
+}
+
+/// What one commit changes.
+#[derive(Default)]
+pub(crate) struct Changes<'a> {
+    pub(crate) rows: Vec<&'a Row>,
+    pub(crate) sessions: Vec<&'a SessionSummary>,
+    pub(crate) began: Vec<(SessionId, ExchangeId)>,
+    pub(crate) events: &'a [(u64, Vec<u8>)],
+    pub(crate) meta: Meta,
+}
+
+impl Index {
+    /// Opens the index; makes it where it is missing.
+    pub(crate) fn open(folder: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
+        let index = Self { db: Db::open(&folder.join(FILE), cache_bytes)? };
+        let new = index.db.write(|transaction| {
+            transaction.open_table(EXCHANGES)?;
+            transaction.open_table(SESSIONS)?;
+            transaction.open_table(SESSION_EXCHANGES)?;
+            transaction.open_table(EVENTS)?;
+            let mut meta = transaction.open_table(META)?;
+            let new = meta.get("format")?.is_none();
+            if new {
+                meta.insert("format", FORMAT)?;
+            }
+            Ok(new)
+        })?;
+        let meta = if new { Meta::default() } else { index.meta()? };
+        Ok((index, meta))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.db.path()
+    }
+
+    fn meta(&self) -> Result<Meta, StoreError> {
+        self.db.read(|transaction| {
+            let meta = transaction.open_table(META)?;
+            let value = |name| meta.get(name).map(|value| value.map_or(0, |value| value.value()));
+            let found = value("format")?;
+            if found != FORMAT {
+                return Err(StoreError::Format { path: self.path().to_owned(), found, known: FORMAT }.into());
+            }
+            Ok(Meta { ingested: value("ingested")?, run: value("run")?, next_event: value("next-event")? })
+        })
+    }
+
+    /// Writes changes in one transaction.
+    pub(crate) fn store(&self, changes: &Changes<'_>) -> Result<(), StoreError> {
+        self.db.write(|transaction| {
+            let mut exchanges = transaction.open_table(EXCHANGES)?;
+            for row in &changes.rows {
+                let key = row.summary.exchange.0.as_bytes();
+                exchanges.insert(key, self.seal(key, row)?.as_slice())?;
+            }
+            let mut sessions = transaction.open_table(SESSIONS)?;
+            for session in &changes.sessions {
+                let key = session.session.0.as_bytes();
+                sessions.insert(key, self.seal(key, session)?.as_slice())?;
+            }
+            let mut began = transaction.open_table(SESSION_EXCHANGES)?;
+            for (session, exchange) in &changes.began {
+                began.insert(&pair(*session, *exchange), ())?;
+            }
+            let mut events = transaction.open_table(EVENTS)?;
+            for (number, frame) in changes.events {
+                events.insert(number, frame.as_slice())?;
+            }
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("ingested", changes.meta.ingested)?;
+            meta.insert("run", changes.meta.run)?;
+            meta.insert("next-event", changes.meta.next_event)?;
+            Ok(())
+        })
+    }
+
+    /// The row of an exchange.
+    pub(crate) fn row(&self, exchange: ExchangeId) -> Result<Option<Row>, StoreError> {
+        self.db.read(|transaction| {
+            let key = exchange.0.as_bytes();
+            let value = transaction.open_table(EXCHANGES)?.get(key)?;
+            value.map(|value| self.unseal(key, value.value())).transpose()
+        })
+    }
+
+    /// One session.
+    pub(crate) fn session(&self, session: SessionId) -> Result<Option<SessionSummary>, StoreError> {
+        self.db.read(|transaction| {
+            let key = session.0.as_bytes();
+            let value = transaction.open_table(SESSIONS)?.get(key)?;
+            value.map(|value| self.unseal(key, value.value())).transpose()
+        })
+    }
+
+    /// Shows every exchange before `before`, the newest first, until `visit` says stop.
+    pub(crate) fn exchanges(
+        &self,
+        before: Option<ExchangeId>,
+        mut visit: impl FnMut(Row) -> Next,
+    ) -> Result<(), StoreError> {
+        self.db.read(|transaction| {
+            let table = transaction.open_table(EXCHANGES)?;
+            let before = before.map_or([0xff; 16], |before| *before.0.as_bytes());
+            for value in table.range::<&[u8; 16]>(..&before)?.rev() {
+                let (key, value) = value?;
+                if visit(self.unseal(key.value(), value.value())?) == Next::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows every exchange of a session before `before`, the newest first, until `visit` says stop.
+    pub(crate) fn session_exchanges(
+        &self,
+        session: SessionId,
+        before: Option<ExchangeId>,
+        mut visit: impl FnMut(Row) -> Next,
+    ) -> Result<(), StoreError> {
+        self.db.read(|transaction| {
+            let table = transaction.open_table(SESSION_EXCHANGES)?;
+            let rows = transaction.open_table(EXCHANGES)?;
+            let first = pair(session, ExchangeId(uuid::Uuid::nil()));
+            let last = pair(session, before.unwrap_or(ExchangeId(uuid::Uuid::max())));
+            for value in table.range::<&[u8; 32]>(&first..&last)?.rev() {
+                let (key, _) = value?;
+                let Some(key) = key.value().last_chunk::<16>() else { continue };
+                let Some(value) = rows.get(key)? else {
+                    let exchange = ExchangeId(uuid::Uuid::from_bytes(*key));
+                    return Err(self.corrupt(Some(exchange), "its summary is missing").into());
+                };
+                if visit(self.unseal(key, value.value())?) == Next::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows every session before `before`, the newest first, until `visit` says stop.
+    pub(crate) fn sessions(
+        &self,
+        before: Option<SessionId>,
+        mut visit: impl FnMut(SessionSummary) -> Next,
+    ) -> Result<(), StoreError> {
+        self.db.read(|transaction| {
+            let table = transaction.open_table(SESSIONS)?;
+            let before = before.map_or([0xff; 16], |before| *before.0.as_bytes());
+            for value in table.range::<&[u8; 16]>(..&before)?.rev() {
+                let (key, value) = value?;
+                if visit(self.unseal(key.value(), value.value())?) == Next::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The newest event frames, the newest first.
+    pub(crate) fn events(&self, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.db.read(|transaction| {
+            let table = transaction.open_table(EVENTS)?;
+            let newest = table.iter()?.rev().take(limit);
+            newest.map(|event| event.map(|(number, frame)| (number.value(), frame.value().to_vec())).map_err(Fault::from)).collect()
+        })
+    }
+
+    fn seal(&self, key: &[u8; 16], value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = postcard::to_extend(value, Vec::new())
+            .map_err(|error| self.corrupt(None, format!("a summary can't be encoded: {error}")))?;
+        let seal = seal_of(key, &bytes);
+        bytes.extend_from_slice(&seal);
+        Ok(bytes)
+    }
+
+    fn unseal<T: DeserializeOwned>(&self, key: &[u8; 16], sealed: &[u8]) -> Result<T, Fault> {
+        let opened = sealed.split_last_chunk().filter(|(bytes, seal)| seal_of(key, bytes) == **seal);
+        let value = opened.and_then(|(bytes, _)| postcard::from_bytes(bytes).ok());
+        let about = ExchangeId(uuid::Uuid::from_bytes(*key));
+        value.ok_or_else(|| self.corrupt(Some(about), "the hash of its summary doesn't agree").into())
+    }
+
+    fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { file: self.path().to_owned(), exchange, entry: None, what: what.into() }
+    }
+}
+
+/// Whether a visit goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    On,
+    Stop,
+}
+
+fn seal_of(key: &[u8; 16], value: &[u8]) -> [u8; SEAL] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key).update(value);
+    let mut seal = [0; SEAL];
+    hasher.finalize_xof().fill(&mut seal);
+    seal
+}
+
+fn pair(session: SessionId, exchange: ExchangeId) -> [u8; 32] {
+    let mut pair = [0; 32];
+    pair[..16].copy_from_slice(session.0.as_bytes());
+    pair[16..].copy_from_slice(exchange.0.as_bytes());
+    pair
+}

@@ -1,0 +1,253 @@
+//! Moves written frames from memory into the databases, many at a time.
+//!
+//! Order of each commit: segment, then index; each keeps, in the same transaction, the position up to which it is. So
+//! after a crash between the two the frames are shown again, and only the index takes them.
+
+use std::{collections::HashMap, fs, path::Path, sync::Arc};
+
+use model::{Entry, ExchangeId, SessionId};
+
+use crate::{
+    Limits, StoreError,
+    frame::{self, Frame, Kind},
+    index::{Changes, Index, Meta},
+    journal,
+    queue::Queue,
+    segments::{Fill, Run, Segments},
+    summary::{Row, SessionSummary, State},
+    writer::Alarm,
+};
+
+/// The databases, and the summaries of what is going on.
+pub(crate) struct Ingest {
+    segments: Arc<Segments>,
+    index: Arc<Index>,
+    limits: Limits,
+    fill: Fill,
+    meta: Meta,
+    /// Exchanges that have not ended, as the index has them.
+    rows: HashMap<ExchangeId, Row>,
+    /// Sessions, as the index has them.
+    sessions: HashMap<SessionId, SessionSummary>,
+}
+
+/// What a commit adds to one exchange.
+struct Growth {
+    row: Row,
+    run: Run,
+    began: bool,
+    ended: bool,
+}
+
+/// What one commit adds.
+#[derive(Default)]
+struct Harvest {
+    exchanges: HashMap<ExchangeId, Growth>,
+    events: Vec<(u64, Vec<u8>)>,
+    bytes: u64,
+}
+
+impl Ingest {
+    /// Goes on where the databases are.
+    pub(crate) fn new(segments: Arc<Segments>, index: Arc<Index>, limits: Limits, fill: Fill, meta: Meta) -> Self {
+        Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new() }
+    }
+
+    /// How far the index is.
+    pub(crate) fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    /// How far the segments are.
+    pub(crate) fn fill(&self) -> Fill {
+        self.fill
+    }
+
+    /// A new run of the store begins: what is open from now on is running, what was is interrupted.
+    pub(crate) fn begin_run(&mut self) -> Result<(), StoreError> {
+        self.meta.run += 1;
+        self.rows.clear();
+        self.index.store(&Changes { meta: self.meta, ..Changes::default() })
+    }
+
+    /// Takes whole frames, each part with the position of its first byte, in order. Durable when it returns.
+    pub(crate) fn commit(&mut self, parts: &[(u64, &[u8])]) -> Result<(), StoreError> {
+        let mut harvest = Harvest::default();
+        let mut end = self.meta.ingested;
+        for (start, bytes) in parts {
+            let mut at = 0;
+            while at < bytes.len() {
+                let frame = frame::peek(&bytes[at..]).map_err(|flaw| self.not_a_frame(start + at as u64, flaw))?;
+                at += frame.bytes.len();
+                self.harvest(&mut harvest, &frame, start + at as u64)?;
+            }
+            end = end.max(start + bytes.len() as u64);
+        }
+        self.store(harvest, end)?;
+        if self.fill.bytes >= self.limits.segment_bytes {
+            self.segments.rotate(end)?;
+            self.fill.bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// `end` is the position after the frame.
+    fn harvest(&mut self, harvest: &mut Harvest, frame: &Frame<'_>, end: u64) -> Result<(), StoreError> {
+        if end <= self.meta.ingested {
+            return Ok(());
+        }
+        let stored = end <= self.fill.ingested;
+        match frame.kind {
+            Kind::Mark => {}
+            Kind::Event => {
+                harvest.events.push((frame.number, frame.bytes.to_vec()));
+                self.meta.next_event = self.meta.next_event.max(frame.number + 1);
+            }
+            Kind::Entry => {
+                let entry = self.decode(frame)?;
+                let segment = self.segments.current();
+                let growth = match harvest.exchanges.entry(frame.exchange) {
+                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(new) => {
+                        new.insert(grow(&mut self.rows, &self.index, frame.exchange, self.meta.run)?)
+                    }
+                };
+                if !stored {
+                    if growth.run.frames.is_empty() {
+                        growth.run.offset = growth.row.summary.record_bytes;
+                    }
+                    growth.run.frames.extend_from_slice(frame.bytes);
+                    harvest.bytes += frame.bytes.len() as u64;
+                }
+                growth.row.take(frame, &entry, segment);
+                growth.began |= matches!(entry, Entry::Opened(_));
+                growth.ended |= matches!(entry, Entry::Closed(_));
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, harvest: Harvest, end: u64) -> Result<(), StoreError> {
+        let mut growths: Vec<Growth> = harvest.exchanges.into_values().collect();
+        // In the order of the keys, so that neighbours in the file are written together.
+        growths.sort_unstable_by_key(|growth| growth.run.exchange);
+        let (mut rows, mut runs) = (Vec::with_capacity(growths.len()), Vec::with_capacity(growths.len()));
+        for growth in growths {
+            rows.push((growth.row, growth.began, growth.ended));
+            runs.push(growth.run);
+        }
+        let fill = Fill { ingested: end.max(self.fill.ingested), bytes: self.fill.bytes + harvest.bytes };
+        self.segments.store(&runs, &harvest.events, fill)?;
+        self.fill = fill;
+
+        let sessions = self.fold_sessions(&rows)?;
+        self.meta.ingested = end;
+        let began = rows.iter().filter(|(_, began, _)| *began);
+        self.index.store(&Changes {
+            rows: rows.iter().map(|(row, ..)| row).collect(),
+            sessions: sessions.iter().filter_map(|session| self.sessions.get(session)).collect(),
+            began: began.map(|(row, ..)| (row.summary.session, row.summary.exchange)).collect(),
+            events: &harvest.events,
+            meta: self.meta,
+        })?;
+        self.remember(rows);
+        Ok(())
+    }
+
+    /// Brings the sessions up to date in memory; tells which ones changed.
+    fn fold_sessions(&mut self, rows: &[(Row, bool, bool)]) -> Result<Vec<SessionId>, StoreError> {
+        let mut changed = Vec::new();
+        for (row, began, ended) in rows.iter().filter(|(_, began, ended)| *began || *ended) {
+            let id = row.summary.session;
+            let session = match self.sessions.entry(id) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => {
+                    let stored = self.index.session(id)?;
+                    new.insert(stored.unwrap_or_else(|| SessionSummary::new(&row.summary)))
+                }
+            };
+            if *began {
+                session.opened(&row.summary);
+            }
+            if *ended {
+                session.ended(&row.summary);
+            }
+            changed.push(id);
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        Ok(changed)
+    }
+
+    /// Everything in memory is in the index now, so any of it may be forgotten.
+    fn remember(&mut self, rows: Vec<(Row, bool, bool)>) {
+        for (row, _, ended) in rows {
+            if !ended && row.summary.state == State::Running {
+                self.rows.insert(row.summary.exchange, row);
+            }
+        }
+        if self.rows.len() > self.limits.rows_in_memory {
+            self.rows.clear();
+        }
+        if self.sessions.len() > self.limits.rows_in_memory {
+            self.sessions.clear();
+        }
+    }
+
+    fn decode(&self, frame: &Frame<'_>) -> Result<Entry, StoreError> {
+        postcard::from_bytes(frame.payload).map_err(|error| StoreError::Corrupt {
+            file: self.index.path().to_owned(),
+            exchange: Some(frame.exchange),
+            entry: Some(frame.number),
+            what: format!("a journaled entry can't be decoded: {error}"),
+        })
+    }
+
+    fn not_a_frame(&self, position: u64, flaw: frame::Flaw) -> StoreError {
+        let what = format!("no frame at position {position}: {}", flaw.as_str());
+        StoreError::Corrupt { file: self.index.path().to_owned(), exchange: None, entry: None, what }
+    }
+}
+
+/// The exchange as it was after the last commit.
+fn grow(
+    rows: &mut HashMap<ExchangeId, Row>,
+    index: &Index,
+    exchange: ExchangeId,
+    run: u64,
+) -> Result<Growth, StoreError> {
+    let row = match rows.remove(&exchange) {
+        Some(row) => row,
+        None => index.row(exchange)?.unwrap_or_else(|| Row::new(exchange, run)),
+    };
+    let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
+    Ok(Growth { row, run, began: false, ended: false })
+}
+
+/// Ingests until the queue closes or fails.
+pub(crate) fn run(queue: &Queue, mut ingest: Ingest, journal: &Path) {
+    let _alarm = Alarm { queue, thread: "ingest" };
+    while let Some(batches) = queue.take_batches() {
+        let parts: Vec<(u64, &[u8])> = batches.iter().map(|batch| (batch.start, batch.bytes.as_slice())).collect();
+        if let Err(error) = ingest.commit(&parts) {
+            return queue.fail(&format!("can't ingest: {error}"));
+        }
+        let position = ingest.meta().ingested;
+        queue.ingested(position, batches);
+        if let Err(error) = drop_ingested(journal, position) {
+            tracing::warn!(%error, "a journal file stays although everything in it is stored elsewhere");
+        }
+    }
+}
+
+/// Removes the journal files all of whose frames come before `position`; the newest file stays in any case.
+fn drop_ingested(journal: &Path, position: u64) -> Result<(), StoreError> {
+    let files = journal::files(journal)?;
+    for pair in files.windows(2) {
+        let [(_, path), (next, _)] = pair else { continue };
+        if *next <= position {
+            fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+        }
+    }
+    Ok(())
+}

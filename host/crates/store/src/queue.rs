@@ -1,0 +1,458 @@
+//! Entries on their way to the disk, and everybody who waits for them.
+//!
+//! Positions count the bytes of all frames ever journaled, from 0, over the store's whole life. Four of them chase each
+//! other: `appended` ≥ `written` ≥ `durable`, and `written` ≥ `ingested`. What must hold: a position is published only
+//! after what it promises is true; after the first failure none moves any more and everybody is told the cause.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use exchange::ports::RecordError;
+use tokio::sync::oneshot;
+
+use crate::{Durability, Limits, frame, medium::JournalFile, store::Status};
+
+/// Bytes in the buffer from which on they are written although nobody waits.
+const WRITE_AT: usize = 256 << 10;
+/// Capacity above which a written buffer is given back to the allocator instead of being used again.
+const KEEP_CAPACITY: usize = 4 << 20;
+
+/// Written frames, for the ingest.
+pub(crate) struct Batch {
+    /// Position of its first byte.
+    pub(crate) start: u64,
+    /// Whole frames.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Position after its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    Written,
+    Durable,
+    Ingested,
+}
+
+type Told = Result<(), RecordError>;
+
+#[derive(Default)]
+struct Waiters(Vec<(u64, oneshot::Sender<Told>)>);
+
+impl Waiters {
+    fn reached(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
+        self.0.extract_if(.., |(wanted, _)| *wanted <= position).map(|(_, waiter)| waiter).collect()
+    }
+}
+
+/// One progress: how far it is, how far somebody wants it, and who.
+#[derive(Default)]
+struct Progress {
+    at: u64,
+    goal: u64,
+    waiters: Waiters,
+}
+
+impl Progress {
+    fn wanted(&self) -> bool {
+        self.goal > self.at
+    }
+}
+
+struct Inner {
+    buffer: Vec<u8>,
+    spare: Vec<u8>,
+    appended: u64,
+    /// When the first entry of the buffer came.
+    since: Option<Instant>,
+    /// What was handed to the writer and is not durable: each buffer's end, and when its first entry came.
+    unsynced: VecDeque<(u64, Instant)>,
+    written: Progress,
+    durable: Progress,
+    ingested: Progress,
+    /// `durable` as the last mark told it.
+    marked: u64,
+    file: Arc<dyn JournalFile>,
+    batches: VecDeque<Batch>,
+    batched: usize,
+    batched_since: Option<Instant>,
+    /// The writer sleeps until somebody wakes it, whatever comes.
+    writer_idle: bool,
+    failed: Option<RecordError>,
+    closing: bool,
+    writer_done: bool,
+}
+
+/// The queue. Every lock is held for a copy of a few bytes, never over a call to the disk.
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    writer: Condvar,
+    syncer: Condvar,
+    ingester: Condvar,
+    limits: Limits,
+    durability: Durability,
+}
+
+impl Queue {
+    /// A queue whose next frame gets `position`, written to `file`.
+    pub(crate) fn new(durability: Durability, limits: Limits, position: u64, file: Arc<dyn JournalFile>) -> Self {
+        let at = || Progress { at: position, goal: position, waiters: Waiters::default() };
+        let inner = Inner {
+            buffer: Vec::new(),
+            spare: Vec::new(),
+            appended: position,
+            since: None,
+            unsynced: VecDeque::new(),
+            written: at(),
+            durable: at(),
+            ingested: at(),
+            marked: position,
+            file,
+            batches: VecDeque::new(),
+            batched: 0,
+            batched_since: None,
+            writer_idle: false,
+            failed: None,
+            closing: false,
+            writer_done: false,
+        };
+        let inner = Mutex::new(inner);
+        Self { inner, writer: Condvar::new(), syncer: Condvar::new(), ingester: Condvar::new(), limits, durability }
+    }
+
+    /// Nobody panics while holding the lock; if somebody did, the state is still whole, since each change is one step.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ------------------------------------------------------------------------- callers
+
+    /// Takes a whole frame; gives the position after it. No call to the system, but to wake a writer that idles.
+    pub(crate) fn append(&self, frame: &[u8]) -> Result<u64, RecordError> {
+        let mut inner = self.lock();
+        inner.usable()?;
+        if inner.buffer.len() >= self.limits.buffer_bytes {
+            let waiting = inner.buffer.len();
+            return Err(RecordError(format!("the disk is behind: {waiting} bytes wait to be written")));
+        }
+        inner.buffer.extend_from_slice(frame);
+        inner.appended += frame.len() as u64;
+        if inner.since.is_none() {
+            inner.since = Some(Instant::now());
+        }
+        if inner.writer_idle || (inner.buffer.len() >= WRITE_AT && inner.buffer.len() - frame.len() < WRITE_AT) {
+            inner.writer_idle = false;
+            self.writer.notify_one();
+        }
+        Ok(inner.appended)
+    }
+
+    /// Ready when everything before `position` is as safe as `goal` says, or, in bounded mode, when little enough is not.
+    pub(crate) async fn keep(&self, goal: Goal, position: u64) -> Told {
+        if self.durability == Durability::Bounded && self.within_window()? {
+            return Ok(());
+        }
+        self.reach(goal, position).await
+    }
+
+    /// Ready when everything before `position` has come as far as `goal` says.
+    pub(crate) async fn reach(&self, goal: Goal, position: u64) -> Told {
+        let Some(told) = self.wait_for(goal, position)? else { return Ok(()) };
+        match tokio::time::timeout(self.limits.keep_deadline, told).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(_)) => Err(RecordError("the store was closed".to_owned())),
+            Err(_) => {
+                let waited = self.limits.keep_deadline;
+                Err(RecordError(format!("the disk is behind: not {} within {waited:?}", goal.as_str())))
+            }
+        }
+    }
+
+    /// Everything appended so far.
+    pub(crate) fn appended(&self) -> u64 {
+        self.lock().appended
+    }
+
+    fn within_window(&self) -> Result<bool, RecordError> {
+        let inner = self.lock();
+        inner.usable()?;
+        let oldest = inner.unsynced.front().map(|(_, since)| *since).or(inner.since);
+        let young = oldest.is_none_or(|oldest| oldest.elapsed() <= self.limits.window);
+        Ok(young && inner.appended - inner.durable.at <= self.limits.window_bytes)
+    }
+
+    fn wait_for(&self, goal: Goal, position: u64) -> Result<Option<oneshot::Receiver<Told>>, RecordError> {
+        let mut inner = self.lock();
+        inner.usable()?;
+        if inner.progress(goal).at >= position {
+            return Ok(None);
+        }
+        let (tell, told) = oneshot::channel();
+        let progress = inner.progress(goal);
+        progress.waiters.0.push((position, tell));
+        progress.goal = progress.goal.max(position);
+        inner.written.goal = inner.written.goal.max(position);
+        if inner.written.wanted() {
+            inner.writer_idle = false;
+            self.writer.notify_one();
+        } else {
+            match goal {
+                Goal::Written => {}
+                Goal::Durable => self.syncer.notify_one(),
+                Goal::Ingested => self.ingester.notify_one(),
+            }
+        }
+        Ok(Some(told))
+    }
+
+    // -------------------------------------------------------------------------- writer
+
+    /// The next bytes to write; none when the store closes or has failed.
+    pub(crate) fn take_buffer(&self) -> Option<Batch> {
+        let mut inner = self.lock();
+        loop {
+            if inner.failed.is_some() {
+                return None;
+            }
+            if inner.closing && inner.buffer.is_empty() {
+                inner.writer_done = true;
+                self.syncer.notify_all();
+                self.ingester.notify_all();
+                return None;
+            }
+            let wait = self.time_to_write(&inner);
+            match wait {
+                Some(Duration::ZERO) => return Some(inner.swap()),
+                Some(wait) => inner = self.writer.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0,
+                None => {
+                    inner.writer_idle = inner.buffer.is_empty();
+                    inner = self.writer.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                    inner.writer_idle = false;
+                }
+            }
+        }
+    }
+
+    /// Zero: now. None: when somebody wakes the writer.
+    fn time_to_write(&self, inner: &Inner) -> Option<Duration> {
+        let backlog = inner.written.at - inner.ingested.at;
+        if inner.buffer.is_empty() || (backlog >= self.limits.backlog_bytes && !inner.closing) {
+            return None;
+        }
+        if inner.written.wanted() || inner.closing || inner.buffer.len() >= WRITE_AT {
+            return Some(Duration::ZERO);
+        }
+        let age = inner.since.map_or(Duration::ZERO, |since| since.elapsed());
+        Some(self.limits.linger.saturating_sub(age))
+    }
+
+    /// The journal goes on in a new file; everything in the old one is durable.
+    pub(crate) fn rotated(&self, file: Arc<dyn JournalFile>) {
+        let mut inner = self.lock();
+        inner.file = file;
+        let written = inner.written.at;
+        let told = inner.advance_durable(written);
+        drop(inner);
+        tell(told);
+    }
+
+    /// `batch` is in the operating system's hands.
+    pub(crate) fn wrote(&self, batch: Batch) {
+        let mut inner = self.lock();
+        inner.written.at = batch.end();
+        let told = inner.written.waiters.reached(batch.end());
+        if self.durability == Durability::Bounded {
+            inner.durable.goal = inner.durable.goal.max(batch.end());
+        }
+        inner.batched += batch.bytes.len();
+        inner.batched_since.get_or_insert_with(Instant::now);
+        inner.batches.push_back(batch);
+        if inner.durable.wanted() {
+            self.syncer.notify_one();
+        }
+        self.ingester.notify_one();
+        drop(inner);
+        tell(told);
+    }
+
+    // -------------------------------------------------------------------------- syncer
+
+    /// What to sync: the file, and the position that is durable afterwards. None when the store closes or has failed.
+    pub(crate) fn wait_for_sync(&self) -> Option<(Arc<dyn JournalFile>, u64)> {
+        let mut inner = self.lock();
+        loop {
+            if inner.failed.is_some() {
+                return None;
+            }
+            let behind = inner.written.at > inner.durable.at;
+            if behind && (inner.durable.wanted() || inner.writer_done) {
+                return Some((Arc::clone(&inner.file), inner.written.at));
+            }
+            if inner.writer_done {
+                return None;
+            }
+            inner = self.syncer.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Everything before `position` is on the disk.
+    pub(crate) fn synced(&self, position: u64) {
+        let told = self.lock().advance_durable(position);
+        tell(told);
+    }
+
+    // -------------------------------------------------------------------------- ingest
+
+    /// Written frames, as soon as enough have come, waited long enough, or are wanted. None when the store closes (after
+    /// the last ones) or has failed.
+    pub(crate) fn take_batches(&self) -> Option<VecDeque<Batch>> {
+        let mut inner = self.lock();
+        loop {
+            if inner.failed.is_some() || (inner.writer_done && inner.batches.is_empty()) {
+                return None;
+            }
+            if let Some(since) = inner.batched_since {
+                let wait = self.limits.commit_interval.saturating_sub(since.elapsed());
+                let wanted = inner.ingested.wanted() && inner.written.at >= inner.ingested.goal;
+                let full = inner.batched >= self.limits.commit_bytes;
+                if wait.is_zero() || wanted || full || inner.writer_done {
+                    inner.batched = 0;
+                    inner.batched_since = None;
+                    return Some(std::mem::take(&mut inner.batches));
+                }
+                inner = self.ingester.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                inner = self.ingester.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Everything before `position` is committed to the databases; `used` are buffers to use again.
+    pub(crate) fn ingested(&self, position: u64, used: VecDeque<Batch>) {
+        let mut inner = self.lock();
+        inner.ingested.at = position;
+        let told = inner.ingested.waiters.reached(position);
+        let reusable = |batch: &Batch| batch.bytes.capacity() <= KEEP_CAPACITY;
+        if inner.spare.capacity() == 0
+            && let Some(mut batch) = used.into_iter().find(reusable)
+        {
+            batch.bytes.clear();
+            inner.spare = batch.bytes;
+        }
+        self.writer.notify_one();
+        drop(inner);
+        tell(told);
+    }
+
+    // ----------------------------------------------------------------------- life cycle
+
+    /// Ends the store's service: everybody is told `cause`, now and later. The first cause stays.
+    pub(crate) fn fail(&self, cause: &str) {
+        let mut inner = self.lock();
+        if inner.failed.is_some() {
+            return;
+        }
+        tracing::error!(cause, "the store has failed: nothing more is recorded until it is opened anew");
+        let cause = RecordError(cause.to_owned());
+        inner.failed = Some(cause.clone());
+        let goals = [Goal::Written, Goal::Durable, Goal::Ingested];
+        let all = goals.map(|goal| inner.progress(goal).waiters.reached(u64::MAX));
+        drop(inner);
+        self.wake_all();
+        for waiter in all.into_iter().flatten() {
+            // Whoever went away needs no answer.
+            let _gone = waiter.send(Err(cause.clone()));
+        }
+    }
+
+    /// Takes nothing more; what was taken goes its way.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+        self.wake_all();
+    }
+
+    /// How far everything is.
+    pub(crate) fn status(&self) -> Status {
+        let inner = self.lock();
+        Status {
+            failed: inner.failed.as_ref().map(|error| error.0.clone()),
+            appended: inner.appended,
+            written: inner.written.at,
+            durable: inner.durable.at,
+            ingested: inner.ingested.at,
+        }
+    }
+
+    fn wake_all(&self) {
+        self.writer.notify_all();
+        self.syncer.notify_all();
+        self.ingester.notify_all();
+    }
+}
+
+impl Inner {
+    fn usable(&self) -> Result<(), RecordError> {
+        match &self.failed {
+            Some(cause) => Err(cause.clone()),
+            None if self.closing => Err(RecordError("the store was closed".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn progress(&mut self, goal: Goal) -> &mut Progress {
+        match goal {
+            Goal::Written => &mut self.written,
+            Goal::Durable => &mut self.durable,
+            Goal::Ingested => &mut self.ingested,
+        }
+    }
+
+    /// Takes the buffer and leaves an empty one. A mark goes with it when more has become durable since the last one:
+    /// after a crash it tells damage from a tail that was never acknowledged.
+    fn swap(&mut self) -> Batch {
+        if self.durable.at > self.marked {
+            let before = self.buffer.len();
+            frame::write_mark(&mut self.buffer, self.durable.at);
+            self.appended += (self.buffer.len() - before) as u64;
+            self.marked = self.durable.at;
+        }
+        let spare = std::mem::take(&mut self.spare);
+        let bytes = std::mem::replace(&mut self.buffer, spare);
+        self.unsynced.extend(self.since.take().map(|since| (self.appended, since)));
+        Batch { start: self.appended - bytes.len() as u64, bytes }
+    }
+
+    fn advance_durable(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
+        self.durable.at = self.durable.at.max(position);
+        while self.unsynced.front().is_some_and(|(end, _)| *end <= self.durable.at) {
+            self.unsynced.pop_front();
+        }
+        self.durable.waiters.reached(self.durable.at)
+    }
+}
+
+impl Goal {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Durable => "durable",
+            Self::Ingested => "readable",
+        }
+    }
+}
+
+fn tell(waiters: Vec<oneshot::Sender<Told>>) {
+    for waiter in waiters {
+        // Whoever went away needs no answer.
+        let _gone = waiter.send(Ok(()));
+    }
+}

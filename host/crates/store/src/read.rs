@@ -1,0 +1,287 @@
+//! The read side. What must hold: an entry is given only after its hash and its place were verified; anything else is
+//! an error that names file, exchange and entry. These calls read files: keep them off the threads that carry exchanges.
+
+use std::path::PathBuf;
+
+use model::{Entry, Event, ExchangeId, Outcome, SessionId};
+use serde::Serialize;
+
+use crate::{
+    ExchangeSummary, SessionSummary, Store, StoreError,
+    frame::{self, Frame, Kind},
+    index::Next,
+    summary::{self, Row},
+};
+
+/// How long before it was recorded an exchange's id may have been made.
+const ID_AGE_MS: u64 = 60 * 60 * 1000;
+
+/// Which exchanges to list. An empty filter lists all.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeFilter {
+    /// Only those begun at or after: milliseconds since 1970-01-01T00:00:00Z.
+    pub since: Option<u64>,
+    /// Only those begun before.
+    pub until: Option<u64>,
+    /// Only of this caller, by subject.
+    pub caller: Option<String>,
+    /// Only on this connection.
+    pub connection: Option<String>,
+    /// Only of this session.
+    pub session: Option<SessionId>,
+    /// Only those that ended so.
+    pub outcome: Option<Outcome>,
+    /// At most so many; 0: no bound.
+    pub limit: usize,
+    /// Only those before this one in the list: the last one of the page before.
+    pub before: Option<ExchangeId>,
+}
+
+/// Which sessions to list. An empty filter lists all.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Only those with activity at or after: milliseconds since 1970-01-01T00:00:00Z.
+    pub since: Option<u64>,
+    /// Only those begun before.
+    pub until: Option<u64>,
+    /// Only of this caller, by subject.
+    pub caller: Option<String>,
+    /// Only on this connection.
+    pub connection: Option<String>,
+    /// At most so many; 0: no bound.
+    pub limit: usize,
+    /// Only those before this one in the list.
+    pub before: Option<SessionId>,
+}
+
+/// An exchange with all its entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExchangeRecord {
+    /// What is known of it in short.
+    pub summary: ExchangeSummary,
+    /// Its entries, in order.
+    pub entries: Vec<TimedEntry>,
+    /// BLAKE3 over the hashes of its frames, one after the other: what evidence of it refers to.
+    pub root: String,
+}
+
+/// An entry and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TimedEntry {
+    /// Microseconds since the exchange was opened.
+    pub at_us: u64,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// A session with its exchanges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionRecord {
+    /// What is known of it in short.
+    pub summary: SessionSummary,
+    /// Its exchanges, the oldest first.
+    pub exchanges: Vec<ExchangeSummary>,
+}
+
+/// A control event and its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventRecord {
+    /// Its number in the store, from 0, in the order in which they came.
+    pub number: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Store {
+    /// Exchanges, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index can't be read or is damaged.
+    pub fn exchanges(&self, filter: &ExchangeFilter) -> Result<Vec<ExchangeSummary>, StoreError> {
+        let mut found = Vec::new();
+        let visit = |row: Row| {
+            if filter.since.is_some_and(|since| older(row.summary.exchange, since)) {
+                return Next::Stop;
+            }
+            let summary = row.told(self.run());
+            if filter.lets(&summary) {
+                found.push(summary);
+            }
+            if filter.limit > 0 && found.len() >= filter.limit { Next::Stop } else { Next::On }
+        };
+        match filter.session {
+            Some(session) => self.index().session_exchanges(session, filter.before, visit)?,
+            None => self.index().exchanges(filter.before, visit)?,
+        }
+        Ok(found)
+    }
+
+    /// Sessions, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index can't be read or is damaged.
+    pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionSummary>, StoreError> {
+        let mut found = Vec::new();
+        self.index().sessions(filter.before, |session| {
+            if filter.lets(&session) {
+                found.push(session);
+            }
+            if filter.limit > 0 && found.len() >= filter.limit { Next::Stop } else { Next::On }
+        })?;
+        Ok(found)
+    }
+
+    /// A session with its exchanges.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownSession`], or another one when the index can't be read or is damaged.
+    pub fn session(&self, session: SessionId) -> Result<SessionRecord, StoreError> {
+        let summary = self.index().session(session)?.ok_or(StoreError::UnknownSession(session))?;
+        let mut exchanges = self.exchanges(&ExchangeFilter { session: Some(session), ..ExchangeFilter::default() })?;
+        exchanges.reverse();
+        Ok(SessionRecord { summary, exchanges })
+    }
+
+    /// An exchange with its entries, each one verified.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownExchange`]; [`StoreError::Corrupt`] when what is stored is not what was recorded.
+    pub fn exchange(&self, exchange: ExchangeId) -> Result<ExchangeRecord, StoreError> {
+        let row = self.index().row(exchange)?.ok_or(StoreError::UnknownExchange(exchange))?;
+        let mut reading = Reading { exchange, file: PathBuf::new(), bytes: 0, root: [0; 32], entries: Vec::new() };
+        for segment in &row.segments {
+            let left = row.summary.record_bytes.saturating_sub(reading.bytes);
+            let (file, frames) = self.segments().frames(*segment, exchange, reading.bytes, left)?;
+            reading.take(file, &frames)?;
+        }
+        reading.agree(&row)?;
+        let root = blake3::Hash::from_bytes(row.root).to_hex().to_string();
+        Ok(ExchangeRecord { summary: row.told(self.run()), entries: reading.entries, root })
+    }
+
+    /// The newest control events, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index can't be read or is damaged.
+    pub fn events(&self, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
+        let events = self.index().events(limit)?.into_iter().map(|(number, bytes)| {
+            let frame = frame::read(&bytes).ok().filter(|frame| frame.kind == Kind::Event && frame.number == number);
+            let event = frame.and_then(|frame| postcard::from_bytes(frame.payload).ok());
+            let file = || self.index().path().to_owned();
+            let what = "the hash of a control event doesn't agree".to_owned();
+            let event = event.ok_or_else(|| StoreError::Corrupt { file: file(), exchange: None, entry: Some(number), what })?;
+            Ok(EventRecord { number, event })
+        });
+        events.collect()
+    }
+
+    /// Verifies everything that can be read: each exchange, each session, the newest events, and the sealed segments'
+    /// pages. Gives how many exchanges there are. Reads the whole store.
+    ///
+    /// # Errors
+    /// The first [`StoreError`] that comes up.
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        let (mut count, mut before) = (0, None);
+        loop {
+            let page = self.exchanges(&ExchangeFilter { before, limit: VERIFY_PAGE, ..ExchangeFilter::default() })?;
+            for summary in &page {
+                self.exchange(summary.exchange)?;
+                count += 1;
+            }
+            before = page.last().map(|summary| summary.exchange);
+            if page.len() < VERIFY_PAGE {
+                break;
+            }
+        }
+        self.sessions(&SessionFilter::default())?;
+        self.events(usize::MAX)?;
+        self.segments().verify_sealed()?;
+        Ok(count)
+    }
+}
+
+/// Exchanges that `verify` looks at between two looks at the index.
+const VERIFY_PAGE: usize = 1000;
+
+/// An exchange while its frames are read.
+struct Reading {
+    exchange: ExchangeId,
+    file: PathBuf,
+    bytes: u64,
+    root: [u8; 32],
+    entries: Vec<TimedEntry>,
+}
+
+impl Reading {
+    fn take(&mut self, file: PathBuf, mut frames: &[u8]) -> Result<(), StoreError> {
+        self.file = file;
+        while !frames.is_empty() {
+            let frame = frame::read(frames).map_err(|flaw| self.corrupt(flaw.as_str()))?;
+            frames = &frames[frame.bytes.len()..];
+            self.take_frame(&frame)?;
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, frame: &Frame<'_>) -> Result<(), StoreError> {
+        if frame.kind != Kind::Entry || frame.exchange != self.exchange {
+            return Err(self.corrupt("it belongs to something else"));
+        }
+        if frame.number != self.entries.len() as u64 {
+            return Err(self.corrupt(&format!("entry {} is in its place", frame.number)));
+        }
+        let entry: Entry =
+            postcard::from_bytes(frame.payload).map_err(|error| self.corrupt(&format!("it can't be decoded: {error}")))?;
+        self.bytes += frame.bytes.len() as u64;
+        self.root = summary::extend_root(&self.root, frame.hash);
+        self.entries.push(TimedEntry { at_us: summary::at(&entry), entry });
+        Ok(())
+    }
+
+    fn agree(&self, row: &Row) -> Result<(), StoreError> {
+        if self.entries.len() as u64 != row.summary.entries || self.bytes != row.summary.record_bytes {
+            return Err(self.corrupt(&format!("it is missing: the index counts {} entries", row.summary.entries)));
+        }
+        if self.root != row.root {
+            return Err(self.corrupt("the hash over all entries doesn't agree with the index"));
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, what: &str) -> StoreError {
+        StoreError::Corrupt {
+            file: self.file.clone(),
+            exchange: Some(self.exchange),
+            entry: Some(self.entries.len() as u64),
+            what: what.to_owned(),
+        }
+    }
+}
+
+impl ExchangeFilter {
+    fn lets(&self, exchange: &ExchangeSummary) -> bool {
+        self.since.is_none_or(|since| exchange.started_ms >= since)
+            && self.until.is_none_or(|until| exchange.started_ms < until)
+            && self.caller.as_ref().is_none_or(|caller| *caller == exchange.caller)
+            && self.connection.as_ref().is_none_or(|connection| *connection == exchange.connection)
+            && self.session.is_none_or(|session| session == exchange.session)
+            && self.outcome.is_none_or(|outcome| exchange.outcome == Some(outcome))
+    }
+}
+
+impl SessionFilter {
+    fn lets(&self, session: &SessionSummary) -> bool {
+        self.since.is_none_or(|since| session.last_ms >= since)
+            && self.until.is_none_or(|until| session.started_ms < until)
+            && self.caller.as_ref().is_none_or(|caller| *caller == session.caller)
+            && self.connection.as_ref().is_none_or(|connection| *connection == session.connection)
+    }
+}
+
+/// Whether the id tells that the exchange, and so every one further down the list, began before `since`.
+fn older(exchange: ExchangeId, since: u64) -> bool {
+    let Some(made) = exchange.0.get_timestamp() else { return false };
+    let (seconds, nanos) = made.to_unix();
+    let made = seconds.saturating_mul(1000) + u64::from(nanos / 1_000_000);
+    made.saturating_add(ID_AGE_MS) < since
+}

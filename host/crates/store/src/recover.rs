@@ -1,0 +1,148 @@
+//! After the last process: what its journal holds and the databases don't.
+//!
+//! What must hold: every verified frame is ingested, once; what can't be read is reported, and told apart: a *torn* end
+//! was never acknowledged as durable, *damage* was. A journal file with damage is kept. A crash in here changes nothing:
+//! the next process does it again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    StoreError,
+    ingest::Ingest,
+    journal::{self, HEADER, Scan},
+};
+
+/// What was found when the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// Journal files that the last process left.
+    pub journals: usize,
+    /// Bytes of entries taken from them.
+    pub bytes: u64,
+    /// Ends of journal files that were never acknowledged as durable: normal after a power cut.
+    pub torn: Vec<Damage>,
+    /// Bytes that were acknowledged and can't be read. Never normal: the disk, or somebody, changed them.
+    pub damaged: Vec<Damage>,
+}
+
+/// Bytes of the journal that are no entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file; one with damage is kept under this name, out of the journal's way.
+    pub file: PathBuf,
+    /// Where in the journal they begin.
+    pub position: u64,
+    /// How many.
+    pub bytes: u64,
+    /// What doesn't agree.
+    pub what: String,
+}
+
+/// Brings everything in the journal files into the databases and removes them. Gives the next free position.
+pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u64), StoreError> {
+    let files = journal::files(folder)?;
+    let mut recovery = Recovery { journals: files.len(), ..Recovery::default() };
+    let mut next = ingest.fill().ingested.max(ingest.meta().ingested);
+    for (at, (start, path)) in files.iter().enumerate() {
+        let successor = files.get(at + 1).map(|(start, _)| *start);
+        let bytes = fs::read(path).map_err(StoreError::io("read", path))?;
+        let before = recovery.damaged.len();
+        if *start > next {
+            let what = "a journal file is missing before this one".to_owned();
+            recovery.damaged.push(Damage { file: path.clone(), position: next, bytes: start - next, what });
+        }
+        next = next.max(file(ingest, &mut recovery, path, *start, &bytes, successor)?);
+        if recovery.damaged.len() > before {
+            keep(path, &mut recovery.damaged[before..])?;
+        } else {
+            fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+        }
+    }
+    report(&recovery);
+    Ok((recovery, next))
+}
+
+/// Ingests one file; gives the position after it.
+fn file(
+    ingest: &mut Ingest,
+    recovery: &mut Recovery,
+    path: &Path,
+    start: u64,
+    bytes: &[u8],
+    successor: Option<u64>,
+) -> Result<u64, StoreError> {
+    let area = bytes.get(HEADER..).unwrap_or_default();
+    let blank = bytes.iter().all(|byte| *byte == 0) || area.is_empty();
+    if !journal::header_agrees(bytes, start) {
+        if blank && successor.is_none() {
+            // The last process died while it began this file.
+            return Ok(start);
+        }
+        let what = "the file's header doesn't agree with its name".to_owned();
+        recovery.damaged.push(Damage { file: path.to_owned(), position: start, bytes: HEADER as u64, what });
+    }
+    let known = usize::try_from(ingest.meta().ingested.saturating_sub(start)).unwrap_or(usize::MAX);
+    let scan = journal::scan(area, known);
+    for (from, to) in &scan.runs {
+        ingest.commit(&[(start + *from as u64, &area[*from..*to])])?;
+        recovery.bytes += (to - from) as u64;
+    }
+    Ok(judge(recovery, path, start, &scan, known, successor))
+}
+
+/// Tells torn from damaged; gives the position after the file's last frame.
+fn judge(
+    recovery: &mut Recovery,
+    path: &Path,
+    start: u64,
+    scan: &Scan,
+    known: usize,
+    successor: Option<u64>,
+) -> u64 {
+    // A file is begun only when the one before is durable.
+    let attested = successor.unwrap_or(0).max(scan.attested);
+    let mut end = scan.runs.last().map_or(start.saturating_add(known as u64), |(_, to)| start + *to as u64);
+    for (from, to, what) in &scan.gaps {
+        let position = start + *from as u64;
+        let found = Damage { file: path.to_owned(), position, bytes: (to - from) as u64, what: what.clone() };
+        let list = if position < attested { &mut recovery.damaged } else { &mut recovery.torn };
+        list.push(found);
+        end = end.max(start + *to as u64);
+    }
+    if let Some(successor) = successor.filter(|successor| *successor > end) {
+        let what = "the file ends too early".to_owned();
+        recovery.damaged.push(Damage { file: path.to_owned(), position: end, bytes: successor - end, what });
+        end = successor;
+    }
+    end
+}
+
+/// Puts a damaged file aside: it is evidence, and no longer part of the journal.
+fn keep(path: &Path, damages: &mut [Damage]) -> Result<(), StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("damaged-{name}"));
+    fs::rename(path, &aside).map_err(StoreError::io("rename", path))?;
+    for damage in damages {
+        damage.file.clone_from(&aside);
+    }
+    Ok(())
+}
+
+fn report(recovery: &Recovery) {
+    for damage in &recovery.damaged {
+        let Damage { file, position, bytes, what } = damage;
+        tracing::error!(file = %file.display(), position, bytes, what, "acknowledged entries can't be read");
+    }
+    for torn in &recovery.torn {
+        let Damage { file, position, bytes, what } = torn;
+        tracing::warn!(file = %file.display(), position, bytes, what, "the journal ends in bytes that were never durable");
+    }
+    if recovery.bytes > 0 {
+        tracing::info!(files = recovery.journals, bytes = recovery.bytes, "took over what the last process left");
+    }
+}

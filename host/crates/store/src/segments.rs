@@ -1,0 +1,291 @@
+//! Segments: redb files of bounded size that hold the frames by exchange. One is written; the others are sealed.
+//!
+//! The values of one exchange, put together in the order of their keys, are its frames without a gap. A key is the
+//! exchange's id and where in that run the value begins; a value is at most 31 KiB, since redb gives each value a run of
+//! pages whose length is a power of two. Events lie under the nil id, by their number.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use model::ExchangeId;
+use redb::TableDefinition;
+use uuid::Uuid;
+
+use crate::{Limits, StoreError, database::Db, folder};
+
+const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("frames");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const FORMAT: u64 = 1;
+const KEY: usize = 24;
+
+/// Bytes of one value.
+const PIECE_BYTES: usize = 31 << 10;
+
+/// A run of one exchange's frames, to be stored.
+pub(crate) struct Run {
+    /// Whose.
+    pub(crate) exchange: ExchangeId,
+    /// Where in the exchange's frames it begins.
+    pub(crate) offset: u64,
+    /// Whole frames.
+    pub(crate) frames: Vec<u8>,
+}
+
+/// All segments of a store.
+pub(crate) struct Segments {
+    folder: PathBuf,
+    limits: Limits,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    number: u32,
+    current: Arc<Db>,
+    /// Sealed ones, the last used last.
+    recent: VecDeque<(u32, Arc<Db>)>,
+    /// Those that somebody still reads: a file must not be opened twice.
+    alive: HashMap<u32, Weak<Db>>,
+}
+
+/// How far the segments are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// Position of the journal up to which everything is stored.
+    pub(crate) ingested: u64,
+    /// Bytes of frames in the segment being written.
+    pub(crate) bytes: u64,
+}
+
+impl Segments {
+    /// Opens the newest segment; makes the first one where there is none.
+    pub(crate) fn open(folder: &Path, limits: Limits) -> Result<(Self, Fill), StoreError> {
+        let number = match numbers(folder)?.last() {
+            Some(last) => *last,
+            None => {
+                create(folder, 1, Fill::default(), &limits)?;
+                1
+            }
+        };
+        let current = Db::open(&path(folder, number), limits.cache_bytes)?;
+        let fill = fill(&current)?;
+        let inner = Inner { number, current: Arc::new(current), recent: VecDeque::new(), alive: HashMap::new() };
+        Ok((Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) }, fill))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the segment being written.
+    pub(crate) fn current(&self) -> u32 {
+        self.lock().number
+    }
+
+    /// Stores runs and events (number, frame) in one transaction, with how far the segment is afterwards.
+    pub(crate) fn store(&self, runs: &[Run], events: &[(u64, Vec<u8>)], fill: Fill) -> Result<(), StoreError> {
+        let current = Arc::clone(&self.lock().current);
+        current.write(|transaction| {
+            let mut frames = transaction.open_table(FRAMES)?;
+            for run in runs {
+                let mut offset = run.offset;
+                for piece in run.frames.chunks(PIECE_BYTES) {
+                    frames.insert(&key(run.exchange, offset), piece)?;
+                    offset += piece.len() as u64;
+                }
+            }
+            for (number, frame) in events {
+                frames.insert(&key(ExchangeId(Uuid::nil()), *number), frame.as_slice())?;
+            }
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("ingested", fill.ingested)?;
+            meta.insert("bytes", fill.bytes)?;
+            Ok(())
+        })
+    }
+
+    /// Seals the segment being written and begins the next one.
+    pub(crate) fn rotate(&self, ingested: u64) -> Result<(), StoreError> {
+        let number = self.current() + 1;
+        create(&self.folder, number, Fill { ingested, bytes: 0 }, &self.limits)?;
+        let next = Arc::new(Db::open(&path(&self.folder, number), self.limits.cache_bytes)?);
+        let mut inner = self.lock();
+        let old = (inner.number, std::mem::replace(&mut inner.current, next));
+        inner.number = number;
+        let gone = inner.remember(old, self.limits.sealed_open);
+        drop(inner);
+        drop(gone);
+        Ok(())
+    }
+
+    /// The frames of `exchange` in segment `number`, from `offset` on, at most `limit` bytes; they must have no gap.
+    pub(crate) fn frames(
+        &self,
+        number: u32,
+        exchange: ExchangeId,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(PathBuf, Vec<u8>), StoreError> {
+        let segment = self.segment(number)?;
+        let file = segment.path().to_owned();
+        let corrupt = |what: String| StoreError::Corrupt { file: file.clone(), exchange: Some(exchange), entry: None, what };
+        let bytes = segment.read(|transaction| {
+            let frames = transaction.open_table(FRAMES)?;
+            let mut bytes = Vec::new();
+            for piece in frames.range::<&[u8; KEY]>(&key(exchange, offset)..=&key(exchange, u64::MAX))? {
+                let (key, piece) = piece?;
+                let (expected, found) = (offset + bytes.len() as u64, key_offset(key.value()));
+                if bytes.len() as u64 >= limit {
+                    break;
+                }
+                if found != expected {
+                    return Err(corrupt(format!("bytes {expected} to {found} of its frames are missing")).into());
+                }
+                bytes.extend_from_slice(piece.value());
+            }
+            Ok(bytes)
+        })?;
+        Ok((file, bytes))
+    }
+
+    /// Verifies every page of every sealed segment.
+    pub(crate) fn verify_sealed(&self) -> Result<(), StoreError> {
+        for number in numbers(&self.folder)? {
+            if number == self.current() {
+                continue;
+            }
+            let mut inner = self.lock();
+            inner.recent.retain(|(open, _)| *open != number);
+            drop(inner);
+            Db::open_sealed(&path(&self.folder, number), self.limits.cache_bytes)?.verify()?;
+        }
+        Ok(())
+    }
+
+    fn segment(&self, number: u32) -> Result<Arc<Db>, StoreError> {
+        let mut inner = self.lock();
+        if inner.number == number {
+            return Ok(Arc::clone(&inner.current));
+        }
+        let segment = match inner.living(number) {
+            Some(segment) => segment,
+            None => Arc::new(open_sealed(&path(&self.folder, number), self.limits.cache_bytes)?),
+        };
+        let gone = inner.remember((number, Arc::clone(&segment)), self.limits.sealed_open);
+        drop(inner);
+        drop(gone);
+        Ok(segment)
+    }
+}
+
+impl Inner {
+    fn living(&mut self, number: u32) -> Option<Arc<Db>> {
+        if let Some(at) = self.recent.iter().position(|(open, _)| *open == number) {
+            return self.recent.remove(at).map(|(_, segment)| segment);
+        }
+        self.alive.get(&number).and_then(Weak::upgrade)
+    }
+
+    /// Keeps a sealed segment open; gives back the one that has to go.
+    fn remember(&mut self, segment: (u32, Arc<Db>), limit: usize) -> Option<(u32, Arc<Db>)> {
+        self.alive.retain(|_, segment| segment.strong_count() > 0);
+        self.alive.insert(segment.0, Arc::downgrade(&segment.1));
+        self.recent.retain(|(open, _)| *open != segment.0);
+        self.recent.push_back(segment);
+        if self.recent.len() > limit { self.recent.pop_front() } else { None }
+    }
+}
+
+/// How often, and how long apart, a file is tried that another reader of this process is just closing.
+const CLOSING_TRIES: u32 = 100;
+const CLOSING_PAUSE: Duration = Duration::from_millis(5);
+
+fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Db, StoreError> {
+    // redb would make a file that is missing.
+    if !path.exists() {
+        return Err(StoreError::io("open", path)(io::ErrorKind::NotFound.into()));
+    }
+    let mut tries = 0;
+    loop {
+        match Db::open_sealed(path, cache_bytes) {
+            Err(StoreError::Database { message, .. }) if message == ALREADY_OPEN && tries < CLOSING_TRIES => {
+                tries += 1;
+                std::thread::sleep(CLOSING_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// What redb says of a file that is open; `tests::redb_says_so` holds it to that.
+const ALREADY_OPEN: &str = "Database already open. Cannot acquire lock.";
+
+fn key(exchange: ExchangeId, offset: u64) -> [u8; KEY] {
+    let mut key = [0; KEY];
+    key[..16].copy_from_slice(exchange.0.as_bytes());
+    key[16..].copy_from_slice(&offset.to_be_bytes());
+    key
+}
+
+fn key_offset(key: &[u8; KEY]) -> u64 {
+    let mut offset = [0; 8];
+    offset.copy_from_slice(&key[16..]);
+    u64::from_be_bytes(offset)
+}
+
+fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("segment-{number:06}.redb"))
+}
+
+fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
+    let mut numbers = Vec::new();
+    let listed: io::Result<()> = (|| {
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            let digits = name.to_str().and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
+            numbers.extend(digits.and_then(|digits| digits.parse::<u32>().ok()));
+        }
+        Ok(())
+    })();
+    listed.map_err(StoreError::io("list", folder))?;
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Makes a segment aside and renames it, so that one with its proper name is always whole.
+fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(), StoreError> {
+    let path = path(folder, number);
+    let aside = path.with_extension("new");
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", aside)(error)),
+        _ => {}
+    }
+    let segment = Db::open(&aside, limits.cache_bytes)?;
+    segment.write(|transaction| {
+        transaction.open_table(FRAMES)?;
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("format", FORMAT)?;
+        meta.insert("ingested", fill.ingested)?;
+        meta.insert("bytes", fill.bytes)?;
+        Ok(())
+    })?;
+    drop(segment);
+    fs::rename(&aside, &path).map_err(StoreError::io("rename", &aside))?;
+    folder::sync(folder)
+}
+
+fn fill(segment: &Db) -> Result<Fill, StoreError> {
+    segment.read(|transaction| {
+        let meta = transaction.open_table(META)?;
+        let value = |name| meta.get(name).map(|value| value.map_or(0, |value| value.value()));
+        let found = value("format")?;
+        if found != FORMAT {
+            return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
+        }
+        Ok(Fill { ingested: value("ingested")?, bytes: value("bytes")? })
+    })
+}

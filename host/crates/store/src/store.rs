@@ -1,0 +1,241 @@
+//! The store: opened, joined, closed.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use aws_lc_rs::hmac;
+use serde::Serialize;
+
+use crate::{
+    Durability, Limits, Recovery, StoreConfig, StoreError,
+    folder::{Folder, JOURNAL},
+    index::Index,
+    ingest::{self, Ingest},
+    journal::{self, Journal},
+    medium::{Disk, Medium},
+    queue::{Goal, Queue},
+    recover,
+    segments::Segments,
+    writer,
+};
+
+/// The store, open. Dropped, it closes as [`Store::close`] does, without telling what went wrong.
+pub struct Store {
+    limits: Limits,
+    recovery: Recovery,
+    run: u64,
+    next_event: AtomicU64,
+    sink: Sink,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    segments: Arc<Segments>,
+    index: Arc<Index>,
+    /// The lock goes last.
+    folder: Folder,
+}
+
+/// Where entries go.
+pub(crate) enum Sink {
+    /// To the disk.
+    Queue(Arc<Queue>),
+    /// Nowhere: durability `off`.
+    Nowhere,
+    /// The store is open for reading only: an error.
+    Closed,
+}
+
+/// How far a store is. Positions count bytes of entries since the store was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Why nothing more is recorded; none while all is well.
+    pub failed: Option<String>,
+    /// Taken from the path.
+    pub appended: u64,
+    /// In the operating system's hands.
+    pub written: u64,
+    /// On the disk.
+    pub durable: u64,
+    /// Readable.
+    pub ingested: u64,
+}
+
+impl Store {
+    /// Opens the store for recording and reading; takes over what the last process left. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it; others when files can't be made, read or understood.
+    pub fn open(config: &StoreConfig) -> Result<Arc<Self>, StoreError> {
+        Self::open_on(config, Arc::new(Disk))
+    }
+
+    /// Opens the store for reading, when no host has it open. What a host that died left is taken over first. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also when there is no store.
+    pub fn open_read_only(path: &Path) -> Result<Arc<Self>, StoreError> {
+        if !path.join(JOURNAL).is_dir() {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no store");
+            return Err(StoreError::io("open", path)(missing));
+        }
+        let (mut store, ..) = Self::prepare(&StoreConfig::new(path))?;
+        // One past the last run: everything that is still open was interrupted.
+        store.run += 1;
+        Ok(Arc::new(store))
+    }
+
+    pub(crate) fn open_on(config: &StoreConfig, medium: Arc<dyn Medium>) -> Result<Arc<Self>, StoreError> {
+        let (mut store, mut ingest, position) = Self::prepare(config)?;
+        ingest.begin_run()?;
+        store.run = ingest.meta().run;
+        match config.durability {
+            Durability::Off => store.sink = Sink::Nowhere,
+            durability => store.start(durability, ingest, position, medium)?,
+        }
+        Ok(Arc::new(store))
+    }
+
+    /// Everything but the threads.
+    fn prepare(config: &StoreConfig) -> Result<(Self, Ingest, u64), StoreError> {
+        let limits = config.limits;
+        let folder = Folder::open(&config.path)?;
+        let (index, meta) = Index::open(&folder.path, limits.cache_bytes)?;
+        let (segments, fill) = Segments::open(&folder.path, limits)?;
+        if meta.ingested > fill.ingested {
+            let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
+            return Err(StoreError::Corrupt { file: folder.path, exchange: None, entry: None, what });
+        }
+        let (segments, index) = (Arc::new(segments), Arc::new(index));
+        let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta);
+        let (recovery, position) = recover::recover(&folder.journal(), &mut ingest)?;
+        let meta = ingest.meta();
+        let store = Self {
+            limits,
+            recovery,
+            run: meta.run,
+            next_event: AtomicU64::new(meta.next_event),
+            sink: Sink::Closed,
+            threads: Mutex::default(),
+            segments,
+            index,
+            folder,
+        };
+        Ok((store, ingest, position))
+    }
+
+    fn start(
+        &mut self,
+        durability: Durability,
+        ingest: Ingest,
+        position: u64,
+        medium: Arc<dyn Medium>,
+    ) -> Result<(), StoreError> {
+        let folder = self.folder.journal();
+        let journal = Journal::begin(&folder, medium, self.limits.journal_bytes, position)?;
+        let queue = Arc::new(Queue::new(durability, self.limits, position, journal.file()));
+        self.sink = Sink::Queue(Arc::clone(&queue));
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        threads.push(writer::spawn("writer", &queue, move |queue| writer::write(queue, journal))?);
+        threads.push(writer::spawn("syncer", &queue, writer::sync)?);
+        threads.push(writer::spawn("ingest", &queue, move |queue| ingest::run(queue, ingest, &folder))?);
+        Ok(())
+    }
+
+    /// What was found when the store was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// How far it is, and whether it has failed.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.sink {
+            Sink::Queue(queue) => queue.status(),
+            Sink::Nowhere | Sink::Closed => Status { failed: None, appended: 0, written: 0, durable: 0, ingested: 0 },
+        }
+    }
+
+    /// Ready when everything recorded so far can be read.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when the store has failed, or is too slow for `keep_deadline`.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let Sink::Queue(queue) = &self.sink else { return Ok(()) };
+        queue.reach(Goal::Ingested, queue.appended()).await.map_err(|error| StoreError::Failed(error.0))
+    }
+
+    /// Takes nothing more, brings everything taken into the databases, and ends the threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when the store has failed, before or while closing: what is in the journal then is taken
+    /// over by the next one who opens the store.
+    pub async fn close(self: &Arc<Self>) -> Result<(), StoreError> {
+        let store = Arc::clone(self);
+        let closed = tokio::task::spawn_blocking(move || store.finish()).await;
+        closed.map_err(|error| StoreError::Failed(error.to_string()))?
+    }
+
+    /// As [`Store::close`]; blocks. Does nothing the second time.
+    fn finish(&self) -> Result<(), StoreError> {
+        let Sink::Queue(queue) = &self.sink else { return Ok(()) };
+        queue.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = threads.is_empty();
+        for thread in threads.drain(..) {
+            // A panic of it has failed the queue.
+            let _panicked = thread.join();
+        }
+        if let Some(cause) = queue.status().failed {
+            return Err(StoreError::Failed(cause));
+        }
+        if none {
+            return Ok(());
+        }
+        for (_, path) in journal::files(&self.folder.journal())? {
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    pub(crate) fn next_event(&self) -> &AtomicU64 {
+        &self.next_event
+    }
+
+    pub(crate) fn key(&self) -> &hmac::Key {
+        &self.folder.key
+    }
+
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            tracing::warn!(%error, events = self.next_event.load(Ordering::Relaxed), "the store was not closed in order");
+        }
+    }
+}

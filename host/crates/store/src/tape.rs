@@ -1,0 +1,165 @@
+//! The record of one exchange while it is written, and the store as the path's recorder.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use aws_lc_rs::hmac;
+use exchange::ports::{RecordError, Recorder, Safety, Tape};
+use model::{
+    Entry, Event, ExchangeId, Outcome, Usage,
+    record::{Closed, Opened},
+};
+use uuid::Uuid;
+
+use crate::{
+    Store,
+    frame::{self, Kind},
+    queue::{Goal, Queue},
+    store::Sink,
+};
+
+type Kept<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + 'a>>;
+
+/// Bytes of the keyed hash of a masked value.
+const KEYED_HASH_BYTES: usize = 16;
+
+impl Recorder for Store {
+    fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
+        let queue = match self.sink() {
+            Sink::Queue(queue) => Arc::clone(queue),
+            Sink::Nowhere => return Ok(Box::new(NoTape)),
+            Sink::Closed => return Err(read_only()),
+        };
+        let entry_bytes = self.limits().entry_bytes;
+        let exchange = opened.exchange;
+        let mut tape = QueueTape {
+            queue,
+            exchange,
+            entry_bytes,
+            began: Instant::now(),
+            entries: 0,
+            position: 0,
+            closed: false,
+            scratch: Vec::new(),
+        };
+        // On an error the tape must not close what never opened.
+        tape.write(&Entry::Opened(opened)).inspect_err(|_| tape.closed = true)?;
+        Ok(Box::new(tape))
+    }
+
+    fn event(&self, event: Event) -> Kept<'_> {
+        Box::pin(async move {
+            let queue = match self.sink() {
+                Sink::Queue(queue) => queue,
+                Sink::Nowhere => return Ok(()),
+                Sink::Closed => return Err(read_only()),
+            };
+            let number = self.next_event().fetch_add(1, Ordering::Relaxed);
+            let mut bytes = Vec::new();
+            frame::write(&mut bytes, Kind::Event, ExchangeId(Uuid::nil()), number, &event)
+                .map_err(|error| RecordError(format!("the event can't be encoded: {error}")))?;
+            let position = queue.append(&bytes)?;
+            // Control events are durable in every mode: there are few, and a revocation is worth the wait.
+            queue.reach(Goal::Durable, position).await
+        })
+    }
+
+    fn keyed_hash(&self, value: &[u8]) -> [u8; KEYED_HASH_BYTES] {
+        let tag = hmac::sign(self.key(), value);
+        let mut short = [0; KEYED_HASH_BYTES];
+        short.copy_from_slice(&tag.as_ref()[..KEYED_HASH_BYTES]);
+        short
+    }
+}
+
+fn read_only() -> RecordError {
+    RecordError("the store is open for reading only".to_owned())
+}
+
+/// A tape that drops everything: `durability = "off"`.
+struct NoTape;
+
+impl Tape for NoTape {
+    fn append(&mut self, _entry: Entry) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn keep(&mut self, _safety: Safety) -> Kept<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A tape that puts frames into the queue.
+struct QueueTape {
+    queue: Arc<Queue>,
+    exchange: ExchangeId,
+    entry_bytes: usize,
+    began: Instant,
+    entries: u64,
+    /// After its last frame.
+    position: u64,
+    closed: bool,
+    scratch: Vec<u8>,
+}
+
+/// Scratch space above this is given back after use.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+impl QueueTape {
+    fn write(&mut self, entry: &Entry) -> Result<(), RecordError> {
+        self.scratch.clear();
+        frame::write(&mut self.scratch, Kind::Entry, self.exchange, self.entries, entry)
+            .map_err(|error| RecordError(format!("the entry can't be encoded: {error}")))?;
+        if self.scratch.len() > self.entry_bytes {
+            let (bytes, limit) = (self.scratch.len(), self.entry_bytes);
+            return Err(RecordError(format!("the entry has {bytes} bytes; the store takes {limit}")));
+        }
+        self.position = self.queue.append(&self.scratch)?;
+        self.entries += 1;
+        self.closed = matches!(entry, Entry::Closed(_));
+        if self.scratch.capacity() > SCRATCH_BYTES {
+            self.scratch = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+impl Tape for QueueTape {
+    fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
+        if self.closed {
+            return Err(RecordError("the exchange's record is closed".to_owned()));
+        }
+        if matches!(entry, Entry::Opened(_)) {
+            return Err(RecordError("the exchange's record is open already".to_owned()));
+        }
+        self.write(&entry)
+    }
+
+    fn keep(&mut self, safety: Safety) -> Kept<'_> {
+        let goal = match safety {
+            Safety::Written => Goal::Written,
+            Safety::Durable => Goal::Durable,
+        };
+        Box::pin(self.queue.keep(goal, self.position))
+    }
+}
+
+impl Drop for QueueTape {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let closed = Closed {
+            at: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            outcome: Outcome::Cancelled,
+            detail: "the exchange was dropped before its end".to_owned(),
+            usage: Usage::default(),
+            policies: Vec::new(),
+        };
+        if let Err(error) = self.write(&Entry::Closed(closed)) {
+            tracing::warn!(exchange = %self.exchange, %error, "the record of a dropped exchange stays open");
+        }
+    }
+}

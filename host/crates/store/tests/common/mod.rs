@@ -1,0 +1,90 @@
+//! Exchanges to record in tests.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{sync::Arc, time::Duration};
+
+use model::{
+    Attribute, Caller, Channel, Digest, Direction, Entry, Event, ExchangeId, Generation, Outcome, PartId, SessionId, Usage,
+    record::{Chunk, Closed, EditRecord, Judged, JudgedVerdict, Opened, Request, ResponseHead, SetRef},
+};
+use store::{Limits, Store, StoreConfig};
+
+pub fn open(path: &std::path::Path) -> Arc<Store> {
+    Store::open(&StoreConfig::new(path)).unwrap()
+}
+
+/// Limits that bring every rotation within reach of a small test.
+pub fn small() -> Limits {
+    Limits {
+        journal_bytes: 64 << 10,
+        segment_bytes: 128 << 10,
+        commit_interval: Duration::from_millis(5),
+        commit_bytes: 32 << 10,
+        rows_in_memory: 3,
+        cache_bytes: 4 << 20,
+        sealed_open: 2,
+        ..Limits::default()
+    }
+}
+
+pub fn opened(session: SessionId) -> Opened {
+    Opened {
+        exchange: ExchangeId::new(),
+        session,
+        at_ms: 1_700_000_000_000,
+        caller: Caller { subject: "ada".into(), issuer: "token".into(), groups: vec!["staff".into()], claims: "{}".into() },
+        connection: "openai".into(),
+        dialect: "openai-chat".into(),
+        method: "POST".into(),
+        path: "/v1/chat/completions".into(),
+        headers: vec![Attribute { name: "accept".into(), value: "*/*".into() }],
+        set: SetRef { generation: Generation(3), digest: Digest([9; 32]) },
+    }
+}
+
+pub fn request(body: Vec<u8>) -> Entry {
+    Entry::Request(Request { at: 120, model: "gpt".into(), streaming: true, body, forwarded: true })
+}
+
+pub fn masked() -> Entry {
+    Entry::Judged(Judged {
+        at: 200,
+        policy: "mask".into(),
+        digest: Digest([4; 32]),
+        generation: Generation(3),
+        direction: Direction::Response,
+        hook: "on-text".into(),
+        part: Some((PartId(0), Channel::Content)),
+        verdict: JudgedVerdict::Allow,
+        edits: vec![EditRecord { start: 3, end: 14, by: "[SSN_1]".into(), reason: "pii.ssn".into(), was: [1; 16] }],
+        notes: vec![],
+        shadow: false,
+    })
+}
+
+pub fn head() -> Entry {
+    Entry::ResponseHead(ResponseHead { at: 300, status: 200, headers: vec![] })
+}
+
+pub fn chunk(at: u64, data: &[u8]) -> Entry {
+    Entry::Chunk(Chunk { at, data: data.to_vec() })
+}
+
+pub fn closed(outcome: Outcome) -> Entry {
+    Entry::Closed(Closed {
+        at: 900,
+        outcome,
+        detail: "as it should".into(),
+        usage: Usage { input_tokens: 5, output_tokens: 7 },
+        policies: vec![],
+    })
+}
+
+pub fn started(at_ms: u64) -> Event {
+    Event::Started { at_ms, version: "0.1.0".into() }
+}
+
+/// Bytes that differ at every place, so that no mix-up goes unseen.
+pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    (0..length as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed) >> 24) as u8).collect()
+}

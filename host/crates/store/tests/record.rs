@@ -1,0 +1,279 @@
+//! What goes in comes out: exchanges, sessions, events, filters, modes, files.
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started};
+use exchange::ports::{Recorder, Safety};
+use model::{Entry, ExchangeId, Outcome, SessionId};
+use store::{Durability, ExchangeFilter, SessionFilter, State, Store, StoreConfig, StoreError};
+use tempfile::tempdir;
+
+/// Records one exchange; gives its id and its entries.
+async fn record(store: &Store, session: SessionId, body: Vec<u8>, chunks: u64, end: Outcome) -> (ExchangeId, Vec<Entry>) {
+    let first = opened(session);
+    let exchange = first.exchange;
+    let mut entries = vec![Entry::Opened(first.clone()), request(body), masked(), head()];
+    entries.extend((0..chunks).map(|at| chunk(400 + at, &pattern(200, at))));
+    entries.push(closed(end));
+    let mut tape = store.open(first).unwrap();
+    for entry in &entries[1..] {
+        tape.append(entry.clone()).unwrap();
+    }
+    tape.keep(Safety::Durable).await.unwrap();
+    (exchange, entries)
+}
+
+fn entries(store: &Store, exchange: ExchangeId) -> Vec<Entry> {
+    store.exchange(exchange).unwrap().entries.into_iter().map(|timed| timed.entry).collect()
+}
+
+#[tokio::test]
+async fn an_exchange_comes_back_as_it_was_recorded() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let session = SessionId::new();
+    let (exchange, recorded) = record(&store, session, b"hello".to_vec(), 3, Outcome::Completed).await;
+    store.settle().await.unwrap();
+
+    assert_eq!(entries(&store, exchange), recorded);
+    let summary = store.exchange(exchange).unwrap().summary;
+    assert_eq!((summary.state, summary.outcome), (State::Closed, Some(Outcome::Completed)));
+    assert_eq!((summary.session, summary.caller.as_str(), summary.model.as_str()), (session, "ada", "gpt"));
+    assert_eq!((summary.masked, summary.chunks, summary.response_bytes, summary.request_bytes), (1, 3, 600, 5));
+    assert_eq!((summary.status, summary.entries, summary.duration_us), (Some(200), recorded.len() as u64, 900));
+
+    store.close().await.unwrap();
+    drop(store);
+    let again = Store::open_read_only(folder.path()).unwrap();
+    assert_eq!(entries(&again, exchange), recorded);
+    assert!(again.recovery().journals == 0, "closed in order, nothing is left to recover");
+    assert!(again.open(opened(session)).is_err());
+}
+
+#[tokio::test]
+async fn sessions_and_filters() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let (one, two) = (SessionId::new(), SessionId::new());
+    let (a, _) = record(&store, one, vec![], 1, Outcome::Completed).await;
+    let (b, _) = record(&store, one, vec![], 1, Outcome::Blocked).await;
+    let (c, _) = record(&store, two, vec![], 1, Outcome::Completed).await;
+    store.settle().await.unwrap();
+
+    let ids = |filter: ExchangeFilter| store.exchanges(&filter).unwrap().iter().map(|e| e.exchange).collect::<Vec<_>>();
+    assert_eq!(ids(ExchangeFilter::default()), [c, b, a]);
+    assert_eq!(ids(ExchangeFilter { limit: 2, ..Default::default() }), [c, b]);
+    assert_eq!(ids(ExchangeFilter { before: Some(b), ..Default::default() }), [a]);
+    assert_eq!(ids(ExchangeFilter { session: Some(one), ..Default::default() }), [b, a]);
+    assert_eq!(ids(ExchangeFilter { session: Some(one), before: Some(b), ..Default::default() }), [a]);
+    assert_eq!(ids(ExchangeFilter { outcome: Some(Outcome::Blocked), ..Default::default() }), [b]);
+    assert_eq!(ids(ExchangeFilter { caller: Some("eve".into()), ..Default::default() }), []);
+    assert_eq!(ids(ExchangeFilter { connection: Some("openai".into()), limit: 1, ..Default::default() }), [c]);
+    assert_eq!(ids(ExchangeFilter { until: Some(1_700_000_000_000), ..Default::default() }), []);
+    assert_eq!(ids(ExchangeFilter { since: Some(u64::MAX), ..Default::default() }), []);
+
+    let sessions = store.sessions(&SessionFilter::default()).unwrap();
+    assert_eq!(sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(), [(two, 1), (one, 2)]);
+    let session = store.session(one).unwrap();
+    assert_eq!((session.summary.closed, session.summary.completed, session.summary.blocked), (2, 1, 1));
+    assert_eq!((session.summary.masked, session.summary.input_tokens), (2, 10));
+    assert_eq!(session.exchanges.iter().map(|e| e.exchange).collect::<Vec<_>>(), [a, b]);
+    assert!(matches!(store.session(SessionId::new()), Err(StoreError::UnknownSession(_))));
+    assert!(matches!(store.exchange(ExchangeId::new()), Err(StoreError::UnknownExchange(_))));
+}
+
+#[tokio::test]
+async fn events_are_numbered_over_restarts() {
+    let folder = tempdir().unwrap();
+    for run in 0..3 {
+        let store = open(folder.path());
+        store.event(started(run)).await.unwrap();
+        store.event(started(run + 100)).await.unwrap();
+        store.close().await.unwrap();
+    }
+    let store = Store::open_read_only(folder.path()).unwrap();
+    let events = store.events(10).unwrap();
+    assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
+    assert_eq!(events[0].event, started(102));
+    assert_eq!(store.events(2).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tape_that_is_dropped_closes_as_cancelled() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let first = opened(SessionId::new());
+    let exchange = first.exchange;
+    let mut tape = store.open(first).unwrap();
+    tape.append(request(b"never answered".to_vec())).unwrap();
+    drop(tape);
+    store.settle().await.unwrap();
+    let record = store.exchange(exchange).unwrap();
+    assert_eq!((record.summary.state, record.summary.outcome), (State::Closed, Some(Outcome::Cancelled)));
+    assert_eq!(record.entries.len(), 3);
+}
+
+#[tokio::test]
+async fn a_tape_opens_and_closes_once() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let first = opened(SessionId::new());
+    let mut tape = store.open(first.clone()).unwrap();
+    assert!(tape.append(Entry::Opened(first)).is_err());
+    tape.append(closed(Outcome::Denied)).unwrap();
+    assert!(tape.append(head()).is_err());
+    assert!(tape.append(closed(Outcome::Denied)).is_err());
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_large_is_refused_and_the_exchange_goes_on() {
+    let folder = tempdir().unwrap();
+    let mut config = StoreConfig::new(folder.path());
+    config.limits.entry_bytes = 4096;
+    let store = Store::open(&config).unwrap();
+    let first = opened(SessionId::new());
+    let exchange = first.exchange;
+    let mut tape = store.open(first).unwrap();
+    assert!(tape.append(request(vec![0; 5000])).unwrap_err().0.contains("the store takes 4096"));
+    tape.append(closed(Outcome::Failed)).unwrap();
+    store.settle().await.unwrap();
+    assert_eq!(store.exchange(exchange).unwrap().summary.outcome, Some(Outcome::Failed));
+}
+
+#[tokio::test]
+async fn large_bodies_span_pieces() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    for length in [31 << 10, (31 << 10) - 100, (62 << 10) + 1, 5 << 20] {
+        let (exchange, recorded) = record(&store, SessionId::new(), pattern(length, 5), 2, Outcome::Completed).await;
+        store.settle().await.unwrap();
+        assert_eq!(entries(&store, exchange), recorded);
+    }
+}
+
+/// One long exchange beside many short ones, over many journal files and segments, with few summaries in memory.
+#[tokio::test]
+async fn rotation_across_many_small_segments() {
+    let folder = tempdir().unwrap();
+    let store = Store::open(&StoreConfig { limits: small(), ..StoreConfig::new(folder.path()) }).unwrap();
+    let first = opened(SessionId::new());
+    let (long, mut long_entries) = (first.exchange, vec![Entry::Opened(first.clone())]);
+    let mut tape = store.open(first).unwrap();
+    let mut all = Vec::new();
+    for round in 0..120 {
+        let entry = chunk(round, &pattern(9000, round));
+        long_entries.push(entry.clone());
+        tape.append(entry).unwrap();
+        all.push(record(&store, SessionId::new(), pattern(3000, round), 4, Outcome::Completed).await);
+        if round % 10 == 0 {
+            store.settle().await.unwrap();
+            let (exchange, recorded) = &all[all.len() / 2];
+            assert_eq!(entries(&store, *exchange), *recorded);
+        }
+    }
+    tape.append(closed(Outcome::Completed)).unwrap();
+    long_entries.push(closed(Outcome::Completed));
+    store.settle().await.unwrap();
+    assert_eq!(entries(&store, long), long_entries);
+
+    let names = |prefix: &str| {
+        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        files.filter(|name| name.starts_with(prefix)).count()
+    };
+    assert!(names("segment-") > 8, "{} segments", names("segment-"));
+    let journals = fs::read_dir(folder.path().join("journal")).unwrap().count();
+    assert!(journals <= 2, "{journals} journal files are left although everything is ingested");
+    assert_eq!(store.verify().unwrap(), 121);
+
+    store.close().await.unwrap();
+    drop((tape, store));
+    let again = Store::open_read_only(folder.path()).unwrap();
+    for (exchange, recorded) in all.iter().chain([&(long, long_entries)]) {
+        assert_eq!(entries(&again, *exchange), *recorded);
+    }
+    assert_eq!(again.verify().unwrap(), 121);
+}
+
+#[tokio::test]
+async fn bounded_mode_records_the_same() {
+    let folder = tempdir().unwrap();
+    let config = StoreConfig { durability: Durability::Bounded, ..StoreConfig::new(folder.path()) };
+    let store = Store::open(&config).unwrap();
+    let (exchange, recorded) = record(&store, SessionId::new(), pattern(3 << 20, 1), 3, Outcome::Completed).await;
+    let status = store.status();
+    assert!(status.durable == status.appended, "3 MiB are more than the window, so keep waited for all: {status:?}");
+    store.settle().await.unwrap();
+    assert_eq!(entries(&store, exchange), recorded);
+}
+
+#[tokio::test]
+async fn off_records_nothing() {
+    let folder = tempdir().unwrap();
+    let config = StoreConfig { durability: Durability::Off, ..StoreConfig::new(folder.path()) };
+    let store = Store::open(&config).unwrap();
+    record(&store, SessionId::new(), vec![], 3, Outcome::Completed).await;
+    store.event(started(1)).await.unwrap();
+    store.settle().await.unwrap();
+    assert!(store.exchanges(&ExchangeFilter::default()).unwrap().is_empty());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_openings_are_refused() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let refused = Store::open(&StoreConfig::new(folder.path())).err().unwrap();
+    let own = std::process::id();
+    assert!(matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == own), "{refused}");
+    assert!(refused.to_string().contains(&format!("is in use by process {own}")));
+    assert!(matches!(Store::open_read_only(folder.path()), Err(StoreError::InUse { .. })));
+    drop(store);
+    open(folder.path());
+}
+
+#[tokio::test]
+async fn files_are_their_owners_alone() {
+    let folder = tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = open(folder.path());
+    record(&store, SessionId::new(), vec![], 1, Outcome::Completed).await;
+    let mut left = vec![folder.path().to_owned()];
+    let mut seen = 0;
+    while let Some(path) = left.pop() {
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, expected, "{}", path.display());
+        seen += 1;
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
+        }
+    }
+    assert_eq!(seen, 7, "folder, lock, key, index, segment, journal folder, journal file");
+}
+
+#[tokio::test]
+async fn the_keyed_hash_belongs_to_the_installation() {
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let (a, b) = (open(one.path()), open(two.path()));
+    let hash = a.keyed_hash(b"078-05-1120");
+    assert_eq!(hash, a.keyed_hash(b"078-05-1120"));
+    assert_ne!(hash, a.keyed_hash(b"078-05-1121"));
+    assert_ne!(hash, b.keyed_hash(b"078-05-1120"));
+    drop(a);
+    assert_eq!(hash, open(one.path()).keyed_hash(b"078-05-1120"));
+}
+
+#[tokio::test]
+async fn a_closed_store_takes_nothing() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let mut tape = store.open(opened(SessionId::new())).unwrap();
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    assert!(tape.append(head()).is_err());
+    assert!(tape.keep(Safety::Durable).await.is_err());
+    assert!(store.open(opened(SessionId::new())).is_err());
+    assert!(store.event(started(1)).await.is_err());
+}
