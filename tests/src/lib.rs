@@ -4,4 +4,5 @@
 //! What must hold: nothing here is shared with the host (its own HTTP, SSE and JSON readers), so that a mistake in
 //! the host can't hide behind the same mistake here; nothing waits for time to pass, only for things to happen.
 
+pub mod house;
 pub mod rig;
