@@ -19,7 +19,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 32 << 20, event_bytes: 4 << 20, held_bytes: 64 << 20, json_depth: 64 }
+        Self {
+            body_bytes: 32 << 20,
+            event_bytes: 4 << 20,
+            held_bytes: 64 << 20,
+            json_depth: 64,
+        }
     }
 }
 
@@ -94,7 +99,7 @@ pub struct Answer {
 pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match family {
         Family::Openai => crate::openai::claim(method, path),
-        Family::Raw => None,
+        Family::Raw => Some(&crate::raw::Raw),
     }
 }
 
@@ -107,4 +112,47 @@ pub fn name_of(malformed: &Malformed) -> &'static str {
         Malformed::Truncated { .. } => "truncated",
         Malformed::NotUtf8 { .. } => "invalid_utf8",
     }
+}
+
+/// The members of a problem (RFC 9457) that a complaint has in every dialect.
+pub(crate) fn problem(complaint: &Complaint) -> serde_json::Map<String, serde_json::Value> {
+    let title = match complaint.status {
+        400 => "Bad request",
+        401 => "Not authenticated",
+        403 => "Not allowed",
+        404 => "Not found",
+        413 => "Too large",
+        415 => "Unsupported content type",
+        429 => "Too many requests",
+        502 => "Bad answer from upstream",
+        503 => "Not available",
+        504 => "No answer in time",
+        500.. => "Failed",
+        _ => "Refused",
+    };
+    let plain = |char: char| {
+        if char.is_ascii_alphanumeric() || "._-".contains(char) {
+            char
+        } else {
+            '-'
+        }
+    };
+    let code: String = complaint.code.chars().map(plain).collect();
+    let members = [
+        ("type", format!("urn:portcullis:problem:{code}").into()),
+        ("title", title.into()),
+        ("status", complaint.status.into()),
+        ("detail", complaint.message.as_str().into()),
+        (
+            "instance",
+            format!("urn:portcullis:request:{}", complaint.request_id).into(),
+        ),
+        ("code", complaint.code.as_str().into()),
+        ("request_id", complaint.request_id.as_str().into()),
+        ("policy", complaint.policy.as_str().into()),
+    ];
+    members
+        .into_iter()
+        .map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value))
+        .collect()
 }

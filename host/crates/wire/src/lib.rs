@@ -14,10 +14,19 @@
 //! What must hold: pure (no I/O, no clock, no tokio); nothing leaves that was not released; the parts of a message do
 //! not depend on where the network cut it; what has been taken is valid at every prefix.
 
-mod flow;
 mod dialect;
+mod documents;
 mod error;
+mod flow;
+mod frame;
+mod json;
+mod nested;
 mod openai;
+mod parts;
+mod raw;
+mod sheet;
+mod splice;
+mod sse;
 
 pub use dialect::{Answer, Complaint, Endpoint, Limits, Unclaimed, claim, name_of};
 pub use error::Malformed;

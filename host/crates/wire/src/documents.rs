@@ -1,0 +1,358 @@
+//! The flow of every dialect that speaks JSON: a whole body is one document, an event stream is many.
+//!
+//! What must hold: whole and streamed answers go through the same reader; a body that is not what it should be is
+//! an error, never passed on.
+
+use bytes::BytesMut;
+use model::{Channel, PartId, Speaker, Usage};
+
+use crate::{
+    Change, Flow, Limits, Malformed, Step, ToolCallId,
+    frame::{Kind, Queue, Slot, Splice},
+    json::{Doc, Rules, Tape},
+    parts::{Parts, Source},
+    sheet::Sheet,
+    sse::{Event, Framer},
+};
+
+/// What a dialect knows of its documents.
+pub(crate) trait Reader: Send {
+    /// Whose words the fields are.
+    fn speaker(&self) -> Speaker;
+
+    /// Names of members that say nothing by themselves.
+    fn known(&self) -> fn(&str) -> bool;
+
+    /// Reads one document.
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed>;
+
+    /// Reads an event's data that the dialect has besides JSON; false when it has none such.
+    fn mark(&mut self, _data: &[u8], _parts: &mut Parts) -> bool {
+        false
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self, parts: &mut Parts);
+
+    /// Tokens told so far.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// Takes tools away.
+    fn remove_tools(&mut self, _names: &[String]) {}
+
+    /// Takes a merge patch for the parameters.
+    fn patch(&mut self, _patch: &str) -> Result<(), Malformed> {
+        Err(Malformed::Shape {
+            path: String::new(),
+            expected: "a request",
+        })
+    }
+
+    /// Whether [`Reader::splices`] has any.
+    fn spliced(&self) -> bool {
+        false
+    }
+
+    /// What tools and patch come to, in the request's bytes.
+    fn splices(&self, _doc: Doc<'_>) -> Vec<Splice> {
+        Vec::new()
+    }
+}
+
+/// How documents stand in the body.
+#[derive(Debug)]
+enum Framing {
+    Whole,
+    Events(Framer),
+}
+
+/// A flow of JSON documents.
+pub(crate) struct Documents<R> {
+    limits: Limits,
+    framing: Framing,
+    queue: Queue,
+    parts: Parts,
+    reader: R,
+    tape: Tape,
+    slots: Vec<Slot>,
+    lines: Vec<(u32, u32)>,
+    joined: Vec<u8>,
+}
+
+impl<R: Reader> Documents<R> {
+    /// A body that is one document.
+    pub(crate) fn whole(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Whole, reader, limits)
+    }
+
+    /// A body that is an event stream.
+    pub(crate) fn events(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Events(Framer::default()), reader, limits)
+    }
+
+    fn new(framing: Framing, reader: R, limits: Limits) -> Self {
+        Self {
+            limits,
+            framing,
+            queue: Queue::default(),
+            parts: Parts::default(),
+            reader,
+            tape: Tape::default(),
+            slots: Vec::new(),
+            lines: Vec::new(),
+            joined: Vec::new(),
+        }
+    }
+
+    fn events_so_far(&mut self, end: bool) -> Result<(), Malformed> {
+        let Self {
+            framing: Framing::Events(framer),
+            limits,
+            queue,
+            parts,
+            reader,
+            tape,
+            slots,
+            lines,
+            joined,
+        } = self
+        else {
+            return Ok(());
+        };
+        loop {
+            let rest = queue.rest();
+            let event = if end { framer.last(rest) } else { framer.next(rest) };
+            let unfinished = event.map_or(rest.len(), |event| event.len);
+            if unfinished > limits.event_bytes {
+                return Err(Malformed::TooLarge {
+                    bound: "event_bytes",
+                    limit: limits.event_bytes,
+                });
+            }
+            let Some(event) = event else { return Ok(()) };
+            read_lines(event, &rest[..event.len], parts, slots, reader.speaker())?;
+            let data = gather(event, rest, lines, joined);
+            if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
+                let rules = Rules {
+                    depth: limits.json_depth,
+                    duplicates: false,
+                };
+                let doc = tape.read(data, rules)?;
+                let known = reader.known();
+                let speaker = reader.speaker();
+                reader.read(&mut Sheet {
+                    doc,
+                    parts,
+                    slots,
+                    lines,
+                    whole: false,
+                    speaker,
+                    known,
+                })?;
+            }
+            let len = event.len;
+            queue.frame(len, slots);
+        }
+    }
+
+    fn whole_body(&mut self) -> Result<(), Malformed> {
+        let Self {
+            limits,
+            queue,
+            parts,
+            reader,
+            tape,
+            slots,
+            ..
+        } = self;
+        let rest = queue.rest();
+        let doc = tape.read(
+            rest,
+            Rules {
+                depth: limits.json_depth,
+                duplicates: false,
+            },
+        )?;
+        let (known, speaker) = (reader.known(), reader.speaker());
+        reader.read(&mut Sheet {
+            doc,
+            parts,
+            slots,
+            lines: &[(0, 0)],
+            whole: true,
+            speaker,
+            known,
+        })?;
+        let len = rest.len();
+        queue.frame(len, slots);
+        Ok(())
+    }
+}
+
+/// Reads what stands in an event besides its data.
+fn read_lines(
+    event: &Event,
+    raw: &[u8],
+    parts: &mut Parts,
+    slots: &mut Vec<Slot>,
+    speaker: Speaker,
+) -> Result<(), Malformed> {
+    if event.fields.is_empty() && event.drops.is_empty() {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 {
+        at: error.valid_up_to(),
+    })?;
+    for line in &event.drops {
+        let (at, end) = (line.start as u32, line.end as u32);
+        slots.push(Slot {
+            source: None,
+            kind: Kind::Drop,
+            at,
+            end,
+            from: 0,
+            to: 0,
+            tail: false,
+        });
+    }
+    for value in &event.fields {
+        let line = &text[value.clone()];
+        let part = match parts.remembered(line) {
+            Some((_, run)) if run.settled() && run.changes.is_empty() => continue,
+            Some((part, _)) => part,
+            None => {
+                let (part, _) = parts.whole(Channel::Field, speaker, line);
+                parts.remember(line, part);
+                part
+            }
+        };
+        let source = Source::Part(part);
+        if let Some(run) = parts.run_mut(source) {
+            run.live += 1;
+        }
+        let (at, end, to) = (value.start as u32, value.end as u32, line.len() as u64);
+        slots.push(Slot {
+            source: Some(source),
+            kind: Kind::Line,
+            at,
+            end,
+            from: 0,
+            to,
+            tail: true,
+        });
+    }
+    Ok(())
+}
+
+/// An event's data, its lines joined by LF, and where they stand.
+fn gather<'a>(event: &Event, rest: &'a [u8], lines: &mut Vec<(u32, u32)>, joined: &'a mut Vec<u8>) -> &'a [u8] {
+    lines.clear();
+    match event.data.as_slice() {
+        [] => &[],
+        [line] => {
+            lines.push((0, line.start as u32));
+            &rest[line.clone()]
+        }
+        many => {
+            joined.clear();
+            for line in many {
+                if !lines.is_empty() {
+                    joined.push(b'\n');
+                }
+                lines.push((joined.len() as u32, line.start as u32));
+                joined.extend_from_slice(&rest[line.clone()]);
+            }
+            joined
+        }
+    }
+}
+
+impl<R: Reader> Flow for Documents<R> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let held = self.queue.len() + bytes.len();
+        let whole = matches!(self.framing, Framing::Whole);
+        if whole && held > self.limits.body_bytes {
+            return Err(Malformed::TooLarge {
+                bound: "body_bytes",
+                limit: self.limits.body_bytes,
+            });
+        }
+        if held > self.limits.held_bytes {
+            return Err(Malformed::TooLarge {
+                bound: "held_bytes",
+                limit: self.limits.held_bytes,
+            });
+        }
+        self.queue.push(bytes);
+        self.events_so_far(false)
+    }
+
+    fn finish(&mut self) -> Result<(), Malformed> {
+        match self.framing {
+            Framing::Whole => self.whole_body()?,
+            Framing::Events(_) => self.events_so_far(true)?,
+        }
+        self.reader.end(&mut self.parts);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Step> {
+        self.parts.next()
+    }
+
+    fn release(&mut self, part: PartId, upto: u64, changes: Vec<Change>) {
+        self.parts.release(part, upto, changes);
+    }
+
+    fn tool_input(&self, call: ToolCallId) -> String {
+        self.parts.call_input(call)
+    }
+
+    fn clear_tool_call(&mut self, call: ToolCallId, input: Option<String>) {
+        self.parts.clear_call(call, input);
+    }
+
+    fn remove_tools(&mut self, names: &[String]) {
+        self.reader.remove_tools(names);
+    }
+
+    fn patch_parameters(&mut self, patch: &str) -> Result<(), Malformed> {
+        self.reader.patch(patch)
+    }
+
+    fn take(&mut self, out: &mut BytesMut) {
+        let Self {
+            queue,
+            parts,
+            reader,
+            tape,
+            limits,
+            ..
+        } = self;
+        let splices = |raw: &[u8]| {
+            if !reader.spliced() {
+                return Vec::new();
+            }
+            // The bytes were read before, so they can be read again.
+            let doc = tape.read(
+                raw,
+                Rules {
+                    depth: limits.json_depth,
+                    duplicates: false,
+                },
+            );
+            doc.map(|doc| reader.splices(doc)).unwrap_or_default()
+        };
+        queue.take(parts, splices, out);
+    }
+
+    fn held(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn usage(&self) -> Usage {
+        self.reader.usage()
+    }
+}

@@ -1,0 +1,350 @@
+//! Frames: the bytes that are in and not out, and where in them the text stands.
+//!
+//! ```text
+//!   raw bytes   data: {"choices":[{"delta":{"content":"Hello"}}]}⏎⏎ data: …
+//!   frame       [                                               ][
+//!   slot                                          [text  ]
+//!                                                  ╰── bytes a..b of part 3
+//! ```
+//!
+//! A whole body is one frame, an event stream is many: both take the same way out. What must hold: frames leave in
+//! order, each when all text in it may; a frame in which nothing changed leaves byte for byte.
+
+use std::{collections::VecDeque, ops::Range};
+
+use bytes::{Buf, BytesMut};
+
+use crate::{
+    json::literal,
+    parts::{Parts, Run, Source},
+};
+
+/// What stands in a slot, and so how a change is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A string literal with its quotes.
+    Text,
+    /// The inside of something that is nearly a string literal: escapes count where they are valid.
+    Loose,
+    /// A number; changed, it becomes a string.
+    Number,
+    /// A value that is worth nothing once the text it repeats is changed: becomes `null`.
+    Null,
+    /// A value that is the text itself.
+    Raw,
+    /// The rest of a line that is not JSON.
+    Line,
+    /// Never leaves.
+    Drop,
+    /// No text; only waits for its source.
+    Hold,
+    /// The place behind an object's `{` where a member of this name goes if text is to be added.
+    Member {
+        /// Its name.
+        name: &'static str,
+        /// Whether the object has no members.
+        alone: bool,
+    },
+}
+
+/// A place in a frame where text stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// Whose text; `None` only for [`Kind::Drop`].
+    pub(crate) source: Option<Source>,
+    /// What stands there.
+    pub(crate) kind: Kind,
+    /// First byte in the frame.
+    pub(crate) at: u32,
+    /// One past the last byte.
+    pub(crate) end: u32,
+    /// Which text of the source.
+    pub(crate) from: u64,
+    /// One past it.
+    pub(crate) to: u64,
+    /// Whether what is added behind the end of the source's text goes here.
+    pub(crate) tail: bool,
+}
+
+/// Bytes of a frame that something else takes the place of, whatever text stands in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Splice {
+    /// Which bytes.
+    pub(crate) range: Range<usize>,
+    /// What comes instead.
+    pub(crate) by: String,
+}
+
+/// A change as it falls on one slot: bytes of the slot's text, and what takes their place there.
+type Edit<'a> = (Range<usize>, &'a str);
+
+impl Slot {
+    /// Whether everything in it is decided.
+    fn ready(&self, parts: &mut Parts) -> bool {
+        let Some(source) = self.source else { return true };
+        if let Source::Call(call) = source {
+            parts.settle_when_decided(call);
+        }
+        parts.run(source).is_none_or(|run| match source {
+            Source::Call(_) => run.closed,
+            Source::Part(_) => run.released >= self.to && (!self.tail || run.settled()),
+        })
+    }
+
+    /// What falls on it. A replacement's text goes where its span begins; from there on its span is only taken away.
+    pub(crate) fn edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
+        if run.changes.is_empty() || self.kind == Kind::Hold {
+            return Vec::new();
+        }
+        let local = |at: u64| (at.clamp(self.from, self.to) - self.from) as usize;
+        let first = run.changes.partition_point(|change| change.span.end < self.from);
+        let last = self.tail && self.to == run.len;
+        run.changes
+            .iter()
+            .skip(first)
+            .take_while(|change| change.span.start <= self.to)
+            .filter_map(|change| {
+                let begins = change.span.start >= self.from
+                    && (change.span.start < self.to || (last && change.span.start == self.to));
+                let overlaps = change.span.start < self.to && change.span.end > self.from;
+                let range = local(change.span.start)..local(change.span.end);
+                (begins || overlaps).then_some((range, if begins { change.by.as_str() } else { "" }))
+            })
+            .collect()
+    }
+
+    /// Hands out the raw bytes that change and what is to stand there.
+    fn rewrite(&self, raw: &str, edits: &[Edit<'_>], mut put: impl FnMut(Range<usize>, BytesMut)) {
+        let at = self.at as usize;
+        let whole = at..self.end as usize;
+        let mut by = BytesMut::new();
+        match self.kind {
+            Kind::Text | Kind::Loose => {
+                let quote = usize::from(self.kind == Kind::Text);
+                let mut locator = literal::Locator::new(&raw[whole.start + quote..whole.end - quote]);
+                for (range, text) in edits {
+                    let start = locator.raw(range.start, false);
+                    let end = locator.raw(range.end, true);
+                    literal::escape(text, &mut by);
+                    put(at + quote + start..at + quote + end, by.split());
+                }
+            }
+            Kind::Number => {
+                by.extend_from_slice(b"\"");
+                literal::escape(&edited(&raw[whole.clone()], edits), &mut by);
+                by.extend_from_slice(b"\"");
+                put(whole, by);
+            }
+            Kind::Null => {
+                by.extend_from_slice(b"null");
+                put(whole, by);
+            }
+            Kind::Raw => edits.iter().for_each(|(range, text)| {
+                put(at + range.start..at + range.end, text.as_bytes().into());
+            }),
+            Kind::Line => {
+                let line = edited(&raw[whole.clone()], edits);
+                by.extend_from_slice(line.replace(['\r', '\n', '\0'], " ").as_bytes());
+                put(whole, by);
+            }
+            Kind::Drop => put(whole, by),
+            Kind::Hold => {}
+            Kind::Member { name, .. } => {
+                by.extend_from_slice(format!("\"{name}\":\"").as_bytes());
+                edits.iter().for_each(|(_, text)| literal::escape(text, &mut by));
+                by.extend_from_slice(b"\"");
+                put(whole, by);
+            }
+        }
+    }
+}
+
+/// `text` after `edits`.
+fn edited(text: &str, edits: &[Edit<'_>]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (range, by) in edits {
+        out.push_str(text.get(from..range.start).unwrap_or_default());
+        out.push_str(by);
+        from = range.end;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+/// What is to change in `raw`: ranges in order that do not overlap, and what comes instead.
+pub(crate) fn replacements<'a>(
+    raw: &str,
+    slots: impl Iterator<Item = &'a Slot>,
+    parts: &Parts,
+) -> Vec<(Range<usize>, BytesMut)> {
+    let mut out: Vec<(Range<usize>, BytesMut)> = Vec::new();
+    for slot in slots {
+        let run = slot.source.and_then(|source| parts.run(source));
+        let edits = run.map(|run| slot.edits(run)).unwrap_or_default();
+        if edits.is_empty() && slot.kind != Kind::Drop {
+            continue;
+        }
+        // A value that became `null` takes what stood in it along.
+        if out.last().is_some_and(|(last, _)| (slot.at as usize) < last.end) {
+            continue;
+        }
+        let again = out
+            .last()
+            .is_some_and(|(last, _)| last.is_empty() && last.start == slot.at as usize);
+        slot.rewrite(raw, &edits, |range, mut by| {
+            if let Kind::Member { alone, .. } = slot.kind {
+                if !alone {
+                    by.extend_from_slice(b",");
+                } else if again {
+                    by = [b",".as_slice(), &by].concat().as_slice().into();
+                }
+            }
+            out.push((range, by));
+        });
+    }
+    out
+}
+
+/// Writes `raw` with its slots as decided.
+pub(crate) fn write<'a>(
+    raw: &str,
+    slots: impl Iterator<Item = &'a Slot>,
+    splices: Vec<Splice>,
+    parts: &Parts,
+    out: &mut BytesMut,
+) {
+    let mut all = replacements(raw, slots, parts);
+    if !splices.is_empty() {
+        all.extend(
+            splices
+                .into_iter()
+                .map(|splice| (splice.range, splice.by.as_bytes().into())),
+        );
+        // Where two begin at the same place the longer one goes first, and takes the other along.
+        all.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+    }
+    let mut from = 0;
+    for (range, by) in all {
+        if range.start < from {
+            continue;
+        }
+        out.extend_from_slice(&raw.as_bytes()[from..range.start]);
+        out.extend_from_slice(&by);
+        from = range.end;
+    }
+    out.extend_from_slice(&raw.as_bytes()[from..]);
+}
+
+/// A frame in the queue.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    len: u32,
+    slots: u32,
+}
+
+/// Bytes that are in and not out.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    raw: BytesMut,
+    /// Bytes at the front of `raw` that belong to complete frames.
+    framed: usize,
+    frames: VecDeque<Frame>,
+    slots: VecDeque<Slot>,
+    /// Slots of the first frame that were found ready.
+    ready: usize,
+}
+
+impl Queue {
+    /// Takes bytes in.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+    }
+
+    /// The bytes that are not framed yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.raw[self.framed..]
+    }
+
+    /// Bytes that are in and not out.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The next `len` bytes are a frame with these slots.
+    pub(crate) fn frame(&mut self, len: usize, slots: &mut Vec<Slot>) {
+        if !slots.is_sorted_by_key(|slot| slot.at) {
+            slots.sort_by_key(|slot| slot.at);
+        }
+        self.frames.push_back(Frame {
+            len: len as u32,
+            slots: slots.len() as u32,
+        });
+        self.slots.extend(slots.drain(..));
+        self.framed += len;
+    }
+
+    /// Whether the first frame may leave.
+    fn first_is_ready(&mut self, frame: Frame, parts: &mut Parts) -> bool {
+        while self.ready < frame.slots as usize {
+            if !self.slots[self.ready].ready(parts) {
+                return false;
+            }
+            self.ready += 1;
+        }
+        true
+    }
+
+    /// Moves the frames that may leave to the end of `out`. `splices` are asked for a frame's own changes.
+    pub(crate) fn take(
+        &mut self,
+        parts: &mut Parts,
+        mut splices: impl FnMut(&[u8]) -> Vec<Splice>,
+        out: &mut BytesMut,
+    ) {
+        // Neighbours in which nothing changed leave in one copy.
+        let mut plain = 0;
+        while let Some(&frame) = self.frames.front() {
+            if !self.first_is_ready(frame, parts) {
+                break;
+            }
+            let slots = self.slots.iter().take(frame.slots as usize);
+            let raw = &self.raw[plain..plain + frame.len as usize];
+            let own = splices(raw);
+            if own.is_empty() && !slots.clone().any(|slot| slot.changed(parts)) {
+                plain += frame.len as usize;
+            } else {
+                out.extend_from_slice(&self.raw[..plain]);
+                self.raw.advance(plain);
+                let raw = self.raw.split_to(frame.len as usize);
+                // A frame with slots was read as UTF-8, so nothing is lost here.
+                write(&String::from_utf8_lossy(&raw), slots, own, parts, out);
+                self.framed -= plain + frame.len as usize;
+                plain = 0;
+            }
+            self.retire(frame, parts);
+        }
+        out.extend_from_slice(&self.raw[..plain]);
+        self.raw.advance(plain);
+        self.framed -= plain;
+    }
+
+    fn retire(&mut self, frame: Frame, parts: &mut Parts) {
+        self.frames.pop_front();
+        self.ready = 0;
+        for slot in self.slots.drain(..frame.slots as usize) {
+            if let Some(source) = slot.source {
+                parts.left(source, slot.to);
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn changed(&self, parts: &Parts) -> bool {
+        let Some(source) = self.source else { return true };
+        parts
+            .run(source)
+            .is_some_and(|run| !run.changes.is_empty() && !self.edits(run).is_empty())
+    }
+}

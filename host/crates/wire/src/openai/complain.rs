@@ -1,0 +1,99 @@
+//! What the gate says in OpenAI's own form, so that SDKs show it well.
+//!
+//! Bodies are hybrid: the dialect's error object and the members of a problem (RFC 9457) in one JSON object, since
+//! the common SDKs print nothing of a pure problem. A stream is stopped by an `error` event and never gets `[DONE]`.
+
+use serde_json::json;
+
+use crate::{Answer, Complaint, dialect::problem};
+
+/// The error object, as SDKs know it.
+fn error(complaint: &Complaint) -> serde_json::Value {
+    let kind = match complaint.status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    };
+    json!({ "message": message(complaint), "type": kind, "param": null, "code": complaint.code })
+}
+
+/// The sentence for people, with what they need to ask about it.
+fn message(complaint: &Complaint) -> String {
+    let Complaint {
+        message,
+        policy,
+        request_id,
+        ..
+    } = complaint;
+    if policy.is_empty() {
+        format!("{message} (request {request_id})")
+    } else {
+        format!("{message} (policy {policy}, request {request_id})")
+    }
+}
+
+/// A whole answer.
+pub(super) fn answer(complaint: &Complaint) -> Answer {
+    let mut body = problem(complaint);
+    body.insert("error".to_owned(), error(complaint));
+    Answer {
+        status: complaint.status,
+        content_type: "application/json",
+        body: serde_json::Value::Object(body).to_string().into_bytes(),
+    }
+}
+
+/// The last event of a stream that is stopped.
+pub(super) fn event(complaint: &Complaint) -> Vec<u8> {
+    let mut error = error(complaint);
+    error["request_id"] = complaint.request_id.as_str().into();
+    error["policy"] = complaint.policy.as_str().into();
+    format!("data: {}\n\n", json!({ "error": error })).into_bytes()
+}
+
+/// An answer of the model that refuses. Its time is the epoch: nothing here has a clock.
+pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> Answer {
+    let id = format!("chatcmpl-{}", complaint.request_id);
+    let text = message(complaint);
+    if !streaming {
+        let body = json!({
+            "id": id, "object": "chat.completion", "created": 0, "model": model,
+            "choices": [{
+                "index": 0,
+                "message": { "role": "assistant", "content": text, "refusal": text },
+                "logprobs": null,
+                "finish_reason": "content_filter",
+            }],
+            "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
+        });
+        return Answer {
+            status: 200,
+            content_type: "application/json",
+            body: body.to_string().into_bytes(),
+        };
+    }
+    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
+        let chunk = json!({
+            "id": id, "object": "chat.completion.chunk", "created": 0, "model": model,
+            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }],
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let body = [
+        chunk(json!({ "role": "assistant", "content": text, "refusal": text }), None),
+        chunk(json!({}), Some("content_filter")),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    Answer {
+        status: 200,
+        content_type: "text/event-stream",
+        body: body.concat().into_bytes(),
+    }
+}
+
+/// A comment.
+pub(super) fn heartbeat(say: &str) -> Vec<u8> {
+    format!(": {}\n\n", say.replace(|char: char| char.is_control(), " ")).into_bytes()
+}

@@ -1,0 +1,207 @@
+//! Log probabilities: the same text again, token by token, as strings and as numbers of bytes.
+//!
+//! Tokens that say just what the choice says beside them are covered by that text: change it, and they become `null`.
+//! Tokens that say anything else are parts of their own, and become `null` when these change. What must hold: nothing
+//! of a changed text survives here.
+
+use std::ops::Range;
+
+use model::{Channel, PartId, Speaker};
+
+use super::stream::{Choice, Track, Wrong};
+use crate::{
+    frame::Kind as Slot,
+    json::{Doc, Kind},
+    nested::LONG_NUMBER,
+    parts::Source,
+    sheet::Sheet,
+};
+
+/// What the tokens belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Content,
+    Refusal,
+}
+
+/// Text that the choice says in the same frame.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    pub(super) node: usize,
+    pub(super) part: PartId,
+    pub(super) range: Range<u64>,
+}
+
+/// All that tokens can stand beside.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) content: Option<Spoken>,
+    pub(super) refusal: Option<Spoken>,
+}
+
+/// What a list of tokens says.
+#[derive(Debug, Default)]
+struct Tokens {
+    text: String,
+    bytes: Vec<u8>,
+    /// Whether each token's bytes are its text.
+    agree: bool,
+    /// Tokens that were not taken, as far as they are long enough to say something.
+    others: String,
+}
+
+/// Reads a choice's `logprobs`.
+pub(super) fn read(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, said: &Said) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    if doc.kind(value) != Kind::Object {
+        sheet.rest(value);
+        return Ok(());
+    }
+    for (key, list) in doc.members(value) {
+        let (of, spoken) = match (&*doc.name(key), doc.kind(list)) {
+            ("content", Kind::Array) => (Of::Content, said.content.as_ref()),
+            ("refusal", Kind::Array) => (Of::Refusal, said.refusal.as_ref()),
+            _ => {
+                sheet.key(key);
+                sheet.rest(list);
+                continue;
+            }
+        };
+        let mut tokens = Tokens {
+            agree: true,
+            ..Tokens::default()
+        };
+        for entry in doc.items(list) {
+            token(sheet, entry, &mut tokens)?;
+        }
+        cover(choice, sheet, value, of, spoken, &tokens);
+    }
+    Ok(())
+}
+
+/// Ties the value to the text that decides about it.
+fn cover(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, of: Of, spoken: Option<&Spoken>, tokens: &Tokens) {
+    let covered =
+        spoken.filter(|spoken| tokens.agree && sheet.doc.name(spoken.node).as_bytes() == tokens.bytes.as_slice());
+    match covered {
+        Some(spoken) => {
+            let tail = sheet.whole;
+            sheet.slot(value, Source::Part(spoken.part), Slot::Null, spoken.range.clone(), tail);
+        }
+        None => {
+            let as_bytes = String::from_utf8_lossy(&tokens.bytes);
+            own(choice, sheet, value, Track::Tokens(of), &tokens.text);
+            if as_bytes != tokens.text {
+                own(choice, sheet, value, Track::TokenBytes(of), &as_bytes);
+            }
+        }
+    }
+    if !tokens.others.is_empty() {
+        let (part, range) = sheet.parts.whole(Channel::Logprobs, Speaker::Assistant, &tokens.others);
+        sheet.slot(value, Source::Part(part), Slot::Null, range, true);
+    }
+}
+
+/// Tells text of tokens as a part of its own, that goes on with the next piece.
+fn own(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, track: Track, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let part = choice.part(sheet.parts, track);
+    let range = sheet.parts.say(part, |out| out.push_str(text));
+    let tail = sheet.whole;
+    sheet.slot(value, Source::Part(part), Slot::Null, range, tail);
+}
+
+/// Reads one token.
+fn token(sheet: &mut Sheet<'_>, entry: usize, tokens: &mut Tokens) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    if doc.kind(entry) != Kind::Object {
+        return Err("a choice whose logprobs are objects");
+    }
+    let (text, bytes, agree) = token_text(doc, entry);
+    tokens.text.push_str(&text);
+    tokens.bytes.extend_from_slice(&bytes);
+    tokens.agree &= agree;
+    for (key, value) in doc.members(entry) {
+        match (&*doc.name(key), doc.kind(value)) {
+            ("token", Kind::Text) | ("logprob", Kind::Number) => {}
+            ("bytes", Kind::Array) if doc.items(value).all(|item| doc.raw(item).parse::<u8>().is_ok()) => {}
+            ("top_logprobs", Kind::Array) => {
+                for other in doc.items(value) {
+                    other_token(sheet, other, &text, tokens);
+                }
+            }
+            _ => {
+                sheet.key(key);
+                sheet.rest(value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a token that was not taken.
+fn other_token(sheet: &mut Sheet<'_>, entry: usize, taken: &str, tokens: &mut Tokens) {
+    let doc = sheet.doc;
+    let (text, bytes, agree) = token_text(doc, entry);
+    let as_bytes = String::from_utf8_lossy(&bytes);
+    let mut note = |text: &str| {
+        if text.len() >= LONG_NUMBER && text != taken {
+            tokens.others.push_str(text);
+            tokens.others.push('\n');
+        }
+    };
+    note(&text);
+    if !agree {
+        note(&as_bytes);
+    }
+    if doc.kind(entry) != Kind::Object {
+        sheet.rest(entry);
+    }
+    for (key, value) in doc.members(entry) {
+        match (&*doc.name(key), doc.kind(value)) {
+            ("token", Kind::Text) | ("logprob", Kind::Number) => {}
+            ("bytes", Kind::Array) if doc.items(value).all(|item| doc.raw(item).parse::<u8>().is_ok()) => {}
+            _ => {
+                sheet.key(key);
+                sheet.rest(value);
+            }
+        }
+    }
+}
+
+/// What a token says: its text, its bytes, and whether they agree.
+fn token_text(doc: Doc<'_>, entry: usize) -> (String, Vec<u8>, bool) {
+    let text = doc.text_of(entry, "token").unwrap_or_default().into_owned();
+    let Some(list) = doc.get(entry, "bytes").filter(|&list| doc.kind(list) == Kind::Array) else {
+        let bytes = text.clone().into_bytes();
+        return (text, bytes, true);
+    };
+    let bytes: Option<Vec<u8>> = doc.items(list).map(|byte| doc.raw(byte).parse().ok()).collect();
+    let Some(bytes) = bytes else {
+        return (text, Vec::new(), false);
+    };
+    let agree = text.as_bytes() == bytes.as_slice() || spelled_out(&text) == bytes;
+    (text, bytes, agree)
+}
+
+/// The bytes of a token that holds a piece of a character, written as `\xf0\x9f`.
+fn spelled_out(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(char) = rest.chars().next() {
+        let hex = rest.strip_prefix("\\x").and_then(|hex| hex.get(..2));
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[4..];
+            }
+            None => {
+                bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = &rest[char.len_utf8()..];
+            }
+        }
+    }
+    bytes
+}

@@ -1,0 +1,318 @@
+//! One choice of an answer: what it says, piece by piece.
+//!
+//! What must hold: each kind of text of a choice is one part from its first piece to the choice's end, whatever the
+//! other choices do in between; a string that the dialect does not know goes on as one part as long as every piece of
+//! the choice has it, so that nothing hides between two events.
+
+use std::collections::HashMap;
+
+use model::{Channel, PartId, Speaker};
+
+use super::{calls::Calls, logprobs};
+use crate::{json::Kind, parts::Parts, sheet::Sheet};
+
+/// A kind of text that goes on from piece to piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Track {
+    Content,
+    /// `text`, as the older completions have it.
+    Text,
+    ReasoningContent,
+    Reasoning,
+    /// Inside a list of content.
+    Thinking,
+    Refusal,
+    Transcript,
+    /// What the tokens of the content (of the refusal) say, where it is not what they stand beside.
+    Tokens(logprobs::Of),
+    /// The same of their `bytes`.
+    TokenBytes(logprobs::Of),
+}
+
+impl Track {
+    fn channel(self) -> Channel {
+        match self {
+            Self::Content | Self::Text | Self::Transcript => Channel::Content,
+            Self::ReasoningContent | Self::Reasoning | Self::Thinking => Channel::Reasoning,
+            Self::Refusal => Channel::Refusal,
+            Self::Tokens(_) | Self::TokenBytes(_) => Channel::Logprobs,
+        }
+    }
+
+    /// The member of a delta that holds it, where text can be added.
+    fn member(self) -> Option<&'static str> {
+        match self {
+            Self::Content => Some("content"),
+            Self::ReasoningContent => Some("reasoning_content"),
+            Self::Reasoning => Some("reasoning"),
+            Self::Refusal => Some("refusal"),
+            Self::Text | Self::Thinking | Self::Transcript | Self::Tokens(_) | Self::TokenBytes(_) => None,
+        }
+    }
+}
+
+/// A string that the dialect does not know.
+#[derive(Debug)]
+struct Stray {
+    part: PartId,
+    /// Number of the last piece that had it.
+    piece: u64,
+}
+
+/// One choice.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    tracks: Vec<(Track, PartId)>,
+    strays: HashMap<String, Stray>,
+    calls: Calls,
+    pieces: u64,
+    finished: bool,
+}
+
+/// What is wrong with a choice: what should stand there.
+pub(super) type Wrong = &'static str;
+
+impl Choice {
+    /// Reads one piece.
+    pub(super) fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let mut said = logprobs::Said::default();
+        let (mut delta, mut finish, mut tokens) = (None, false, None);
+        self.pieces += 1;
+        for (key, value) in doc.members(choice) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("delta" | "message", Kind::Object) => {
+                    delta = Some(value);
+                    self.message(sheet, value, &mut said)?;
+                }
+                ("text", Kind::Text) => self.say(sheet, value, Track::Text)?,
+                ("logprobs", _) => tokens = Some(value),
+                ("finish_reason", _) => {
+                    finish = doc.kind(value) == Kind::Text && doc.raw(value).len() > 2;
+                    sheet.word(value);
+                }
+                ("index", Kind::Number) => {}
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        if let Some(tokens) = tokens {
+            logprobs::read(self, sheet, tokens, &said)?;
+        }
+        self.end_strays(sheet.parts);
+        if finish && !sheet.whole {
+            self.leave_room(sheet, delta);
+            self.finish(sheet.parts);
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes for this choice.
+    pub(super) fn finish(&mut self, parts: &mut Parts) {
+        self.calls.complete(parts);
+        for (_, part) in self.tracks.drain(..) {
+            parts.end(part);
+        }
+        self.pieces += 1;
+        self.end_strays(parts);
+        self.finished = true;
+    }
+
+    /// The part of a track.
+    pub(super) fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
+        if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
+            return *part;
+        }
+        let part = parts.begin(track.channel(), Speaker::Assistant);
+        self.tracks.push((track, part));
+        part
+    }
+
+    /// More text of a track. Behind the choice's end it could not be joined with what was said before.
+    fn say(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Result<(), Wrong> {
+        self.say_range(sheet, node, track).map(drop)
+    }
+
+    fn say_range(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        node: usize,
+        track: Track,
+    ) -> Result<Option<logprobs::Spoken>, Wrong> {
+        if self.finished {
+            return if sheet.doc.raw(node).len() > 2 {
+                Err("a choice with no text behind its finish_reason")
+            } else {
+                Ok(None)
+            };
+        }
+        let part = self.part(sheet.parts, track);
+        let range = sheet.say(node, part);
+        Ok(Some(logprobs::Spoken { node, part, range }))
+    }
+
+    fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut logprobs::Said) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for (key, value) in doc.members(message) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("role", _) => sheet.word(value),
+                ("content", Kind::Text) => said.content = self.say_range(sheet, value, Track::Content)?,
+                ("content", Kind::Array) => self.content(sheet, value)?,
+                ("refusal", Kind::Text) => said.refusal = self.say_range(sheet, value, Track::Refusal)?,
+                ("reasoning_content", Kind::Text) => self.say(sheet, value, Track::ReasoningContent)?,
+                ("reasoning", Kind::Text) => self.say(sheet, value, Track::Reasoning)?,
+                ("tool_calls", Kind::Array) => {
+                    for (place, call) in doc.items(value).enumerate() {
+                        self.calls.read(sheet, place as u64, call)?;
+                    }
+                }
+                ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value)?,
+                ("audio", Kind::Object) => self.audio(sheet, value)?,
+                ("annotations", _) => sheet.rest(value),
+                (name, _) => {
+                    sheet.key(key);
+                    self.stray(sheet, value, &mut name.to_owned())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Content as a list.
+    fn content(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for item in doc.items(list) {
+            if doc.kind(item) != Kind::Object {
+                return Err("a choice whose content is text or a list of objects");
+            }
+            for (key, value) in doc.members(item) {
+                match (&*doc.name(key), doc.kind(value)) {
+                    ("type", _) => sheet.word(value),
+                    ("text", Kind::Text) => self.say(sheet, value, Track::Content)?,
+                    ("thinking", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
+                    ("thinking", Kind::Array) => {
+                        for text in doc.items(value).filter_map(|item| doc.get(item, "text")) {
+                            if doc.kind(text) == Kind::Text {
+                                self.say(sheet, text, Track::Thinking)?;
+                            }
+                        }
+                    }
+                    (name, _) => {
+                        sheet.key(key);
+                        self.stray(sheet, value, &mut format!("content/{name}"))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn audio(&mut self, sheet: &mut Sheet<'_>, audio: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for (key, value) in doc.members(audio) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
+                ("data", _) => sheet.bulk(value),
+                ("id", _) => sheet.field(value),
+                ("expires_at", Kind::Number) => {}
+                (name, _) => {
+                    sheet.key(key);
+                    self.stray(sheet, value, &mut format!("audio/{name}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A value that the dialect does not know; its strings may go on in the next piece.
+    fn stray(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let len = path.len();
+        match doc.kind(value) {
+            Kind::Object => {
+                for (key, value) in doc.members(value) {
+                    sheet.key(key);
+                    let name = doc.name(key);
+                    match &*name {
+                        "type" | "format" => sheet.word(value),
+                        "id" => sheet.rest(value),
+                        name => {
+                            path.push('/');
+                            path.push_str(name);
+                            self.stray(sheet, value, path)?;
+                            path.truncate(len);
+                        }
+                    }
+                }
+            }
+            Kind::Array => {
+                for (place, item) in doc.items(value).enumerate() {
+                    path.push_str(&format!("/{place}"));
+                    self.stray(sheet, item, path)?;
+                    path.truncate(len);
+                }
+            }
+            Kind::Text => self.stray_text(sheet, value, path)?,
+            _ => sheet.rest(value),
+        }
+        Ok(())
+    }
+
+    fn stray_text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) -> Result<(), Wrong> {
+        if self.finished && sheet.doc.raw(node).len() > 2 {
+            // Not one of the texts that clients join: it stands for itself.
+            sheet.field(node);
+            return Ok(());
+        }
+        let piece = self.pieces;
+        if let Some(stray) = self.strays.get_mut(path) {
+            stray.piece = piece;
+            let part = stray.part;
+            sheet.say(node, part);
+            return Ok(());
+        }
+        let reasoning = path.starts_with("reasoning") || path.ends_with("thinking");
+        let part = if reasoning {
+            sheet.parts.begin(Channel::Reasoning, Speaker::Assistant)
+        } else {
+            sheet.parts.begin(Channel::Field, Speaker::Provider)
+        };
+        self.strays.insert(path.to_owned(), Stray { part, piece });
+        sheet.say(node, part);
+        Ok(())
+    }
+
+    fn end_strays(&mut self, parts: &mut Parts) {
+        if self.strays.is_empty() {
+            return;
+        }
+        let piece = self.pieces;
+        let mut over: Vec<PartId> = self
+            .strays
+            .values()
+            .filter(|stray| stray.piece != piece)
+            .map(|stray| stray.part)
+            .collect();
+        over.sort_unstable();
+        over.into_iter().for_each(|part| parts.end(part));
+        self.strays.retain(|_, stray| stray.piece == piece);
+    }
+
+    /// Before the choice ends in this piece: where text that is added behind the end of its parts can go.
+    fn leave_room(&mut self, sheet: &mut Sheet<'_>, delta: Option<usize>) {
+        for &(track, part) in &self.tracks {
+            let source = crate::parts::Source::Part(part);
+            let len = sheet.parts.run(source).map_or(0, |run| run.len);
+            if sheet.tail(part) {
+                continue;
+            }
+            if let (Some(delta), Some(name)) = (delta, track.member())
+                && sheet.doc.get(delta, name).is_none()
+            {
+                sheet.anchor(delta, source, name, len);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a flow has told and what was decided about it: one [`Run`] for each part, and the steps not yet fetched.
+//!
+//! What must hold: text is released only by a decision; the changes of a run are in order and do not overlap; a run
+//! is forgotten only when nothing of it is left in the queue.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Range,
+};
+
+use model::{Channel, Part, PartId, Speaker};
+
+use crate::{Change, Step, ToolCallId, nested::Nested};
+
+/// Distinct values of fields that a flow remembers, so that an `id` in every event of a stream is told once.
+const REMEMBERED_FIELDS: usize = 256;
+
+/// Longest literal that is remembered, in bytes.
+const REMEMBERED_BYTES: usize = 512;
+
+/// Where the text of a slot belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// A part that is told.
+    Part(PartId),
+    /// The arguments of a tool call: not told as they are, but by the strings in them.
+    Call(ToolCallId),
+}
+
+/// One run of text: how much of it there is, how much may leave, and with which changes.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// Bytes of text so far.
+    pub(crate) len: u64,
+    /// Bytes that may leave.
+    pub(crate) released: u64,
+    /// No more text comes.
+    pub(crate) ended: bool,
+    /// The last decision was made.
+    pub(crate) closed: bool,
+    /// What changes: in order, not overlapping, as far as the queue still holds text for it.
+    pub(crate) changes: VecDeque<Change>,
+    /// Slots in the queue.
+    pub(crate) live: u32,
+    /// Remembered for the same value coming again, with its changes.
+    kept: bool,
+    /// Number of the `Step::Text` that still waits to be fetched.
+    queued: Option<u64>,
+}
+
+impl Run {
+    /// Whether no text of it can wait for a decision.
+    pub(crate) fn settled(&self) -> bool {
+        self.closed || (self.ended && self.len == 0)
+    }
+
+    fn finished(&self) -> bool {
+        self.ended && self.live == 0 && !self.kept && self.settled()
+    }
+}
+
+/// All runs of a flow.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    runs: BTreeMap<Source, Run>,
+    steps: VecDeque<Step>,
+    /// Steps that were fetched.
+    fetched: u64,
+    next_part: u32,
+    next_call: u32,
+    pub(crate) calls: BTreeMap<ToolCallId, Nested>,
+    fields: HashMap<Box<str>, PartId>,
+}
+
+impl Parts {
+    /// A new part.
+    pub(crate) fn begin(&mut self, channel: Channel, speaker: Speaker) -> PartId {
+        let id = PartId(self.next_part);
+        self.next_part += 1;
+        self.runs.insert(Source::Part(id), Run::default());
+        self.steps.push_back(Step::Begin(Part { id, channel, speaker }));
+        id
+    }
+
+    /// More text of a part, appended by `write`; the answer is its range.
+    pub(crate) fn say(&mut self, part: PartId, write: impl FnOnce(&mut String)) -> Range<u64> {
+        let Some(run) = self.runs.get_mut(&Source::Part(part)) else {
+            return 0..0;
+        };
+        let waiting = run
+            .queued
+            .and_then(|number| usize::try_from(number.checked_sub(self.fetched)?).ok());
+        let at = waiting.unwrap_or_else(|| {
+            run.queued = Some(self.fetched + self.steps.len() as u64);
+            self.steps.push_back(Step::Text {
+                part,
+                text: String::new(),
+            });
+            self.steps.len() - 1
+        });
+        let start = run.len;
+        if let Some(Step::Text { text, .. }) = self.steps.get_mut(at) {
+            let before = text.len();
+            write(text);
+            run.len += (text.len() - before) as u64;
+        }
+        start..run.len
+    }
+
+    /// The part is complete.
+    pub(crate) fn end(&mut self, part: PartId) {
+        if let Some(run) = self.runs.get_mut(&Source::Part(part))
+            && !run.ended
+        {
+            run.ended = true;
+            run.queued = None;
+            self.steps.push_back(Step::End(part));
+        }
+        self.forget(Source::Part(part));
+    }
+
+    /// A part that is told with its whole text.
+    pub(crate) fn whole(&mut self, channel: Channel, speaker: Speaker, text: &str) -> (PartId, Range<u64>) {
+        let part = self.begin(channel, speaker);
+        let range = if text.is_empty() {
+            0..0
+        } else {
+            self.say(part, |out| out.push_str(text))
+        };
+        if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
+            run.ended = true;
+        }
+        self.steps.push_back(Step::End(part));
+        (part, range)
+    }
+
+    /// The part that told this literal before; it was told whole.
+    pub(crate) fn remembered(&self, literal: &str) -> Option<(PartId, &Run)> {
+        let part = *self.fields.get(literal)?;
+        Some((part, self.runs.get(&Source::Part(part))?))
+    }
+
+    /// Remembers a part that told this literal whole.
+    pub(crate) fn remember(&mut self, literal: &str, part: PartId) {
+        if self.fields.len() >= REMEMBERED_FIELDS || literal.len() > REMEMBERED_BYTES {
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
+            run.kept = true;
+            self.fields.insert(literal.into(), part);
+        }
+    }
+
+    /// A new tool call, whose arguments nothing has decided about.
+    pub(crate) fn begin_call(&mut self, nested: Nested) -> ToolCallId {
+        let call = ToolCallId(self.next_call);
+        self.next_call += 1;
+        self.runs.insert(Source::Call(call), Run::default());
+        self.calls.insert(call, nested);
+        call
+    }
+
+    /// Tells a step.
+    pub(crate) fn tell(&mut self, step: Step) {
+        self.steps.push_back(step);
+    }
+
+    /// The next step to be fetched.
+    pub(crate) fn next(&mut self) -> Option<Step> {
+        let step = self.steps.pop_front()?;
+        self.fetched += 1;
+        Some(step)
+    }
+
+    /// The run of a source.
+    pub(crate) fn run(&self, source: Source) -> Option<&Run> {
+        self.runs.get(&source)
+    }
+
+    /// The run of a source, to be changed.
+    pub(crate) fn run_mut(&mut self, source: Source) -> Option<&mut Run> {
+        self.runs.get_mut(&source)
+    }
+
+    /// A decision about a part. What lies outside of the order that [`crate::Flow::release`] asks for is put right
+    /// in the way that lets less pass.
+    pub(crate) fn release(&mut self, part: PartId, upto: u64, changes: Vec<Change>) {
+        let Some(run) = self.runs.get_mut(&Source::Part(part)) else {
+            return;
+        };
+        let mut from = run
+            .changes
+            .back()
+            .map_or(run.released, |last| last.span.end.max(run.released));
+        for mut change in changes {
+            change.span.start = change.span.start.clamp(from, run.len.max(from));
+            change.span.end = change.span.end.clamp(change.span.start, run.len.max(change.span.start));
+            from = change.span.end;
+            run.changes.push_back(change);
+        }
+        run.released = run.released.max(upto.min(run.len));
+        run.closed |= run.ended && run.released == run.len;
+        self.forget(Source::Part(part));
+    }
+
+    /// A slot of this source has left, with all changes before `upto`.
+    pub(crate) fn left(&mut self, source: Source, upto: u64) {
+        let Some(run) = self.runs.get_mut(&source) else { return };
+        run.live = run.live.saturating_sub(1);
+        if !run.kept {
+            while run
+                .changes
+                .front()
+                .is_some_and(|change| change.span.start < upto && change.span.end <= upto)
+            {
+                run.changes.pop_front();
+            }
+        }
+        self.forget(source);
+    }
+
+    fn forget(&mut self, source: Source) {
+        if self.runs.get(&source).is_some_and(Run::finished) {
+            self.runs.remove(&source);
+            if let Source::Call(call) = source {
+                self.calls.remove(&call);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A frame while it is read: the dialect names what stands where, and text and slots come to be.
+
+use std::ops::Range;
+
+use model::{Channel, PartId, Speaker};
+
+use crate::{
+    ToolCallId,
+    frame::{Kind, Slot},
+    json::{Doc, Kind as Json, literal},
+    nested::long_number,
+    parts::{Parts, Source},
+};
+
+/// Encoded files with more bytes than this are not shown as text.
+const BULK_BYTES: usize = 256;
+
+/// Longest value of a structural member that is taken for what it says.
+const WORD_BYTES: usize = 48;
+
+/// One JSON document and what is read from it.
+pub(crate) struct Sheet<'a> {
+    /// The document.
+    pub(crate) doc: Doc<'a>,
+    /// Where text goes.
+    pub(crate) parts: &'a mut Parts,
+    /// Where it stands.
+    pub(crate) slots: &'a mut Vec<Slot>,
+    /// Where the document's lines stand in the frame: offset in the document, offset in the frame. Never empty.
+    pub(crate) lines: &'a [(u32, u32)],
+    /// Whether the document is the whole body.
+    pub(crate) whole: bool,
+    /// Whose words the fields are.
+    pub(crate) speaker: Speaker,
+    /// Names of members that say nothing by themselves.
+    pub(crate) known: fn(&str) -> bool,
+}
+
+impl Sheet<'_> {
+    fn place(&self, at: u32) -> u32 {
+        let line = self
+            .lines
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= at)
+            .or(self.lines.first());
+        line.map_or(at, |(from, raw)| raw + (at - from))
+    }
+
+    /// Notes that a node holds this text.
+    pub(crate) fn slot(&mut self, node: usize, source: Source, kind: Kind, text: Range<u64>, tail: bool) {
+        let node = self.doc.nodes[node];
+        let (at, end) = (self.place(node.start), self.place(node.end - 1) + 1);
+        self.push(Slot {
+            source: Some(source),
+            kind,
+            at,
+            end,
+            from: text.start,
+            to: text.end,
+            tail,
+        });
+    }
+
+    /// Notes the place behind an object's `{`, for a member that is not there yet.
+    pub(crate) fn anchor(&mut self, object: usize, source: Source, name: &'static str, at_text: u64) {
+        let alone = self.doc.members(object).next().is_none();
+        let at = self.place(self.doc.nodes[object].start) + 1;
+        let kind = Kind::Member { name, alone };
+        self.push(Slot {
+            source: Some(source),
+            kind,
+            at,
+            end: at,
+            from: at_text,
+            to: at_text,
+            tail: true,
+        });
+    }
+
+    fn push(&mut self, slot: Slot) {
+        if let Some(run) = slot.source.and_then(|source| self.parts.run_mut(source)) {
+            run.live += 1;
+        }
+        self.slots.push(slot);
+    }
+
+    /// More text of a part, from a string; the answer is its range.
+    pub(crate) fn say(&mut self, node: usize, part: PartId) -> Range<u64> {
+        let doc = self.doc;
+        let raw = doc.raw(node);
+        let source = Source::Part(part);
+        let run = self.parts.run(source);
+        let (len, first) = run.map_or((0, false), |run| (run.len, run.live == 0));
+        let inside = &raw[1..raw.len() - 1];
+        if inside.is_empty() {
+            self.slot(node, source, Kind::Text, len..len, self.whole && first);
+            return len..len;
+        }
+        let escaped = doc.nodes[node].escaped;
+        let text = self.parts.say(part, |out| {
+            if escaped {
+                literal::decode(inside, out)
+            } else {
+                out.push_str(inside)
+            }
+        });
+        self.slot(node, source, Kind::Text, text.clone(), self.whole);
+        text
+    }
+
+    /// More text of a call's arguments: a string, or a value that is JSON itself. `place`: what is given to a call with
+    /// no text goes here.
+    pub(crate) fn fill(&mut self, node: usize, call: ToolCallId, place: bool) {
+        let doc = self.doc;
+        let raw = doc.raw(node);
+        if doc.kind(node) == Json::Text {
+            let text = self
+                .parts
+                .fill_call(call, |out| literal::decode(&raw[1..raw.len() - 1], out));
+            self.slot(node, Source::Call(call), Kind::Text, text, place);
+        } else {
+            let text = self.parts.fill_call(call, |out| out.push_str(raw));
+            self.parts.call_is_json(call);
+            self.slot(node, Source::Call(call), Kind::Raw, text, place);
+        }
+    }
+
+    /// Keeps the frame until a call is decided.
+    pub(crate) fn hold(&mut self, node: usize, call: ToolCallId) {
+        let at = self.place(self.doc.nodes[node].start);
+        let source = Some(Source::Call(call));
+        self.push(Slot {
+            source,
+            kind: Kind::Hold,
+            at,
+            end: at,
+            from: 0,
+            to: 0,
+            tail: false,
+        });
+    }
+
+    /// What is added behind the end of a part goes into its last slot in this frame; false when it has none.
+    pub(crate) fn tail(&mut self, part: PartId) -> bool {
+        let source = Some(Source::Part(part));
+        let last = self
+            .slots
+            .iter_mut()
+            .rev()
+            .find(|slot| slot.source == source && slot.kind == Kind::Text);
+        last.map(|slot| slot.tail = true).is_some()
+    }
+
+    /// A string that is a part of its own.
+    pub(crate) fn once(&mut self, node: usize, channel: Channel, speaker: Speaker) {
+        let kind = if self.doc.kind(node) == Json::Number {
+            Kind::Number
+        } else {
+            Kind::Text
+        };
+        let (part, text) = self.parts.whole(channel, speaker, &self.doc.name(node));
+        self.slot(node, Source::Part(part), kind, text, true);
+    }
+
+    /// A string, a name or a number that the dialect gives no other meaning. The same one is told once.
+    pub(crate) fn field(&mut self, node: usize) {
+        let kind = if self.doc.kind(node) == Json::Number {
+            Kind::Number
+        } else {
+            Kind::Text
+        };
+        let doc = self.doc;
+        let literal = doc.raw(node);
+        if let Some((part, run)) = self.parts.remembered(literal) {
+            let text = 0..run.len;
+            if !(run.settled() && run.changes.is_empty()) {
+                self.slot(node, Source::Part(part), kind, text, true);
+            }
+            return;
+        }
+        let (part, text) = self.parts.whole(Channel::Field, self.speaker, &doc.name(node));
+        self.parts.remember(literal, part);
+        self.slot(node, Source::Part(part), kind, text, true);
+    }
+
+    /// A member's name, unless it is one that the dialect knows.
+    pub(crate) fn key(&mut self, key: usize) {
+        if !(self.known)(&self.doc.name(key)) {
+            self.field(key);
+        }
+    }
+
+    /// A string that should be one of a few words; told when it looks like more.
+    pub(crate) fn word(&mut self, value: usize) {
+        if !self.is_word(value) {
+            self.rest(value);
+        }
+    }
+
+    /// Whether a value is a string of letters, short enough to be one of a few words.
+    fn is_word(&self, value: usize) -> bool {
+        let raw = self.doc.raw(value);
+        let plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'"' | b'_' | b'-' | b'.');
+        self.doc.kind(value) == Json::Text && raw.len() <= WORD_BYTES && raw.bytes().all(plain)
+    }
+
+    /// A string that may be an encoded file; told unless it is one, and long.
+    pub(crate) fn bulk(&mut self, value: usize) {
+        if self.doc.kind(value) != Json::Text || !is_bulk(&self.doc.name(value)) {
+            self.rest(value);
+        }
+    }
+
+    /// All strings, names and long numbers in a value, as fields.
+    pub(crate) fn rest(&mut self, value: usize) {
+        self.walk(value, true, &mut |sheet, node| sheet.field(node));
+    }
+
+    /// All strings and names in a value, as fields; its numbers count something.
+    pub(crate) fn counts(&mut self, value: usize) {
+        self.walk(value, false, &mut |sheet, node| sheet.field(node));
+    }
+
+    /// Hands out all strings, names that the dialect does not know, and long numbers in a value.
+    pub(crate) fn walk(&mut self, value: usize, numbers: bool, tell: &mut dyn FnMut(&mut Self, usize)) {
+        let doc = self.doc;
+        let mut type_of = false;
+        for node in value..doc.nodes[value].after as usize {
+            let skip = std::mem::take(&mut type_of) && self.is_word(node);
+            match doc.kind(node) {
+                Json::Text if !skip => tell(self, node),
+                Json::Key => {
+                    let name = doc.name(node);
+                    type_of = name == "type";
+                    if !(self.known)(&name) {
+                        tell(self, node);
+                    }
+                }
+                Json::Number if numbers && long_number(doc.raw(node)) => tell(self, node),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether this is a long run of base64, with or without the head of a data URL (RFC 2397).
+fn is_bulk(text: &str) -> bool {
+    let payload = match text.strip_prefix("data:").and_then(|url| url.split_once(";base64,")) {
+        Some((kind, payload)) if kind.len() < WORD_BYTES => payload,
+        _ => text,
+    };
+    payload.len() > BULK_BYTES
+        && payload
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+}

@@ -1,0 +1,146 @@
+//! Event streams as the HTML standard has them (§9.2.6, parsing an event stream), over any split.
+//!
+//! The framer only says where things stand: the bytes stay where they are. What must hold: each byte belongs to exactly
+//! one event's frame; a line ends with CR, LF or CRLF, whatever the split; text that a client would ignore (comments,
+//! unknown fields) is marked to be dropped.
+
+use std::ops::Range;
+
+/// One event; all ranges count from its frame's begin.
+#[derive(Debug, Default)]
+pub(crate) struct Event {
+    /// Bytes of the frame.
+    pub(crate) len: usize,
+    /// Values of its `data` fields.
+    pub(crate) data: Vec<Range<usize>>,
+    /// Values of its `event` and `id` fields.
+    pub(crate) fields: Vec<Range<usize>>,
+    /// Lines that must not go on.
+    pub(crate) drops: Vec<Range<usize>>,
+}
+
+/// Finds events.
+#[derive(Debug, Default)]
+pub(crate) struct Framer {
+    /// Bytes of the frame in which no line end was found.
+    scanned: usize,
+    /// Where the line begins.
+    line: usize,
+    /// The frame before ended with CR: an LF that follows belongs to it.
+    after_cr: bool,
+    /// Something other than a byte order mark has come.
+    started: bool,
+    /// The event is complete, and the next call begins another.
+    complete: bool,
+    event: Event,
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+impl Framer {
+    /// The next complete event in `rest`, which begins where the last event's frame ended.
+    pub(crate) fn next(&mut self, rest: &[u8]) -> Option<&Event> {
+        self.find(rest, false)
+    }
+
+    /// What is left at the end of the stream, as if it were complete.
+    pub(crate) fn last(&mut self, rest: &[u8]) -> Option<&Event> {
+        self.find(rest, true)
+    }
+
+    fn find(&mut self, rest: &[u8], end: bool) -> Option<&Event> {
+        if self.complete {
+            self.complete = false;
+            self.event.len = 0;
+            self.event.data.clear();
+            self.event.fields.clear();
+            self.event.drops.clear();
+            (self.scanned, self.line) = (0, 0);
+        }
+        if !self.begin(rest, end) {
+            return None;
+        }
+        while let Some(found) = memchr::memchr2(b'\n', b'\r', &rest[self.scanned..]) {
+            let at = self.scanned + found;
+            let blank = at == self.line;
+            let cr = rest[at] == b'\r';
+            if cr && at + 1 == rest.len() && !blank && !end {
+                // The LF of a CRLF may still come, and belongs to this line.
+                self.scanned = at;
+                return None;
+            }
+            let after = if cr && rest.get(at + 1) == Some(&b'\n') {
+                at + 2
+            } else {
+                at + 1
+            };
+            if blank {
+                self.after_cr = cr && after == rest.len() && rest[after - 1] == b'\r';
+                return Some(self.finish(after));
+            }
+            self.take_line(rest, at, after);
+            (self.scanned, self.line) = (after, after);
+        }
+        self.scanned = rest.len();
+        if end && !rest.is_empty() {
+            if self.line < rest.len() {
+                self.take_line(rest, rest.len(), rest.len());
+            }
+            return Some(self.finish(rest.len()));
+        }
+        None
+    }
+
+    /// Skips what belongs to nothing at a frame's begin; false when more bytes must come to tell.
+    fn begin(&mut self, rest: &[u8], end: bool) -> bool {
+        if rest.is_empty() {
+            return false;
+        }
+        if self.scanned == 0 && self.after_cr {
+            self.after_cr = false;
+            if rest[0] == b'\n' {
+                (self.scanned, self.line) = (1, 1);
+            }
+        }
+        if !self.started {
+            if rest.starts_with(BOM) {
+                (self.scanned, self.line) = (BOM.len(), BOM.len());
+            } else if BOM.starts_with(rest) && !end {
+                return false;
+            }
+            self.started = true;
+        }
+        true
+    }
+
+    fn finish(&mut self, len: usize) -> &Event {
+        self.complete = true;
+        self.event.len = len;
+        &self.event
+    }
+
+    fn take_line(&mut self, rest: &[u8], end: usize, after: usize) {
+        let line = &rest[self.line..end];
+        let colon = memchr::memchr(b':', line);
+        let name = &line[..colon.unwrap_or(line.len())];
+        let value = match colon {
+            Some(colon) if line.get(colon + 1) == Some(&b' ') => self.line + colon + 2..end,
+            Some(colon) => self.line + colon + 1..end,
+            None => end..end,
+        };
+        match name {
+            b"data" => self.event.data.push(value),
+            b"event" | b"id" => self.event.fields.push(value),
+            b"retry" if is_delay(&rest[value.clone()]) => {}
+            b"" if !rest[value.clone()]
+                .iter()
+                .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
+            _ => self.event.drops.push(self.line..after),
+        }
+    }
+}
+
+/// Whether this is a plausible reconnection time, and too short to be anything else.
+fn is_delay(value: &[u8]) -> bool {
+    value.len() < crate::nested::LONG_NUMBER && value.iter().all(u8::is_ascii_digit)
+}
