@@ -1,0 +1,404 @@
+//! Which patterns may be in the middle of a match: the threads of all patterns at once, as a DFA that is built as it is used.
+//!
+//! The regex engines answer where a match is; they don't say whether text that is still to come could begin, lengthen or
+//! complete one, which is what decides how much a stream must keep back. So this steps the same Thompson NFAs that the
+//! engine compiles, with every assertion (`\b`, `^`, `$`) taken as passed. What must hold: wherever a pattern matches,
+//! this says that it may; the reverse is left to [`super::exact`].
+//!
+//! States are sets of NFA states. They are found as text leads to them and kept in a [`Memo`], whose size is bounded: a
+//! full one is emptied. A memo belongs to one scan at a time, so that scans share nothing but the NFAs.
+
+use std::{collections::HashMap, sync::Arc};
+
+use regex_automata::{
+    Span,
+    nfa::thompson::{NFA, State as Node},
+    util::{look::LookSet, prefilter::Prefilter, primitives::StateID},
+};
+
+use super::set::PatternSet;
+
+/// Memory of one memo, beyond which it is emptied.
+const MEMO_BYTES: usize = 2 << 20;
+
+/// Text shorter than this is not worth a prefilter.
+const PREFILTER_MIN: usize = 256;
+
+/// No thread: outside every match. Always the first state.
+const QUIET: u32 = 0;
+/// One thread at the beginning of every pattern. Always the second state.
+const ORIGIN: u32 = 1;
+/// Flag of a transition: a match of some pattern ends in its target.
+const MATCH: u32 = 1 << 31;
+/// A transition that has not been worked out.
+const UNKNOWN: u32 = u32::MAX;
+
+/// The NFAs of all patterns and what is derived from them.
+#[derive(Debug)]
+pub(super) struct Automaton {
+    nfas: Vec<NFA>,
+    /// For each NFA, what to add to its state numbers to make them unique.
+    offsets: Vec<usize>,
+    node_count: usize,
+    /// Bytes that no pattern tells apart have the same class.
+    classes: [u8; 256],
+    /// One byte of each class.
+    representatives: Vec<u8>,
+    /// Bytes with which a match can begin.
+    begins: [bool; 256],
+    prefilter: Option<Prefilter>,
+    /// Patterns with assertions: a match at the end of the text stands only when the next character is known.
+    looking: PatternSet,
+}
+
+/// A stretch of text, between two quiet places, in which a pattern may match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    pub(super) pattern: usize,
+    /// No match begins before.
+    pub(super) start: usize,
+    /// Where the last one may end.
+    pub(super) end: usize,
+}
+
+/// What one pass over the text leaves.
+#[derive(Debug)]
+pub(super) struct Swept {
+    /// Patterns that the end of the text leaves undecided.
+    pub(super) undecided: PatternSet,
+    /// No match that is undecided begins before.
+    pub(super) quiet: usize,
+}
+
+impl Automaton {
+    pub(super) fn new(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
+        let mut offsets = Vec::with_capacity(nfas.len());
+        let mut node_count = 0;
+        for nfa in &nfas {
+            offsets.push(node_count);
+            node_count += nfa.states().len();
+        }
+        let (classes, representatives) = byte_classes(&nfas);
+        let looking = (0..nfas.len()).filter(|pattern| !nfas[*pattern].look_set_any().is_empty()).collect();
+        let prefilter = prefilter.filter(Prefilter::is_fast);
+        let mut automaton =
+            Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking };
+        let mut memo = Memo::new(&automaton);
+        for byte in 0..=u8::MAX {
+            automaton.begins[usize::from(byte)] = memo.probe(&automaton, ORIGIN, byte) != QUIET;
+        }
+        automaton
+    }
+
+    /// Whether the pattern has assertions.
+    pub(super) fn is_looking(&self, pattern: usize) -> bool {
+        self.looking.contains(pattern)
+    }
+
+    /// Whether a match can begin with this byte.
+    pub(super) fn begins_with(&self, byte: u8) -> bool {
+        self.begins[usize::from(byte)]
+    }
+
+    /// Goes through the text once: appends to `stretches` where patterns may match (for each pattern, in order).
+    pub(super) fn sweep(&self, memo: &mut Memo, text: &[u8], stretches: &mut Vec<Stretch>) -> Swept {
+        memo.latest.clear();
+        memo.latest.resize(self.nfas.len(), None);
+        let mut state = QUIET;
+        let mut quiet = 0;
+        let mut at = 0;
+        while at < text.len() {
+            if state == QUIET {
+                at = self.next_begin(text, at);
+                quiet = at;
+                if at == text.len() {
+                    break;
+                }
+            }
+            let next = memo.search(self, state, text[at]);
+            at += 1;
+            state = next & !MATCH;
+            if next & MATCH != 0 {
+                memo.note_matches(state, quiet, at, stretches);
+            }
+        }
+        Swept { undecided: memo.undecided(self, state), quiet }
+    }
+
+    /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
+    pub(super) fn probe(&self, memo: &mut Memo, text: &[u8]) -> (PatternSet, usize) {
+        let mut state = ORIGIN;
+        for (steps, byte) in text.iter().enumerate() {
+            state = memo.probe(self, state, *byte) & !MATCH;
+            if state == QUIET {
+                return (PatternSet::default(), steps + 1);
+            }
+        }
+        (memo.undecided(self, state), text.len())
+    }
+
+    /// The first place from `at` on where a match can begin.
+    fn next_begin(&self, text: &[u8], mut at: usize) -> usize {
+        if let Some(prefilter) = &self.prefilter {
+            // The end may cut a literal off, and a shorter one behind its beginning must not hide that.
+            let whole = text.len().saturating_sub(prefilter.max_needle_len());
+            if whole.saturating_sub(at) >= PREFILTER_MIN {
+                let found = prefilter.find(text, Span { start: at, end: text.len() });
+                at = found.map_or(whole, |found| found.start.min(whole)).max(at);
+            }
+        }
+        text[at..].iter().position(|byte| self.begins_with(*byte)).map_or(text.len(), |ahead| at + ahead)
+    }
+
+    fn class(&self, byte: u8) -> usize {
+        usize::from(self.classes[usize::from(byte)])
+    }
+
+    /// The NFA state of this number, and the offset of its NFA.
+    fn node(&self, number: usize) -> (&Node, usize) {
+        let pattern = self.owner(number);
+        let offset = self.offsets[pattern];
+        (&self.nfas[pattern].states()[number - offset], offset)
+    }
+
+    /// The pattern to whose NFA a state belongs.
+    fn owner(&self, number: usize) -> usize {
+        self.offsets.partition_point(|offset| *offset <= number) - 1
+    }
+}
+
+/// The assertions that every match of this NFA begins with.
+pub(super) fn prefix_looks(nfa: &NFA) -> LookSet {
+    let mut looks = LookSet::empty();
+    let mut at = nfa.start_anchored();
+    loop {
+        match nfa.state(at) {
+            Node::Look { look, next } => {
+                looks.set_insert(*look);
+                at = *next;
+            }
+            Node::Capture { next, .. } => at = *next,
+            _ => return looks,
+        }
+    }
+}
+
+/// Splits the bytes into classes that all NFAs treat alike.
+fn byte_classes(nfas: &[NFA]) -> ([u8; 256], Vec<u8>) {
+    let mut classes = [0; 256];
+    let mut representatives = vec![0];
+    for byte in 1..=u8::MAX {
+        let index = usize::from(byte);
+        if nfas.iter().any(|nfa| nfa.byte_classes().get(byte) != nfa.byte_classes().get(byte - 1)) {
+            representatives.push(byte);
+        }
+        // There are at most 256 classes, numbered from 0.
+        classes[index] = u8::try_from(representatives.len() - 1).unwrap_or(u8::MAX);
+    }
+    (classes, representatives)
+}
+
+/// One state: a set of NFA states.
+#[derive(Debug)]
+struct State {
+    nodes: Arc<[u32]>,
+    /// Patterns of which a match may go on from here.
+    growing: PatternSet,
+    /// Patterns of which a match ends here.
+    matched: PatternSet,
+}
+
+/// The states met so far, with their transitions.
+#[derive(Debug)]
+pub(super) struct Memo {
+    numbers: HashMap<Arc<[u32]>, u32>,
+    states: Vec<State>,
+    /// Transitions while matches may begin anywhere, and while one began at the beginning; one row a state.
+    search: Vec<u32>,
+    probe: Vec<u32>,
+    bytes: usize,
+    /// For closures: which NFA states are in `reached`, and which are still to be followed.
+    seen: Vec<bool>,
+    reached: Vec<u32>,
+    stack: Vec<u32>,
+    /// For each pattern, its latest stretch.
+    latest: Vec<Option<usize>>,
+}
+
+impl Memo {
+    pub(super) fn new(automaton: &Automaton) -> Self {
+        let mut memo = Self {
+            numbers: HashMap::new(),
+            states: Vec::new(),
+            search: Vec::new(),
+            probe: Vec::new(),
+            bytes: 0,
+            seen: vec![false; automaton.node_count],
+            reached: Vec::new(),
+            stack: Vec::new(),
+            latest: Vec::new(),
+        };
+        memo.clear(automaton);
+        memo
+    }
+
+    /// Forgets all states but [`QUIET`] and [`ORIGIN`].
+    fn clear(&mut self, automaton: &Automaton) {
+        self.numbers.clear();
+        self.states.clear();
+        self.search.clear();
+        self.probe.clear();
+        self.bytes = 0;
+        self.add(automaton, Arc::new([]));
+        for (nfa, offset) in automaton.nfas.iter().zip(&automaton.offsets) {
+            self.reach(automaton, nfa.start_anchored(), *offset);
+        }
+        let origin = self.take_reached(automaton);
+        self.add(automaton, origin);
+    }
+
+    /// The transition that keeps looking for beginnings.
+    fn search(&mut self, automaton: &Automaton, state: u32, byte: u8) -> u32 {
+        let class = automaton.class(byte);
+        let known = self.search[state as usize * automaton.representatives.len() + class];
+        if known != UNKNOWN {
+            return known;
+        }
+        self.work_out(automaton, state, class, true)
+    }
+
+    /// The transition of a match that has begun.
+    fn probe(&mut self, automaton: &Automaton, state: u32, byte: u8) -> u32 {
+        let class = automaton.class(byte);
+        let known = self.probe[state as usize * automaton.representatives.len() + class];
+        if known != UNKNOWN {
+            return known;
+        }
+        self.work_out(automaton, state, class, false)
+    }
+
+    #[cold]
+    fn work_out(&mut self, automaton: &Automaton, state: u32, class: usize, searching: bool) -> u32 {
+        let byte = automaton.representatives[class];
+        self.step(automaton, state, byte);
+        if searching {
+            self.step(automaton, ORIGIN, byte);
+        }
+        let nodes = self.take_reached(automaton);
+        let (number, kept) = match self.numbers.get(&nodes) {
+            Some(number) => (*number, true),
+            None => self.intern(automaton, nodes),
+        };
+        let ends = if self.states[number as usize].matched.is_empty() { 0 } else { MATCH };
+        if kept {
+            let place = state as usize * automaton.representatives.len() + class;
+            let table = if searching { &mut self.search } else { &mut self.probe };
+            table[place] = number | ends;
+        }
+        number | ends
+    }
+
+    /// Adds a state, and says whether the others are still there.
+    fn intern(&mut self, automaton: &Automaton, nodes: Arc<[u32]>) -> (u32, bool) {
+        let full = self.bytes >= MEMO_BYTES;
+        if full {
+            self.clear(automaton);
+            if let Some(number) = self.numbers.get(&nodes) {
+                return (*number, false);
+            }
+        }
+        (self.add(automaton, nodes), !full)
+    }
+
+    fn add(&mut self, automaton: &Automaton, nodes: Arc<[u32]>) -> u32 {
+        let mut state = State { nodes: Arc::clone(&nodes), growing: PatternSet::default(), matched: PatternSet::default() };
+        for number in nodes.iter() {
+            let number = *number as usize;
+            let patterns = match automaton.node(number).0 {
+                Node::Match { .. } => &mut state.matched,
+                _ => &mut state.growing,
+            };
+            patterns.insert(automaton.owner(number));
+        }
+        let row = automaton.representatives.len();
+        self.search.resize(self.search.len() + row, UNKNOWN);
+        self.probe.resize(self.probe.len() + row, UNKNOWN);
+        self.bytes += 2 * size_of::<State>() + size_of_val(&*nodes) + 2 * row * size_of::<u32>();
+        // Far below the flag: the memo is emptied long before.
+        let number = u32::try_from(self.states.len()).unwrap_or(QUIET);
+        self.states.push(state);
+        self.numbers.insert(nodes, number);
+        number
+    }
+
+    /// Reaches what the threads of `state` become when `byte` is read.
+    fn step(&mut self, automaton: &Automaton, state: u32, byte: u8) {
+        let nodes = Arc::clone(&self.states[state as usize].nodes);
+        for number in nodes.iter() {
+            let (node, offset) = automaton.node(*number as usize);
+            let next = match node {
+                Node::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
+                Node::Sparse(transitions) => transitions.matches_byte(byte),
+                Node::Dense(transitions) => transitions.matches_byte(byte),
+                _ => None,
+            };
+            if let Some(next) = next {
+                self.reach(automaton, next, offset);
+            }
+        }
+    }
+
+    /// Adds to `reached` every NFA state that reads a byte or matches, and that can be come to without reading any.
+    fn reach(&mut self, automaton: &Automaton, from: StateID, offset: usize) {
+        let number = |id: StateID| u32::try_from(id.as_usize() + offset).unwrap_or(u32::MAX);
+        self.stack.push(number(from));
+        while let Some(at) = self.stack.pop() {
+            if std::mem::replace(&mut self.seen[at as usize], true) {
+                continue;
+            }
+            self.reached.push(at);
+            match &automaton.nfas[automaton.owner(at as usize)].states()[at as usize - offset] {
+                Node::Look { next, .. } | Node::Capture { next, .. } => self.stack.push(number(*next)),
+                Node::Union { alternates } => self.stack.extend(alternates.iter().map(|next| number(*next))),
+                Node::BinaryUnion { alt1, alt2 } => self.stack.extend([number(*alt1), number(*alt2)]),
+                Node::ByteRange { .. } | Node::Sparse(_) | Node::Dense(_) | Node::Match { .. } | Node::Fail => {}
+            }
+        }
+    }
+
+    /// What has been reached, as the key of a state.
+    fn take_reached(&mut self, automaton: &Automaton) -> Arc<[u32]> {
+        for number in &self.reached {
+            self.seen[*number as usize] = false;
+        }
+        self.reached.retain(|number| {
+            matches!(
+                automaton.node(*number as usize).0,
+                Node::ByteRange { .. } | Node::Sparse(_) | Node::Dense(_) | Node::Match { .. }
+            )
+        });
+        self.reached.sort_unstable();
+        let nodes = self.reached.as_slice().into();
+        self.reached.clear();
+        nodes
+    }
+
+    /// Patterns that text ending in this state leaves undecided.
+    fn undecided(&self, automaton: &Automaton, state: u32) -> PatternSet {
+        let state = &self.states[state as usize];
+        state.growing.union(state.matched.intersect(automaton.looking))
+    }
+
+    /// Lengthens the stretches of the patterns that match here.
+    fn note_matches(&mut self, state: u32, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) {
+        for pattern in self.states[state as usize].matched.iter() {
+            match self.latest[pattern].map(|index| &mut stretches[index]) {
+                Some(stretch) if stretch.start == quiet => stretch.end = end,
+                _ => {
+                    self.latest[pattern] = Some(stretches.len());
+                    stretches.push(Stretch { pattern, start: quiet, end });
+                }
+            }
+        }
+    }
+}

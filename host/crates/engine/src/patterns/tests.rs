@@ -1,0 +1,257 @@
+//! The matcher against the plain `regex` crate, and against itself with the text cut anywhere.
+
+use model::Hit;
+use proptest::prelude::*;
+
+use super::*;
+
+fn spec(regex: &str, check: &str, max_length: u32) -> PatternSpec {
+    PatternSpec { id: regex.to_owned(), regex: regex.to_owned(), check: check.to_owned(), max_length }
+}
+
+fn compile(specs: &[PatternSpec]) -> Patterns {
+    Patterns::compile(specs).unwrap_or_else(|problem| panic!("{}", problem.message))
+}
+
+fn one(regex: &str, check: &str, max_length: u32) -> Patterns {
+    compile(&[spec(regex, check, max_length)])
+}
+
+/// What the relay does: shows what was kept with what comes, releases the rest.
+fn flow(patterns: &Patterns, text: &str, cuts: &[usize]) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    let mut released = 0_usize;
+    let bound = cuts.iter().copied().chain([text.len()]);
+    for (index, cut) in bound.enumerate() {
+        let last = index == cuts.len();
+        let before = &text[text.floor_char_boundary(released.saturating_sub(1 + index % 70))..released];
+        let pending = &text[released..cut];
+        let scan = patterns.scan(before, pending, last);
+        assert!(!last || scan.keep == 0, "keeps {} at the end", scan.keep);
+        assert!(scan.keep <= 2 * patterns.longest, "keeps {}", scan.keep);
+        let kept = pending.len() - scan.keep;
+        assert!(pending.is_char_boundary(kept));
+        for hit in &scan.hits {
+            assert!(hit.end <= kept || hit.start >= kept, "{hit:?} crosses {kept}");
+        }
+        let settled = scan.hits.into_iter().filter(|hit| hit.end <= kept);
+        hits.extend(settled.map(|hit| Hit { start: hit.start + released, end: hit.end + released, ..hit }));
+        released += kept;
+    }
+    hits.sort_by_key(|hit| (hit.start, hit.end, hit.pattern));
+    hits
+}
+
+/// Hits by definition, with no automaton: for texts in which no match is longer than the pattern's bound.
+fn reference(specs: &[PatternSpec], text: &str) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for (pattern, spec) in (0..).zip(specs) {
+        let regex = regex::Regex::new(&spec.regex).unwrap();
+        let whole = regex::Regex::new(&format!(r"\A(?:{})", spec.regex)).unwrap();
+        let check = Check::parse(&spec.check).unwrap();
+        let mut ends = Vec::new();
+        let mut from = 0;
+        while let Some(found) = regex.find_at(text, from) {
+            assert!(found.len() <= spec.max_length as usize, "{found:?} is longer than its pattern's bound");
+            check.ends(found.as_str(), &mut ends);
+            // Only for patterns without assertions may the text be cut to look for shorter matches.
+            let good = ends.iter().rev().map(|end| found.start() + end).find(|end| {
+                *end == found.end()
+                    || whole.find(&text[found.start()..*end]).is_some_and(|shorter| shorter.end() == end - found.start())
+            });
+            from = match good {
+                Some(end) => {
+                    hits.push(Hit { pattern, start: found.start(), end });
+                    end
+                }
+                None => found.start() + check.step(found.as_str()),
+            };
+        }
+    }
+    hits.sort_by_key(|hit| (hit.start, hit.end, hit.pattern));
+    hits
+}
+
+/// Patterns of all kinds, with the longest match that the texts below can give.
+fn menu() -> Vec<PatternSpec> {
+    vec![
+        spec(r"\b\d{3}-\d{2}-\d{4}\b", "", 200),
+        spec(r"(?:\d[ -]?){13,19}", "luhn", 200),
+        spec(r"[\w.]+@\w+\.\w+", "", 400),
+        spec(r"AKIA[A-Z0-9]{4}", "", 200),
+        spec(r"(?m)^#.*$", "", 400),
+        spec(r"^a+", "", 400),
+        spec(r"a+b*$", "", 400),
+        spec(r"a*b", "", 400),
+        spec(r"ab|abc|abcd", "", 200),
+        spec(r"abcd|ab", "", 200),
+        spec(r"a.*?c", "", 400),
+        spec(r"\bé\w*\b", "", 400),
+        spec(r"\B1+\B", "", 400),
+        spec(r"(?i)straße", "", 200),
+        spec(r"[^\x00-\x7F]+", "", 400),
+        spec(r"[a-d]{4,}", "entropy:1.5", 400),
+        spec(r"\b(?:\d[ -]?){4,8}\b", "", 200),
+        spec(r"-----BEGIN[\s\S]*?-----END", "", 400),
+        spec(r"\b{start}ab|1\b{end}", "", 200),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[ab]{1,4}", 2 => "[a-d1]{1,6}", 2 => "[0-9]{1,5}", 2 => "[ .@#\n-]{1,2}", 1 => "[éßſ٣日a]{1,3}",
+        1 => Just("123-45-6789".to_owned()), 1 => Just("4111 1111 1111 1111".to_owned()), 1 => Just("AKIAAKIA12".to_owned()),
+        1 => Just("-----BEGIN x".to_owned()), 1 => Just("-----END".to_owned()), 1 => Just("Straße".to_owned()),
+        1 => Just("é@b.c".to_owned()),
+    ];
+    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+}
+
+fn cut_anywhere(text: &str, cuts: &[prop::sample::Index]) -> Vec<usize> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| text.floor_char_boundary(cut.index(text.len() + 1))).collect();
+    cuts.sort_unstable();
+    cuts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_whole_text_gives_what_the_regex_crate_gives(text in text(), chosen in prop::sample::subsequence(menu(), 1..6)) {
+        let patterns = compile(&chosen);
+        prop_assert_eq!(patterns.find(&text, &[]), reference(&chosen, &text));
+    }
+
+    #[test]
+    fn a_cut_text_gives_what_the_whole_gives(
+        text in text(),
+        chosen in prop::sample::subsequence(menu(), 1..6),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let patterns = compile(&chosen);
+        let cuts = cut_anywhere(&text, &cuts);
+        prop_assert_eq!(flow(&patterns, &text, &cuts), patterns.find(&text, &[]));
+    }
+
+    /// Matches longer than their bound are clipped, and where they are clipped doesn't depend on the cuts either.
+    #[test]
+    fn short_bounds_hold_over_any_cut(
+        text in text(),
+        chosen in prop::sample::subsequence(menu(), 1..4),
+        bound in 13_u32..24,
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let short: Vec<_> = chosen.into_iter().map(|spec| PatternSpec { max_length: bound, ..spec }).collect();
+        let Ok(patterns) = Patterns::compile(&short) else { return Ok(()) };
+        let cuts = cut_anywhere(&text, &cuts);
+        let whole = patterns.find(&text, &[]);
+        prop_assert!(whole.iter().all(|hit| hit.end - hit.start <= bound as usize));
+        prop_assert_eq!(flow(&patterns, &text, &cuts), whole);
+    }
+
+    #[test]
+    fn char_by_char(text in text(), chosen in prop::sample::subsequence(menu(), 1..6)) {
+        let patterns = compile(&chosen);
+        let cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        prop_assert_eq!(flow(&patterns, &text, &cuts), patterns.find(&text, &[]));
+    }
+}
+
+#[test]
+fn keeps_only_what_may_still_match() {
+    let card = one(r"\b(?:\d[ -]?){12,18}\d\b", "luhn", 64);
+    for (text, keep) in [("", 0), ("The rain in Spain", 0), ("room 101", 3), ("a1", 0), ("4111 1111 ", 10), ("4111 1111.", 0), ("x 4", 1)] {
+        assert_eq!(card.scan("", text, false).keep, keep, "{text:?}");
+    }
+    assert_eq!(card.scan("a", "1", false).keep, 0, "no boundary between a and 1");
+    assert_eq!(card.scan(" ", "1", false).keep, 1);
+    let key = one("AKIA[A-Z0-9]{16}", "", 20);
+    for (text, keep) in [("AK", 2), ("AKI ", 0), ("xAKIAABCDEFGHIJKLMNO", 19), ("xAKIAABCDEFGHIJKLMNOP", 0)] {
+        assert_eq!(key.scan("", text, false).keep, keep, "{text:?}");
+    }
+    assert_eq!(key.scan("", "xAKIAABCDEFGHIJKLMNOP", false).hits.len(), 1, "told at once: nothing can change it");
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let patterns = one(r"x[\s\S]*y", "", 100);
+    let text = format!("x{}", "a".repeat(5000));
+    for end in 1..text.len() {
+        assert!(patterns.scan("", &text[..end], false).keep <= 100);
+    }
+    assert_eq!(patterns.scan("", &text, false).keep, 0, "the x is too far back");
+}
+
+#[test]
+fn a_failed_check_hides_nothing() {
+    let card = one(r"(?:\d[ -]?){13,19}", "luhn", 64);
+    for number in 10..100 {
+        // A number in front of or behind the card may pass together with a part of it; most of the card is found anyway.
+        for (text, from) in [(format!("{number} 4111 1111 1111 1111"), 3), (format!("4111 1111 1111 1111 {number}"), 0)] {
+            let hits = card.find(&text, &[]);
+            assert!(hits.iter().any(|hit| hit.end.min(from + 19) - hit.start.max(from) >= 16), "{text}: {hits:?}");
+        }
+    }
+}
+
+#[test]
+fn finds_only_the_patterns_asked_for() {
+    let patterns = compile(&[spec("a", "", 1), spec("b", "", 1)]);
+    assert_eq!(patterns.find("ab", &[1]), [Hit { pattern: 1, start: 1, end: 2 }]);
+    assert_eq!(patterns.find("ab", &[]).len(), 2);
+    assert!(patterns.find("ab", &[7]).is_empty());
+    assert!(compile(&[]).find("ab", &[]).is_empty());
+    assert!(compile(&[]).is_empty());
+}
+
+#[test]
+fn long_texts_and_prefilters() {
+    let patterns = compile(&[spec("ghp_[A-Za-z0-9]{36}", "", 40), spec("p_[a-z]+!", "", 40), spec("sk-[a-z]{20}", "", 23)]);
+    let filler = "The quick brown fox jumps over the lazy dog. ".repeat(40);
+    let token = format!("ghp_{}", "a1".repeat(18));
+    let text = format!("{filler}{token} {filler}p_abc! {filler}gh");
+    let hits = patterns.find(&text, &[]);
+    assert_eq!(hits.iter().map(|hit| &text[hit.start..hit.end]).collect::<Vec<_>>(), [token.as_str(), "p_abc!"]);
+    assert_eq!(patterns.scan("", &text, false).keep, 2);
+    for cut in text.len() - 60..text.len() {
+        assert_eq!(flow(&patterns, &text, &[cut]), hits);
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_pattern() {
+    for (regex, check, max_length, word) in [
+        ("a(b", "", 9, "unclosed group"),
+        ("a*", "", 9, "empty text"),
+        ("[a&&b]", "", 9, "never match"),
+        ("abcd", "", 3, "shortest match has 4"),
+        ("a", "lhun", 3, "luhn"),
+        ("a", "", 0, "1 to 16384"),
+        ("a", "", 1 << 20, "1 to 16384"),
+        ("a", "luhn", 600, "1 to 512"),
+        (r"(?:\w{100}){100}", "", 16384, "size limit"),
+        (r"(?-u:\xFF)", "", 9, "UTF-8"),
+    ] {
+        let problem = Patterns::compile(&[spec("x", "", 1), spec(regex, check, max_length)]).unwrap_err();
+        assert_eq!(problem.index, 1);
+        assert!(problem.message.contains(word), "{regex}: {}", problem.message);
+    }
+    let many: Vec<_> = (0..=MAX_PATTERNS).map(|_| spec("a", "", 1)).collect();
+    assert_eq!(Patterns::compile(&many).unwrap_err().index, MAX_PATTERNS);
+    assert!(Patterns::compile(&[PatternSpec { id: String::new(), ..spec("a", "", 1) }]).is_err());
+}
+
+/// Text made to need new states all the time must not make the memo grow.
+#[test]
+fn a_full_memo_starts_over() {
+    let patterns = compile(&[spec("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", "iban", 64), spec("[A-Z].{0,200}[0-9]!", "", 900)]);
+    let mut seed = 7_u32;
+    let text: String = (0..20_000)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b"ABCDEFGH01234567"[(seed >> 28) as usize])
+        })
+        .collect();
+    let whole = patterns.find(&text, &[]);
+    assert_eq!(flow(&patterns, &text, &[1000, 5000, 5001, 19_000]), whole);
+}
