@@ -12,6 +12,7 @@ mod client;
 mod dice;
 mod heard;
 mod host;
+mod queue;
 mod upstream;
 
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};

@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -14,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{DEADLINE, within};
+use super::{queue, within};
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -147,14 +148,12 @@ impl Turn {
         let (Ok(here), Ok(there)) = (stream.local_addr(), stream.peer_addr()) else {
             return;
         };
-        let started = tokio::time::Instant::now();
-        while unread(there.port(), here.port()).is_some_and(|bytes| bytes > 0) {
-            assert!(
-                started.elapsed() < DEADLINE,
-                "the host does not read what the upstream sends"
-            );
-            tokio::time::sleep(std::time::Duration::from_micros(200)).await;
-        }
+        within("the host reads what the upstream sends", async {
+            while queue::unread(there, here).is_some_and(|bytes| bytes > 0) {
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+        })
+        .await;
     }
 
     /// Waits until the host closes the connection.
@@ -295,17 +294,4 @@ async fn read_chunked(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Ve
 
 async fn more(stream: &mut TcpStream, into: &mut Vec<u8>) -> Option<()> {
     matches!(stream.read_buf(into).await, Ok(count) if count > 0).then_some(())
-}
-
-/// Bytes in the receive queue of the socket with these ports (`/proc/net/tcp`, proc(5)); `None` when it is gone.
-fn unread(local: u16, remote: u16) -> Option<u64> {
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
-    table.lines().skip(1).find_map(|line| {
-        let mut columns = line.split_ascii_whitespace().skip(1);
-        let ours = columns.next()?.ends_with(&local) && columns.next()?.ends_with(&remote);
-        let queues = columns.nth(1)?;
-        ours.then(|| u64::from_str_radix(queues.split_once(':')?.1, 16).ok())
-            .flatten()
-    })
 }
