@@ -89,6 +89,12 @@ impl Parts {
             Err(_) if text.is_empty() => Vec::new(),
             Err(_) => vec![self.tell_loose(&text)],
         };
+        for slot in &slots {
+            // As in the queue: what was decided is kept until it has been carried out.
+            if let Some(run) = slot.source.and_then(|source| self.run_mut(source)) {
+                run.live += 1;
+            }
+        }
         if let Some(nested) = self.calls.get_mut(&call) {
             nested.text = text;
             nested.slots = slots;
@@ -175,7 +181,11 @@ impl Parts {
         run.changes = changes.into();
         run.released = run.len;
         run.closed = true;
-        self.calls.remove(&call);
+        for slot in self.calls.remove(&call).map(|nested| nested.slots).unwrap_or_default() {
+            if let Some(source) = slot.source {
+                self.left(source, slot.to);
+            }
+        }
     }
 
     /// Lets the arguments of a call of the past leave once all their parts are decided.

@@ -222,9 +222,6 @@ impl Parts {
     fn forget(&mut self, source: Source) {
         if self.runs.get(&source).is_some_and(Run::finished) {
             self.runs.remove(&source);
-            if let Source::Call(call) = source {
-                self.calls.remove(&call);
-            }
         }
     }
 }

@@ -1,0 +1,627 @@
+//! `openai-chat`, feature by feature.
+
+mod support;
+
+use bytes::BytesMut;
+use model::{Channel, Speaker};
+use serde_json::{Value, json};
+use support::{CANARY, Judge, chat, client, events, masked, request, run, stream, whole};
+use wire::{Change, Complaint, Flow, Limits, Malformed, Step, claim};
+
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn sse(chunks: &[Value]) -> String {
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n"
+}
+
+fn delta(index: u64, delta: Value) -> Value {
+    json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m-1",
+        "choices": [{ "index": index, "delta": delta, "finish_reason": null }] })
+}
+
+fn finish(index: u64, reason: &str) -> Value {
+    json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "m-1",
+        "choices": [{ "index": index, "delta": {}, "finish_reason": reason }] })
+}
+
+/// Everything told about a body that comes in one piece.
+fn told(flow: Box<dyn Flow>, body: &str) -> Judge {
+    let mut judge = Judge::default();
+    let out = run(flow, &mut judge, body.as_bytes(), &[]).unwrap();
+    assert_eq!(String::from_utf8(out.concat()).unwrap(), body, "what nothing changes leaves byte for byte");
+    judge
+}
+
+#[test]
+fn endpoints_are_claimed_by_method_and_path() {
+    let cases = [
+        ("POST", "/v1/chat/completions", Some("openai-chat")),
+        ("POST", "/chat/completions", Some("openai-chat")),
+        ("GET", "/v1/chat/completions", None),
+        ("GET", "/v1/models", Some("openai-models")),
+        ("POST", "/v1/embeddings", None),
+        ("GET", "/v1/models/../files", None),
+    ];
+    for (method, path, dialect) in cases {
+        assert_eq!(claim(model::Family::Openai, method, path).map(|it| it.dialect()), dialect, "{method} {path}");
+    }
+    assert!(claim(model::Family::Raw, "DELETE", "/x").unwrap().raw());
+}
+
+#[test]
+fn content_types_that_are_not_known_are_not_claimed() {
+    let limits = Limits::default();
+    for good in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"] {
+        assert!(chat().request(good, limits).is_ok(), "{good}");
+        assert!(chat().response(200, good, limits).is_ok(), "{good}");
+    }
+    for bad in ["", "text/plain", "multipart/form-data", "application/json; charset=utf-16", "application/x-ndjson"] {
+        assert!(chat().request(bad, limits).is_err(), "{bad}");
+        assert!(chat().response(200, bad, limits).is_err(), "{bad}");
+    }
+    assert!(chat().request("text/event-stream", limits).is_err());
+    assert!(chat().response(200, "text/event-stream; charset=utf-8", limits).is_ok());
+}
+
+#[test]
+fn a_request_is_told_whole_and_in_order() {
+    let body = r#"{"model":"gpt-9","stream":true,"messages":[
+      {"role":"system","content":"be good"},
+      {"content":[{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"https://x.example/a.png"}}],"role":"user","name":"bob"},
+      {"role":"assistant","content":null,"refusal":"no","reasoning_content":"hmm","tool_calls":[
+        {"id":"call_1","type":"function","function":{"name":"mail","arguments":"{\"to\":\"a\\u0040b\",\"n\":12345678}"}}]},
+      {"role":"tool","tool_call_id":"call_1","content":"sent"},
+      {"role":"developer","content":"dev"}],
+      "tools":[{"type":"function","function":{"name":"mail","description":"Sends","parameters":{"type":"object","properties":{"to":{"type":"string"}}}}}],
+      "temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123456789}"#;
+    let judge = told(request(), body);
+    let asked = judge.asked.clone().unwrap();
+    assert_eq!((asked.model.as_str(), asked.streaming, asked.tools.len()), ("gpt-9", true, 1));
+    assert_eq!(asked.tools[0].name, "mail");
+    assert_eq!(asked.tools[0].description, "Sends");
+    assert_eq!(value(&asked.tools[0].parameters)["type"], "object");
+    assert_eq!(
+        value(&asked.parameters),
+        json!({"temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123_456_789})
+    );
+    assert_eq!(judge.texts(Channel::Content), ["be good", "look", "dev"]);
+    assert_eq!(judge.texts(Channel::Refusal), ["no"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["hmm"]);
+    assert_eq!(judge.texts(Channel::ToolInput), ["mail", "to", "a@b", "n", "12345678"]);
+    assert_eq!(judge.texts(Channel::ToolResult), ["sent"]);
+    assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);
+    let fields = judge.texts(Channel::Field);
+    for field in ["https://x.example/a.png", "bob", "call_1", "ticket", "T-1", "u-1", "123456789"] {
+        assert!(fields.contains(&field), "{field} in {fields:?}");
+    }
+    let speakers: Vec<Speaker> = judge
+        .parts
+        .values()
+        .filter(|told| told.channel == Channel::Content)
+        .map(|told| told.speaker)
+        .collect();
+    assert_eq!(speakers, [Speaker::System, Speaker::User, Speaker::Developer]);
+}
+
+#[test]
+fn a_request_leaves_with_only_what_was_changed() {
+    let body = format!(
+        r#"{{ "messages" : [{{"role":"user","content":"caf\u00e9 {CANARY}\n\/x"}},
+        {{"role":"assistant","content":null,"tool_calls":[{{"id":"c","type":"function","function":{{"name":"f",
+        "arguments":"{{\"k\":\"\\u0030{}\"}}"}}}}]}}],"big":12345678901234567890.10,"{CANARY}":[{CANARY_NUMBER}] }}"#,
+        &CANARY[1..],
+    );
+    let expected = body
+        .replace(&format!(r"\\u0030{}", &CANARY[1..]), "[SSN]")
+        .replace(CANARY, "[SSN]");
+    assert_eq!(masked(request(), &body), expected);
+}
+
+const CANARY_NUMBER: u32 = 780_511_200;
+
+#[test]
+fn a_changed_number_becomes_a_string() {
+    let body = r#"{"messages":[],"n":780511200}"#;
+    let mut flow = request();
+    flow.push(body.as_bytes()).unwrap();
+    flow.finish().unwrap();
+    while let Some(step) = flow.next() {
+        if let Step::Text { part, text } = step {
+            assert_eq!(text, "780511200");
+            flow.release(part, 9, vec![Change { span: 0..9, by: "[N]".into() }]);
+        }
+    }
+    assert_eq!(wire::taken(&mut *flow), r#"{"messages":[],"n":"[N]"}"#);
+}
+
+#[test]
+fn nothing_of_a_request_leaves_before_all_of_it_is_decided() {
+    let mut flow = request();
+    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#).unwrap();
+    assert!(flow.next().is_none());
+    flow.finish().unwrap();
+    let mut parts = Vec::new();
+    while let Some(step) = flow.next() {
+        if let Step::End(part) = step {
+            parts.push(part);
+        }
+    }
+    assert!(wire::taken(&mut *flow).is_empty());
+    flow.release(parts[1], 1, Vec::new());
+    assert!(wire::taken(&mut *flow).is_empty());
+    flow.release(parts[0], 1, Vec::new());
+    assert!(!wire::taken(&mut *flow).is_empty());
+}
+
+#[test]
+fn tools_and_parameters_are_spliced() {
+    let tool = |name: &str| format!(r#"{{"type":"function", "function":{{"name":"{name}"}}}}"#);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":"{CANARY}"}}], "tools": [{}, {}, {}], "tool_choice":"auto", "metadata":{{"a":"{CANARY}","b":1}},"top_p":1}}"#,
+        tool("a"), tool("b"), tool("c")
+    );
+    let cut = |names: &[&str], patch: &str| {
+        let mut flow = request();
+        flow.push(body.as_bytes()).unwrap();
+        flow.finish().unwrap();
+        flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        flow.patch_parameters(patch).unwrap();
+        let mut out = BytesMut::new();
+        Judge::masking().turn(&mut *flow, &mut out);
+        assert!(!String::from_utf8_lossy(&out).contains(CANARY));
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let clean = body.replace(CANARY, "[SSN]");
+    assert_eq!(cut(&["x"], "{}"), clean);
+    assert_eq!(cut(&["b"], "{}"), clean.replace(&format!("{}, ", tool("b")), ""));
+    assert_eq!(cut(&["c"], "{}"), clean.replace(&format!(", {}", tool("c")), ""));
+    let none = value(&cut(&["a", "b", "c"], r#"{"top_p":null,"n":2,"metadata":{"b":2}}"#));
+    assert_eq!(
+        none,
+        json!({"messages":[{"role":"user","content":"[SSN]"}],"metadata":{"a":"[SSN]","b":2},"n":2})
+    );
+    let mut flow = request();
+    assert!(flow.patch_parameters(r#"{"messages":[]}"#).is_err());
+    assert!(flow.patch_parameters("nonsense").is_err());
+}
+
+#[test]
+fn encoded_files_are_not_text_but_short_ones_are() {
+    let long = "QUJD".repeat(100);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":[
+        {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{long}"}}}},
+        {{"type":"input_audio","input_audio":{{"data":"{long}","format":"wav"}}}},
+        {{"type":"file","file":{{"file_data":"data:text/plain;base64,QUJD","filename":"a.txt"}}}}]}}]}}"#
+    );
+    let judge = told(request(), &body);
+    assert_eq!(judge.texts(Channel::Field), ["data:text/plain;base64,QUJD", "a.txt"]);
+}
+
+#[test]
+fn requests_of_another_shape_are_refused() {
+    for body in [
+        "[]", "{}", r#"{"messages":{}}"#, r#"{"messages":["x"]}"#, r#"{"messages":[{"content":"x"}]}"#,
+        r#"{"messages":[{"role":"user","content":{"a":1}}]}"#, r#"{"messages":[{"role":"user","content":["x"]}]}"#,
+    ] {
+        let error = run(request(), &mut Judge::default(), body.as_bytes(), &[]).unwrap_err();
+        assert!(matches!(error, Malformed::Shape { .. }), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_whole_answer_is_told_by_channel() {
+    let body = r#"{"id":"chatcmpl-7","object":"chat.completion","created":1700000000,"model":"m-1","choices":[
+      {"index":0,"message":{"role":"assistant","content":"hi","reasoning_content":"hm","refusal":null,
+        "annotations":[{"type":"url_citation","url_citation":{"url":"https://a.example","title":"A","start_index":0,"end_index":1}}],
+        "audio":{"id":"aud-1","data":"QUJD","transcript":"spoken","expires_at":1700000001}},"finish_reason":"stop","logprobs":null},
+      {"index":1,"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":"stop"}],
+      "usage":{"prompt_tokens":7,"completion_tokens":12345678,"total_tokens":12345685},"system_fingerprint":"fp"}"#;
+    let judge = told(whole(), body);
+    assert_eq!(judge.texts(Channel::Content), ["hi", "spoken"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["hm"]);
+    assert_eq!(judge.texts(Channel::Refusal), ["no"]);
+    assert_eq!(
+        judge.texts(Channel::Field),
+        ["chatcmpl-7", "m-1", "https://a.example", "A", "aud-1", "QUJD", "fp"]
+    );
+    let mut flow = whole();
+    flow.push(body.as_bytes()).unwrap();
+    flow.finish().unwrap();
+    assert_eq!((flow.usage().input_tokens, flow.usage().output_tokens), (7, 12_345_678));
+}
+
+#[test]
+fn text_is_one_part_for_each_choice_and_channel() {
+    let body = sse(&[
+        delta(0, json!({"role":"assistant","content":""})),
+        delta(1, json!({"role":"assistant","content":"B1 "})),
+        delta(0, json!({"reasoning_content":"think "})),
+        delta(0, json!({"content":"A1 "})),
+        delta(1, json!({"content":"B2"})),
+        delta(0, json!({"content":"A2","reasoning_content":"more"})),
+        delta(0, json!({"refusal":"won't"})),
+        finish(1, "stop"),
+        finish(0, "stop"),
+    ]);
+    let judge = told(stream(), &body);
+    assert_eq!(judge.texts(Channel::Content), ["A1 A2", "B1 B2"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["think more"]);
+    assert_eq!(judge.texts(Channel::Refusal), ["won't"]);
+    assert_eq!(judge.texts(Channel::Field), ["chatcmpl-1", "m-1"], "the same field is told once");
+    assert!(judge.parts.values().all(|told| told.ended));
+}
+
+#[test]
+fn a_change_that_straddles_events_stands_where_it_begins() {
+    let body = sse(&[
+        delta(0, json!({"content":"my 078-"})),
+        delta(0, json!({"content":"05-"})),
+        delta(0, json!({"content":"1120 ok"})),
+        finish(0, "stop"),
+    ]);
+    let expected = sse(&[
+        delta(0, json!({"content":"my [SSN]"})),
+        delta(0, json!({"content":""})),
+        delta(0, json!({"content":" ok"})),
+        finish(0, "stop"),
+    ]);
+    assert_eq!(masked(stream(), &body), expected);
+}
+
+#[test]
+fn a_changed_field_changes_each_time_it_comes() {
+    let chunk = |text: &str| {
+        json!({"id": format!("x {CANARY}"), "choices":[{"index":0,"delta":{"content":text},"finish_reason":null}]})
+    };
+    let out = masked(stream(), &sse(&[chunk("a"), chunk("b"), chunk("c")]));
+    assert_eq!(out.matches(r#""id":"x [SSN]""#).count(), 3, "{out}");
+}
+
+#[test]
+fn tool_calls_are_held_until_they_are_cleared() {
+    let call = |index: u64, id: Option<&str>, name: Option<&str>, arguments: &str| {
+        let mut call = json!({"index":index,"function":{"arguments":arguments}});
+        if let Some(id) = id {
+            call["id"] = id.into();
+            call["type"] = "function".into();
+        }
+        if let Some(name) = name {
+            call["function"]["name"] = name.into();
+        }
+        delta(0, json!({"tool_calls":[call]}))
+    };
+    let chunks = [
+        delta(0, json!({"content":"let me"})),
+        call(0, Some("call_a"), Some("send"), ""),
+        call(0, None, None, "{\"to\":\"078-"),
+        call(0, None, None, "05-11\\u003"),
+        call(0, None, None, "20\",\"n\":5}"),
+        call(1, Some("call_b"), Some("stop"), "{}"),
+        finish(0, "tool_calls"),
+    ];
+    let mut flow = stream();
+    let mut out = BytesMut::new();
+    let mut steps = Vec::new();
+    for chunk in &chunks {
+        flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
+        while let Some(step) = flow.next() {
+            if let Step::Text { part, text } = &step {
+                let at = text.find(CANARY).map(|at| at as u64);
+                let change = at.map(|at| Change { span: at..at + 11, by: "\"[SSN]\"".into() });
+                flow.release(*part, text.len() as u64, change.into_iter().collect());
+            }
+            steps.push(step);
+        }
+        flow.take(&mut out);
+    }
+    assert_eq!(events(&out).len(), 1, "only what came before the call");
+    let calls: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::ToolCall(call) => Some(call.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["send", "stop"]);
+    assert_eq!(calls[0].id, "call_a");
+    assert_eq!(flow.tool_input(calls[0].call), r#"{"to":"\"[SSN]\"","n":5}"#);
+    flow.clear_tool_call(calls[0].call, None);
+    flow.take(&mut out);
+    assert_eq!(events(&out).len(), 5, "the first call");
+    flow.clear_tool_call(calls[1].call, Some(r#"{"x":1}"#.into()));
+    flow.push(b"data: [DONE]\n\n").unwrap();
+    flow.finish().unwrap();
+    Judge::default().turn(&mut *flow, &mut out);
+    assert_eq!(events(&out).len(), chunks.len() + 1, "the number of events stays");
+    let client = client(&out);
+    let arguments = |call: u64| client[&(0, format!("/tool_calls/{call}/function/arguments"))].as_str();
+    assert_eq!(value(arguments(0)), json!({"to":"\"[SSN]\"","n":5}));
+    assert_eq!(arguments(1), r#"{"x":1}"#);
+}
+
+#[test]
+fn arguments_of_every_form_are_masked() {
+    let cases = [
+        (json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")), json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#)),
+        (json!(format!("not json: {CANARY} \\u0041")), json!("not json: [SSN] \\u0041")),
+        (json!("{\"a\": \"\\u0030\\u0037\\u00388-05-1120\\ud800\"}"), json!("{\"a\": \"[SSN]\\ud800\"}")),
+        (json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"), json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}")),
+        (json!({"a": CANARY}), json!({"a": "[SSN]"})),
+    ];
+    for (arguments, expected) in cases {
+        let body = json!({"choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[
+            {"id":"c","type":"function","function":{"name":format!("f{CANARY}"),"arguments":arguments}}]}}]});
+        let out = value(&masked(whole(), &body.to_string()));
+        let function = &out["choices"][0]["message"]["tool_calls"][0]["function"];
+        assert_eq!(function["arguments"], expected);
+        assert_eq!(function["name"], "f[SSN]");
+    }
+}
+
+#[test]
+fn a_call_without_arguments_can_get_some() {
+    for function in [json!({"name":"f"}), json!({"name":"f","arguments":""})] {
+        let chunk = delta(0, json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":function}]}));
+        let mut flow = stream();
+        flow.push(sse(&[chunk, finish(0, "tool_calls")]).as_bytes()).unwrap();
+        flow.finish().unwrap();
+        let mut call = None;
+        while let Some(step) = flow.next() {
+            match step {
+                Step::Text { part, text } => flow.release(part, text.len() as u64, Vec::new()),
+                Step::ToolCall(told) => call = Some(told.call),
+                _ => {}
+            }
+        }
+        assert!(wire::taken(&mut *flow).is_empty());
+        flow.clear_tool_call(call.unwrap(), Some("{\"a\":1}".into()));
+        let client = client(&wire::taken(&mut *flow));
+        assert_eq!(client[&(0, "/tool_calls/0/function/arguments".into())], "{\"a\":1}");
+    }
+}
+
+#[test]
+fn servers_that_number_all_calls_zero_are_understood() {
+    let call = |id: &str| json!({"tool_calls":[{"index":0,"id":id,"type":"function","function":{"name":"f","arguments":"{}"}}]});
+    let judge = told(stream(), &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]));
+    assert_eq!(judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn fragments_for_a_complete_call_are_refused() {
+    let call = |index: u64| delta(0, json!({"tool_calls":[{"index":index,"function":{"arguments":"{"}}]}));
+    let body = sse(&[call(0), call(1), call(0)]);
+    assert!(run(stream(), &mut Judge::default(), body.as_bytes(), &[]).is_err());
+}
+
+#[test]
+fn legacy_function_calls_are_calls() {
+    let body = sse(&[
+        delta(0, json!({"function_call":{"name":"f","arguments":"{\"a\":"}})),
+        delta(0, json!({"function_call":{"arguments":"\"078-05-1120\"}"}})),
+        finish(0, "function_call"),
+    ]);
+    let client = client(masked(stream(), &body).as_bytes());
+    assert_eq!(client[&(0, "/function_call/arguments".into())], r#"{"a":"[SSN]"}"#);
+}
+
+fn token(text: &str, bytes: Option<&[u8]>) -> Value {
+    json!({"token":text,"logprob":-0.123_456_789,"bytes":bytes,"top_logprobs":[{"token":text,"logprob":-0.1,"bytes":bytes}]})
+}
+
+fn with_logprobs(content: &str, tokens: &[Value]) -> Value {
+    let mut chunk = delta(0, json!({"content":content}));
+    chunk["choices"][0]["logprobs"] = json!({"content":tokens,"refusal":null});
+    chunk
+}
+
+#[test]
+fn logprobs_of_changed_text_become_null() {
+    let body = sse(&[
+        with_logprobs("a 078-", &[token("a ", Some(b"a ")), token("078-", None)]),
+        with_logprobs("05-1120", &[token("05-", None), token("1120", None)]),
+        with_logprobs(" ok", &[token(" ok", None)]),
+        finish(0, "stop"),
+    ]);
+    let judge = told(stream(), &body);
+    assert!(judge.texts(Channel::Logprobs).is_empty(), "covered by the content");
+    let out = masked(stream(), &body);
+    let logprobs: Vec<Value> =
+        events(out.as_bytes())[..3].iter().map(|event| value(event)["choices"][0]["logprobs"].clone()).collect();
+    assert_eq!(logprobs[..2], [Value::Null, Value::Null]);
+    assert_eq!(logprobs[2]["content"][0]["token"], " ok");
+}
+
+#[test]
+fn logprobs_that_say_something_else_are_parts() {
+    let bytes: Vec<u8> = CANARY.bytes().collect();
+    let cases = [
+        with_logprobs("x", &[token(CANARY, None)]),
+        with_logprobs("x", &[token("078-05", None), token("-1120", None)]),
+        with_logprobs("x", &[token("x", Some(&bytes))]),
+        with_logprobs("x", &[json!({"token":"x","logprob":-1,"bytes":null,"top_logprobs":[{"token":CANARY,"logprob":-2}]})]),
+        with_logprobs("x", &[json!({"token":"x","logprob":-1,"top_logprobs":[{"token":"y","logprob":-2,"bytes":bytes}]})]),
+    ];
+    for chunk in cases {
+        let out = masked(stream(), &sse(&[chunk, finish(0, "stop")]));
+        assert_eq!(value(&events(out.as_bytes())[0])["choices"][0]["logprobs"], Value::Null, "{out}");
+    }
+}
+
+#[test]
+fn pieces_of_characters_in_logprobs_are_covered() {
+    let tokens = [token("\\xf0\\x9f", Some(&[0xf0, 0x9f])), token("\\x98\\x80", Some(&[0x98, 0x80]))];
+    let judge = told(stream(), &sse(&[with_logprobs("😀", &tokens), finish(0, "stop")]));
+    assert!(judge.texts(Channel::Logprobs).is_empty());
+}
+
+#[test]
+fn strings_that_the_dialect_does_not_know_go_on_as_one_part() {
+    let body = sse(&[
+        delta(0, json!({"thought":{"deep":"078-"}, "reasoning_details":[{"type":"reasoning.text","text":"078-05","index":0}]})),
+        delta(0, json!({"thought":{"deep":"05-1120"}, "reasoning_details":[{"type":"reasoning.text","text":"-1120","index":0}]})),
+        delta(0, json!({"content":"x"})),
+        finish(0, "stop"),
+    ]);
+    let out = masked(stream(), &body);
+    let client = client(out.as_bytes());
+    assert_eq!(client[&(0, "/thought/deep".into())], "[SSN]");
+    assert_eq!(client[&(0, "/reasoning_details/0/text".into())], "[SSN]");
+    let judge = told(stream(), &body);
+    assert_eq!(judge.texts(Channel::Reasoning), ["078-05-1120"]);
+}
+
+#[test]
+fn a_one_off_string_does_not_stop_the_stream() {
+    let mut flow = stream();
+    let mut judge = Judge::masking();
+    let mut out = BytesMut::new();
+    for chunk in [delta(0, json!({"odd":"078","content":"a"})), delta(0, json!({"content":"b"}))] {
+        flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+    }
+    assert_eq!(events(&out).len(), 2);
+}
+
+#[test]
+fn errors_are_told() {
+    let body = format!(r#"{{"error":{{"message":"bad {CANARY}","type":"invalid_request_error","code":"c-{CANARY}"}}}}"#);
+    let flow = || chat().response(400, "application/json", Limits::default()).unwrap();
+    let judge = told(flow(), &body);
+    assert_eq!(judge.texts(Channel::Error), [format!("bad {CANARY}")]);
+    assert!(!masked(flow(), &body).contains(CANARY));
+    assert!(!masked(stream(), &format!("data: {body}\n\n")).contains(CANARY));
+}
+
+#[test]
+fn what_is_not_the_dialect_is_refused() {
+    let cases: [&[u8]; 9] = [
+        b"data: hello\n\n",
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}\n\n",
+        b"data: {\"a\":\"\xff\"}\n\n",
+        b"data: {\"a\":1,\"\\u0061\":2}\n\n",
+        b"data: [1]\n\n",
+        b"data: {\"choices\":[{\"index\":-1}]}\n\n",
+        b"data: [DONE]\n\ndata: {\"choices\":[]}\n\n",
+        b"event: \xff\ndata: {}\n\n",
+        b"data: {\"cho",
+    ];
+    for body in cases {
+        let got = run(stream(), &mut Judge::default(), body, &[]);
+        assert!(got.is_err(), "{}", String::from_utf8_lossy(body));
+    }
+    let late = sse(&[finish(0, "stop"), delta(0, json!({"content":"late"}))]);
+    assert!(run(stream(), &mut Judge::default(), late.as_bytes(), &[]).is_err());
+    let empty = sse(&[finish(0, "stop"), delta(0, json!({"content":""}))]);
+    assert!(run(stream(), &mut Judge::default(), empty.as_bytes(), &[]).is_ok());
+}
+
+#[test]
+fn bounds_hold() {
+    let limits = Limits { body_bytes: 40, event_bytes: 40, held_bytes: 60, json_depth: 4 };
+    let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
+    assert!(matches!(flow.push(&[b'x'; 41]), Err(Malformed::TooLarge { bound: "event_bytes", .. })));
+    let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
+    assert!(flow.push(b"data: {\"id\":\"aaaaaaaaaaaaaaaa\"}\n\n").is_ok());
+    assert!(matches!(flow.push(&[b'\n'; 40]), Err(Malformed::TooLarge { bound: "held_bytes", .. })));
+    let mut flow = chat().request("application/json", limits).unwrap();
+    assert!(matches!(flow.push(&[b' '; 41]), Err(Malformed::TooLarge { bound: "body_bytes", .. })));
+    let mut flow = chat().request("application/json", limits).unwrap();
+    flow.push(b"[[[[[]]]]]").unwrap();
+    assert!(matches!(flow.finish(), Err(Malformed::TooLarge { bound: "json_depth", .. })));
+}
+
+#[test]
+fn text_can_be_added_behind_the_end() {
+    let cases = [finish(0, "stop"), {
+        let mut last = finish(0, "stop");
+        last["choices"][0]["delta"] = json!({"content":"!"});
+        last
+    }];
+    for last in cases {
+        let mut flow = stream();
+        let mut out = BytesMut::new();
+        let mut len = 0;
+        for event in [delta(0, json!({"content":"hi"})), last] {
+            flow.push(format!("data: {event}\n\n").as_bytes()).unwrap();
+            while let Some(step) = flow.next() {
+                match step {
+                    Step::Text { part, text } => {
+                        len += text.len() as u64;
+                        let upto = if text.starts_with("hi") || text == "!" { len } else { text.len() as u64 };
+                        flow.release(part, upto, Vec::new());
+                    }
+                    Step::End(part) if flow.usage().input_tokens == 0 && part.0 == 2 => {
+                        flow.release(part, 3, vec![Change { span: 3..3, by: " (end)".into() }]);
+                    }
+                    _ => {}
+                }
+            }
+            flow.take(&mut out);
+        }
+        assert!(!out.is_empty());
+    }
+}
+
+#[test]
+fn complaints_are_hybrid() {
+    let complaint = Complaint {
+        status: 403,
+        code: "blocked".into(),
+        message: "Not allowed here.".into(),
+        request_id: "r1".into(),
+        policy: "20-block".into(),
+    };
+    let answer = chat().complaint(&complaint);
+    let body = value(std::str::from_utf8(&answer.body).unwrap());
+    assert_eq!((answer.status, answer.content_type), (403, "application/json"));
+    assert_eq!(body["error"]["code"], "blocked");
+    assert_eq!(body["error"]["param"], Value::Null);
+    for told in ["Not allowed here.", "20-block", "r1"] {
+        assert!(body["error"]["message"].as_str().unwrap().contains(told));
+    }
+    for member in ["type", "title", "status", "detail", "instance"] {
+        assert!(!body[member].is_null(), "{member}");
+    }
+    let event = chat().stream_complaint(&complaint);
+    let events = events(&event);
+    assert_eq!(events.len(), 1);
+    assert_eq!(value(&events[0])["error"]["code"], "blocked");
+    assert_eq!(chat().heartbeat("wait\r\nfor it"), b": wait  for it\n\n");
+    let raw = claim(model::Family::Raw, "GET", "/").unwrap().complaint(&complaint);
+    assert_eq!(raw.content_type, "application/problem+json");
+}
+
+#[test]
+fn refusals_are_answers_that_this_dialect_reads() {
+    let complaint = Complaint {
+        status: 403,
+        code: "blocked".into(),
+        message: "I can't help.".into(),
+        request_id: "r1".into(),
+        policy: String::new(),
+    };
+    let answer = chat().refusal("m", false, &complaint);
+    let judge = told(whole(), std::str::from_utf8(&answer.body).unwrap());
+    assert_eq!(judge.texts(Channel::Content), ["I can't help. (request r1)"]);
+    let answer = chat().refusal("m", true, &complaint);
+    let judge = told(stream(), std::str::from_utf8(&answer.body).unwrap());
+    assert_eq!(judge.texts(Channel::Content), ["I can't help. (request r1)"]);
+    assert!(answer.body.ends_with(b"data: [DONE]\n\n"));
+}
+
+#[test]
+fn models_are_listed_with_every_string_a_field() {
+    let endpoint = claim(model::Family::Openai, "GET", "/v1/models").unwrap();
+    let mut flow = endpoint.request("", Limits::default()).unwrap();
+    flow.finish().unwrap();
+    assert!(matches!(flow.next(), Some(Step::Asked(_))));
+    assert!(wire::taken(&mut *flow).is_empty());
+    assert!(endpoint.request("", Limits::default()).unwrap().push(b"x").is_err());
+    let flow = endpoint.response(200, "application/json", Limits::default()).unwrap();
+    let judge = told(flow, r#"{"object":"list","data":[{"id":"m-1","object":"model","owned_by":"me"}]}"#);
+    assert_eq!(judge.texts(Channel::Field), ["list", "m-1", "model", "me"]);
+}

@@ -1,0 +1,211 @@
+//! What the tests of this crate share: a judge that masks a canary, and a decoder that shares no code with the crate.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use model::{Channel, Family, Part, PartId, Speaker};
+use serde_json::Value;
+use wire::{Change, Endpoint, Flow, Limits, Malformed, Step, ToolCallId};
+
+/// What the judge takes away.
+pub(crate) const CANARY: &str = "078-05-1120";
+
+/// What it puts there.
+pub(crate) const MASK: &str = "[SSN]";
+
+/// The endpoint under test.
+pub(crate) fn chat() -> &'static dyn Endpoint {
+    wire::claim(Family::Openai, "POST", "/v1/chat/completions").unwrap()
+}
+
+/// A streamed answer.
+pub(crate) fn stream() -> Box<dyn Flow> {
+    chat().response(200, "text/event-stream", Limits::default()).unwrap()
+}
+
+/// A whole answer.
+pub(crate) fn whole() -> Box<dyn Flow> {
+    chat().response(200, "application/json", Limits::default()).unwrap()
+}
+
+/// A request.
+pub(crate) fn request() -> Box<dyn Flow> {
+    chat().request("application/json", Limits::default()).unwrap()
+}
+
+/// A part as it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) channel: Channel,
+    pub(crate) speaker: Speaker,
+    pub(crate) text: String,
+    pub(crate) ended: bool,
+    released: usize,
+}
+
+/// Masks the canary, holding back what could still become one; notes all that it was told.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    pub(crate) mask: bool,
+    pub(crate) parts: BTreeMap<PartId, Told>,
+    pub(crate) calls: Vec<(ToolCallId, String, String)>,
+    pub(crate) asked: Option<wire::Asked>,
+}
+
+impl Judge {
+    pub(crate) fn masking() -> Self {
+        Self { mask: true, ..Self::default() }
+    }
+
+    /// Fetches all steps, decides all of them, takes what may leave.
+    pub(crate) fn turn(&mut self, flow: &mut dyn Flow, out: &mut BytesMut) {
+        let mut calls = Vec::new();
+        let mut fresh = Vec::new();
+        while let Some(step) = flow.next() {
+            match step {
+                Step::Asked(asked) => {
+                    assert!(self.parts.is_empty(), "asked comes first");
+                    self.asked = Some(asked);
+                }
+                Step::Begin(Part { id, channel, speaker }) => {
+                    let told = Told { channel, speaker, text: String::new(), ended: false, released: 0 };
+                    assert!(self.parts.insert(id, told).is_none(), "a part begins once");
+                }
+                Step::Text { part, text } => {
+                    let told = self.parts.get_mut(&part).unwrap();
+                    assert!(!told.ended, "text after the end");
+                    assert!(!fresh.contains(&part), "text is told in one step");
+                    assert!(!text.is_empty());
+                    told.text.push_str(&text);
+                    fresh.push(part);
+                }
+                Step::End(part) => {
+                    let told = self.parts.get_mut(&part).unwrap();
+                    assert!(!std::mem::replace(&mut told.ended, true), "a part ends once");
+                    fresh.push(part);
+                }
+                Step::ToolCall(call) => {
+                    calls.push(call.call);
+                    self.calls.push((call.call, call.id, call.name));
+                }
+            }
+        }
+        fresh.sort();
+        fresh.dedup();
+        for part in fresh {
+            self.decide(flow, part);
+        }
+        for call in calls {
+            flow.clear_tool_call(call, None);
+        }
+        flow.take(out);
+    }
+
+    fn decide(&mut self, flow: &mut dyn Flow, part: PartId) {
+        let told = self.parts.get_mut(&part).unwrap();
+        if !self.mask {
+            told.released = told.text.len();
+            return flow.release(part, told.released as u64, Vec::new());
+        }
+        let pending = &told.text[told.released..];
+        let mut changes = Vec::new();
+        let mut from = 0;
+        while let Some(at) = pending[from..].find(CANARY) {
+            let start = (told.released + from + at) as u64;
+            from += at + CANARY.len();
+            changes.push(Change { span: start..start + CANARY.len() as u64, by: MASK.to_owned() });
+        }
+        let rest = &pending[from..];
+        let keep = (1..CANARY.len()).rev().find(|&len| !told.ended && rest.ends_with(&CANARY[..len])).unwrap_or(0);
+        told.released = told.text.len() - keep;
+        flow.release(part, told.released as u64, changes);
+    }
+
+    /// The texts of a channel, in the order of their parts.
+    pub(crate) fn texts(&self, channel: Channel) -> Vec<&str> {
+        self.parts.values().filter(|told| told.channel == channel).map(|told| told.text.as_str()).collect()
+    }
+
+    /// What was told, with no regard to the numbers of parts.
+    pub(crate) fn said(&self) -> Vec<(Channel, Speaker, String)> {
+        let mut said: Vec<_> =
+            self.parts.values().map(|told| (told.channel, told.speaker, told.text.clone())).collect();
+        said.sort();
+        said
+    }
+}
+
+/// Runs a body through a flow, cut at `cuts`; the answer is what left after each piece.
+pub(crate) fn run(mut flow: Box<dyn Flow>, judge: &mut Judge, body: &[u8], cuts: &[usize]) -> Result<Vec<Vec<u8>>, Malformed> {
+    let mut out = Vec::new();
+    let mut from = 0;
+    for &cut in cuts.iter().chain([&body.len()]) {
+        let mut taken = BytesMut::new();
+        flow.push(&body[from..cut])?;
+        judge.turn(&mut *flow, &mut taken);
+        out.push(taken.to_vec());
+        from = cut;
+    }
+    let mut taken = BytesMut::new();
+    flow.finish()?;
+    judge.turn(&mut *flow, &mut taken);
+    out.push(taken.to_vec());
+    assert_eq!(flow.held(), 0, "all that came in has left");
+    Ok(out)
+}
+
+/// What leaves of a body that comes in one piece.
+pub(crate) fn masked(flow: Box<dyn Flow>, body: &str) -> String {
+    let out = run(flow, &mut Judge::masking(), body.as_bytes(), &[]).unwrap();
+    String::from_utf8(out.concat()).unwrap()
+}
+
+/// The data of each event, by the letter of the standard, with nothing shared with the crate.
+pub(crate) fn events(stream: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(stream).unwrap().replace("\r\n", "\n").replace('\r', "\n");
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut out = Vec::new();
+    let mut data: Option<String> = None;
+    for line in text.split('\n') {
+        if line.is_empty() {
+            out.extend(data.take());
+        } else if let Some(value) = line.strip_prefix("data") {
+            let value = value.strip_prefix(':').unwrap_or(value);
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            data = Some(data.map_or(value.to_owned(), |before| before + "\n" + value));
+        }
+    }
+    out.extend(data);
+    out
+}
+
+/// What a client makes of a stream: for each choice, each member of its deltas with the strings joined.
+pub(crate) fn client(stream: &[u8]) -> BTreeMap<(u64, String), String> {
+    let mut out = BTreeMap::new();
+    for event in events(stream).iter().filter(|event| *event != "[DONE]") {
+        let event: Value = serde_json::from_str(event).unwrap_or_else(|error| panic!("{error}: {event}"));
+        for choice in event["choices"].as_array().into_iter().flatten() {
+            let index = choice["index"].as_u64().unwrap_or(0);
+            join(&mut out, index, "", &choice["delta"]);
+        }
+    }
+    out
+}
+
+fn join(out: &mut BTreeMap<(u64, String), String>, index: u64, path: &str, value: &Value) {
+    match value {
+        Value::String(text) => out.entry((index, path.to_owned())).or_default().push_str(text),
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                let place = item["index"].as_u64().unwrap_or(place as u64);
+                join(out, index, &format!("{path}/{place}"), item);
+            }
+        }
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| join(out, index, &format!("{path}/{name}"), value));
+        }
+        _ => {}
+    }
+}
