@@ -305,13 +305,18 @@ fn tool_calls_are_held_until_they_are_cleared() {
     let mut flow = stream();
     let mut out = BytesMut::new();
     let mut steps = Vec::new();
+    let mut lens = std::collections::BTreeMap::new();
     for chunk in &chunks {
         flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
         while let Some(step) = flow.next() {
             if let Step::Text { part, text } = &step {
                 let at = text.find(CANARY).map(|at| at as u64);
                 let change = at.map(|at| Change { span: at..at + 11, by: "\"[SSN]\"".into() });
-                flow.release(*part, text.len() as u64, change.into_iter().collect());
+                let len = lens.entry(*part).or_insert(0);
+                *len += text.len() as u64;
+                flow.release(*part, *len, change.into_iter().collect());
+            } else if let Step::End(part) = &step {
+                flow.release(*part, lens.get(part).copied().unwrap_or(0), Vec::new());
             }
             steps.push(step);
         }
@@ -347,7 +352,7 @@ fn arguments_of_every_form_are_masked() {
     let cases = [
         (json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")), json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#)),
         (json!(format!("not json: {CANARY} \\u0041")), json!("not json: [SSN] \\u0041")),
-        (json!("{\"a\": \"\\u0030\\u0037\\u00388-05-1120\\ud800\"}"), json!("{\"a\": \"[SSN]\\ud800\"}")),
+        (json!("{\"a\": \"\\u0030\\u00378-05-1120\\ud800\"}"), json!("{\"a\": \"[SSN]\\ud800\"}")),
         (json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"), json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}")),
         (json!({"a": CANARY}), json!({"a": "[SSN]"})),
     ];
@@ -536,33 +541,33 @@ fn bounds_hold() {
 
 #[test]
 fn text_can_be_added_behind_the_end() {
-    let cases = [finish(0, "stop"), {
-        let mut last = finish(0, "stop");
-        last["choices"][0]["delta"] = json!({"content":"!"});
-        last
-    }];
-    for last in cases {
+    let with_text = json!({"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]});
+    let with_role = json!({"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":"stop"}]});
+    for (last, expected) in [(finish(0, "stop"), "hi (end)"), (with_text, "hi! (end)"), (with_role, "hi (end)")] {
         let mut flow = stream();
         let mut out = BytesMut::new();
-        let mut len = 0;
+        let mut contents = (None, 0);
         for event in [delta(0, json!({"content":"hi"})), last] {
             flow.push(format!("data: {event}\n\n").as_bytes()).unwrap();
             while let Some(step) = flow.next() {
                 match step {
-                    Step::Text { part, text } => {
-                        len += text.len() as u64;
-                        let upto = if text.starts_with("hi") || text == "!" { len } else { text.len() as u64 };
-                        flow.release(part, upto, Vec::new());
+                    Step::Begin(part) if part.channel == Channel::Content => contents.0 = Some(part.id),
+                    Step::Text { part, text } if contents.0 == Some(part) => {
+                        contents.1 += text.len() as u64;
+                        flow.release(part, contents.1, Vec::new());
                     }
-                    Step::End(part) if flow.usage().input_tokens == 0 && part.0 == 2 => {
-                        flow.release(part, 3, vec![Change { span: 3..3, by: " (end)".into() }]);
+                    Step::End(part) if contents.0 == Some(part) => {
+                        let added = Change { span: contents.1..contents.1, by: " (end)".into() };
+                        flow.release(part, contents.1, vec![added]);
                     }
+                    Step::Text { part, text } => flow.release(part, text.len() as u64, Vec::new()),
+                    Step::End(part) => flow.release(part, u64::MAX, Vec::new()),
                     _ => {}
                 }
             }
             flow.take(&mut out);
         }
-        assert!(!out.is_empty());
+        assert_eq!(client(&out)[&(0, "/content".into())], expected);
     }
 }
 

@@ -267,6 +267,7 @@ fn read_file(sheet: &mut Sheet<'_>, file: usize) {
         sheet.key(key);
         match &*doc.name(key) {
             "url" | "data" | "file_data" => sheet.bulk(value),
+            "format" | "detail" => sheet.word(value),
             _ => sheet.rest(value),
         }
     }

@@ -1,0 +1,342 @@
+//! What must hold for every stream and every split, by random streams and a decoder of its own.
+
+mod support;
+
+use bytes::BytesMut;
+use model::Channel;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::{CANARY, Judge, client, events, run, stream, whole};
+
+/// One piece of one choice.
+#[derive(Clone, Debug)]
+enum Piece {
+    Content(String),
+    Reasoning(String),
+    Refusal(String),
+    Unknown(String),
+    /// A fragment of the arguments of a call.
+    Call(u64, String),
+}
+
+/// Text that often holds the canary or a piece of it.
+fn text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        4 => Just(CANARY.to_owned()),
+        2 => (0..=CANARY.len()).prop_map(|at| CANARY[..at].to_owned()),
+        2 => (0..=CANARY.len()).prop_map(|at| CANARY[at..].to_owned()),
+        2 => any::<char>().prop_map(String::from),
+        2 => prop::sample::select(vec!["\"", "\\", "\n", "\u{2028}", "é", "😀", "/", "\u{0}", "data: ", "\r\n\r\n"])
+            .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(word, 0..5).prop_map(|words| words.concat())
+}
+
+/// A text, cut into pieces.
+fn pieces() -> impl Strategy<Value = Vec<String>> {
+    (text(), prop::collection::vec(any::<prop::sample::Index>(), 0..4)).prop_map(|(text, cuts)| {
+        let chars: Vec<char> = text.chars().collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(chars.len() + 1)).collect();
+        cuts.push(chars.len());
+        cuts.sort_unstable();
+        let mut from = 0;
+        cuts.into_iter().map(|cut| chars[std::mem::replace(&mut from, cut)..cut].iter().collect()).collect()
+    })
+}
+
+/// The pieces of one choice, in order.
+fn choice() -> impl Strategy<Value = Vec<Piece>> {
+    let arguments = prop_oneof![
+        text().prop_map(|text| json!({ "to": text, "n": [1, true] }).to_string()),
+        text().prop_map(|text| json!({ text: 1 }).to_string()),
+        text(),
+    ];
+    let call = (arguments, prop::collection::vec(any::<prop::sample::Index>(), 0..4)).prop_map(|(text, cuts)| {
+        let chars: Vec<char> = text.chars().collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(chars.len() + 1)).collect();
+        cuts.push(chars.len());
+        cuts.sort_unstable();
+        let mut from = 0;
+        cuts.into_iter()
+            .map(|cut| chars[std::mem::replace(&mut from, cut)..cut].iter().collect::<String>())
+            .collect::<Vec<_>>()
+    });
+    let said = prop_oneof![
+        4 => pieces().prop_map(|texts| texts.into_iter().map(Piece::Content).collect::<Vec<_>>()),
+        2 => pieces().prop_map(|texts| texts.into_iter().map(Piece::Reasoning).collect()),
+        1 => pieces().prop_map(|texts| texts.into_iter().map(Piece::Refusal).collect()),
+        1 => pieces().prop_map(|texts| texts.into_iter().map(Piece::Unknown).collect()),
+    ];
+    (prop::collection::vec(said, 0..3), prop::collection::vec(call, 0..3)).prop_map(|(said, calls)| {
+        let calls = calls.into_iter().enumerate().flat_map(|(index, fragments)| {
+            fragments.into_iter().map(move |fragment| Piece::Call(index as u64, fragment))
+        });
+        said.into_iter().flatten().chain(calls).collect()
+    })
+}
+
+/// A stream, and how it is written.
+#[derive(Clone, Debug)]
+struct Script {
+    /// Choice and piece, in the order of the events.
+    events: Vec<(u64, Piece)>,
+    choices: u64,
+    line_end: &'static str,
+    escape: bool,
+    done: bool,
+    comments: bool,
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    (
+        prop::collection::vec(choice(), 1..4),
+        any::<prop::sample::Index>(),
+        prop::sample::select(vec!["\n", "\r\n", "\r"]),
+        any::<[bool; 3]>(),
+    )
+        .prop_map(|(choices, turn, line_end, [escape, done, comments])| {
+            let count = choices.len() as u64;
+            let mut queues: Vec<_> = choices.into_iter().map(Vec::into_iter).collect();
+            let mut events = Vec::new();
+            let mut at = turn.index(count as usize);
+            let mut idle = 0;
+            while idle < queues.len() {
+                at = (at * 7 + 3 + events.len()) % queues.len();
+                let found = (0..queues.len()).find_map(|step| {
+                    let index = (at + step) % queues.len();
+                    queues[index].next().map(|piece| (index as u64, piece))
+                });
+                match found {
+                    Some(event) => events.push(event),
+                    None => idle = queues.len(),
+                }
+            }
+            Script { events, choices: count, line_end, escape, done, comments }
+        })
+}
+
+/// JSON with all that is not ASCII, and each hyphen, written as an escape. There is no negative number in it.
+fn written(value: &Value, escape: bool) -> String {
+    let text = value.to_string();
+    if !escape {
+        return text;
+    }
+    let mut out = String::new();
+    for char in text.chars() {
+        if char.is_ascii() {
+            out.push(char);
+        } else {
+            char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    out.replace('-', "\\u002d")
+}
+
+impl Script {
+    fn stream(&self) -> String {
+        let mut out = String::new();
+        let mut event = |value: Value| {
+            out.push_str("data: ");
+            out.push_str(&written(&value, self.escape));
+            out.push_str(self.line_end);
+            out.push_str(self.line_end);
+            if self.comments {
+                out.push(':');
+                out.push_str(self.line_end);
+                out.push_str(self.line_end);
+            }
+        };
+        for (index, piece) in &self.events {
+            let delta = match piece {
+                Piece::Content(text) => json!({ "content": text }),
+                Piece::Reasoning(text) => json!({ "reasoning_content": text }),
+                Piece::Refusal(text) => json!({ "refusal": text }),
+                Piece::Unknown(text) => json!({ "novel": { "text": text } }),
+                Piece::Call(call, text) => {
+                    json!({ "tool_calls": [{ "index": call, "id": format!("c{call}"), "function": { "arguments": text } }] })
+                }
+            };
+            event(json!({ "id": "x", "choices": [{ "index": index, "delta": delta, "finish_reason": null }] }));
+        }
+        for index in 0..self.choices {
+            event(json!({ "id": "x", "choices": [{ "index": index, "delta": {}, "finish_reason": "stop" }] }));
+        }
+        if self.done {
+            out.push_str("data: [DONE]");
+            out.push_str(self.line_end);
+            out.push_str(self.line_end);
+        }
+        out
+    }
+
+    /// The same answer, not streamed.
+    fn whole(&self) -> String {
+        let choices: Vec<Value> = (0..self.choices)
+            .map(|index| {
+                let (mut content, mut reasoning, mut refusal) = (String::new(), String::new(), String::new());
+                let mut calls: Vec<String> = Vec::new();
+                for (_, piece) in self.events.iter().filter(|(choice, _)| *choice == index) {
+                    match piece {
+                        Piece::Content(text) => content.push_str(text),
+                        Piece::Reasoning(text) => reasoning.push_str(text),
+                        Piece::Refusal(text) => refusal.push_str(text),
+                        Piece::Unknown(_) => {}
+                        Piece::Call(call, text) => {
+                            calls.resize(calls.len().max(*call as usize + 1), String::new());
+                            calls[*call as usize].push_str(text);
+                        }
+                    }
+                }
+                let calls: Vec<Value> =
+                    calls.iter().map(|text| json!({ "id": "c", "function": { "arguments": text } })).collect();
+                json!({ "index": index, "finish_reason": "stop", "message": {
+                    "content": content, "reasoning_content": reasoning, "refusal": refusal, "tool_calls": calls } })
+            })
+            .collect();
+        json!({ "choices": choices }).to_string()
+    }
+}
+
+/// Places to cut a body at, from random numbers.
+fn cuts(len: usize, at: &[prop::sample::Index]) -> Vec<usize> {
+    let mut cuts: Vec<usize> = at.iter().map(|at| at.index(len + 1)).collect();
+    cuts.sort_unstable();
+    cuts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_stream_says_the_same_whatever_its_cuts(script in script(), at in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+        let body = script.stream();
+        let mut one = Judge::default();
+        let mut many = Judge::default();
+        let out = run(stream(), &mut one, body.as_bytes(), &[]).unwrap().concat();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), body.clone());
+        let out = run(stream(), &mut many, body.as_bytes(), &cuts(body.len(), &at)).unwrap().concat();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), body);
+        prop_assert_eq!(one.said(), many.said());
+    }
+
+    #[test]
+    fn no_canary_leaves_and_nothing_else_changes(script in script(), at in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+        let body = script.stream();
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &cuts(body.len(), &at)).unwrap();
+        let before = client(body.as_bytes());
+        let after = client(&out.concat());
+        prop_assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+        for (key, text) in &before {
+            if key.1.ends_with("arguments") && serde_json::from_str::<Value>(text).is_ok() {
+                let expected = mask_json(&serde_json::from_str(text).unwrap());
+                prop_assert_eq!(serde_json::from_str::<Value>(&after[key]).unwrap(), expected);
+            } else {
+                prop_assert_eq!(&after[key], &text.replace(CANARY, support::MASK));
+            }
+        }
+        prop_assert_eq!(events(body.as_bytes()).len(), events(&out.concat()).len());
+        // Whatever has left at any time is a number of whole events.
+        let mut so_far = Vec::new();
+        for piece in out {
+            so_far.extend(piece);
+            prop_assert!(client(&so_far).iter().all(|(_, text)| !text.contains(CANARY)));
+        }
+    }
+
+    #[test]
+    fn streamed_and_whole_are_masked_identically(script in script()) {
+        let streamed = run(stream(), &mut Judge::masking(), script.stream().as_bytes(), &[]).unwrap().concat();
+        let streamed = client(&streamed);
+        let body = script.whole();
+        let whole = run(whole(), &mut Judge::masking(), body.as_bytes(), &[]).unwrap().concat();
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        for choice in whole["choices"].as_array().unwrap() {
+            let index = choice["index"].as_u64().unwrap();
+            let message = &choice["message"];
+            for name in ["content", "reasoning_content", "refusal"] {
+                let text = streamed.get(&(index, format!("/{name}"))).map_or("", String::as_str);
+                prop_assert_eq!(message[name].as_str().unwrap(), text);
+            }
+            for (place, call) in message["tool_calls"].as_array().unwrap().iter().enumerate() {
+                let key = (index, format!("/tool_calls/{place}/function/arguments"));
+                prop_assert_eq!(call["function"]["arguments"].as_str().unwrap(), streamed[&key].as_str());
+            }
+        }
+    }
+}
+
+fn mask_json(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace(CANARY, support::MASK).into(),
+        Value::Array(items) => items.iter().map(mask_json).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.replace(CANARY, support::MASK), mask_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn a_canary_is_masked_at_every_split() {
+    let chunk = |text: &str| {
+        let chunk = json!({ "id": "x", "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }] });
+        format!("data: {chunk}\r\n\r\n")
+    };
+    let text = format!("é {CANARY} {CANARY}.");
+    for at in (0..=text.len()).filter(|&at| text.is_char_boundary(at)) {
+        let body = format!("{}{}data: [DONE]\r\n\r\n", chunk(&text[..at]), chunk(&text[at..]));
+        for cut in 0..=body.len() {
+            let mut judge = Judge::masking();
+            let out = run(stream(), &mut judge, body.as_bytes(), &[cut]).unwrap().concat();
+            assert_eq!(client(&out)[&(0, "/content".into())], "é [SSN] [SSN].");
+            assert_eq!(judge.texts(Channel::Content), [text.as_str()]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_data_is_dropped_or_masked() {
+    let body = format!(
+        ": {CANARY}\n\n:\n\nevent: {CANARY}\nid: 7\nretry: 3000\nretry: {CANARY}\nnovel: {CANARY}\ndata\n: note\ndata: {{\"id\":\ndata:\"{CANARY}\"}}\n\n"
+    );
+    for cut in 0..=body.len() {
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[cut]).unwrap().concat();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out, "\n:\n\nevent: [SSN]\nid: 7\nretry: 3000\ndata\ndata: {\"id\":\ndata:\"[SSN]\"}\n\n");
+    }
+}
+
+#[test]
+fn unterminated_and_odd_streams_leave_as_they_came() {
+    let bodies = [
+        "data: {\"id\":\"a\"}",
+        "data: {\"id\":\"a\"}\r",
+        "\u{feff}data: {\"id\":\"a\"}\r\rdata: {\"id\":\"b\"}\n\r\n",
+        "data:{\"id\":\"a\"}\r\n\ndata\n\n\n\r\r\n",
+        "data: \n\n",
+        "",
+        "\n",
+    ];
+    for body in bodies {
+        for cut in 0..=body.len() {
+            let mut judge = Judge::default();
+            let out = run(stream(), &mut judge, body.as_bytes(), &[cut]).unwrap().concat();
+            assert_eq!(String::from_utf8(out).unwrap(), body, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn events_leave_as_soon_as_they_are_decided() {
+    let mut flow = stream();
+    let mut judge = Judge::default();
+    for text in ["a", "b", "c"] {
+        let mut out = BytesMut::new();
+        let event = format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }));
+        flow.push(event.as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        assert_eq!(out, event.as_bytes());
+    }
+}
