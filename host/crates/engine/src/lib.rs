@@ -13,3 +13,4 @@ pub mod runtime;
 pub mod patterns;
 pub mod load;
 
+pub use runtime::{EngineError, Grants, PolicySpec, PrepareError, Runtime, RuntimeConfig};

@@ -1,1 +1,33 @@
 //! The sandbox: one engine for the host, one fresh store for each exchange and policy.
+//!
+//! ```text
+//!   Runtime ─ prepare ─▶ Blueprint ─ guest ─▶ Seat ─ first call ─▶ Live (store + instance) ─▶ hooks
+//!   (engine, ticks,      (compiled, linked,    (one exchange)      │            ▲
+//!    slots, state)        configured once)                         ▼            │
+//!                                                     shown (host → guest)   answers (guest → host, checked)
+//! ```
+//!
+//! What must hold: a guest gets no more CPU, memory, output or log than its bounds say, wherever it spends them; after a
+//! failure, a time-out or a dropped call its store is gone; nothing is granted that the operator did not write.
+
+mod engine;
+mod ticker;
+mod grants;
+mod bindings;
+mod prepare;
+mod schema;
+mod trial;
+mod blueprint;
+mod guest;
+mod live;
+mod inside;
+mod imports;
+mod shown;
+mod answers;
+mod offsets;
+mod state;
+mod journal;
+
+pub use engine::{EngineError, Runtime, RuntimeConfig};
+pub use grants::Grants;
+pub use prepare::{PolicySpec, PrepareError};

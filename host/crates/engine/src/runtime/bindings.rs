@@ -1,0 +1,12 @@
+//! The contract as Rust, made from `wit/policy.wit` by wasmtime's generator. Nothing outside `runtime` names these
+//! types.
+
+#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the contract documents it")]
+
+wasmtime::component::bindgen!({
+    path: "../../../wit",
+    world: "full-policy",
+    exports: { default: async },
+    imports: { "portcullis:policy/scan": trappable },
+    ownership: Borrowing { duplicate_if_necessary: true },
+});

@@ -1,0 +1,180 @@
+//! One instance of a policy: made, configured, opened, called. What goes wrong in it becomes a [`Failure`] here.
+//!
+//! What must hold: an instance whose call failed or was cut off is dropped by whoever called; it is never called again.
+
+use std::{sync::Arc, time::Duration};
+
+use exchange::ports::{About, Failure, FailureKind};
+use model::Verdict;
+use tokio::{sync::OwnedSemaphorePermit, time::error::Elapsed};
+use wasmtime::{Store, Trap, component::Instance};
+
+use super::{
+    answers,
+    bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
+    blueprint::Blueprint,
+    inside::{Inside, OutOfTime, arm},
+    shown,
+    state::State,
+};
+
+/// CPU time that an instance has at least to start and to be configured: interpreters boot in it.
+const START_TIME: Duration = Duration::from_millis(100);
+/// However slow the machine, a call ends after this many times its CPU time…
+const WALL_FACTOR: u32 = 20;
+/// … but not before this.
+const WALL_LEAST: Duration = Duration::from_secs(2);
+/// Bytes of a guest's own error message that are kept.
+const MESSAGE_BYTES: usize = 1 << 10;
+/// How wasmtime says that an answer is larger than the host-call fuel; it has no type of its own for it.
+const TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// An instance, and the place in the pool that it takes.
+pub(super) struct Live {
+    pub(super) store: Store<Inside>,
+    pub(super) hooks: Hooks,
+    // Given back after the store is gone.
+    _slot: OwnedSemaphorePermit,
+}
+
+/// The functions of one instance.
+pub(super) struct Hooks {
+    pub(super) policy: policy::Guest,
+    pub(super) conversation: Option<conversation::Guest>,
+    pub(super) text: Option<text::Guest>,
+    pub(super) tools: Option<tools::Guest>,
+    pub(super) bytes: Option<bytes::Guest>,
+    pub(super) audit: Option<audit::Guest>,
+}
+
+impl Live {
+    /// Instantiates; `state` is where its `state` grant keeps values.
+    pub(super) async fn instantiate(blueprint: &Arc<Blueprint>, state: Arc<State>) -> Result<Self, Failure> {
+        let needs = blueprint.needs;
+        let slot = blueprint.runtime.slot(needs.memories, needs.tables).await.map_err(|none| instance(&none))?;
+        let mut store = Inside::store(blueprint, state);
+        let time = START_TIME.max(blueprint.limits.time_per_call);
+        arm(&mut store, time);
+        let made = tokio::time::timeout(wall(time), blueprint.pre.instantiate_async(&mut store)).await;
+        let made = settle(&store, made, time, FailureKind::Instance)?;
+        let hooks = Hooks::load(blueprint, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
+        Ok(Self { store, hooks, _slot: slot })
+    }
+
+    /// Instantiates and configures; what the configuration answers was checked when the policy was prepared.
+    pub(super) async fn start(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<Self, Failure> {
+        let mut live = Self::instantiate(blueprint, Arc::clone(state)).await?;
+        match live.configure(&blueprint.settings).await? {
+            Ok(_) => Ok(live),
+            Err(_) => Err(instance(&"it no longer takes the settings that it took when it was loaded")),
+        }
+    }
+
+    /// `policy.configure`.
+    pub(super) async fn configure(
+        &mut self,
+        settings: &str,
+    ) -> Result<Result<policy::Plan, Vec<policy::Problem>>, Failure> {
+        let time = START_TIME.max(self.time());
+        arm(&mut self.store, time);
+        let answer = self.hooks.policy.call_configure(&mut self.store, settings);
+        let answer = tokio::time::timeout(wall(time), answer).await;
+        settle(&self.store, answer, time, FailureKind::Answer)
+    }
+
+    /// `policy.open`.
+    pub(super) async fn open(&mut self, about: &Arc<About>, resumed: bool) -> Result<Verdict, Failure> {
+        self.store.data_mut().about = Some(Arc::clone(about));
+        let time = self.arm();
+        let groups: Vec<&str> = about.caller.groups.iter().map(String::as_str).collect();
+        let (id, session) = (about.exchange.to_string(), about.session.to_string());
+        let exchange = shown::exchange(about, &id, &session, &groups, resumed);
+        let answer = self.hooks.policy.call_open(&mut self.store, exchange);
+        let answer = tokio::time::timeout(wall(time), answer).await;
+        self.told(answer).map(answers::verdict)
+    }
+
+    /// CPU time of one call.
+    pub(super) fn time(&self) -> Duration {
+        self.store.data().blueprint.limits.time_per_call
+    }
+
+    /// Gives the next call its CPU time, and answers how much that is.
+    pub(super) fn arm(&mut self) -> Duration {
+        let time = self.time();
+        arm(&mut self.store, time);
+        time
+    }
+
+    /// What a hook answered.
+    pub(super) fn answered<R>(&self, outcome: Result<wasmtime::Result<R>, Elapsed>) -> Result<R, Failure> {
+        settle(&self.store, outcome, self.time(), FailureKind::Answer)
+    }
+
+    /// What a hook answered that may say `err`.
+    pub(super) fn told<R>(
+        &self,
+        outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>,
+    ) -> Result<R, Failure> {
+        self.answered(outcome)?.map_err(|message| Failure { kind: FailureKind::Refused, message: short(message) })
+    }
+}
+
+impl Hooks {
+    fn load(blueprint: &Blueprint, store: &mut Store<Inside>, instance: &Instance) -> wasmtime::Result<Self> {
+        let exports = &blueprint.exports;
+        Ok(Self {
+            policy: exports.policy.load(&mut *store, instance)?,
+            conversation: exports.conversation.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            text: exports.text.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            tools: exports.tools.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            bytes: exports.bytes.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            audit: exports.audit.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+        })
+    }
+}
+
+/// The longest that a call with this much CPU time may take on the clock.
+pub(super) fn wall(time: Duration) -> Duration {
+    time.saturating_mul(WALL_FACTOR).max(WALL_LEAST)
+}
+
+/// No instance could be made.
+pub(super) fn instance(why: &dyn std::fmt::Display) -> Failure {
+    Failure { kind: FailureKind::Instance, message: why.to_string() }
+}
+
+/// Names what went wrong; `otherwise` is what an error is about that is neither a trap nor a bound.
+fn settle<R>(
+    store: &Store<Inside>,
+    outcome: Result<wasmtime::Result<R>, Elapsed>,
+    time: Duration,
+    otherwise: FailureKind,
+) -> Result<R, Failure> {
+    let Ok(outcome) = outcome else {
+        let message = format!("no answer within {} ms on the clock", wall(time).as_millis());
+        return Err(Failure { kind: FailureKind::Deadline, message });
+    };
+    outcome.map_err(|error| {
+        let limits = &store.data().blueprint.limits;
+        let cause = || short(error.root_cause().to_string());
+        let (kind, message) = if error.is::<OutOfTime>() {
+            (FailureKind::Deadline, format!("it used up its {} ms of CPU time", time.as_millis()))
+        } else if store.data().bounds.denied {
+            (FailureKind::Memory, format!("it asked for more than its {} bytes of memory", limits.memory_bytes))
+        } else if error.root_cause().to_string().ends_with(TOO_LARGE) {
+            (FailureKind::Answer, format!("what it answers is larger than {} bytes", limits.answer_bytes))
+        } else if let Some(trap) = error.downcast_ref::<Trap>() {
+            (FailureKind::Trap, trap.to_string())
+        } else {
+            (otherwise, cause())
+        };
+        Failure { kind, message }
+    })
+}
+
+/// A message of a guest, cut to size.
+fn short(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    message
+}

@@ -1,0 +1,317 @@
+//! From a compiled component to a policy of a set: a trial that proves it before anything is swapped.
+//!
+//! Linking doesn't check the types of functions, and no reading of a component tells whether it traps: so it is
+//! instantiated, described, configured, opened, and each of its hooks is called once, on harmless input and with a
+//! `state` of its own.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use exchange::ports::{About, Failure, Guest, Policy, Scan};
+use model::{Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
+use thiserror::Error;
+use wasmtime::component::{Component, InstancePre};
+
+use super::{
+    bindings::{
+        exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
+        portcullis::policy::types,
+    },
+    blueprint::{Blueprint, Exports, Facts, Needs},
+    engine::Runtime,
+    grants::Grants,
+    guest::Seat,
+    imports,
+    inside::Inside,
+    journal::Journal,
+    live::{Live, wall},
+    offsets::Unit,
+    schema,
+    state::State,
+    trial,
+};
+use crate::patterns::{PatternSpec, Patterns};
+
+/// Patterns of one plan.
+const PATTERNS: usize = 1_000;
+/// Names of directions, channels or speakers in one plan.
+const NAMES: usize = 64;
+/// Bytes of released text that a policy may want to see again.
+const LOOK_BEHIND: usize = 16 << 10;
+/// Problems with settings that are told at once.
+const PROBLEMS: usize = 20;
+
+/// What the operator says of a policy.
+#[derive(Clone, Debug)]
+pub struct PolicySpec {
+    /// The file's stem.
+    pub id: String,
+    /// SHA-256 over the file's bytes and its settings file.
+    pub digest: Digest,
+    /// SHA-256 over the `.wasm` file's bytes alone.
+    pub wasm_digest: Digest,
+    /// Place in the chain.
+    pub order: i64,
+    /// Whether its verdicts count.
+    pub mode: Mode,
+    /// What happens when it fails.
+    pub on_failure: FailureMode,
+    /// Connections it guards; empty: all.
+    pub connections: Vec<String>,
+    /// Bounds.
+    pub limits: PolicyLimits,
+    /// What it may import.
+    pub grants: Grants,
+    /// Its own settings, one JSON value.
+    pub settings_json: String,
+}
+
+/// Why a component can't become a policy.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{stage}: {message}")]
+pub struct PrepareError {
+    /// Where it failed: `imports`, `instantiate`, `settings`, `configure`, `trial`.
+    pub stage: &'static str,
+    /// What is wrong, and the way out.
+    pub message: String,
+}
+
+pub(super) fn fail(stage: &'static str) -> impl Fn(&dyn fmt::Display) -> PrepareError {
+    move |message| PrepareError { stage, message: message.to_string() }
+}
+
+impl Runtime {
+    /// Proves a component and makes it ready: links it with what it was granted, asks what it is, checks its settings
+    /// against its schema, configures it, compiles its patterns, and calls each hook once.
+    ///
+    /// # Errors
+    /// [`PrepareError`]: the stage that failed and why. Nothing of the policy is left then.
+    pub async fn prepare(
+        self: &Arc<Self>,
+        component: Component,
+        spec: PolicySpec,
+    ) -> Result<Arc<dyn Policy>, PrepareError> {
+        let blueprint = Arc::new(linked(self, &component, &spec)?);
+        let trial = Arc::new(State::default());
+        let metadata = describe(&blueprint, &trial).await?;
+        schema::check(&metadata.settings_schema, &spec.settings_json)?;
+        let asked = configure(&blueprint, &trial).await?;
+        let plan = plan(&blueprint, &asked)?;
+        let facts = facts(&metadata, &asked)?;
+        // The cell is this function's own so far.
+        let _ = blueprint.facts.set(facts);
+        let info = PolicyInfo {
+            id: spec.id,
+            name: metadata.name,
+            version: metadata.version,
+            summary: metadata.summary,
+            digest: spec.digest,
+            wasm_digest: spec.wasm_digest,
+            order: spec.order,
+            mode: spec.mode,
+            on_failure: spec.on_failure,
+            connections: spec.connections,
+            limits: spec.limits,
+        };
+        trial::run(&blueprint, &plan, &trial).await?;
+        Ok(Arc::new(Prepared { info, plan, blueprint }))
+    }
+}
+
+/// A policy of a set.
+struct Prepared {
+    info: PolicyInfo,
+    plan: Plan,
+    blueprint: Arc<Blueprint>,
+}
+
+impl Policy for Prepared {
+    fn info(&self) -> &PolicyInfo {
+        &self.info
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
+        match self.blueprint.facts.get() {
+            Some(facts) if !facts.patterns.is_empty() => facts.patterns.scan(before, pending, last),
+            Some(_) | None => Scan::default(),
+        }
+    }
+
+    fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest> {
+        Box::new(Seat::new(&self.blueprint, exchange, &self.blueprint.runtime.state))
+    }
+}
+
+/// Links a component with what it was granted, and finds its hooks.
+fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> Result<Blueprint, PrepareError> {
+    let engine = runtime.engine();
+    let types = component.component_type();
+    if let Some(import) = spec.grants.unmet(types.imports(engine).map(|(name, _)| name)) {
+        return Err(fail("imports")(&format!(
+            "it imports `{import}`, which is not granted; grant it in the policy's settings, or build it without"
+        )));
+    }
+    let linker = imports::linker(engine, spec.grants).map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let pre = linker.instantiate_pre(component).map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let needs = component.resources_required().ok_or_else(|| fail("imports")(&"it imports core modules"))?;
+    Ok(Blueprint {
+        runtime: Arc::clone(runtime),
+        id: spec.id.clone(),
+        digest: spec.digest,
+        limits: spec.limits,
+        settings: spec.settings_json.clone(),
+        exports: exports(component, &pre)?,
+        pre,
+        needs: Needs { memories: needs.num_memories, tables: needs.num_tables },
+        journal: Journal::default(),
+        facts: OnceLock::new(),
+    })
+}
+
+/// Finds the hooks. An interface that is exported must be whole; one that this host doesn't know is left alone.
+fn exports(component: &Component, pre: &InstancePre<Inside>) -> Result<Exports, PrepareError> {
+    macro_rules! hook {
+        ($interface:ident) => {{
+            let name = concat!("portcullis:policy/", stringify!($interface), "@0.1.0");
+            match component.get_export_index(None, name) {
+                Some(_) => Some($interface::GuestIndices::new(pre).map_err(|error| {
+                    fail("instantiate")(&format!("its interface `{name}` is not that of this host: {error:#}"))
+                })?),
+                None => None,
+            }
+        }};
+    }
+    Ok(Exports {
+        policy: hook!(policy)
+            .ok_or_else(|| fail("instantiate")(&"it does not export `portcullis:policy/policy@0.1.0`"))?,
+        conversation: hook!(conversation),
+        text: hook!(text),
+        tools: hook!(tools),
+        bytes: hook!(bytes),
+        audit: hook!(audit),
+    })
+}
+
+/// What the component says of itself.
+async fn describe(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<policy::Metadata, PrepareError> {
+    let failed = |failure: Failure| fail("instantiate")(&failure);
+    let mut live = Live::instantiate(blueprint, Arc::clone(state)).await.map_err(failed)?;
+    let time = live.arm();
+    let answer = tokio::time::timeout(wall(time), live.hooks.policy.call_describe(&mut live.store)).await;
+    live.answered(answer).map_err(failed)
+}
+
+/// Its plan with these settings.
+async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<policy::Plan, PrepareError> {
+    let mut live = Live::instantiate(blueprint, Arc::clone(state)).await.map_err(|failure| fail("instantiate")(&failure))?;
+    match live.configure(&blueprint.settings).await.map_err(|failure| fail("configure")(&failure))? {
+        Ok(plan) => Ok(plan),
+        Err(problems) => {
+            let more = problems.len().saturating_sub(PROBLEMS);
+            let mut told: Vec<String> = problems
+                .into_iter()
+                .take(PROBLEMS)
+                .map(|problem| schema::problem(&problem.path, &problem.message))
+                .collect();
+            if more > 0 {
+                told.push(format!("and {more} more"));
+            }
+            if told.is_empty() {
+                told.push("it refuses its settings, and does not say why".to_owned());
+            }
+            Err(fail("configure")(&told.join("; ")))
+        }
+    }
+}
+
+/// The plan in the host's terms.
+fn plan(blueprint: &Blueprint, asked: &policy::Plan) -> Result<Plan, PrepareError> {
+    let wrong = fail("configure");
+    for names in [&asked.channels, &asked.speakers] {
+        if names.len() > NAMES {
+            return Err(wrong(&format!("its plan lists {} names, and {NAMES} are allowed", names.len())));
+        }
+    }
+    let look_behind = look_behind(asked);
+    if look_behind > LOOK_BEHIND {
+        return Err(wrong(&format!("its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed")));
+    }
+    let (exports, skip) = (&blueprint.exports, asked.skip);
+    let due = |exported: bool, hook: policy::Hooks| exported && !skip.contains(hook);
+    Ok(Plan {
+        hooks: Hooks {
+            open: due(true, policy::Hooks::OPEN),
+            conversation: due(exports.conversation.is_some(), policy::Hooks::CONVERSATION),
+            text: due(exports.text.is_some(), policy::Hooks::TEXT),
+            tools: due(exports.tools.is_some(), policy::Hooks::TOOLS),
+            head: due(exports.bytes.is_some(), policy::Hooks::HEAD),
+            body: due(exports.bytes.is_some(), policy::Hooks::BODY),
+            audit: due(exports.audit.is_some(), policy::Hooks::AUDIT),
+        },
+        directions: asked
+            .directions
+            .iter()
+            .take(NAMES)
+            .map(|direction| match direction {
+                types::Direction::Request => Direction::Request,
+                types::Direction::Response => Direction::Response,
+            })
+            .collect(),
+        channels: asked.channels.clone(),
+        speakers: asked.speakers.clone(),
+        patterns: asked.patterns.iter().map(|pattern| pattern.id.clone()).collect(),
+        only_on_hit: asked.only_on_hit,
+        look_behind,
+    })
+}
+
+fn unit(asked: &policy::Plan) -> Unit {
+    match asked.offsets {
+        policy::OffsetUnit::Utf8 => Unit::Utf8,
+        policy::OffsetUnit::Utf16 => Unit::Utf16,
+        policy::OffsetUnit::Scalar => Unit::Scalar,
+    }
+}
+
+/// In bytes, so many that they hold what it asked for in its own unit.
+fn look_behind(asked: &policy::Plan) -> usize {
+    (asked.look_behind as usize).saturating_mul(unit(asked).widest())
+}
+
+/// Its patterns, compiled, and what its instances are told by.
+fn facts(metadata: &policy::Metadata, asked: &policy::Plan) -> Result<Facts, PrepareError> {
+    let wrong = fail("configure");
+    if asked.patterns.len() > PATTERNS {
+        return Err(wrong(&format!("it declares {} patterns, and {PATTERNS} are allowed", asked.patterns.len())));
+    }
+    if asked.only_on_hit && asked.patterns.is_empty() {
+        return Err(wrong(&"its plan says only-on-hit, and declares no pattern: it would never be called"));
+    }
+    let specs: Vec<PatternSpec> = asked
+        .patterns
+        .iter()
+        .map(|pattern| PatternSpec {
+            id: pattern.id.clone(),
+            regex: pattern.regex.clone(),
+            check: pattern.check.clone(),
+            max_length: pattern.max_length,
+        })
+        .collect();
+    let patterns = Patterns::compile(&specs).map_err(|problem| {
+        let id = specs.get(problem.index).map_or("", |spec| spec.id.as_str());
+        wrong(&format!("its pattern `{id}`: {}", problem.message))
+    })?;
+    Ok(Facts {
+        version: metadata.version.clone(),
+        unit: unit(asked),
+        look_behind: asked.look_behind as usize,
+        ids: specs.into_iter().map(|spec| spec.id).collect(),
+        patterns,
+    })
+}
