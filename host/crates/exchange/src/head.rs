@@ -19,7 +19,7 @@ pub(crate) struct Head {
     pub(crate) query: String,
     /// What may go upstream.
     pub(crate) headers: HeaderMap,
-    /// The content type's essence in lower case; empty when there is none.
+    /// The content type with its parameters; empty when there is none.
     pub(crate) content_type: String,
     /// The caller's credential; never goes upstream, never into the record.
     pub(crate) credential: Option<Credential>,
@@ -57,7 +57,7 @@ impl Head {
             path: canonical_path(parts.uri.path())?,
             query: canonical_query(query)?,
             headers: forwardable(&parts.headers),
-            content_type: essence(&parts.headers),
+            content_type: content_type(&parts.headers).to_owned(),
             credential: credential(&parts.headers),
         })
     }
@@ -79,13 +79,22 @@ pub(crate) fn attributes(headers: &HeaderMap) -> Vec<Attribute> {
         .collect()
 }
 
-/// The content type without its parameters, in lower case.
-pub(crate) fn essence(headers: &HeaderMap) -> String {
-    let value = headers
+/// The content type with its parameters; empty when there is none, or none that can be read.
+pub(crate) fn content_type(headers: &HeaderMap) -> &str {
+    headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        .unwrap_or_default()
+}
+
+/// A content type without its parameters, in lower case.
+pub(crate) fn essence(content_type: &str) -> String {
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// RFC 9112, 3.2: exactly one Host, and it agrees with an absolute target.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::Direction;
 use tokio::sync::watch;
@@ -12,15 +13,17 @@ use tokio::sync::watch;
 use crate::{
     carry::Asked,
     gate::Answered,
-    head::{attributes, essence, returnable},
+    head::{attributes, content_type, essence, returnable},
     hold::{Waiting, hold},
     judge::Judge,
     outlet::Outlet,
     ports::{self, PolicySet, Summary},
-    record::Record,
+    record::{Record, Recorded},
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
 };
+
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// Relays the upstream's answer.
 pub(crate) async fn respond(
@@ -32,14 +35,15 @@ pub(crate) async fn respond(
 ) -> Result<(), Stop> {
     let Answered { status, headers, body } = answered;
     check(status, &headers)?;
-    let content_type = essence(&headers);
+    let content_type = content_type(&headers).to_owned();
+    let event_stream = essence(&content_type) == EVENT_STREAM;
     let mut flow = asked
         .route
         .endpoint
         .response(status.as_u16(), &content_type, asked.gate.limits.wire)
         .map_err(|unclaimed| Stop::UpstreamUnreadable(format!("status {status}, {unclaimed}")))?;
-    let streaming = content_type == "text/event-stream" || asked.route.endpoint.raw();
-    if asked.out.began() && !(status == StatusCode::OK && content_type == "text/event-stream") {
+    let streaming = event_stream || asked.route.endpoint.raw();
+    if asked.out.began() && !(status == StatusCode::OK && event_stream) {
         return Err(Stop::UpstreamStatus(status.as_u16()));
     }
     judge.turn();
@@ -61,7 +65,10 @@ pub(crate) async fn respond(
         event_stream: streaming,
     };
     if streaming {
-        sink.say_head(None)?;
+        // The head of a stream holds nothing of the answer, and its caller waits for it.
+        if let Some((status, headers)) = sink.record_head(None)? {
+            asked.out.head(status, headers);
+        }
     }
     let lane = Lane {
         direction: Direction::Response,
@@ -102,20 +109,20 @@ impl Deliver<'_> {
         self.asked.out
     }
 
-    /// Says the head, with the length of the body where it is known.
-    fn say_head(&mut self, length: Option<usize>) -> Result<(), Stop> {
+    /// Puts the head into the record, with the length of the body where it is known. It is said once the bytes behind
+    /// it are recorded too, so that a reply that can't be recorded is still an answer of its own.
+    fn record_head(&mut self, length: Option<usize>) -> Result<Option<(StatusCode, HeaderMap)>, Stop> {
         let Some((status, mut headers)) = self.head.take() else {
-            return Ok(());
+            return Ok(None);
         };
         if self.out().began() {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         self.record.response_head(status, &headers)?;
-        self.out().head(status, headers);
-        Ok(())
+        Ok(Some((status, headers)))
     }
 
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
@@ -134,6 +141,13 @@ impl Deliver<'_> {
     }
 }
 
+async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Recorded<Bytes>) {
+    if let Some((status, headers)) = head {
+        out.head(status, headers);
+    }
+    out.send(recorded.into_inner()).await;
+}
+
 impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
         self.record.findings(turn.judge.findings())?;
@@ -142,12 +156,12 @@ impl Sink for Deliver<'_> {
             if turn.cleared.is_empty() {
                 return Ok(());
             }
-            self.say_head(None)?;
+            let head = self.record_head(None)?;
             let recorded = self.record.chunk(turn.cleared).await?;
-            self.out().send(recorded.into_inner()).await;
+            say(self.asked.out, head, recorded).await;
             return Ok(());
         }
-        self.say_head(Some(turn.cleared.bytes().len()))?;
+        let head = self.record_head(Some(turn.cleared.bytes().len()))?;
         let usage = turn.usage;
         turn.judge
             .over(&Summary {
@@ -161,7 +175,7 @@ impl Sink for Deliver<'_> {
             .record
             .last_chunk(turn.cleared, usage, turn.judge.tallies())
             .await?;
-        self.out().send(recorded.into_inner()).await;
+        say(self.asked.out, head, recorded).await;
         Ok(())
     }
 

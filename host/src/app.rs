@@ -1,0 +1,241 @@
+//! The only place that joins the crates: from a configuration to a running host, and back to a stopped one.
+//!
+//! What must hold: nothing is served before the first policy set is complete; what is started here is stopped here, in
+//! the opposite order, so that the last exchange is still recorded.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use approvals::{Approvals, Terms};
+use engine::{
+    Runtime, RuntimeConfig,
+    load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
+};
+use exchange::{Gate, ports::PolicySet};
+use identity::{StaticToken, StaticTokens};
+use model::Connection;
+use store::{Store, StoreConfig};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Config, Durability},
+    demo::{self, Pace},
+    forward::Forwarder,
+    listen::{self, Door},
+    reload,
+};
+
+/// A host that listens.
+pub(crate) struct Ready {
+    /// Where callers come in.
+    pub(crate) proxy: SocketAddr,
+    /// Whether they speak TLS there.
+    pub(crate) tls: bool,
+    /// Where operators come in.
+    pub(crate) control: SocketAddr,
+    /// The first policy set.
+    pub(crate) policies: Arc<PolicySet>,
+}
+
+/// Runs a host until it is told to stop, then drains it.
+///
+/// # Errors
+/// Whatever keeps it from starting: an address in use, a store that another process has, an unreadable certificate.
+pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Ready)) -> anyhow::Result<()> {
+    let stop = Stop::new();
+    let mut config = config;
+    let mut tasks = JoinSet::new();
+
+    let store = open_store(&config)?;
+    let recorder: Arc<dyn exchange::ports::Recorder> = store.clone();
+    let runtime = Runtime::new(RuntimeConfig::default())?;
+    let mut loader = loader(&config, &runtime)?;
+    let policies = first_set(&mut loader, &*recorder).await?;
+    let (publish, in_force) = watch::channel(Arc::clone(&policies));
+
+    start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
+    let approvals = Approvals::new(terms(&config), Arc::clone(&recorder));
+    let gate = Gate::new(
+        Arc::new(StaticTokens::new(config.tokens.iter().map(static_token))),
+        config.connections.iter().map(|route| Arc::new(route.connection.clone())).collect::<Vec<Arc<Connection>>>(),
+        in_force.clone(),
+        Arc::clone(&recorder),
+        Arc::new(approvals.clone()),
+        Arc::new(Forwarder::new(&config.connections, &config.limits)?),
+        limits(&config),
+    );
+    let listener = bind(config.listen.address, "listen.address").await?;
+    let control = bind(config.control.address, "control.address").await?;
+    let ready = Ready {
+        proxy: listener.local_addr()?,
+        tls: config.listen.tls.is_some(),
+        control: control.local_addr()?,
+        policies,
+    };
+    let door = Door {
+        gate,
+        tls: config.listen.tls.as_ref().map(listen::acceptor).transpose().context("listen.tls")?,
+        limits: config.limits.clone(),
+    };
+    let control = crate::control::start(control, &config, &store, &approvals, in_force, &stop.rest)?;
+    tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), reload_times(&config), stop.rest.clone()));
+    let desk = approvals.clone();
+    let rest = stop.rest.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = rest.cancelled() => {}
+            () = desk.keep() => {}
+        }
+    });
+    recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
+    announce(&ready);
+    listen::serve(listener, door, stop.intake.clone()).await;
+    stop.rest.cancel();
+    while tasks.join_next().await.is_some() {}
+    control.join().await;
+    recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
+    store.close().await?;
+    Ok(())
+}
+
+/// Two steps: first nobody comes in any more, then everything else stops.
+struct Stop {
+    intake: CancellationToken,
+    rest: CancellationToken,
+}
+
+impl Stop {
+    /// Listens for SIGTERM and SIGINT; the second signal ends the process at once.
+    fn new() -> Self {
+        let stop = Self { intake: CancellationToken::new(), rest: CancellationToken::new() };
+        let intake = stop.intake.clone();
+        tokio::spawn(async move {
+            signal().await;
+            tracing::info!("stopping: running exchanges get their time to end; a second signal ends them");
+            intake.cancel();
+            signal().await;
+            std::process::exit(130);
+        });
+        stop
+    }
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be listened for; this host stops only when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
+    let mut settings = StoreConfig::new(&config.store.path);
+    settings.durability = match config.store.durability {
+        Durability::Strict => store::Durability::Strict,
+        Durability::Bounded => store::Durability::Bounded,
+        Durability::Off => store::Durability::Off,
+    };
+    settings.limits.window = config.store.loss_window;
+    Ok(Store::open(&settings)?)
+}
+
+/// A loader for the configured folder; its cache is in the store's folder.
+pub(crate) fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<Loader> {
+    let cache = Cache::open(CacheConfig::new(config.store.path.join("compiled")))?;
+    let compiler = Arc::new(Compiler::new(CompileConfig::default(), runtime, Some(cache)));
+    let mut settings = LoaderConfig::new(&config.policies.folder);
+    settings.grace = config.policies.removal_grace;
+    Ok(Loader::new(Arc::clone(runtime), compiler, settings))
+}
+
+async fn first_set(
+    loader: &mut Loader,
+    recorder: &dyn exchange::ports::Recorder,
+) -> anyhow::Result<Arc<PolicySet>> {
+    let outcome = loader.scan(std::time::Instant::now()).await;
+    let set = outcome.set.context("the first scan of the policy folder published no set")?;
+    for change in &outcome.changes {
+        tracing::info!("{change}");
+    }
+    recorder.event(reload::published(&set, now_ms())).await?;
+    Ok(set)
+}
+
+fn reload_times(config: &Config) -> reload::Times {
+    reload::Times { settle: config.policies.settle, rescan: config.policies.rescan }
+}
+
+async fn start_built_in_model(
+    config: &mut Config,
+    pace: Pace,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(route) = config.connections.iter_mut().find(|route| route.built_in) else { return Ok(()) };
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    route.connection.upstream.authority = listener.local_addr()?.to_string();
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = demo::serve(listener, pace, stop).await {
+            tracing::error!(%error, "the built-in model stopped");
+        }
+    });
+    Ok(())
+}
+
+fn static_token(token: &config::Token) -> StaticToken {
+    StaticToken {
+        name: token.name.clone(),
+        digest: token.digest,
+        connections: token.connections.clone(),
+        groups: token.groups.clone(),
+    }
+}
+
+fn terms(config: &Config) -> Terms {
+    let config::Approvals { default_timeout, approvers, pending, .. } = &config.approvals;
+    Terms {
+        default_timeout_ms: millis(*default_timeout),
+        approvers: approvers.clone(),
+        pending: *pending,
+        ..Terms::default()
+    }
+}
+
+fn limits(config: &Config) -> exchange::Limits {
+    let limits = &config.limits;
+    exchange::Limits {
+        wire: wire::Limits {
+            body_bytes: limits.body_bytes,
+            event_bytes: limits.event_bytes,
+            held_bytes: limits.held_bytes,
+            json_depth: limits.json_depth,
+        },
+        batch_bytes: limits.batch_bytes,
+        body_idle: limits.body_idle,
+        upstream_first_byte: limits.upstream_first_byte,
+        upstream_idle: limits.upstream_idle,
+        approval_wait: config.approvals.wait,
+        heartbeat: config.approvals.heartbeat,
+        ..exchange::Limits::default()
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key}: {address} can't be listened on"))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub(crate) fn now_ms() -> u64 {
+    millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default())
+}
