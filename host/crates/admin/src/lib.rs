@@ -1,1 +1,95 @@
-//! admin
+//! The control API: what operators and approvers see and decide. Never on the path of an exchange.
+//!
+//! ```text
+//!   serve.rs     accept, bounds, the thread of its own
+//!   guard.rs     Host, token, content type: before every route
+//!   routes: health.rs  status.rs  policies.rs  approvals.rs  records.rs
+//!   problem.rs   every error, as RFC 9457 says
+//! ```
+//!
+//! What must hold: nothing but `/livez` and `/readyz` is told without the token; no GET decides anything; a request
+//! that names another host than this one is refused (a rebound name can't reach it); no cross-origin access is ever
+//! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
+
+mod serve;
+mod guard;
+mod token;
+mod health;
+mod status;
+mod policies;
+mod approvals;
+mod records;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ::approvals::Approvals;
+use exchange::ports::PolicySet;
+use store::Store;
+use tokio::sync::watch;
+
+pub use serve::{on_own_thread, serve};
+pub use token::{AdminToken, TokenError};
+
+/// What the control API shows, and what it decides on.
+pub struct Control {
+    /// Who may come in.
+    pub token: AdminToken,
+    /// Names that the `Host` header may carry besides IP addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// What the host tells of itself.
+    pub host: HostFacts,
+    /// Whether it takes exchanges.
+    pub phase: watch::Receiver<Phase>,
+    /// The policy set in force.
+    pub policies: watch::Receiver<Arc<PolicySet>>,
+    /// The questions to people.
+    pub approvals: Approvals,
+    /// The records.
+    pub store: Arc<Store>,
+    /// The metrics as Prometheus reads them; `None`: there are none.
+    pub metrics: Option<Metrics>,
+}
+
+/// Renders all metrics in Prometheus' text format.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the host tells of itself.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// Its version.
+    pub version: String,
+    /// Where callers come in, as a URL.
+    pub proxy: String,
+    /// When it started: milliseconds since 1970-01-01T00:00:00Z.
+    pub started_ms: u64,
+    /// Its connections, by name.
+    pub connections: Vec<String>,
+    /// `strict`, `bounded` or `off`.
+    pub durability: String,
+}
+
+/// Whether the host takes exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet.
+    Starting,
+    /// It does.
+    Ready,
+    /// Not any more: running ones are brought to their end.
+    Draining,
+}
+
+impl Phase {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}

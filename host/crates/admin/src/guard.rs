@@ -1,0 +1,72 @@
+//! Before every route: is this host meant, may the caller come in, and can a web page not have sent it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{Control, problem::Problem};
+
+/// Answered without the token: what a supervisor asks.
+const OPEN: [&str; 2] = ["/livez", "/readyz"];
+
+/// Lets a request through to its route, and marks the answer.
+pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request, next: Next) -> Response {
+    let mut response = match check(&control, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    response
+}
+
+fn check(control: &Control, request: &Request) -> Result<(), Problem> {
+    if !names_this_host(request.headers(), &control.hosts) {
+        let detail = "the Host header names another host; names that this one goes by are set in [control] hosts";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
+    }
+    // With a query (`?verbose`) even the open routes tell more, so they want the token.
+    let open = OPEN.contains(&request.uri().path()) && request.uri().query().is_none();
+    if !open && !bearer(request.headers()).is_some_and(|presented| control.token.is(presented)) {
+        let detail = "needs `authorization: Bearer …` with the token in <store>/admin.token";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail));
+    }
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && !is_json(request.headers()) {
+        let detail = "a request that changes something must be `content-type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+    }
+    Ok(())
+}
+
+/// A page of another origin can only get here by a name that it controls; an address, `localhost` and the names that
+/// the operator gave are not such names.
+fn names_this_host(headers: &HeaderMap, names: &[String]) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else { return false };
+    let host = authority.host();
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        || host.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let media = value.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,72 @@
+//! Is it alive, is it ready, what does it measure.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{Control, Phase, problem::Problem};
+
+/// `GET /livez`: the control thread answers.
+pub(crate) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`, `GET /readyz?verbose`: whether exchanges may be sent here.
+pub(crate) async fn readyz(State(control): State<Arc<Control>>, RawQuery(query): RawQuery) -> Response {
+    let checks = checks(&control);
+    let ready = checks.iter().all(|check| !check.stops || check.wrong.is_none());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let short = if ready { "ok\n" } else { "not ready\n" };
+    if query.as_deref() != Some("verbose") {
+        return (status, short).into_response();
+    }
+    let lines: String = checks.iter().map(Check::line).collect();
+    (status, format!("{lines}{short}")).into_response()
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(control): State<Arc<Control>>) -> Response {
+    match &control.metrics {
+        Some(render) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render()).into_response(),
+        None => Problem::not_found("this host keeps no metrics").into_response(),
+    }
+}
+
+struct Check {
+    name: &'static str,
+    wrong: Option<String>,
+    /// Whether exchanges must not be sent here while it is wrong. A degraded set still guards with its last good
+    /// policies, so it is told and stops nothing.
+    stops: bool,
+}
+
+impl Check {
+    fn line(&self) -> String {
+        match &self.wrong {
+            None => format!("[+] {} ok\n", self.name),
+            Some(wrong) => format!("[-] {} {wrong}\n", self.name),
+        }
+    }
+}
+
+fn checks(control: &Control) -> Vec<Check> {
+    let phase = *control.phase.borrow();
+    let problems = control.policies.borrow().problems.len();
+    vec![
+        Check {
+            name: "listening",
+            wrong: (phase != Phase::Ready).then(|| phase.as_str().to_owned()),
+            stops: true,
+        },
+        Check { name: "store", wrong: control.store.status().failed, stops: true },
+        Check {
+            name: "policies",
+            wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),
+            stops: false,
+        },
+    ]
+}

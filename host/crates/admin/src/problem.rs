@@ -1,0 +1,81 @@
+//! Errors of the control API, as RFC 9457 says.
+
+use ::approvals::{DecideError, Wrong};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use store::StoreError;
+
+/// An error: what happened, for people, and a word that stays, for programs.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    /// The request is not one that this route takes.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// There is nothing here.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("error");
+        let body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
+        }
+        response
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let (status, code) = match &error {
+            DecideError::Wrong(Wrong::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
+            DecideError::Wrong(Wrong::NotPending(_)) => (StatusCode::CONFLICT, "not_pending"),
+            DecideError::Wrong(Wrong::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
+            DecideError::Wrong(Wrong::Full(_)) | DecideError::Record(_) | DecideError::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not_recorded")
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let (status, code) = match &error {
+            StoreError::UnknownExchange(_) | StoreError::UnknownSession(_) => (StatusCode::NOT_FOUND, "not_found"),
+            StoreError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "record_damaged"),
+            StoreError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_failed"),
+            StoreError::Io { .. } | StoreError::InUse { .. } | StoreError::Database { .. } | StoreError::Format { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable")
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}

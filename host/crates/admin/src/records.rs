@@ -1,0 +1,130 @@
+//! The records: sessions and exchanges.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use model::{ExchangeId, Outcome, SessionId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, Store, StoreError};
+
+use crate::{Control, problem::Problem};
+
+/// Rows of a list when the request does not say.
+const ROWS: usize = 100;
+/// The most rows that one answer has.
+const ROWS_MOST: usize = 10_000;
+
+/// Which sessions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SessionQuery {
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+    caller: Option<String>,
+    connection: Option<String>,
+    limit: Option<usize>,
+    before: Option<SessionId>,
+}
+
+/// Which exchanges.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExchangeQuery {
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+    caller: Option<String>,
+    connection: Option<String>,
+    session: Option<SessionId>,
+    outcome: Option<Outcome>,
+    limit: Option<usize>,
+    before: Option<ExchangeId>,
+}
+
+/// `GET /v1/sessions`: the newest first.
+pub(crate) async fn sessions(
+    State(control): State<Arc<Control>>,
+    query: Result<Query<SessionQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let query = parsed(query)?;
+    let filter = SessionFilter {
+        since: query.since_ms,
+        until: query.until_ms,
+        caller: query.caller,
+        connection: query.connection,
+        limit: rows(query.limit)?,
+        before: query.before,
+    };
+    let sessions = read(&control, move |store| store.sessions(&filter)).await?;
+    Ok(Json(json!({ "sessions": sessions })))
+}
+
+/// `GET /v1/sessions/{id}`: a session and its exchanges, the oldest first.
+pub(crate) async fn session(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionRecord>, Problem> {
+    let id = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not a session's id")))?;
+    read(&control, move |store| store.session(id)).await.map(Json)
+}
+
+/// `GET /v1/exchanges`: the newest first.
+pub(crate) async fn exchanges(
+    State(control): State<Arc<Control>>,
+    query: Result<Query<ExchangeQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let query = parsed(query)?;
+    let filter = ExchangeFilter {
+        since: query.since_ms,
+        until: query.until_ms,
+        caller: query.caller,
+        connection: query.connection,
+        session: query.session,
+        outcome: query.outcome,
+        limit: rows(query.limit)?,
+        before: query.before,
+    };
+    let exchanges = read(&control, move |store| store.exchanges(&filter)).await?;
+    Ok(Json(json!({ "exchanges": exchanges })))
+}
+
+/// `GET /v1/exchanges/{id}`: an exchange and its entries.
+pub(crate) async fn exchange(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<String>,
+) -> Result<Json<ExchangeRecord>, Problem> {
+    let id = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not an exchange's id")))?;
+    read(&control, move |store| store.exchange(id)).await.map(Json)
+}
+
+fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query.map(|Query(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
+}
+
+fn rows(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked {
+        None => Ok(ROWS),
+        Some(rows) if (1..=ROWS_MOST).contains(&rows) => Ok(rows),
+        Some(_) => Err(Problem::bad_request(format!("`limit` is 1 to {ROWS_MOST}"))),
+    }
+}
+
+/// Reads what was recorded up to now, away from the thread that serves.
+async fn read<T, F>(control: &Control, look: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+{
+    // A store that has failed takes no more, and can still be read.
+    if control.store.status().failed.is_none() {
+        control.store.settle().await?;
+    }
+    let store = Arc::clone(&control.store);
+    let read = tokio::task::spawn_blocking(move || look(&store)).await;
+    let stopped = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the host is stopping");
+    Ok(read.map_err(stopped)??)
+}

@@ -1,0 +1,141 @@
+//! The listener: routes, bounds, and the thread of its own that keeps it answering while the path is flooded.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Control, approvals, guard, health, policies, problem::Problem, records, status};
+
+/// Connections at once.
+const CONNECTIONS: usize = 128;
+/// Bytes of a request's body.
+const BODY_BYTES: usize = 64 << 10;
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+/// Time for a request's head, and between two requests.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// Time for an answer that was begun before the signal to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Threads that read the store for it.
+const READERS: usize = 4;
+
+/// All routes, guarded.
+pub(crate) fn router(control: Arc<Control>) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/status", get(status::status))
+        .route("/v1/policies", get(policies::policies))
+        .route("/v1/sessions", get(records::sessions))
+        .route("/v1/sessions/{id}", get(records::session))
+        .route("/v1/exchanges", get(records::exchanges))
+        .route("/v1/exchanges/{id}", get(records::exchange))
+        .route("/v1/approvals", get(approvals::list))
+        .route("/v1/approvals/{id}", get(approvals::show))
+        .route("/v1/approvals/{id}/approve", post(approvals::approve))
+        .route("/v1/approvals/{id}/deny", post(approvals::deny))
+        .fallback(|| async { Problem::not_found("there is no such route").into_response() })
+        .method_not_allowed_fallback(|| async {
+            let detail = "this route takes another method";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&control), guard::guard))
+        .with_state(control)
+}
+
+/// Serves the control API until `shutdown` is cancelled; answers that were begun by then get a moment to end.
+pub async fn serve(listener: TcpListener, control: Arc<Control>, shutdown: CancellationToken) {
+    let router = router(control);
+    let (room, tasks) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let Some((stream, permit)) = accepted else { break };
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            connection(stream, router, shutdown).await;
+            drop(permit);
+        });
+    }
+    tasks.close();
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::debug!("answers of the control listener were cut by the stop");
+    }
+}
+
+/// Serves on a thread and a runtime of its own.
+///
+/// # Errors
+/// When the thread, its runtime or the listener can't be made.
+pub fn on_own_thread(
+    listener: std::net::TcpListener,
+    control: Arc<Control>,
+    shutdown: CancellationToken,
+) -> io::Result<thread::JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    thread::Builder::new().name("control".to_owned()).spawn(move || runtime.block_on(serve(listener, control, shutdown)))
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // Never closed, so there is always one in the end: idle connections are ended by the head deadline.
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Some((stream, permit)),
+            Err(error) => {
+                tracing::warn!(%error, "the control listener can't accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    let service = TowerToHyperService::new(router);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(HEAD_BYTES);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a control connection ended in the middle");
+    }
+}
