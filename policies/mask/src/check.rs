@@ -43,10 +43,12 @@ fn version(before: &str) -> bool {
     let word = before.trim_end_matches([' ', ':', '=']);
     let named = word.len() < before.len()
         && ["version", "release", "build"].iter().any(|name| {
-            word.len()
-                .checked_sub(name.len())
-                .and_then(|at| word.get(at..))
-                .is_some_and(|w| w.eq_ignore_ascii_case(name))
+            let at = word.len().saturating_sub(name.len());
+            let (head, tail) = (
+                bytes.get(..at).unwrap_or_default(),
+                bytes.get(at..word.len()).unwrap_or_default(),
+            );
+            tail.eq_ignore_ascii_case(name.as_bytes()) && !head.last().is_some_and(u8::is_ascii_alphanumeric)
         });
     product || named
 }

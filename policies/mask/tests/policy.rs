@@ -1,0 +1,150 @@
+//! What the settings choose, and what happens where hits overlap.
+
+use mask::Mask;
+use policy_sdk::{
+    Direction, Hooks, Policy as _,
+    rig::{End, Rig},
+};
+
+fn rig(json: &str) -> Rig<Mask> {
+    Rig::new(json).expect("valid settings")
+}
+
+fn problem(json: &str) -> (String, String) {
+    let problem = Rig::<Mask>::new(json).err().expect("must be refused").remove(0);
+    (problem.path, problem.message)
+}
+
+#[test]
+fn with_no_settings_the_label_comes_in_place_of_the_number() {
+    rig("").every_split("my ssn is 078-05-1120", "my ssn is [SSN]");
+    rig("")
+        .of_user()
+        .every_split("my ssn is 078-05-1120", "my ssn is [SSN]");
+    rig("")
+        .of(Direction::Response, "tool-input", "assistant")
+        .every_split("078-05-1120!", "[SSN]!");
+}
+
+#[test]
+fn the_plan_asks_for_text_on_hits_and_for_nothing_else() {
+    let rig = rig("");
+    assert_eq!(rig.plan().hooks(), Hooks::TEXT);
+    let plan = rig.plan().as_raw();
+    assert!(plan.only_on_hit && plan.directions.is_empty() && plan.channels.is_empty() && plan.speakers.is_empty());
+    assert_eq!(plan.patterns.len(), mask::recognisers::ALL.len());
+}
+
+#[test]
+fn several_values_in_one_text() {
+    rig("").every_split(
+        "jane@example.org, 078-05-1120 and 4111 1111 1111 1111 from 203.0.113.7",
+        "[EMAIL], [SSN] and [CARD] from [IP]",
+    );
+}
+
+#[test]
+fn tokens_are_the_same_for_the_same_value() {
+    rig(r#"{"substitute": "token"}"#)
+        .every_split("a@b.example c@d.example a@b.example", "[EMAIL_1] [EMAIL_2] [EMAIL_1]");
+}
+
+#[test]
+fn a_substitute_by_kind_and_by_name() {
+    let rig =
+        rig(r#"{"substitute": {"text": "***"}, "substitutes": {"email": "token", "ssn": {"text": "XXX-XX-XXXX"}}}"#);
+    rig.every_split("a@b.example 078-05-1120 203.0.113.7", "[EMAIL_1] XXX-XX-XXXX ***");
+}
+
+#[test]
+fn only_except_directions_and_channels_choose() {
+    rig(r#"{"only": ["ssn"]}"#).every_split("a@b.example 078-05-1120", "a@b.example [SSN]");
+    rig(r#"{"except": ["email", "ssn"]}"#).every_split("a@b.example 078-05-1120", "a@b.example 078-05-1120");
+    let request = || rig(r#"{"directions": ["request"]}"#);
+    request().every_split("078-05-1120", "078-05-1120");
+    request().of_user().every_split("078-05-1120", "[SSN]");
+    let content = || rig(r#"{"channels": ["content"]}"#);
+    content().every_split("078-05-1120", "[SSN]");
+    content()
+        .of(Direction::Response, "reasoning", "assistant")
+        .every_split("078-05-1120", "078-05-1120");
+}
+
+#[test]
+fn own_patterns_come_first() {
+    let rig = rig(r#"{"patterns": [
+            {"name": "employee", "regex": "EMP-[0-9]{6}", "max-length": 10},
+            {"name": "staff-mail", "regex": "[a-z]+@corp\\.example", "label": "STAFF"},
+            {"name": "member", "regex": "[0-9]{8}", "check": "luhn"}
+        ], "substitutes": {"employee": {"text": "<employee>"}}}"#);
+    rig.every_split("EMP-123456 wrote to jo@corp.example", "<employee> wrote to [STAFF]");
+    rig.every_split("79927398 and 79927399", "[MEMBER] and 79927399");
+}
+
+#[test]
+fn all_that_overlapping_hits_cover_goes() {
+    let rig = rig(r#"{"only": ["email"], "patterns": [
+            {"name": "one", "regex": "abcd"}, {"name": "two", "regex": "cdef"}, {"name": "three", "regex": "abc"}
+        ]}"#);
+    rig.every_split("-abcdef-", "-[ONE]-");
+    rig.every_split("-cdef-abc-", "-[TWO]-[THREE]-");
+    rig.every_split("abcdcdef", "[ONE][TWO]");
+}
+
+#[test]
+fn of_two_that_find_the_same_the_earlier_names_it() {
+    rig("").every_split("sk-ant-api03-AbCdEfGhIjKlMnOpQrSt", "[ANTHROPIC_KEY]");
+    let outcome = rig("").run(&["call +1 415-555-2671"]);
+    assert_eq!(
+        (outcome.text.as_str(), outcome.reasons),
+        ("call [PHONE]", vec!["mask.phone".to_owned()])
+    );
+}
+
+#[test]
+fn it_never_stops_an_exchange() {
+    assert_eq!(rig("").run(&["078-05-1120"]).end, End::Complete);
+}
+
+#[test]
+fn wrong_settings_are_named_with_their_place() {
+    assert_eq!(problem(r#"{"only": ["ssn", "sssn"]}"#).0, "/only/1");
+    assert!(problem(r#"{"only": ["sssn"]}"#).1.contains("api-key"));
+    assert_eq!(
+        problem(r#"{"substitutes": {"emial": "token"}}"#).0,
+        "/substitutes/emial"
+    );
+    assert_eq!(problem(r#"{"substitute": "tokens"}"#).0, "/substitute");
+    assert_eq!(
+        problem(r#"{"patterns": [{"name": "ssn", "regex": "x"}]}"#).0,
+        "/patterns/0/name"
+    );
+    assert_eq!(
+        problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#).0,
+        "/patterns/0/regex"
+    );
+    assert_eq!(
+        problem(r#"{"patterns": [{"name": "x", "regex": "x", "max-length": 0}]}"#).0,
+        "/patterns/0/max-length"
+    );
+    assert_eq!(problem(r#"{"patterns": [{"name": "x"}]}"#).0, "/patterns/0");
+    assert_eq!(problem(r#"{"only": ["ssn"], "except": ["ssn"]}"#).0, "");
+    assert_eq!(problem(r#"{"colour": 1}"#).0, "/colour");
+}
+
+#[test]
+fn the_schema_names_every_setting() {
+    let schema = Mask::describe().settings_schema;
+    for name in [
+        "only",
+        "except",
+        "directions",
+        "channels",
+        "substitute",
+        "substitutes",
+        "patterns",
+        "max-length",
+    ] {
+        assert!(schema.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
