@@ -10,6 +10,7 @@ use crate::{
     Change, Flow, Limits, Malformed, Step, ToolCallId,
     frame::{Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape},
+    nested::LONG_NUMBER,
     parts::{Parts, Source},
     sheet::Sheet,
     sse::{Event, Framer},
@@ -219,12 +220,17 @@ fn read_lines(
     }
     for value in &event.fields {
         let line = &text[value.clone()];
-        let part = match parts.remembered(line) {
+        if line.len() < LONG_NUMBER && line.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        // Not the name of any JSON literal.
+        let name = format!("line {line}");
+        let part = match parts.remembered(&name) {
             Some((_, run)) if run.settled() && run.changes.is_empty() => continue,
             Some((part, _)) => part,
             None => {
                 let (part, _) = parts.whole(Channel::Field, speaker, line);
-                parts.remember(line, part);
+                parts.remember(&name, part);
                 part
             }
         };

@@ -315,10 +315,9 @@ impl Queue {
                 plain += frame.len as usize;
             } else {
                 out.extend_from_slice(&self.raw[..plain]);
-                self.raw.advance(plain);
-                let raw = self.raw.split_to(frame.len as usize);
-                // A frame with slots was read as UTF-8, so nothing is lost here.
-                write(&String::from_utf8_lossy(&raw), slots, own, parts, out);
+                // A frame with text in it was read as UTF-8, so nothing is lost here.
+                write(&String::from_utf8_lossy(raw), slots, own, parts, out);
+                self.raw.advance(plain + frame.len as usize);
                 self.framed -= plain + frame.len as usize;
                 plain = 0;
             }

@@ -6,5 +6,7 @@
 
 pub(crate) mod literal;
 pub(crate) mod tape;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use tape::{Doc, Kind, Rules, Tape};

@@ -13,7 +13,11 @@ fn value(text: &str) -> Value {
 }
 
 fn sse(chunks: &[Value]) -> String {
-    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n"
+    chunks
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect::<String>()
+        + "data: [DONE]\n\n"
 }
 
 fn delta(index: u64, delta: Value) -> Value {
@@ -30,7 +34,11 @@ fn finish(index: u64, reason: &str) -> Value {
 fn told(flow: Box<dyn Flow>, body: &str) -> Judge {
     let mut judge = Judge::default();
     let out = run(flow, &mut judge, body.as_bytes(), &[]).unwrap();
-    assert_eq!(String::from_utf8(out.concat()).unwrap(), body, "what nothing changes leaves byte for byte");
+    assert_eq!(
+        String::from_utf8(out.concat()).unwrap(),
+        body,
+        "what nothing changes leaves byte for byte"
+    );
     judge
 }
 
@@ -45,7 +53,11 @@ fn endpoints_are_claimed_by_method_and_path() {
         ("GET", "/v1/models/../files", None),
     ];
     for (method, path, dialect) in cases {
-        assert_eq!(claim(model::Family::Openai, method, path).map(|it| it.dialect()), dialect, "{method} {path}");
+        assert_eq!(
+            claim(model::Family::Openai, method, path).map(|it| it.dialect()),
+            dialect,
+            "{method} {path}"
+        );
     }
     assert!(claim(model::Family::Raw, "DELETE", "/x").unwrap().raw());
 }
@@ -53,11 +65,22 @@ fn endpoints_are_claimed_by_method_and_path() {
 #[test]
 fn content_types_that_are_not_known_are_not_claimed() {
     let limits = Limits::default();
-    for good in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"] {
+    for good in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/x+json",
+    ] {
         assert!(chat().request(good, limits).is_ok(), "{good}");
         assert!(chat().response(200, good, limits).is_ok(), "{good}");
     }
-    for bad in ["", "text/plain", "multipart/form-data", "application/json; charset=utf-16", "application/x-ndjson"] {
+    for bad in [
+        "",
+        "text/plain",
+        "multipart/form-data",
+        "application/json; charset=utf-16",
+        "application/x-ndjson",
+    ] {
         assert!(chat().request(bad, limits).is_err(), "{bad}");
         assert!(chat().response(200, bad, limits).is_err(), "{bad}");
     }
@@ -78,7 +101,10 @@ fn a_request_is_told_whole_and_in_order() {
       "temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123456789}"#;
     let judge = told(request(), body);
     let asked = judge.asked.clone().unwrap();
-    assert_eq!((asked.model.as_str(), asked.streaming, asked.tools.len()), ("gpt-9", true, 1));
+    assert_eq!(
+        (asked.model.as_str(), asked.streaming, asked.tools.len()),
+        ("gpt-9", true, 1)
+    );
     assert_eq!(asked.tools[0].name, "mail");
     assert_eq!(asked.tools[0].description, "Sends");
     assert_eq!(value(&asked.tools[0].parameters)["type"], "object");
@@ -93,7 +119,15 @@ fn a_request_is_told_whole_and_in_order() {
     assert_eq!(judge.texts(Channel::ToolResult), ["sent"]);
     assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);
     let fields = judge.texts(Channel::Field);
-    for field in ["https://x.example/a.png", "bob", "call_1", "ticket", "T-1", "u-1", "123456789"] {
+    for field in [
+        "https://x.example/a.png",
+        "bob",
+        "call_1",
+        "ticket",
+        "T-1",
+        "u-1",
+        "123456789",
+    ] {
         assert!(fields.contains(&field), "{field} in {fields:?}");
     }
     let speakers: Vec<Speaker> = judge
@@ -130,7 +164,14 @@ fn a_changed_number_becomes_a_string() {
     while let Some(step) = flow.next() {
         if let Step::Text { part, text } = step {
             assert_eq!(text, "780511200");
-            flow.release(part, 9, vec![Change { span: 0..9, by: "[N]".into() }]);
+            flow.release(
+                part,
+                9,
+                vec![Change {
+                    span: 0..9,
+                    by: "[N]".into(),
+                }],
+            );
         }
     }
     assert_eq!(wire::taken(&mut *flow), r#"{"messages":[],"n":"[N]"}"#);
@@ -139,7 +180,8 @@ fn a_changed_number_becomes_a_string() {
 #[test]
 fn nothing_of_a_request_leaves_before_all_of_it_is_decided() {
     let mut flow = request();
-    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#).unwrap();
+    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#)
+        .unwrap();
     assert!(flow.next().is_none());
     flow.finish().unwrap();
     let mut parts = Vec::new();
@@ -160,7 +202,9 @@ fn tools_and_parameters_are_spliced() {
     let tool = |name: &str| format!(r#"{{"type":"function", "function":{{"name":"{name}"}}}}"#);
     let body = format!(
         r#"{{"messages":[{{"role":"user","content":"{CANARY}"}}], "tools": [{}, {}, {}], "tool_choice":"auto", "metadata":{{"a":"{CANARY}","b":1}},"top_p":1}}"#,
-        tool("a"), tool("b"), tool("c")
+        tool("a"),
+        tool("b"),
+        tool("c")
     );
     let cut = |names: &[&str], patch: &str| {
         let mut flow = request();
@@ -203,8 +247,13 @@ fn encoded_files_are_not_text_but_short_ones_are() {
 #[test]
 fn requests_of_another_shape_are_refused() {
     for body in [
-        "[]", "{}", r#"{"messages":{}}"#, r#"{"messages":["x"]}"#, r#"{"messages":[{"content":"x"}]}"#,
-        r#"{"messages":[{"role":"user","content":{"a":1}}]}"#, r#"{"messages":[{"role":"user","content":["x"]}]}"#,
+        "[]",
+        "{}",
+        r#"{"messages":{}}"#,
+        r#"{"messages":["x"]}"#,
+        r#"{"messages":[{"content":"x"}]}"#,
+        r#"{"messages":[{"role":"user","content":{"a":1}}]}"#,
+        r#"{"messages":[{"role":"user","content":["x"]}]}"#,
     ] {
         let error = run(request(), &mut Judge::default(), body.as_bytes(), &[]).unwrap_err();
         assert!(matches!(error, Malformed::Shape { .. }), "{body}: {error}");
@@ -250,7 +299,11 @@ fn text_is_one_part_for_each_choice_and_channel() {
     assert_eq!(judge.texts(Channel::Content), ["A1 A2", "B1 B2"]);
     assert_eq!(judge.texts(Channel::Reasoning), ["think more"]);
     assert_eq!(judge.texts(Channel::Refusal), ["won't"]);
-    assert_eq!(judge.texts(Channel::Field), ["chatcmpl-1", "m-1"], "the same field is told once");
+    assert_eq!(
+        judge.texts(Channel::Field),
+        ["chatcmpl-1", "m-1"],
+        "the same field is told once"
+    );
     assert!(judge.parts.values().all(|told| told.ended));
 }
 
@@ -273,9 +326,7 @@ fn a_change_that_straddles_events_stands_where_it_begins() {
 
 #[test]
 fn a_changed_field_changes_each_time_it_comes() {
-    let chunk = |text: &str| {
-        json!({"id": format!("x {CANARY}"), "choices":[{"index":0,"delta":{"content":text},"finish_reason":null}]})
-    };
+    let chunk = |text: &str| json!({"id": format!("x {CANARY}"), "choices":[{"index":0,"delta":{"content":text},"finish_reason":null}]});
     let out = masked(stream(), &sse(&[chunk("a"), chunk("b"), chunk("c")]));
     assert_eq!(out.matches(r#""id":"x [SSN]""#).count(), 3, "{out}");
 }
@@ -311,7 +362,10 @@ fn tool_calls_are_held_until_they_are_cleared() {
         while let Some(step) = flow.next() {
             if let Step::Text { part, text } = &step {
                 let at = text.find(CANARY).map(|at| at as u64);
-                let change = at.map(|at| Change { span: at..at + 11, by: "\"[SSN]\"".into() });
+                let change = at.map(|at| Change {
+                    span: at..at + 11,
+                    by: "\"[SSN]\"".into(),
+                });
                 let len = lens.entry(*part).or_insert(0);
                 *len += text.len() as u64;
                 flow.release(*part, *len, change.into_iter().collect());
@@ -330,7 +384,10 @@ fn tool_calls_are_held_until_they_are_cleared() {
             _ => None,
         })
         .collect();
-    assert_eq!(calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["send", "stop"]);
+    assert_eq!(
+        calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(),
+        ["send", "stop"]
+    );
     assert_eq!(calls[0].id, "call_a");
     assert_eq!(flow.tool_input(calls[0].call), r#"{"to":"\"[SSN]\"","n":5}"#);
     flow.clear_tool_call(calls[0].call, None);
@@ -350,10 +407,22 @@ fn tool_calls_are_held_until_they_are_cleared() {
 #[test]
 fn arguments_of_every_form_are_masked() {
     let cases = [
-        (json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")), json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#)),
-        (json!(format!("not json: {CANARY} \\u0041")), json!("not json: [SSN] \\u0041")),
-        (json!("{\"a\": \"\\u0030\\u00378-05-1120\\ud800\"}"), json!("{\"a\": \"[SSN]\\ud800\"}")),
-        (json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"), json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}")),
+        (
+            json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")),
+            json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#),
+        ),
+        (
+            json!(format!("not json: {CANARY} \\u0041")),
+            json!("not json: [SSN] \\u0041"),
+        ),
+        (
+            json!("{\"a\": \"\\u0030\\u00378-05-1120\\ud800\"}"),
+            json!("{\"a\": \"[SSN]\\ud800\"}"),
+        ),
+        (
+            json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"),
+            json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}"),
+        ),
         (json!({"a": CANARY}), json!({"a": "[SSN]"})),
     ];
     for (arguments, expected) in cases {
@@ -369,7 +438,10 @@ fn arguments_of_every_form_are_masked() {
 #[test]
 fn a_call_without_arguments_can_get_some() {
     for function in [json!({"name":"f"}), json!({"name":"f","arguments":""})] {
-        let chunk = delta(0, json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":function}]}));
+        let chunk = delta(
+            0,
+            json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":function}]}),
+        );
         let mut flow = stream();
         flow.push(sse(&[chunk, finish(0, "tool_calls")]).as_bytes()).unwrap();
         flow.finish().unwrap();
@@ -391,8 +463,14 @@ fn a_call_without_arguments_can_get_some() {
 #[test]
 fn servers_that_number_all_calls_zero_are_understood() {
     let call = |id: &str| json!({"tool_calls":[{"index":0,"id":id,"type":"function","function":{"name":"f","arguments":"{}"}}]});
-    let judge = told(stream(), &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]));
-    assert_eq!(judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let judge = told(
+        stream(),
+        &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]),
+    );
+    assert_eq!(
+        judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
 }
 
 #[test]
@@ -434,8 +512,10 @@ fn logprobs_of_changed_text_become_null() {
     let judge = told(stream(), &body);
     assert!(judge.texts(Channel::Logprobs).is_empty(), "covered by the content");
     let out = masked(stream(), &body);
-    let logprobs: Vec<Value> =
-        events(out.as_bytes())[..3].iter().map(|event| value(event)["choices"][0]["logprobs"].clone()).collect();
+    let logprobs: Vec<Value> = events(out.as_bytes())[..3]
+        .iter()
+        .map(|event| value(event)["choices"][0]["logprobs"].clone())
+        .collect();
     assert_eq!(logprobs[..2], [Value::Null, Value::Null]);
     assert_eq!(logprobs[2]["content"][0]["token"], " ok");
 }
@@ -447,18 +527,31 @@ fn logprobs_that_say_something_else_are_parts() {
         with_logprobs("x", &[token(CANARY, None)]),
         with_logprobs("x", &[token("078-05", None), token("-1120", None)]),
         with_logprobs("x", &[token("x", Some(&bytes))]),
-        with_logprobs("x", &[json!({"token":"x","logprob":-1,"bytes":null,"top_logprobs":[{"token":CANARY,"logprob":-2}]})]),
-        with_logprobs("x", &[json!({"token":"x","logprob":-1,"top_logprobs":[{"token":"y","logprob":-2,"bytes":bytes}]})]),
+        with_logprobs(
+            "x",
+            &[json!({"token":"x","logprob":-1,"bytes":null,"top_logprobs":[{"token":CANARY,"logprob":-2}]})],
+        ),
+        with_logprobs(
+            "x",
+            &[json!({"token":"x","logprob":-1,"top_logprobs":[{"token":"y","logprob":-2,"bytes":bytes}]})],
+        ),
     ];
     for chunk in cases {
         let out = masked(stream(), &sse(&[chunk, finish(0, "stop")]));
-        assert_eq!(value(&events(out.as_bytes())[0])["choices"][0]["logprobs"], Value::Null, "{out}");
+        assert_eq!(
+            value(&events(out.as_bytes())[0])["choices"][0]["logprobs"],
+            Value::Null,
+            "{out}"
+        );
     }
 }
 
 #[test]
 fn pieces_of_characters_in_logprobs_are_covered() {
-    let tokens = [token("\\xf0\\x9f", Some(&[0xf0, 0x9f])), token("\\x98\\x80", Some(&[0x98, 0x80]))];
+    let tokens = [
+        token("\\xf0\\x9f", Some(&[0xf0, 0x9f])),
+        token("\\x98\\x80", Some(&[0x98, 0x80])),
+    ];
     let judge = told(stream(), &sse(&[with_logprobs("😀", &tokens), finish(0, "stop")]));
     assert!(judge.texts(Channel::Logprobs).is_empty());
 }
@@ -466,8 +559,14 @@ fn pieces_of_characters_in_logprobs_are_covered() {
 #[test]
 fn strings_that_the_dialect_does_not_know_go_on_as_one_part() {
     let body = sse(&[
-        delta(0, json!({"thought":{"deep":"078-"}, "reasoning_details":[{"type":"reasoning.text","text":"078-05","index":0}]})),
-        delta(0, json!({"thought":{"deep":"05-1120"}, "reasoning_details":[{"type":"reasoning.text","text":"-1120","index":0}]})),
+        delta(
+            0,
+            json!({"thought":{"deep":"078-"}, "reasoning_details":[{"type":"reasoning.text","text":"078-05","index":0}]}),
+        ),
+        delta(
+            0,
+            json!({"thought":{"deep":"05-1120"}, "reasoning_details":[{"type":"reasoning.text","text":"-1120","index":0}]}),
+        ),
         delta(0, json!({"content":"x"})),
         finish(0, "stop"),
     ]);
@@ -484,7 +583,10 @@ fn a_one_off_string_does_not_stop_the_stream() {
     let mut flow = stream();
     let mut judge = Judge::masking();
     let mut out = BytesMut::new();
-    for chunk in [delta(0, json!({"odd":"078","content":"a"})), delta(0, json!({"content":"b"}))] {
+    for chunk in [
+        delta(0, json!({"odd":"078","content":"a"})),
+        delta(0, json!({"content":"b"})),
+    ] {
         flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
         judge.turn(&mut *flow, &mut out);
     }
@@ -493,7 +595,8 @@ fn a_one_off_string_does_not_stop_the_stream() {
 
 #[test]
 fn errors_are_told() {
-    let body = format!(r#"{{"error":{{"message":"bad {CANARY}","type":"invalid_request_error","code":"c-{CANARY}"}}}}"#);
+    let body =
+        format!(r#"{{"error":{{"message":"bad {CANARY}","type":"invalid_request_error","code":"c-{CANARY}"}}}}"#);
     let flow = || chat().response(400, "application/json", Limits::default()).unwrap();
     let judge = told(flow(), &body);
     assert_eq!(judge.texts(Channel::Error), [format!("bad {CANARY}")]);
@@ -526,24 +629,57 @@ fn what_is_not_the_dialect_is_refused() {
 
 #[test]
 fn bounds_hold() {
-    let limits = Limits { body_bytes: 40, event_bytes: 40, held_bytes: 60, json_depth: 4 };
+    let limits = Limits {
+        body_bytes: 40,
+        event_bytes: 40,
+        held_bytes: 60,
+        json_depth: 4,
+    };
     let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
-    assert!(matches!(flow.push(&[b'x'; 41]), Err(Malformed::TooLarge { bound: "event_bytes", .. })));
+    assert!(matches!(
+        flow.push(&[b'x'; 41]),
+        Err(Malformed::TooLarge {
+            bound: "event_bytes",
+            ..
+        })
+    ));
     let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
     assert!(flow.push(b"data: {\"id\":\"aaaaaaaaaaaaaaaa\"}\n\n").is_ok());
-    assert!(matches!(flow.push(&[b'\n'; 40]), Err(Malformed::TooLarge { bound: "held_bytes", .. })));
+    assert!(matches!(
+        flow.push(&[b'\n'; 40]),
+        Err(Malformed::TooLarge {
+            bound: "held_bytes",
+            ..
+        })
+    ));
     let mut flow = chat().request("application/json", limits).unwrap();
-    assert!(matches!(flow.push(&[b' '; 41]), Err(Malformed::TooLarge { bound: "body_bytes", .. })));
+    assert!(matches!(
+        flow.push(&[b' '; 41]),
+        Err(Malformed::TooLarge {
+            bound: "body_bytes",
+            ..
+        })
+    ));
     let mut flow = chat().request("application/json", limits).unwrap();
     flow.push(b"[[[[[]]]]]").unwrap();
-    assert!(matches!(flow.finish(), Err(Malformed::TooLarge { bound: "json_depth", .. })));
+    assert!(matches!(
+        flow.finish(),
+        Err(Malformed::TooLarge {
+            bound: "json_depth",
+            ..
+        })
+    ));
 }
 
 #[test]
 fn text_can_be_added_behind_the_end() {
     let with_text = json!({"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]});
     let with_role = json!({"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":"stop"}]});
-    for (last, expected) in [(finish(0, "stop"), "hi (end)"), (with_text, "hi! (end)"), (with_role, "hi (end)")] {
+    for (last, expected) in [
+        (finish(0, "stop"), "hi (end)"),
+        (with_text, "hi! (end)"),
+        (with_role, "hi (end)"),
+    ] {
         let mut flow = stream();
         let mut out = BytesMut::new();
         let mut contents = (None, 0);
@@ -557,7 +693,10 @@ fn text_can_be_added_behind_the_end() {
                         flow.release(part, contents.1, Vec::new());
                     }
                     Step::End(part) if contents.0 == Some(part) => {
-                        let added = Change { span: contents.1..contents.1, by: " (end)".into() };
+                        let added = Change {
+                            span: contents.1..contents.1,
+                            by: " (end)".into(),
+                        };
                         flow.release(part, contents.1, vec![added]);
                     }
                     Step::Text { part, text } => flow.release(part, text.len() as u64, Vec::new()),
@@ -627,6 +766,9 @@ fn models_are_listed_with_every_string_a_field() {
     assert!(wire::taken(&mut *flow).is_empty());
     assert!(endpoint.request("", Limits::default()).unwrap().push(b"x").is_err());
     let flow = endpoint.response(200, "application/json", Limits::default()).unwrap();
-    let judge = told(flow, r#"{"object":"list","data":[{"id":"m-1","object":"model","owned_by":"me"}]}"#);
+    let judge = told(
+        flow,
+        r#"{"object":"list","data":[{"id":"m-1","object":"model","owned_by":"me"}]}"#,
+    );
     assert_eq!(judge.texts(Channel::Field), ["list", "m-1", "model", "me"]);
 }

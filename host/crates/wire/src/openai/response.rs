@@ -65,6 +65,7 @@ impl Reader for Response {
                 ("error", _) => error(sheet, value),
                 ("created", Kind::Number) => {}
                 ("object", _) => sheet.word(value),
+                ("id" | "model" | "system_fingerprint" | "service_tier" | "provider", _) => sheet.rest(value),
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);

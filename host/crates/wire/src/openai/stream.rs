@@ -171,6 +171,7 @@ impl Choice {
                 ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value)?,
                 ("audio", Kind::Object) => self.audio(sheet, value)?,
                 ("annotations", _) => sheet.rest(value),
+                (_, Kind::Word) => sheet.key(key),
                 (name, _) => {
                     sheet.key(key);
                     self.stray(sheet, value, &mut name.to_owned())?;
