@@ -118,8 +118,8 @@ limits! {
     exchanges: usize = Count(1024, 1, 1 << 20);
     /// Bytes of a whole (not streamed) body, in each direction.
     body_bytes: usize = Size(32 * MIB, KIB, 1024 * MIB);
-    /// Time in which a request's body must be complete.
-    request_body: Duration = Time(60 * SECOND, 100 * MILLISECOND, HOUR);
+    /// Time between two pieces of a request's body.
+    body_idle: Duration = Time(30 * SECOND, 100 * MILLISECOND, HOUR);
     /// Bytes of one event of a stream.
     event_bytes: usize = Size(4 * MIB, KIB, 256 * MIB);
     /// Bytes of one direction of an exchange that are in and not out.
@@ -127,7 +127,7 @@ limits! {
     /// Nesting of JSON.
     json_depth: usize = Count(64, 8, 256);
     /// Bytes that are judged as one batch, when so many have arrived.
-    batch_bytes: usize = Size(64 * KIB, KIB, 16 * MIB);
+    batch_bytes: usize = Size(256 * KIB, KIB, 16 * MIB);
     /// Time for a connection to an upstream, TLS handshake included.
     upstream_connect: Duration = Time(10 * SECOND, 10 * MILLISECOND, HOUR);
     /// Time from the end of the request to the head of the upstream's response.
