@@ -31,6 +31,7 @@ mod digest;
 
 pub use cache::{Cache, CacheConfig, CacheError};
 pub use compile::{CompileConfig, Compiled, Compiler, compile_child_main};
+pub use inspect::{Inspection, inspect, inspect_folder};
 
 pub use changes::{Change, ChangeKind, How};
 pub use loader::{Loader, LoaderConfig, ScanOutcome};

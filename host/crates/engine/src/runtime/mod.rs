@@ -30,4 +30,4 @@ mod journal;
 
 pub use engine::{EngineError, Runtime, RuntimeConfig};
 pub use grants::Grants;
-pub use prepare::{PolicySpec, PrepareError};
+pub use prepare::{Description, PolicySpec, PrepareError};

@@ -82,7 +82,35 @@ pub(super) fn fail(stage: &'static str) -> impl Fn(&dyn fmt::Display) -> Prepare
     move |message| PrepareError { stage, message: message.to_string() }
 }
 
+/// What a policy says of itself, before it has any settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Its semantic version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// JSON Schema of its settings; empty: any JSON value.
+    pub settings_schema: String,
+}
+
 impl Runtime {
+    /// Asks a component what it is; nothing else of it is proven.
+    ///
+    /// # Errors
+    /// [`PrepareError`] when it can't be instantiated, or fails to say.
+    pub async fn describe(
+        self: &Arc<Self>,
+        component: &Component,
+        spec: &PolicySpec,
+    ) -> Result<Description, PrepareError> {
+        let blueprint = Arc::new(linked(self, component, spec)?);
+        let policy::Metadata { name, version, summary, settings_schema, extra: _ } =
+            describe(&blueprint, &Arc::default()).await?;
+        Ok(Description { name, version, summary, settings_schema })
+    }
+
     /// Proves a component and makes it ready: links it with what it was granted, asks what it is, checks its settings
     /// against its schema, configures it, compiles its patterns, and calls each hook once.
     ///
