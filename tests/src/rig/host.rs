@@ -80,6 +80,7 @@ impl Durability {
 pub struct Setup {
     durability: Durability,
     policies: Vec<(String, PathBuf, Option<String>)>,
+    folder: String,
     approvals: String,
     limits: String,
 }
@@ -117,6 +118,14 @@ impl Setup {
     pub fn component(mut self, file: &str, path: &Path, settings: Option<&str>) -> Self {
         self.policies
             .push((file.to_owned(), path.to_owned(), settings.map(str::to_owned)));
+        self
+    }
+
+    /// Adds lines to `[policies]`.
+    #[must_use]
+    pub fn folder(mut self, lines: &str) -> Self {
+        self.folder.push_str(lines);
+        self.folder.push('\n');
         self
     }
 
@@ -187,6 +196,7 @@ path = "./store"
 durability = "{durability}"
 [policies]
 folder = "./policies"
+{folder}
 [approvals]
 {approvals}
 [limits]
@@ -201,6 +211,7 @@ name = "rig"
 value_file = "./token"
 connections = ["openai"]
 "#,
+            folder = setup.folder,
             approvals = setup.approvals,
             limits = setup.limits,
         )

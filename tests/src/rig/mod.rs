@@ -9,6 +9,7 @@
 mod chat;
 mod cli;
 mod client;
+mod control;
 mod dice;
 mod heard;
 mod host;
@@ -18,6 +19,7 @@ mod upstream;
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};
 pub use cli::{Cli, Told};
 pub use client::{Client, End, Reply};
+pub use control::{delivered, entries, policies};
 pub use dice::Dice;
 pub use heard::{Heard, SseEvent, sse};
 pub use host::{Durability, Host, Setup, binary, repository};

@@ -1,0 +1,111 @@
+//! The control listener of a running host, and what it tells: the policy set in force, approvals, records.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::Value;
+
+use super::{Client, Host, within};
+
+/// Pause between two looks at something that must come to be.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+impl Host {
+    /// Asks the control listener.
+    ///
+    /// # Panics
+    /// When it does not answer 200 with JSON.
+    pub async fn look(&self, path: &str) -> Value {
+        let mut reply = self.operator().send("GET", path, &[], b"").await;
+        let body = reply.rest().await;
+        assert_eq!(reply.status, 200, "GET {path}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).expect("the control listener answers with JSON")
+    }
+
+    /// The number of the policy set in force.
+    pub async fn generation(&self) -> u64 {
+        self.look("/v1/policies").await["generation"]
+            .as_u64()
+            .expect("a generation is a number")
+    }
+
+    /// Waits until the policy set in force is as wanted, and returns it.
+    pub async fn until_set(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        within(what, async {
+            loop {
+                let set = self.look("/v1/policies").await;
+                if wanted(&set) {
+                    return set;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a policy with this id is in force.
+    pub async fn until_policy(&self, id: &str) -> Value {
+        self.until_set(&format!("policy {id} in force"), |set| {
+            policies(set).any(|policy| policy == id)
+        })
+        .await
+    }
+
+    /// Waits until a question is pending, and returns it.
+    pub async fn until_asked(&self) -> Value {
+        within("a pending approval", async {
+            loop {
+                let approvals = self.look("/v1/approvals").await;
+                let pending = approvals["approvals"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .find(|it| it["state"] == "pending");
+                if let Some(pending) = pending {
+                    return pending.clone();
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// The record of an exchange.
+    pub async fn record(&self, exchange: &str) -> Value {
+        self.look(&format!("/v1/exchanges/{exchange}")).await
+    }
+
+    fn operator(&self) -> Client {
+        let file: PathBuf = self.home().join("store/admin.token");
+        let token = std::fs::read_to_string(file).expect("a running host has an admin token");
+        Client {
+            address: self.control(),
+            token: token.trim().to_owned(),
+        }
+    }
+}
+
+/// Ids of a policy set's policies, in order.
+pub fn policies(set: &Value) -> impl Iterator<Item = &str> {
+    set["policies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|policy| policy["id"].as_str())
+}
+
+/// The entries of one kind in an exchange's record.
+pub fn entries<'a>(record: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    record["entries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(move |entry| entry["entry"].get(kind))
+}
+
+/// What an exchange's record says was delivered.
+#[must_use]
+pub fn delivered(record: &Value) -> String {
+    entries(record, "Chunk")
+        .filter_map(|chunk| chunk["data"].as_str())
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! OpenAI's own SDKs, unmodified, with only base URL and key changed: what a program that uses them meets when a policy
+//! masks, blocks, asks, or the gate comes down. `tests/setup` installs them.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{path::PathBuf, process::Stdio};
+
+use scenarios::rig::{
+    Channel, Host, SSN, Setup, Upstream, events, http_chunks, json_head, repository, sse_head, streamed, whole, within,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// A language of an SDK.
+#[derive(Clone, Copy, Debug)]
+enum Language {
+    Python,
+    Node,
+}
+
+impl Language {
+    fn command(self) -> Command {
+        let folder = repository().join("tests/sdk");
+        let (program, script, installed): (PathBuf, _, PathBuf) = match self {
+            Self::Python => {
+                let python = folder.join("python/.venv/bin/python");
+                (python.clone(), folder.join("python/walk.py"), python)
+            }
+            Self::Node => (
+                "node".into(),
+                folder.join("node/walk.js"),
+                folder.join("node/node_modules/openai"),
+            ),
+        };
+        assert!(
+            installed.exists(),
+            "{} is missing: run tests/setup",
+            installed.display()
+        );
+        let mut command = Command::new(program);
+        command.arg(script);
+        command
+    }
+
+    /// The class that the SDK raises for a 403.
+    fn forbidden(self) -> &'static str {
+        "PermissionDeniedError"
+    }
+}
+
+/// A running walk.
+struct Walk {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Walk {
+    fn start(language: Language, host: &Host, mode: &str, text: &str) -> Self {
+        let client = host.client();
+        let mut command = language.command();
+        command
+            .arg(format!("http://{}/v1", client.address))
+            .arg(client.token)
+            .arg(mode)
+            .arg(text);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next thing that the SDK's user met.
+    async fn next(&mut self) -> Option<Value> {
+        let line = within("a line of the SDK's walk", self.lines.next_line())
+            .await
+            .unwrap()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    /// The last thing, after an orderly end.
+    async fn last(mut self) -> Value {
+        let mut last = Value::Null;
+        while let Some(line) = self.next().await {
+            last = line;
+        }
+        assert!(
+            within("the end of the walk", self.child.wait())
+                .await
+                .unwrap()
+                .success(),
+            "it failed after {last}"
+        );
+        last
+    }
+}
+
+fn raised(met: &Value, class: &str) -> bool {
+    met["raised"]
+        .as_array()
+        .is_some_and(|classes| classes.iter().any(|one| one == class))
+}
+
+/// Answers on the channel, streamed or whole as asked.
+async fn upstream(channel: Channel) -> Upstream {
+    let said = format!("my ssn is {SSN} ok");
+    Upstream::answering(move |received| {
+        let request: Value = serde_json::from_slice(&received.body).unwrap();
+        if request["stream"] == true {
+            let body = streamed(channel, &said, 4);
+            let mut pieces = vec![sse_head()];
+            pieces.extend(http_chunks(&body.chunks(50).collect::<Vec<_>>()));
+            pieces
+        } else {
+            let body = whole(channel, &said);
+            vec![json_head(200, body.len()), body]
+        }
+    })
+    .await
+}
+
+async fn masked(language: Language) {
+    let content = upstream(Channel::Content).await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(content.address).await;
+    for mode in ["whole", "stream"] {
+        let met = Walk::start(language, &host, mode, &format!("it is {SSN}")).last().await;
+        assert_eq!(
+            (&met["content"], &met["finish"]),
+            (&"my ssn is [SSN] ok".into(), &"stop".into()),
+            "{mode}: {met}"
+        );
+    }
+    for received in content.received() {
+        assert!(!String::from_utf8_lossy(&received.body).contains(SSN));
+    }
+}
+
+async fn tools(language: Language) {
+    let upstream = upstream(Channel::ToolArguments).await;
+    let host = Setup::new()
+        .policy("10-mask.wasm", "mask")
+        .start(upstream.address)
+        .await;
+    for mode in ["whole tools", "stream tools"] {
+        let met = Walk::start(language, &host, mode, "note it").last().await;
+        assert_eq!(
+            met["arguments"],
+            Channel::ToolArguments.carried("my ssn is [SSN] ok"),
+            "{mode}: {met}"
+        );
+    }
+}
+
+async fn blocked(language: Language) {
+    let upstream = upstream(Channel::Content).await;
+    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let host = Setup::new()
+        .policy_with("20-block.wasm", "block", settings)
+        .start(upstream.address)
+        .await;
+    for mode in ["whole", "stream"] {
+        let met = Walk::start(language, &host, mode, "the launch codes").last().await;
+        assert!(raised(&met, language.forbidden()), "{mode}: {met}");
+        assert_eq!(met["status"], 403);
+    }
+    assert_eq!(
+        upstream.received().len(),
+        0,
+        "an SDK that tried again would show nothing here, but count the host's"
+    );
+    let tried = host.look("/v1/exchanges").await["exchanges"].as_array().unwrap().len();
+    assert_eq!(tried, 2, "a blocked request is not tried again");
+}
+
+async fn lockdown(language: Language) {
+    let mut upstream = Upstream::start().await;
+    let host = Setup::new()
+        .policy("10-mask.wasm", "mask")
+        .start(upstream.address)
+        .await;
+    let mut walk = Walk::start(language, &host, "stream", "hello");
+    let mut turn = upstream.turn().await;
+    turn.write(&sse_head()).await;
+    let word = |word: &str| events(Channel::Content, &[word])[1].clone();
+    turn.chunk(&word("One thing. ")).await;
+    assert!(walk.next().await.unwrap()["heard"].as_str().unwrap().starts_with("One"));
+    host.install_shipped("00-lockdown.wasm", "lockdown");
+    host.until_policy("00-lockdown").await;
+    let _ = turn.chunk(&word("Another. ")).await;
+    let met = walk.last().await;
+    assert!(raised(&met, "APIError"), "{met}");
+    assert_eq!(met["code"], "lockdown", "{met}");
+}
+
+async fn held(language: Language) {
+    let upstream = upstream(Channel::Content).await;
+    let setup = Setup::new()
+        .policy("10-mask.wasm", "mask")
+        .policy("30-approve.wasm", "approve");
+    let host = setup.approvals("heartbeat = \"100ms\"").start(upstream.address).await;
+    for mode in ["whole", "stream"] {
+        let walk = Walk::start(language, &host, mode, &format!("please delete it, {mode}"));
+        let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
+        assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
+        assert_eq!(walk.last().await["content"], "my ssn is [SSN] ok", "{mode}");
+    }
+}
+
+macro_rules! in_each_language {
+    ($($walk:ident),*) => {
+        mod python { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $walk() { super::$walk(super::Language::Python).await; }
+        )* }
+        mod node { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $walk() { super::$walk(super::Language::Node).await; }
+        )* }
+    };
+}
+in_each_language!(masked, tools, blocked, lockdown, held);
