@@ -162,3 +162,72 @@ pub(crate) fn peek(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
         bytes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(number: u64, payload: &[u8]) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        write(&mut out, Kind::Entry, ExchangeId(Uuid::from_u128(77)), number, &payload).unwrap();
+        out.split_off(6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(number: u64, id: u128, payload: Vec<u8>, event: bool, after: Vec<u8>) {
+            let kind = if event { Kind::Event } else { Kind::Entry };
+            let exchange = ExchangeId(Uuid::from_u128(id));
+            let mut bytes = Vec::new();
+            write(&mut bytes, kind, exchange, number, &payload).unwrap();
+            let length = bytes.len();
+            bytes.extend_from_slice(&after);
+            let frame = read(&bytes).unwrap();
+            prop_assert_eq!((frame.kind, frame.exchange, frame.number), (kind, exchange, number));
+            prop_assert_eq!(postcard::from_bytes::<Vec<u8>>(frame.payload).unwrap(), payload);
+            prop_assert_eq!(frame.bytes.len(), length);
+        }
+
+        #[test]
+        fn nothing_makes_reading_panic(bytes: Vec<u8>) {
+            prop_assert!(read(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_plausible_head_makes_no_frame(length in 0_u32..200, kind in 0_u8..5, rest in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = length.to_le_bytes().to_vec();
+            bytes.extend_from_slice(&[VERSION, kind, 0, 0]);
+            bytes.extend_from_slice(&rest);
+            prop_assert!(read(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = entry(3, b"some words of a prompt");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_shorter_length_is_noticed() {
+        let bytes = entry(3, b"some words of a prompt");
+        for length in 0..bytes.len() {
+            assert_eq!(read(&bytes[..length]).unwrap_err(), Flaw::Short, "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_mark_tells_its_position() {
+        let mut bytes = Vec::new();
+        write_mark(&mut bytes, 12345);
+        assert_eq!(bytes.len(), LEAST);
+        let frame = read(&bytes).unwrap();
+        assert_eq!((frame.kind, frame.number), (Kind::Mark, 12345));
+    }
+}

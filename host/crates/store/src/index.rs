@@ -7,11 +7,12 @@ use std::path::Path;
 
 use model::{ExchangeId, SessionId};
 use redb::{ReadableTable, TableDefinition};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     StoreError,
     database::{Db, Fault},
+    seal,
     summary::{Row, SessionSummary},
 };
 
@@ -22,11 +23,11 @@ const SESSION_EXCHANGES: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::n
 /// Frames, by their number.
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
+/// The one key of the table `STATE`.
+const SELF: &str = "index";
 const FORMAT: u64 = 1;
 const FILE: &str = "index.redb";
-
-/// Bytes of the hash at a value's end.
-const SEAL: usize = 16;
 
 /// The index database.
 pub(crate) struct Index {
@@ -34,7 +35,7 @@ pub(crate) struct Index {
 }
 
 /// How far the index is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meta {
     /// Position of the journal up to which everything is in the index.
     pub(crate) ingested: u64,
@@ -42,6 +43,8 @@ pub(crate) struct Meta {
     pub(crate) run: u64,
     /// The number of the next event.
     pub(crate) next_event: u64,
+    /// How many exchanges there are: a list that has lost some can't agree with it.
+    pub(crate) exchanges: u64,
 }
 
 /// What one commit changes.
@@ -58,19 +61,20 @@ impl Index {
     /// Opens the index; makes it where it is missing.
     pub(crate) fn open(folder: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
         let index = Self { db: Db::open(&folder.join(FILE), cache_bytes)? };
-        let new = index.db.write(|transaction| {
+        index.db.write(|transaction| {
             transaction.open_table(EXCHANGES)?;
             transaction.open_table(SESSIONS)?;
             transaction.open_table(SESSION_EXCHANGES)?;
             transaction.open_table(EVENTS)?;
             let mut meta = transaction.open_table(META)?;
-            let new = meta.get("format")?.is_none();
-            if new {
+            if meta.get("format")?.is_none() {
                 meta.insert("format", FORMAT)?;
+                let state = index.seal(SELF.as_bytes(), &Meta::default())?;
+                transaction.open_table(STATE)?.insert(SELF, state.as_slice())?;
             }
-            Ok(new)
+            Ok(())
         })?;
-        let meta = if new { Meta::default() } else { index.meta()? };
+        let meta = index.meta()?;
         Ok((index, meta))
     }
 
@@ -79,15 +83,16 @@ impl Index {
         self.db.path()
     }
 
-    fn meta(&self) -> Result<Meta, StoreError> {
+    /// How far it is.
+    pub(crate) fn meta(&self) -> Result<Meta, StoreError> {
         self.db.read(|transaction| {
-            let meta = transaction.open_table(META)?;
-            let value = |name| meta.get(name).map(|value| value.map_or(0, |value| value.value()));
-            let found = value("format")?;
+            let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
             if found != FORMAT {
                 return Err(StoreError::Format { path: self.path().to_owned(), found, known: FORMAT }.into());
             }
-            Ok(Meta { ingested: value("ingested")?, run: value("run")?, next_event: value("next-event")? })
+            let state = transaction.open_table(STATE)?.get(SELF)?;
+            let state = state.and_then(|state| seal::unseal(SELF.as_bytes(), state.value()));
+            Ok(state.ok_or_else(|| self.corrupt(None, "the hash of its own state doesn't agree"))?)
         })
     }
 
@@ -112,10 +117,8 @@ impl Index {
             for (number, frame) in changes.events {
                 events.insert(number, frame.as_slice())?;
             }
-            let mut meta = transaction.open_table(META)?;
-            meta.insert("ingested", changes.meta.ingested)?;
-            meta.insert("run", changes.meta.run)?;
-            meta.insert("next-event", changes.meta.next_event)?;
+            let state = self.seal(SELF.as_bytes(), &changes.meta)?;
+            transaction.open_table(STATE)?.insert(SELF, state.as_slice())?;
             Ok(())
         })
     }
@@ -212,22 +215,17 @@ impl Index {
         })
     }
 
-    fn seal(&self, key: &[u8; 16], value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = postcard::to_extend(value, Vec::new())
-            .map_err(|error| self.corrupt(None, format!("a summary can't be encoded: {error}")))?;
-        let seal = seal_of(key, &bytes);
-        bytes.extend_from_slice(&seal);
-        Ok(bytes)
+    fn seal(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+        seal::seal(key, value).map_err(|error| self.corrupt(None, format!("a summary can't be encoded: {error}")))
     }
 
     fn unseal<T: DeserializeOwned>(&self, key: &[u8; 16], sealed: &[u8]) -> Result<T, Fault> {
-        let opened = sealed.split_last_chunk().filter(|(bytes, seal)| seal_of(key, bytes) == **seal);
-        let value = opened.and_then(|(bytes, _)| postcard::from_bytes(bytes).ok());
         let about = ExchangeId(uuid::Uuid::from_bytes(*key));
-        value.ok_or_else(|| self.corrupt(Some(about), "the hash of its summary doesn't agree").into())
+        seal::unseal(key, sealed).ok_or_else(|| self.corrupt(Some(about), "the hash of its summary doesn't agree").into())
     }
 
-    fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
+    /// The error for something in it that doesn't agree.
+    pub(crate) fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
         StoreError::Corrupt { file: self.path().to_owned(), exchange, entry: None, what: what.into() }
     }
 }
@@ -237,14 +235,6 @@ impl Index {
 pub(crate) enum Next {
     On,
     Stop,
-}
-
-fn seal_of(key: &[u8; 16], value: &[u8]) -> [u8; SEAL] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(key).update(value);
-    let mut seal = [0; SEAL];
-    hasher.finalize_xof().fill(&mut seal);
-    seal
 }
 
 fn pair(session: SessionId, exchange: ExchangeId) -> [u8; 32] {

@@ -35,6 +35,8 @@ pub(crate) struct Ingest {
 struct Growth {
     row: Row,
     run: Run,
+    /// The index doesn't have it yet.
+    new: bool,
     began: bool,
     ended: bool,
 }
@@ -133,6 +135,7 @@ impl Ingest {
         growths.sort_unstable_by_key(|growth| growth.run.exchange);
         let (mut rows, mut runs) = (Vec::with_capacity(growths.len()), Vec::with_capacity(growths.len()));
         for growth in growths {
+            self.meta.exchanges += u64::from(growth.new);
             rows.push((growth.row, growth.began, growth.ended));
             runs.push(growth.run);
         }
@@ -216,12 +219,14 @@ fn grow(
     exchange: ExchangeId,
     run: u64,
 ) -> Result<Growth, StoreError> {
-    let row = match rows.remove(&exchange) {
-        Some(row) => row,
-        None => index.row(exchange)?.unwrap_or_else(|| Row::new(exchange, run)),
+    let known = match rows.remove(&exchange) {
+        Some(row) => Some(row),
+        None => index.row(exchange)?,
     };
+    let new = known.is_none();
+    let row = known.unwrap_or_else(|| Row::new(exchange, run));
     let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
-    Ok(Growth { row, run, began: false, ended: false })
+    Ok(Growth { row, run, new, began: false, ended: false })
 }
 
 /// Ingests until the queue closes or fails.

@@ -194,3 +194,120 @@ fn resume(area: &[u8], from: usize, end: usize) -> Option<usize> {
         true
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::ExchangeId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Frames one after the other, and where each one ends.
+    fn frames(count: u64) -> (Vec<u8>, Vec<usize>) {
+        let (mut area, mut ends) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let payload = vec![number as u8; 20 + number as usize];
+            frame::write(&mut area, Kind::Entry, ExchangeId(Uuid::from_u128(5)), number, &payload).unwrap();
+            ends.push(area.len());
+        }
+        (area, ends)
+    }
+
+    fn with_room(mut area: Vec<u8>) -> Vec<u8> {
+        area.resize(area.len() + 1000, 0);
+        area
+    }
+
+    #[test]
+    fn a_clean_end_is_no_gap() {
+        let (area, ends) = frames(5);
+        let whole = *ends.last().unwrap();
+        let expected = Scan { runs: vec![(0, whole)], ..Scan::default() };
+        assert_eq!(scan(&area, 0), expected);
+        assert_eq!(scan(&with_room(area.clone()), 0), expected);
+        let from_third = Scan { runs: vec![(ends[1], whole)], ..Scan::default() };
+        assert_eq!(scan(&with_room(area), ends[1]), from_third);
+        assert_eq!(scan(&[], 0), Scan::default());
+        assert_eq!(scan(&[0; 500], 0), Scan::default());
+        assert_eq!(scan(&[0; 500], 600), Scan::default());
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_length_loses_only_its_frame() {
+        let (area, ends) = frames(4);
+        for length in 0..area.len() {
+            for torn in [area[..length].to_vec(), with_room(area[..length].to_vec())] {
+                let scan = scan(&torn, 0);
+                let whole = ends.iter().copied().filter(|end| *end <= length).max().unwrap_or(0);
+                let kept = scan.runs.last().map_or(0, |(_, to)| *to);
+                assert_eq!(kept, whole, "length {length}");
+                // Zeros at the cut are as good as room: what was torn off can't be told from what never came.
+                let told = area[whole..length].iter().all(|byte| *byte == 0) || !scan.gaps.is_empty();
+                assert!(told, "length {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_costs_one_frame_and_is_told() {
+        let (area, ends) = frames(6);
+        for at in 0..area.len() {
+            let mut flipped = with_room(area.clone());
+            flipped[at] ^= 0x10;
+            let scan = scan(&flipped, 0);
+            let hit = ends.iter().position(|end| at < *end).unwrap();
+            let from = if hit == 0 { 0 } else { ends[hit - 1] };
+            assert_eq!(scan.gaps.len(), 1, "byte {at}");
+            assert_eq!((scan.gaps[0].0, scan.gaps[0].1), (from, ends[hit]), "byte {at}");
+            let kept: usize = scan.runs.iter().map(|(from, to)| to - from).sum();
+            assert_eq!(kept, area.len() - (ends[hit] - from), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_a_caller_planted_in_a_prompt_is_never_taken_for_one() {
+        let mut planted = Vec::new();
+        frame::write(&mut planted, Kind::Entry, ExchangeId(Uuid::from_u128(666)), 0, &"forged").unwrap();
+        let prompt = planted.repeat(3);
+        let (mut area, _) = frames(1);
+        let start = area.len();
+        frame::write(&mut area, Kind::Entry, ExchangeId(Uuid::from_u128(5)), 1, &prompt).unwrap();
+        let end = area.len();
+        frame::write(&mut area, Kind::Entry, ExchangeId(Uuid::from_u128(5)), 2, &"next").unwrap();
+        area[start] ^= 1;
+        let scan = scan(&with_room(area.clone()), 0);
+        assert_eq!(scan.runs, [(0, start), (end, area.len())]);
+    }
+
+    #[test]
+    fn a_search_through_planted_heads_ends() {
+        // Each head claims a frame to the end: hashing them all would cost the square of the length.
+        let mut area = vec![0xff; 64];
+        while area.len() < 200_000 {
+            let mut head = Vec::new();
+            frame::write_mark(&mut head, 1);
+            let claimed = (200_000_u32 - area.len() as u32).to_le_bytes();
+            head[..4].copy_from_slice(&claimed);
+            area.extend_from_slice(&head[..32]);
+        }
+        area.resize(200_000, 0xff);
+        let scan = scan(&area, 0);
+        assert_eq!((scan.runs.len(), scan.gaps.len()), (0, 1));
+    }
+
+    #[test]
+    fn marks_attest() {
+        let (mut area, _) = frames(2);
+        frame::write_mark(&mut area, 400);
+        frame::write_mark(&mut area, 300);
+        assert_eq!(scan(&area, 0).attested, 400);
+    }
+
+    #[test]
+    fn names_tell_positions() {
+        assert_eq!(position(Path::new("/x/journal-00000000000000ff.log")), Some(255));
+        for other in ["journal-ff.log", "damaged-journal-00000000000000ff.log", "journal-00000000000000fg.log", "key"] {
+            assert_eq!(position(Path::new(other)), None, "{other}");
+        }
+    }
+}

@@ -30,10 +30,13 @@ mod ingest;
 mod segments;
 mod index;
 mod database;
+mod seal;
 mod summary;
 mod recover;
 mod read;
 mod folder;
+#[cfg(test)]
+mod failing;
 
 pub use config::{Durability, Limits, StoreConfig};
 pub use error::StoreError;

@@ -181,6 +181,7 @@ impl Store {
     /// # Errors
     /// The first [`StoreError`] that comes up.
     pub fn verify(&self) -> Result<u64, StoreError> {
+        let expected = self.index().meta()?.exchanges;
         let (mut count, mut before) = (0, None);
         loop {
             let page = self.exchanges(&ExchangeFilter { before, limit: VERIFY_PAGE, ..ExchangeFilter::default() })?;
@@ -192,6 +193,11 @@ impl Store {
             if page.len() < VERIFY_PAGE {
                 break;
             }
+        }
+        // What was recorded meanwhile makes it more.
+        if count < expected {
+            let what = format!("it lists {count} exchanges and counts {expected}");
+            return Err(self.index().corrupt(None, what));
         }
         self.sessions(&SessionFilter::default())?;
         self.events(usize::MAX)?;

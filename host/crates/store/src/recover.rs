@@ -77,10 +77,9 @@ fn file(
     successor: Option<u64>,
 ) -> Result<u64, StoreError> {
     let area = bytes.get(HEADER..).unwrap_or_default();
-    let blank = bytes.iter().all(|byte| *byte == 0) || area.is_empty();
     if !journal::header_agrees(bytes, start) {
-        if blank && successor.is_none() {
-            // The last process died while it began this file.
+        if successor.is_none() && area.iter().all(|byte| *byte == 0) {
+            // The last process died, or the disk was full, while it began this file: nothing was ever in it.
             return Ok(start);
         }
         let what = "the file's header doesn't agree with its name".to_owned();

@@ -13,13 +13,21 @@ use std::{
 };
 
 use model::ExchangeId;
-use redb::TableDefinition;
+use redb::{TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Limits, StoreError, database::Db, folder};
+use crate::{
+    Limits, StoreError,
+    database::{Db, Fault},
+    folder, seal,
+};
 
 const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("frames");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
+/// The one key of the table `STATE`.
+const FILL: &str = "fill";
 const FORMAT: u64 = 1;
 const KEY: usize = 24;
 
@@ -53,7 +61,7 @@ struct Inner {
 }
 
 /// How far the segments are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fill {
     /// Position of the journal up to which everything is stored.
     pub(crate) ingested: u64,
@@ -101,10 +109,7 @@ impl Segments {
             for (number, frame) in events {
                 frames.insert(&key(ExchangeId(Uuid::nil()), *number), frame.as_slice())?;
             }
-            let mut meta = transaction.open_table(META)?;
-            meta.insert("ingested", fill.ingested)?;
-            meta.insert("bytes", fill.bytes)?;
-            Ok(())
+            put_fill(transaction, fill)
         })
     }
 
@@ -267,11 +272,8 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
     let segment = Db::open(&aside, limits.cache_bytes)?;
     segment.write(|transaction| {
         transaction.open_table(FRAMES)?;
-        let mut meta = transaction.open_table(META)?;
-        meta.insert("format", FORMAT)?;
-        meta.insert("ingested", fill.ingested)?;
-        meta.insert("bytes", fill.bytes)?;
-        Ok(())
+        transaction.open_table(META)?.insert("format", FORMAT)?;
+        put_fill(transaction, fill)
     })?;
     drop(segment);
     fs::rename(&aside, &path).map_err(StoreError::io("rename", &aside))?;
@@ -280,12 +282,36 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
 
 fn fill(segment: &Db) -> Result<Fill, StoreError> {
     segment.read(|transaction| {
-        let meta = transaction.open_table(META)?;
-        let value = |name| meta.get(name).map(|value| value.map_or(0, |value| value.value()));
-        let found = value("format")?;
+        let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
         if found != FORMAT {
             return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
         }
-        Ok(Fill { ingested: value("ingested")?, bytes: value("bytes")? })
+        let state = transaction.open_table(STATE)?.get(FILL)?;
+        let state = state.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));
+        Ok(state.ok_or_else(|| StoreError::Corrupt {
+            file: segment.path().to_owned(),
+            exchange: None,
+            entry: None,
+            what: "the hash of its own state doesn't agree".to_owned(),
+        })?)
     })
+}
+
+fn put_fill(transaction: &WriteTransaction, fill: Fill) -> Result<(), Fault> {
+    let state = seal::seal(FILL.as_bytes(), &fill).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+    transaction.open_table(STATE)?.insert(FILL, state.as_slice())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `open_sealed` waits for a file that is just being closed; it must recognise one.
+    #[test]
+    fn redb_says_so() {
+        assert_eq!(redb::DatabaseError::DatabaseAlreadyOpen.to_string(), ALREADY_OPEN);
+        let from_any = redb::Error::from(redb::DatabaseError::DatabaseAlreadyOpen);
+        assert_eq!(from_any.to_string(), ALREADY_OPEN);
+    }
 }

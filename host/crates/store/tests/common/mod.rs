@@ -9,12 +9,12 @@ use model::{
 };
 use store::{Limits, Store, StoreConfig};
 
-pub fn open(path: &std::path::Path) -> Arc<Store> {
+pub(crate) fn open(path: &std::path::Path) -> Arc<Store> {
     Store::open(&StoreConfig::new(path)).unwrap()
 }
 
 /// Limits that bring every rotation within reach of a small test.
-pub fn small() -> Limits {
+pub(crate) fn small() -> Limits {
     Limits {
         journal_bytes: 64 << 10,
         segment_bytes: 128 << 10,
@@ -27,7 +27,7 @@ pub fn small() -> Limits {
     }
 }
 
-pub fn opened(session: SessionId) -> Opened {
+pub(crate) fn opened(session: SessionId) -> Opened {
     Opened {
         exchange: ExchangeId::new(),
         session,
@@ -42,11 +42,11 @@ pub fn opened(session: SessionId) -> Opened {
     }
 }
 
-pub fn request(body: Vec<u8>) -> Entry {
+pub(crate) fn request(body: Vec<u8>) -> Entry {
     Entry::Request(Request { at: 120, model: "gpt".into(), streaming: true, body, forwarded: true })
 }
 
-pub fn masked() -> Entry {
+pub(crate) fn masked() -> Entry {
     Entry::Judged(Judged {
         at: 200,
         policy: "mask".into(),
@@ -62,15 +62,15 @@ pub fn masked() -> Entry {
     })
 }
 
-pub fn head() -> Entry {
+pub(crate) fn head() -> Entry {
     Entry::ResponseHead(ResponseHead { at: 300, status: 200, headers: vec![] })
 }
 
-pub fn chunk(at: u64, data: &[u8]) -> Entry {
+pub(crate) fn chunk(at: u64, data: &[u8]) -> Entry {
     Entry::Chunk(Chunk { at, data: data.to_vec() })
 }
 
-pub fn closed(outcome: Outcome) -> Entry {
+pub(crate) fn closed(outcome: Outcome) -> Entry {
     Entry::Closed(Closed {
         at: 900,
         outcome,
@@ -80,11 +80,11 @@ pub fn closed(outcome: Outcome) -> Entry {
     })
 }
 
-pub fn started(at_ms: u64) -> Event {
+pub(crate) fn started(at_ms: u64) -> Event {
     Event::Started { at_ms, version: "0.1.0".into() }
 }
 
 /// Bytes that differ at every place, so that no mix-up goes unseen.
-pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     (0..length as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed) >> 24) as u8).collect()
 }

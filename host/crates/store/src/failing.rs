@@ -1,0 +1,275 @@
+//! Tests on a disk that fails: full, broken, stuck.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+use exchange::ports::{Recorder, Safety, Tape};
+use model::{
+    Caller, Digest, Entry, Event, ExchangeId, Generation, SessionId,
+    record::{Chunk, Opened, SetRef},
+};
+use tempfile::tempdir;
+
+use crate::{
+    Durability, Limits, State, Store, StoreConfig,
+    medium::{Disk, JournalFile, Medium},
+};
+
+/// What the disk still does.
+#[derive(Default)]
+struct Faults {
+    /// Bytes it still takes; none: all.
+    room: Option<usize>,
+    /// Syncs that still succeed; none: all.
+    syncs: Option<usize>,
+    /// Calls to sync so far.
+    synced: usize,
+    /// Syncs wait while this is set.
+    stuck: bool,
+    /// Writes wait while this is set.
+    stuck_writes: bool,
+}
+
+#[derive(Clone, Default)]
+struct BadDisk(Arc<(Mutex<Faults>, Condvar)>);
+
+impl BadDisk {
+    fn set(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+    }
+
+    fn synced(&self) -> usize {
+        self.0.0.lock().unwrap().synced
+    }
+}
+
+impl Medium for BadDisk {
+    fn create(&self, path: &Path, room: u64) -> io::Result<Arc<dyn JournalFile>> {
+        Ok(Arc::new(BadFile { disk: self.clone(), file: Disk.create(path, room)? }))
+    }
+}
+
+struct BadFile {
+    disk: BadDisk,
+    file: Arc<dyn JournalFile>,
+}
+
+impl JournalFile for BadFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let (faults, changed) = &*self.disk.0;
+        let mut faults = changed.wait_while(faults.lock().unwrap(), |faults| faults.stuck_writes).unwrap();
+        let Some(room) = faults.room else { return self.file.append(bytes) };
+        let fits = room.min(bytes.len());
+        faults.room = Some(room - fits);
+        // As a full disk does: some of the bytes go in.
+        self.file.append(&bytes[..fits])?;
+        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let (faults, changed) = &*self.disk.0;
+        let mut faults = changed.wait_while(faults.lock().unwrap(), |faults| faults.stuck).unwrap();
+        faults.synced += 1;
+        match &mut faults.syncs {
+            Some(0) => {
+                // The next one would succeed, as on Linux; nobody may believe it.
+                faults.syncs = None;
+                Err(io::Error::other("input/output error"))
+            }
+            Some(left) => {
+                *left -= 1;
+                self.file.sync()
+            }
+            None => self.file.sync(),
+        }
+    }
+}
+
+fn config(folder: &Path, limits: Limits) -> StoreConfig {
+    StoreConfig { limits, ..StoreConfig::new(folder) }
+}
+
+fn opened() -> Opened {
+    Opened {
+        exchange: ExchangeId::new(),
+        session: SessionId::new(),
+        at_ms: 1,
+        caller: Caller::default(),
+        connection: "c".into(),
+        dialect: "raw".into(),
+        method: "POST".into(),
+        path: "/".into(),
+        headers: vec![],
+        set: SetRef { generation: Generation(1), digest: Digest([0; 32]) },
+    }
+}
+
+fn chunk(length: usize) -> Entry {
+    Entry::Chunk(Chunk { at: 1, data: vec![b'x'; length] })
+}
+
+/// Every way to record fails, with `cause`.
+async fn all_fail(store: &Store, tape: &mut dyn Tape, cause: &str) {
+    let refused = [
+        tape.append(chunk(1)).unwrap_err(),
+        tape.keep(Safety::Written).await.unwrap_err(),
+        tape.keep(Safety::Durable).await.unwrap_err(),
+        store.open(opened()).err().unwrap(),
+        store.event(Event::Stopped { at_ms: 1 }).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert!(error.0.contains(cause), "{error}");
+    }
+    assert!(store.status().failed.unwrap().contains(cause));
+    assert!(store.settle().await.is_err());
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_store_and_keeps_what_was_acknowledged() {
+    for room in [0, 1, 63, 64, 200, 1000, 5000] {
+        let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+        let store = Store::open_on(&config(folder.path(), Limits::default()), Arc::new(disk.clone())).unwrap();
+        disk.set(|faults| faults.room = Some(room));
+        let first = opened();
+        let exchange = first.exchange;
+        let mut tape = store.open(first).unwrap();
+        let mut acknowledged = 0;
+        while tape.append(chunk(100)).is_ok() && tape.keep(Safety::Durable).await.is_ok() {
+            acknowledged += 1;
+        }
+        all_fail(&store, tape.as_mut(), "can't write the journal").await;
+        assert!(store.close().await.is_err());
+        drop((tape, store));
+
+        let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+        assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+        match store.exchange(exchange) {
+            Ok(record) => {
+                assert!(record.entries.len() > acknowledged, "room {room}");
+                assert_eq!(record.summary.state, State::Interrupted);
+            }
+            Err(_) => assert_eq!(acknowledged, 0, "room {room}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_failed_is_never_tried_again() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let store = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone())).unwrap();
+    let mut tape = store.open(opened()).unwrap();
+    tape.keep(Safety::Durable).await.unwrap();
+    disk.set(|faults| faults.syncs = Some(0));
+    tape.append(chunk(10)).unwrap();
+    assert!(tape.keep(Safety::Durable).await.unwrap_err().0.contains("can't sync the journal"));
+    let calls = disk.synced();
+    all_fail(&store, tape.as_mut(), "can't sync the journal").await;
+    assert!(store.close().await.is_err());
+    assert_eq!(disk.synced(), calls, "one failed, and nobody asked again");
+}
+
+#[tokio::test]
+async fn no_journal_no_store() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    disk.set(|faults| faults.room = Some(10));
+    let failed = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone())).err().unwrap();
+    assert!(failed.to_string().contains("can't begin the journal"), "{failed}");
+    // The half header is no obstacle, and no damage.
+    let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+    assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+}
+
+#[tokio::test]
+async fn a_disk_that_is_stuck_in_a_sync_fails_at_the_deadline_and_not_for_written() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits { keep_deadline: Duration::from_millis(50), ..Limits::default() };
+    let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
+    let mut tape = store.open(opened()).unwrap();
+    disk.set(|faults| faults.stuck = true);
+    let late = tape.keep(Safety::Durable).await.unwrap_err();
+    assert!(late.0.contains("not durable within 50ms"), "{late}");
+    tape.append(chunk(10)).unwrap();
+    tape.keep(Safety::Written).await.unwrap();
+    assert_eq!(store.status().failed, None);
+    disk.set(|faults| faults.stuck = false);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn memory_is_bounded_while_the_disk_does_not_write() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits { buffer_bytes: 10_000, keep_deadline: Duration::from_millis(20), ..Limits::default() };
+    let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
+    disk.set(|faults| faults.stuck_writes = true);
+    let mut tape = store.open(opened()).unwrap();
+    let mut taken = 0;
+    let refused = loop {
+        match tape.append(chunk(1000)) {
+            Ok(()) => taken += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(refused.0.contains("bytes wait to be written"), "{refused}");
+    // One buffer may be in the writer's hands, one is full.
+    assert!((10..=22).contains(&taken), "{taken}");
+    assert!(tape.keep(Safety::Written).await.is_err());
+    disk.set(|faults| faults.stuck_writes = false);
+    store.settle().await.ok();
+    tape.keep(Safety::Written).await.unwrap();
+    tape.append(chunk(1000)).unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn bounded_mode_waits_beyond_its_window_and_then_fails() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits {
+        keep_deadline: Duration::from_millis(50),
+        window: Duration::from_secs(3600),
+        window_bytes: 5000,
+        ..Limits::default()
+    };
+    let config = StoreConfig { durability: Durability::Bounded, ..config(folder.path(), limits) };
+    let store = Store::open_on(&config, Arc::new(disk.clone())).unwrap();
+    disk.set(|faults| faults.stuck = true);
+    let mut tape = store.open(opened()).unwrap();
+    tape.append(chunk(1000)).unwrap();
+    tape.keep(Safety::Durable).await.unwrap();
+    tape.append(chunk(5000)).unwrap();
+    assert!(tape.keep(Safety::Durable).await.is_err(), "the window is full");
+    disk.set(|faults| faults.stuck = false);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn bounded_mode_waits_when_the_oldest_entry_is_too_old() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits { keep_deadline: Duration::from_millis(50), window: Duration::ZERO, ..Limits::default() };
+    let config = StoreConfig { durability: Durability::Bounded, ..config(folder.path(), limits) };
+    let store = Store::open_on(&config, Arc::new(disk.clone())).unwrap();
+    disk.set(|faults| faults.stuck = true);
+    let mut tape = store.open(opened()).unwrap();
+    assert!(tape.keep(Safety::Durable).await.is_err());
+    disk.set(|faults| faults.stuck = false);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_background_sync_of_bounded_mode_needs_nobody_who_waits() {
+    let folder = tempdir().unwrap();
+    let config = StoreConfig { durability: Durability::Bounded, ..StoreConfig::new(folder.path()) };
+    let store = Store::open(&config).unwrap();
+    let tape = store.open(opened()).unwrap();
+    let appended = store.status().appended;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while store.status().durable < appended {
+        assert!(std::time::Instant::now() < deadline, "{:?}", store.status());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(tape);
+}
