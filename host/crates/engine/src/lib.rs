@@ -9,8 +9,8 @@
 //! What must hold: this is the only crate that names wasmtime; a guest sees nothing but its arguments and what the
 //! operator granted; every failure is a [`exchange::ports::Failure`], never an allow.
 
-pub mod runtime;
-pub mod patterns;
 pub mod load;
+pub mod patterns;
+pub mod runtime;
 
 pub use runtime::{EngineError, Grants, PolicySpec, PrepareError, Runtime, RuntimeConfig};

@@ -1,7 +1,7 @@
 //! The contract as Rust, made from `wit/policy.wit` by wasmtime's generator. Nothing outside `runtime` names these
 //! types.
 
-#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the contract documents it")]
+#![expect(clippy::all, clippy::pedantic, reason = "generated; the contract documents it")]
 
 wasmtime::component::bindgen!({
     path: "../../../wit",

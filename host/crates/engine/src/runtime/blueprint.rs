@@ -1,7 +1,7 @@
 //! A policy ready to be instantiated: the compiled component linked with what it was granted, its settings, and what
 //! its first configuration said.
 
-use std::{sync::OnceLock, sync::Arc};
+use std::{sync::Arc, sync::OnceLock};
 
 use model::{Digest, Hit, PolicyLimits};
 use wasmtime::{Engine, component::InstancePre};

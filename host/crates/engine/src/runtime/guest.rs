@@ -52,7 +52,10 @@ impl Seat {
 
     async fn ready(&mut self) -> Result<Ready, Failure> {
         if let Some(live) = self.live.take() {
-            return Ok(Ready { live, verdict: Verdict::Allow });
+            return Ok(Ready {
+                live,
+                verdict: Verdict::Allow,
+            });
         }
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
         let resumed = self.about.resumed || self.opened;
@@ -76,7 +79,10 @@ impl Seat {
     }
 
     fn facts(&self) -> Result<&Facts, Failure> {
-        self.blueprint.facts.get().ok_or_else(|| instance(&"it was never configured"))
+        self.blueprint
+            .facts
+            .get()
+            .ok_or_else(|| instance(&"it was never configured"))
     }
 }
 
@@ -91,7 +97,10 @@ fn joined(opened: Verdict, hook: Verdict) -> Result<Verdict, Failure> {
 }
 
 fn not_exported(hook: &str) -> Failure {
-    Failure { kind: FailureKind::Instance, message: format!("it does not export {hook}") }
+    Failure {
+        kind: FailureKind::Instance,
+        message: format!("it does not export {hook}"),
+    }
 }
 
 impl Guest for Seat {
@@ -103,16 +112,19 @@ impl Guest for Seat {
         })
     }
 
-    fn on_request<'a>(
-        &'a mut self,
-        request: &'a Conversation,
-    ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
+    fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
         Box::pin(async move {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
                     let (edits, remove_tools, patch, notes) = Default::default();
-                    return Ok(ConversationDecision { verdict, edits, remove_tools, patch, notes });
+                    return Ok(ConversationDecision {
+                        verdict,
+                        edits,
+                        remove_tools,
+                        patch,
+                        notes,
+                    });
                 }
             };
             let (parts, tools) = (shown::parts(request), shown::tools(request));
@@ -123,7 +135,11 @@ impl Guest for Seat {
                 parameters: &request.parameters,
             };
             let time = live.arm();
-            let hook = live.hooks.conversation.as_ref().ok_or_else(|| not_exported("`conversation`"))?;
+            let hook = live
+                .hooks
+                .conversation
+                .as_ref()
+                .ok_or_else(|| not_exported("`conversation`"))?;
             let answer = timeout(wall(time), hook.call_on_request(&mut live.store, shown)).await;
             let answer = answers::conversation_decision(live.told(answer)?, request, self.blueprint.unit())?;
             let verdict = joined(verdict, answer.verdict)?;
@@ -136,7 +152,12 @@ impl Guest for Seat {
         Box::pin(async move {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
-                Err(verdict) => return Ok(Decision { verdict, ..Decision::allow() }),
+                Err(verdict) => {
+                    return Ok(Decision {
+                        verdict,
+                        ..Decision::allow()
+                    });
+                }
             };
             let facts = self.facts()?;
             let hits = shown::hits(&window, facts);
@@ -145,8 +166,7 @@ impl Guest for Seat {
             let hook = live.hooks.text.as_ref().ok_or_else(|| not_exported("`text`"))?;
             let answer = timeout(wall(time), hook.call_on_text(&mut live.store, shown)).await;
             let answer = live.told(answer)?;
-            let answer =
-                answers::decision(answer, window.pending, window.last, facts.unit, &self.blueprint.limits)?;
+            let answer = answers::decision(answer, window.pending, window.last, facts.unit, &self.blueprint.limits)?;
             let verdict = joined(verdict, answer.verdict)?;
             self.live = Some(live);
             Ok(Decision { verdict, ..answer })
@@ -162,7 +182,13 @@ impl Guest for Seat {
         Box::pin(async move {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
-                Err(verdict) => return Ok(ToolDecision { verdict, input: String::new(), notes: Vec::new() }),
+                Err(verdict) => {
+                    return Ok(ToolDecision {
+                        verdict,
+                        input: String::new(),
+                        notes: Vec::new(),
+                    });
+                }
             };
             let time = live.arm();
             let hook = live.hooks.tools.as_ref().ok_or_else(|| not_exported("`tools`"))?;
@@ -180,13 +206,22 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(HeadDecision { verdict, set: Vec::new(), remove: Vec::new(), notes: Vec::new() });
+                    return Ok(HeadDecision {
+                        verdict,
+                        set: Vec::new(),
+                        remove: Vec::new(),
+                        notes: Vec::new(),
+                    });
                 }
             };
             let headers = shown::headers(head);
             let time = live.arm();
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
-            let answer = timeout(wall(time), hook.call_on_head(&mut live.store, shown::head(head, &headers))).await;
+            let answer = timeout(
+                wall(time),
+                hook.call_on_head(&mut live.store, shown::head(head, &headers)),
+            )
+            .await;
             let answer = answers::head_decision(live.told(answer)?)?;
             let verdict = joined(verdict, answer.verdict)?;
             self.live = Some(live);
@@ -205,11 +240,20 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(BodyDecision { verdict, edits: Vec::new(), hold_back: 0, notes: Vec::new() });
+                    return Ok(BodyDecision {
+                        verdict,
+                        edits: Vec::new(),
+                        hold_back: 0,
+                        notes: Vec::new(),
+                    });
                 }
             };
-            let chunk =
-                bytes::Chunk { direction: shown::direction(direction), pending, fresh: shown::narrow(fresh), last };
+            let chunk = bytes::Chunk {
+                direction: shown::direction(direction),
+                pending,
+                fresh: shown::narrow(fresh),
+                last,
+            };
             let time = live.arm();
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_body(&mut live.store, chunk)).await;

@@ -51,14 +51,22 @@ impl Live {
     /// Instantiates; `state` is where its `state` grant keeps values.
     pub(super) async fn instantiate(blueprint: &Arc<Blueprint>, state: Arc<State>) -> Result<Self, Failure> {
         let needs = blueprint.needs;
-        let slot = blueprint.runtime.slot(needs.memories, needs.tables).await.map_err(|none| instance(&none))?;
+        let slot = blueprint
+            .runtime
+            .slot(needs.memories, needs.tables)
+            .await
+            .map_err(|none| instance(&none))?;
         let mut store = Inside::store(blueprint, state);
         let time = START_TIME.max(blueprint.limits.time_per_call);
         arm(&mut store, time);
         let made = tokio::time::timeout(wall(time), blueprint.pre.instantiate_async(&mut store)).await;
         let made = settle(&store, made, time, FailureKind::Instance)?;
         let hooks = Hooks::load(blueprint, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
-        Ok(Self { store, hooks, _slot: slot })
+        Ok(Self {
+            store,
+            hooks,
+            _slot: slot,
+        })
     }
 
     /// Instantiates and configures; what the configuration answers was checked when the policy was prepared.
@@ -66,7 +74,9 @@ impl Live {
         let mut live = Self::instantiate(blueprint, Arc::clone(state)).await?;
         match live.configure(&blueprint.settings).await? {
             Ok(_) => Ok(live),
-            Err(_) => Err(instance(&"it no longer takes the settings that it took when it was loaded")),
+            Err(_) => Err(instance(
+                &"it no longer takes the settings that it took when it was loaded",
+            )),
         }
     }
 
@@ -112,11 +122,11 @@ impl Live {
     }
 
     /// What a hook answered that may say `err`.
-    pub(super) fn told<R>(
-        &self,
-        outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>,
-    ) -> Result<R, Failure> {
-        self.answered(outcome)?.map_err(|message| Failure { kind: FailureKind::Refused, message: short(message) })
+    pub(super) fn told<R>(&self, outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>) -> Result<R, Failure> {
+        self.answered(outcome)?.map_err(|message| Failure {
+            kind: FailureKind::Refused,
+            message: short(message),
+        })
     }
 }
 
@@ -125,11 +135,31 @@ impl Hooks {
         let exports = &blueprint.exports;
         Ok(Self {
             policy: exports.policy.load(&mut *store, instance)?,
-            conversation: exports.conversation.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
-            text: exports.text.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
-            tools: exports.tools.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
-            bytes: exports.bytes.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
-            audit: exports.audit.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            conversation: exports
+                .conversation
+                .as_ref()
+                .map(|at| at.load(&mut *store, instance))
+                .transpose()?,
+            text: exports
+                .text
+                .as_ref()
+                .map(|at| at.load(&mut *store, instance))
+                .transpose()?,
+            tools: exports
+                .tools
+                .as_ref()
+                .map(|at| at.load(&mut *store, instance))
+                .transpose()?,
+            bytes: exports
+                .bytes
+                .as_ref()
+                .map(|at| at.load(&mut *store, instance))
+                .transpose()?,
+            audit: exports
+                .audit
+                .as_ref()
+                .map(|at| at.load(&mut *store, instance))
+                .transpose()?,
         })
     }
 }
@@ -141,7 +171,10 @@ pub(super) fn wall(time: Duration) -> Duration {
 
 /// No instance could be made.
 pub(super) fn instance(why: &dyn std::fmt::Display) -> Failure {
-    Failure { kind: FailureKind::Instance, message: why.to_string() }
+    Failure {
+        kind: FailureKind::Instance,
+        message: why.to_string(),
+    }
 }
 
 /// Names what went wrong; `otherwise` is what an error is about that is neither a trap nor a bound.
@@ -153,17 +186,29 @@ fn settle<R>(
 ) -> Result<R, Failure> {
     let Ok(outcome) = outcome else {
         let message = format!("no answer within {} ms on the clock", wall(time).as_millis());
-        return Err(Failure { kind: FailureKind::Deadline, message });
+        return Err(Failure {
+            kind: FailureKind::Deadline,
+            message,
+        });
     };
     outcome.map_err(|error| {
         let limits = &store.data().blueprint.limits;
         let cause = || short(error.root_cause().to_string());
         let (kind, message) = if error.is::<OutOfTime>() {
-            (FailureKind::Deadline, format!("it used up its {} ms of CPU time", time.as_millis()))
+            (
+                FailureKind::Deadline,
+                format!("it used up its {} ms of CPU time", time.as_millis()),
+            )
         } else if store.data().bounds.denied {
-            (FailureKind::Memory, format!("it asked for more than its {} bytes of memory", limits.memory_bytes))
+            (
+                FailureKind::Memory,
+                format!("it asked for more than its {} bytes of memory", limits.memory_bytes),
+            )
         } else if error.root_cause().to_string().ends_with(TOO_LARGE) {
-            (FailureKind::Answer, format!("what it answers is larger than {} bytes", limits.answer_bytes))
+            (
+                FailureKind::Answer,
+                format!("what it answers is larger than {} bytes", limits.answer_bytes),
+            )
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
             (FailureKind::Trap, trap.to_string())
         } else {

@@ -10,23 +10,23 @@
 //! What must hold: a guest gets no more CPU, memory, output or log than its bounds say, wherever it spends them; after a
 //! failure, a time-out or a dropped call its store is gone; nothing is granted that the operator did not write.
 
-mod engine;
-mod ticker;
-mod grants;
+mod answers;
 mod bindings;
+mod blueprint;
+mod engine;
+mod grants;
+mod guest;
+mod imports;
+mod inside;
+mod journal;
+mod live;
+mod offsets;
 mod prepare;
 mod schema;
-mod trial;
-mod blueprint;
-mod guest;
-mod live;
-mod inside;
-mod imports;
 mod shown;
-mod answers;
-mod offsets;
 mod state;
-mod journal;
+mod ticker;
+mod trial;
 
 pub use engine::{EngineError, Runtime, RuntimeConfig};
 pub use grants::Grants;

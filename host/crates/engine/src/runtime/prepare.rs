@@ -79,7 +79,10 @@ pub struct PrepareError {
 }
 
 pub(super) fn fail(stage: &'static str) -> impl Fn(&dyn fmt::Display) -> PrepareError {
-    move |message| PrepareError { stage, message: message.to_string() }
+    move |message| PrepareError {
+        stage,
+        message: message.to_string(),
+    }
 }
 
 /// What a policy says of itself, before it has any settings.
@@ -106,9 +109,19 @@ impl Runtime {
         spec: &PolicySpec,
     ) -> Result<Description, PrepareError> {
         let blueprint = Arc::new(linked(self, component, spec)?);
-        let policy::Metadata { name, version, summary, settings_schema, extra: _ } =
-            describe(&blueprint, &Arc::default()).await?;
-        Ok(Description { name, version, summary, settings_schema })
+        let policy::Metadata {
+            name,
+            version,
+            summary,
+            settings_schema,
+            extra: _,
+        } = describe(&blueprint, &Arc::default()).await?;
+        Ok(Description {
+            name,
+            version,
+            summary,
+            settings_schema,
+        })
     }
 
     /// Proves a component and makes it ready: links it with what it was granted, asks what it is, checks its settings
@@ -186,8 +199,12 @@ fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> R
         )));
     }
     let linker = imports::linker(engine, spec.grants).map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let pre = linker.instantiate_pre(component).map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let needs = component.resources_required().ok_or_else(|| fail("imports")(&"it imports core modules"))?;
+    let pre = linker
+        .instantiate_pre(component)
+        .map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let needs = component
+        .resources_required()
+        .ok_or_else(|| fail("imports")(&"it imports core modules"))?;
     Ok(Blueprint {
         runtime: Arc::clone(runtime),
         id: spec.id.clone(),
@@ -196,7 +213,10 @@ fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> R
         settings: spec.settings_json.clone(),
         exports: exports(component, &pre)?,
         pre,
-        needs: Needs { memories: needs.num_memories, tables: needs.num_tables },
+        needs: Needs {
+            memories: needs.num_memories,
+            tables: needs.num_tables,
+        },
         journal: Journal::default(),
         facts: OnceLock::new(),
     })
@@ -237,8 +257,14 @@ async fn describe(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<poli
 
 /// Its plan with these settings.
 async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<policy::Plan, PrepareError> {
-    let mut live = Live::instantiate(blueprint, Arc::clone(state)).await.map_err(|failure| fail("instantiate")(&failure))?;
-    match live.configure(&blueprint.settings).await.map_err(|failure| fail("configure")(&failure))? {
+    let mut live = Live::instantiate(blueprint, Arc::clone(state))
+        .await
+        .map_err(|failure| fail("instantiate")(&failure))?;
+    match live
+        .configure(&blueprint.settings)
+        .await
+        .map_err(|failure| fail("configure")(&failure))?
+    {
         Ok(plan) => Ok(plan),
         Err(problems) => {
             let more = problems.len().saturating_sub(PROBLEMS);
@@ -263,12 +289,17 @@ fn plan(blueprint: &Blueprint, asked: &policy::Plan) -> Result<Plan, PrepareErro
     let wrong = fail("configure");
     for names in [&asked.channels, &asked.speakers] {
         if names.len() > NAMES {
-            return Err(wrong(&format!("its plan lists {} names, and {NAMES} are allowed", names.len())));
+            return Err(wrong(&format!(
+                "its plan lists {} names, and {NAMES} are allowed",
+                names.len()
+            )));
         }
     }
     let look_behind = look_behind(asked);
     if look_behind > LOOK_BEHIND {
-        return Err(wrong(&format!("its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed")));
+        return Err(wrong(&format!(
+            "its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed"
+        )));
     }
     let (exports, skip) = (&blueprint.exports, asked.skip);
     let due = |exported: bool, hook: policy::Hooks| exported && !skip.contains(hook);
@@ -316,10 +347,15 @@ fn look_behind(asked: &policy::Plan) -> usize {
 fn facts(metadata: &policy::Metadata, asked: &policy::Plan) -> Result<Facts, PrepareError> {
     let wrong = fail("configure");
     if asked.patterns.len() > PATTERNS {
-        return Err(wrong(&format!("it declares {} patterns, and {PATTERNS} are allowed", asked.patterns.len())));
+        return Err(wrong(&format!(
+            "it declares {} patterns, and {PATTERNS} are allowed",
+            asked.patterns.len()
+        )));
     }
     if asked.only_on_hit && asked.patterns.is_empty() {
-        return Err(wrong(&"its plan says only-on-hit, and declares no pattern: it would never be called"));
+        return Err(wrong(
+            &"its plan says only-on-hit, and declares no pattern: it would never be called",
+        ));
     }
     let specs: Vec<PatternSpec> = asked
         .patterns

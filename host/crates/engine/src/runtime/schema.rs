@@ -24,13 +24,20 @@ pub(super) fn check(schema: &str, settings: &str) -> Result<(), PrepareError> {
         .take(PROBLEMS)
         .map(|error| problem(error.instance_path.as_str(), &error.to_string()))
         .collect();
-    if problems.is_empty() { Ok(()) } else { Err(fail("settings")(&problems.join("; "))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(fail("settings")(&problems.join("; ")))
+    }
 }
 
 fn compile(schema: &str) -> Result<Validator, PrepareError> {
     let wrong = fail("settings");
     if schema.len() > SCHEMA_BYTES {
-        return Err(wrong(&format!("its settings schema has {} bytes, and {SCHEMA_BYTES} are allowed", schema.len())));
+        return Err(wrong(&format!(
+            "its settings schema has {} bytes, and {SCHEMA_BYTES} are allowed",
+            schema.len()
+        )));
     }
     let schema: Value =
         serde_json::from_str(schema).map_err(|error| wrong(&format!("its settings schema is not JSON: {error}")))?;

@@ -22,7 +22,10 @@ pub struct Guest {
     metadata: u32,
     plan: u32,
     pub memory_pages: u32,
+    /// WebAssembly text at the end of the module, such as a start function.
     pub start: &'static str,
+    /// Put before the body of `cabi_realloc`.
+    pub realloc: &'static str,
     /// Body of `configure`; `$settings $length` are its parameters.
     pub configure: Option<String>,
     /// Body of `open`; `$exchange` points to the record.
@@ -59,7 +62,12 @@ impl Record {
 
 /// `start`, `end`, the case of the substitute (0 literal, 1 token), its text, the reason.
 pub fn edit(guest: &mut Guest, start: u32, end: u32, by: (u32, &str), reason: &str) -> Record {
-    Record::default().word(start).word(end).word(by.0).text(guest, by.1).text(guest, reason)
+    Record::default()
+        .word(start)
+        .word(end)
+        .word(by.0)
+        .text(guest, by.1)
+        .text(guest, reason)
 }
 
 /// What a plan says; the rest is empty.
@@ -86,6 +94,7 @@ impl Guest {
             plan: 0,
             memory_pages: 2,
             start: "",
+            realloc: "",
             configure: None,
             open: None,
         };
@@ -109,7 +118,11 @@ impl Guest {
             .patterns
             .iter()
             .map(|(id, regex, check)| {
-                Record::default().text(self, id).text(self, regex).text(self, check).word(64)
+                Record::default()
+                    .text(self, id)
+                    .text(self, regex)
+                    .text(self, check)
+                    .word(64)
             })
             .collect();
         let record = Record::default()
@@ -137,7 +150,7 @@ impl Guest {
         at
     }
 
-    /// `result<verdict, string>`: allow.
+    /// `ok` of `result<verdict, string>`.
     pub fn verdict(&mut self, case: u32, payload: &Record) -> u32 {
         let mut words = vec![0, case];
         words.extend_from_slice(&payload.0);
@@ -155,6 +168,15 @@ impl Guest {
         self.words(&words)
     }
 
+    /// `ok` of any hook's result but `on-text`'s: the verdict, then the rest of the record.
+    pub fn answer(&mut self, verdict: (u32, &Record), rest: &Record) -> u32 {
+        let mut words = vec![0, verdict.0];
+        words.extend_from_slice(&verdict.1.0);
+        words.resize(11, 0);
+        words.extend_from_slice(&rest.0);
+        self.words(&words)
+    }
+
     /// `err(message)` of a hook's result.
     pub fn error(&mut self, message: &str) -> u32 {
         let record = Record::default().word(1).text(self, message);
@@ -163,7 +185,10 @@ impl Guest {
 
     /// Imports a function: `import("log", "write", "(param i32 i32 i32)", "$log")`.
     pub fn import(&mut self, interface: &str, function: &str, signature: &str, name: &str) {
-        if !self.world.contains(&format!("import portcullis:policy/{interface}@0.1.0;")) {
+        if !self
+            .world
+            .contains(&format!("import portcullis:policy/{interface}@0.1.0;"))
+        {
             self.world += &format!("import portcullis:policy/{interface}@0.1.0;\n");
         }
         self.imports +=
@@ -193,7 +218,10 @@ impl Guest {
 
     /// Exports one function of an interface.
     pub fn hook(&mut self, interface: &str, function: &str, signature: &str, body: &str) {
-        if !self.world.contains(&format!("export portcullis:policy/{interface}@0.1.0;")) {
+        if !self
+            .world
+            .contains(&format!("export portcullis:policy/{interface}@0.1.0;"))
+        {
             self.world += &format!("export portcullis:policy/{interface}@0.1.0;\n");
         }
         self.functions +=
@@ -207,15 +235,17 @@ impl Guest {
         let configure = self.configure.take().unwrap_or(format!("(i32.const {plan})"));
         let open = self.open.take().unwrap_or(format!("(i32.const {allow})"));
         let data: String = self.image.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let (imports, functions, start, pages) = (&self.imports, &self.functions, self.start, self.memory_pages);
+        let (imports, functions, pages) = (&self.imports, &self.functions, self.memory_pages);
+        let (start, realloc) = (self.start, self.realloc);
         let text = format!(
             r#"(module
             {imports}
             (memory (export "memory") {pages})
             (data (i32.const {BASE}) "{data}")
             (global $heap (mut i32) (i32.const {HEAP}))
-            (func (export "cabi_realloc") (param i32 i32 $align i32) (param $size i32) (result i32)
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
               (local $at i32)
+              {realloc}
               (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
               (global.set $heap (i32.add (local.get $at) (local.get $size)))
               (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536)))
@@ -229,11 +259,11 @@ impl Guest {
             {functions}
             {start})"#
         );
-        // In one declaration a parameter with a name takes one type only.
-        let text = text.replace("(param i32 i32 $align i32)", "(param i32 i32 i32)");
         let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut resolve = Resolve::default();
-        resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit")).unwrap();
+        resolve
+            .push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit"))
+            .unwrap();
         let package = resolve
             .push_str(
                 "guest.wit",
@@ -245,6 +275,11 @@ impl Guest {
             .unwrap();
         let world = resolve.select_world(&[package], Some("guest")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+        ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .unwrap()
+            .encode()
+            .unwrap()
     }
 }
