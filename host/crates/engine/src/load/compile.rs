@@ -39,8 +39,6 @@ const THREADS: &str = "RAYON_NUM_THREADS";
 const MAX_THREADS: usize = 4;
 /// glibc reserves 64 MiB of address space for each arena, which would count against the child's limit.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
-/// Machine code of one policy. (Python's is about 60 MiB.)
-const MAX_OUTPUT_BYTES: u64 = 512 << 20;
 /// What is read of a child's complaint.
 const MAX_COMPLAINT_BYTES: u64 = 16 << 10;
 /// Children at once.
@@ -63,6 +61,8 @@ pub struct CompileConfig {
     pub wall: Duration,
     /// Bytes of a policy's file.
     pub wasm_bytes: u64,
+    /// Bytes of its machine code. (Python's is about 60 MiB.)
+    pub output_bytes: u64,
 }
 
 impl Default for CompileConfig {
@@ -76,6 +76,7 @@ impl Default for CompileConfig {
             memory_bytes: 2 << 30,
             wall: Duration::from_secs(60),
             wasm_bytes: 64 << 20,
+            output_bytes: 512 << 20,
         }
     }
 }
@@ -102,7 +103,12 @@ impl Compiler {
     /// A compiler for the runtime's engine; without a cache everything is compiled anew.
     #[must_use]
     pub fn new(config: CompileConfig, runtime: &Runtime, cache: Option<Cache>) -> Self {
-        Self { config, engine: runtime.engine().clone(), cache, children: Semaphore::new(MAX_CHILDREN) }
+        Self {
+            config,
+            engine: runtime.engine().clone(),
+            cache,
+            children: Semaphore::new(MAX_CHILDREN),
+        }
     }
 
     /// The bounds.
@@ -118,7 +124,11 @@ impl Compiler {
     /// [`Refused`] when the file is no valid policy, or breaks a limit.
     pub async fn compile(self: &Arc<Self>, bytes: Arc<[u8]>, digest: Digest) -> Result<Compiled, Refused> {
         let begun = Instant::now();
-        let done = |component, cached| Compiled { component, took: begun.elapsed(), cached };
+        let done = |component, cached| Compiled {
+            component,
+            took: begun.elapsed(),
+            cached,
+        };
         if let Some(component) = self.blocking(move |this| this.remembered(digest)).await? {
             return Ok(done(component, true));
         }
@@ -126,7 +136,9 @@ impl Compiler {
             return Err(Refused::passing(stage::COMPILE, "the host is stopping"));
         };
         let sealed = run_child(&self.config, &bytes).await?;
-        let component = self.blocking(move |this| this.load_and_remember(&sealed, digest)).await??;
+        let component = self
+            .blocking(move |this| this.load_and_remember(&sealed, digest))
+            .await??;
         Ok(done(component, false))
     }
 
@@ -143,7 +155,10 @@ impl Compiler {
 
     fn remembered(&self, digest: Digest) -> Option<Component> {
         let sealed = self.cache.as_ref()?.get(digest, &self.engine)?;
-        sealed.load(&self.engine).inspect_err(|error| tracing::warn!(%error, "cached policy is compiled anew")).ok()
+        sealed
+            .load(&self.engine)
+            .inspect_err(|error| tracing::warn!(%error, "cached policy is compiled anew"))
+            .ok()
     }
 
     fn load_and_remember(&self, sealed: &Sealed, digest: Digest) -> Result<Component, Refused> {
@@ -161,12 +176,15 @@ impl Compiler {
 async fn run_child(config: &CompileConfig, wasm: &[u8]) -> Result<Sealed, Refused> {
     let mut child = start_child(config)
         .map_err(|error| Refused::passing(stage::COMPILE, format!("the compiler can't be started: {error}")))?;
-    let outcome = tokio::time::timeout(config.wall, talk(&mut child, wasm)).await;
+    let outcome = tokio::time::timeout(config.wall, talk(&mut child, wasm, config.output_bytes)).await;
     // Nothing of it stays: not when it is done, not when it is late, not when it closed its pipes and lives on.
     let killed = child.kill().await;
     let Ok(outcome) = outcome else {
         let late = config.wall.as_secs_f32();
-        return Err(Refused::new(stage::COMPILE, format!("compiling took longer than {late} s and was ended")));
+        return Err(Refused::new(
+            stage::COMPILE,
+            format!("compiling took longer than {late} s and was ended"),
+        ));
     };
     let (status, output, complaint) = outcome
         .and_then(|outcome| killed.map(|()| outcome))
@@ -175,7 +193,9 @@ async fn run_child(config: &CompileConfig, wasm: &[u8]) -> Result<Sealed, Refuse
 }
 
 fn start_child(config: &CompileConfig) -> std::io::Result<Child> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_THREADS);
     Command::new(&config.program)
         .args(&config.args)
         .env_clear()
@@ -192,7 +212,7 @@ fn start_child(config: &CompileConfig) -> std::io::Result<Child> {
 }
 
 /// Feeds the child and listens to it, all at once so that no full pipe stops both.
-async fn talk(child: &mut Child, wasm: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+async fn talk(child: &mut Child, wasm: &[u8], bound: u64) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(std::io::Error::other("no pipes to it"));
@@ -204,7 +224,7 @@ async fn talk(child: &mut Child, wasm: &[u8]) -> std::io::Result<(ExitStatus, Ve
     };
     let ((), output, complaint) = tokio::join!(
         feed,
-        read_at_most(stdout, MAX_OUTPUT_BYTES + 1),
+        read_at_most(stdout, bound + 1),
         read_at_most(stderr, MAX_COMPLAINT_BYTES),
     );
     let (output, complaint) = (output?, complaint?);
@@ -222,15 +242,23 @@ async fn read_at_most(pipe: impl AsyncRead + Unpin, bound: u64) -> std::io::Resu
 fn verdict(config: &CompileConfig, status: ExitStatus, output: Vec<u8>, complaint: &[u8]) -> Result<Sealed, Refused> {
     let complaint = String::from_utf8_lossy(complaint);
     let refused = |message: String| Err(Refused::new(stage::COMPILE, message));
-    if output.len() as u64 > MAX_OUTPUT_BYTES {
-        return refused(format!("it compiles to more than {} MiB", MAX_OUTPUT_BYTES >> 20));
+    if output.len() as u64 > config.output_bytes {
+        return refused(format!("it compiles to more than {} bytes", config.output_bytes));
     }
     if status.success() {
-        return if output.is_empty() { refused("the compiler answered nothing".into()) } else { Ok(Sealed::from_child(output)) };
+        return if output.is_empty() {
+            refused("the compiler answered nothing".into())
+        } else {
+            Ok(Sealed::from_child(output))
+        };
     }
     if status.code() == Some(i32::from(EXIT_REFUSED)) {
         let (word, message) = complaint.split_once('\n').unwrap_or((stage::COMPILE, &complaint));
-        let stage = if word == stage::VALIDATE { stage::VALIDATE } else { stage::COMPILE };
+        let stage = if word == stage::VALIDATE {
+            stage::VALIDATE
+        } else {
+            stage::COMPILE
+        };
         return Err(Refused::new(stage, message.trim_end()));
     }
     let memory = config.memory_bytes >> 20;
@@ -238,20 +266,30 @@ fn verdict(config: &CompileConfig, status: ExitStatus, output: Vec<u8>, complain
         return refused(format!("compiling took more than {memory} MiB of memory and was ended"));
     }
     match status.signal().and_then(Signal::from_named_raw) {
-        Some(Signal::XCPU) => refused(format!("compiling took more than {} s of CPU time and was ended", config.cpu_seconds)),
-        Some(Signal::SEGV | Signal::ABORT | Signal::BUS) => {
-            refused(format!("the compiler crashed on it (memory limit {memory} MiB): {}", last_line(&complaint)))
-        }
+        Some(Signal::XCPU) => refused(format!(
+            "compiling took more than {} s of CPU time and was ended",
+            config.cpu_seconds
+        )),
+        Some(Signal::SEGV | Signal::ABORT | Signal::BUS) => refused(format!(
+            "the compiler crashed on it (memory limit {memory} MiB): {}",
+            last_line(&complaint)
+        )),
         // From outside: an operator, or the kernel when the machine ran out of memory.
-        Some(Signal::KILL | Signal::TERM) => {
-            Err(Refused::passing(stage::COMPILE, "the compiler was killed from outside, perhaps for want of memory"))
-        }
+        Some(Signal::KILL | Signal::TERM) => Err(Refused::passing(
+            stage::COMPILE,
+            "the compiler was killed from outside, perhaps for want of memory",
+        )),
         _ => refused(format!("the compiler failed ({status}): {}", last_line(&complaint))),
     }
 }
 
 fn last_line(complaint: &str) -> &str {
-    complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing")
+    complaint
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("it said nothing")
 }
 
 // ------------------------------------------------------------------------------------------------ in the child
@@ -272,11 +310,19 @@ pub fn compile_child_main() -> ExitCode {
 /// Sets the limits that the host named, or the defaults; answers how many bytes may be read.
 fn limit_myself() -> Result<u64, Refused> {
     let defaults = CompileConfig::default();
-    let named = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let named = |name: &str, default: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
     let cpu = named(CPU_SECONDS, defaults.cpu_seconds).max(1);
     let memory = named(MEMORY_BYTES, defaults.memory_bytes);
     let set = |resource, current: u64, maximum: u64| {
-        let limit = Rlimit { current: Some(current), maximum: Some(maximum) };
+        let limit = Rlimit {
+            current: Some(current),
+            maximum: Some(maximum),
+        };
         setrlimit(resource, limit)
             .map_err(|error| Refused::new(stage::COMPILE, format!("the compiler can't limit itself: {error}")))
     };
@@ -294,9 +340,16 @@ fn limit_myself() -> Result<u64, Refused> {
 fn compile_stdin(wasm_bytes: u64) -> Result<(), Refused> {
     let io = |error: std::io::Error| Refused::new(stage::COMPILE, format!("the compiler lost the host: {error}"));
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(wasm_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
+    std::io::stdin()
+        .lock()
+        .take(wasm_bytes + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     if bytes.len() as u64 > wasm_bytes {
-        return Err(Refused::new(stage::VALIDATE, format!("it is larger than {wasm_bytes} bytes")));
+        return Err(Refused::new(
+            stage::VALIDATE,
+            format!("it is larger than {wasm_bytes} bytes"),
+        ));
     }
     let (_form, component) = component::to_component(&bytes)?;
     component::validate(&component)?;

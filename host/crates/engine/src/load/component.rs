@@ -23,7 +23,12 @@ pub fn to_component(bytes: &[u8]) -> Result<(Form, Cow<'_, [u8]>), Refused> {
         .validate(false)
         .module(bytes)
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| Refused::new(stage::VALIDATE, format!("no component can be made of this core module: {error:#}")))?;
+        .map_err(|error| {
+            Refused::new(
+                stage::VALIDATE,
+                format!("no component can be made of this core module: {error:#}"),
+            )
+        })?;
     Ok((Form::CoreModule, Cow::Owned(wrapped)))
 }
 
@@ -35,13 +40,22 @@ pub fn validate(component: &[u8]) -> Result<(), Refused> {
     Validator::new_with_features(features())
         .validate_all(component)
         .map(|_types| ())
-        .map_err(|error| Refused::new(stage::VALIDATE, format!("invalid WebAssembly: {} at byte {}", error.message(), error.offset())))
+        .map_err(|error| {
+            Refused::new(
+                stage::VALIDATE,
+                format!("invalid WebAssembly: {} at byte {}", error.message(), error.offset()),
+            )
+        })
 }
 
 /// WebAssembly 2.0, the component model, and the proposals that toolchains emit today. No threads, no 64-bit memories,
 /// no garbage collection, no exceptions, nothing relaxed: the engine is configured alike, and checks again.
 fn features() -> WasmFeatures {
-    WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::MULTI_MEMORY | WasmFeatures::TAIL_CALL | WasmFeatures::EXTENDED_CONST
+    WasmFeatures::WASM2
+        | WasmFeatures::COMPONENT_MODEL
+        | WasmFeatures::MULTI_MEMORY
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::EXTENDED_CONST
 }
 
 #[cfg(test)]

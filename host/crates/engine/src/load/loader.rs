@@ -60,7 +60,11 @@ impl LoaderConfig {
     /// For this folder, with the usual times.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), grace: Duration::from_secs(2), patience: Duration::from_millis(100) }
+        Self {
+            folder: folder.into(),
+            grace: Duration::from_secs(2),
+            patience: Duration::from_millis(100),
+        }
     }
 }
 
@@ -158,10 +162,18 @@ impl Loader {
         };
         let real_now = Instant::now();
         let soon = (round.more || round.changing).then(|| real_now + LOOK_SOON);
-        let again = self.entries.values().any(|entry| entry.known.again).then(|| real_now + TRY_AGAIN);
+        let again = self
+            .entries
+            .values()
+            .any(|entry| entry.known.again)
+            .then(|| real_now + TRY_AGAIN);
         let look_again = [round.look_again, soon, again].into_iter().flatten().min();
         let (set, changes) = self.publish();
-        ScanOutcome { set, changes, look_again }
+        ScanOutcome {
+            set,
+            changes,
+            look_again,
+        }
     }
 
     /// Ready when a compilation that a scan did not wait for has ended: scan again then. Never ready when there is none.
@@ -176,11 +188,19 @@ impl Loader {
     async fn look(&self) -> Result<Look, Refused> {
         let folder = self.config.folder.clone();
         let wasm_bytes = self.compiler.config().wasm_bytes;
-        let known: BTreeMap<String, Stamps> =
-            self.entries.iter().filter_map(|(id, entry)| Some((id.clone(), entry.stamps?))).collect();
+        let known: BTreeMap<String, Stamps> = self
+            .entries
+            .iter()
+            .filter_map(|(id, entry)| Some((id.clone(), entry.stamps?)))
+            .collect();
         tokio::task::spawn_blocking(move || sight::look(&folder, &known, wasm_bytes))
             .await
-            .unwrap_or_else(|error| Err(Refused::passing(stage::READ, format!("the host failed while reading it: {error}"))))
+            .unwrap_or_else(|error| {
+                Err(Refused::passing(
+                    stage::READ,
+                    format!("the host failed while reading it: {error}"),
+                ))
+            })
     }
 
     /// Takes in what the folder shows, and starts what must be prepared.
@@ -233,7 +253,8 @@ impl Loader {
             }
             self.entries.insert(id.clone(), Entry::new(id));
         }
-        let message = format!("it holds {refused} policies beyond the {MAX_POLICIES} that the host takes; they are not in force");
+        let message =
+            format!("it holds {refused} policies beyond the {MAX_POLICIES} that the host takes; they are not in force");
         (refused > 0).then(|| Refused::passing(stage::READ, message))
     }
 
@@ -243,7 +264,10 @@ impl Loader {
             None => Sight::Gone,
             Some(Seen::Same) => Sight::Same,
             Some(Seen::Unreadable(_)) => Sight::Unreadable,
-            Some(Seen::Content(content)) => Sight::Content { digest: content.digest, settings: content.has_settings },
+            Some(Seen::Content(content)) => Sight::Content {
+                digest: content.digest,
+                settings: content.has_settings,
+            },
             Some(Seen::Later) => return None,
             Some(Seen::Changing) => {
                 round.changing |= entry.seen_changing();
@@ -306,7 +330,10 @@ impl Loader {
         self.folder_problem = Some(refused.problem(name));
         // At the start there is nothing yet that could stay in force.
         if self.current.is_none() {
-            let settings = Settings { order: i64::MIN, ..Settings::of_name(FOLDER_ID) };
+            let settings = Settings {
+                order: i64::MIN,
+                ..Settings::of_name(FOLDER_ID)
+            };
             self.folder_stand_in = Some(Arc::new(StandIn::new(FOLDER_ID, &settings, None, &refused.message)));
         }
     }
@@ -316,7 +343,13 @@ impl Loader {
         let (runtime, compiler) = (Arc::clone(&self.runtime), Arc::clone(&self.compiler));
         let job = {
             let id = id.clone();
-            self.jobs.spawn(async move { Done { id, digest, result: prepare(&runtime, &compiler, candidate).await } })
+            self.jobs.spawn(async move {
+                Done {
+                    id,
+                    digest,
+                    result: prepare(&runtime, &compiler, candidate).await,
+                }
+            })
         };
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.under_way = Some((digest, job));
@@ -352,10 +385,16 @@ impl Loader {
             Err(error) => {
                 let Some((id, digest)) = self.who(&error) else { return };
                 let refused = Refused::new(stage::COMPILE, format!("the host failed while preparing it: {error}"));
-                Done { id, digest, result: Err(refused) }
+                Done {
+                    id,
+                    digest,
+                    result: Err(refused),
+                }
             }
         };
-        let Some(entry) = self.entries.get_mut(&done.id) else { return };
+        let Some(entry) = self.entries.get_mut(&done.id) else {
+            return;
+        };
         let (result, how) = match done.result {
             Ok((policy, how)) => (Ok(policy), Some(how)),
             Err(refused) => (Err(refused), None),
@@ -385,12 +424,20 @@ impl Loader {
 
         let digest = digest_of(&policies);
         let before = self.current.take();
-        if let Some(before) = before.as_ref().filter(|set| set.digest == digest && set.problems == problems) {
+        if let Some(before) = before
+            .as_ref()
+            .filter(|set| set.digest == digest && set.problems == problems)
+        {
             self.current = Some(Arc::clone(before));
             return (None, Vec::new());
         }
         let generation = Generation(before.as_ref().map_or(0, |set| set.generation.0) + 1);
-        let set = Arc::new(PolicySet { generation, digest, policies, problems });
+        let set = Arc::new(PolicySet {
+            generation,
+            digest,
+            policies,
+            problems,
+        });
         let changes = changes(before.as_deref(), &set, &std::mem::take(&mut self.how));
         self.current = Some(Arc::clone(&set));
         (Some(set), changes)
@@ -414,5 +461,9 @@ impl Round {
 
 /// SHA-256 over ids and digests, in order.
 fn digest_of(policies: &[Arc<dyn Policy>]) -> Digest {
-    of_fields(policies.iter().flat_map(|policy| [policy.info().id.as_bytes(), &policy.info().digest.0[..]]))
+    of_fields(
+        policies
+            .iter()
+            .flat_map(|policy| [policy.info().id.as_bytes(), &policy.info().digest.0[..]]),
+    )
 }

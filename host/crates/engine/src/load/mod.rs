@@ -11,23 +11,23 @@
 //! own process follows nothing in them but section headers; a file that fails leaves the last good version of its
 //! policy in force; whatever is wrong becomes an [`exchange::ports::Problem`] that says where and what to do.
 
-pub mod loader;
-pub mod inspect;
-pub mod folder;
-pub mod settings;
-pub mod shape;
-pub mod imports;
-pub mod component;
-pub mod compile;
 pub mod cache;
-mod sight;
 mod changes;
+pub mod compile;
+pub mod component;
 mod decide;
+mod digest;
 mod entry;
-mod standing;
+pub mod folder;
+pub mod imports;
+pub mod inspect;
+pub mod loader;
 mod prepare;
 mod sealed;
-mod digest;
+pub mod settings;
+pub mod shape;
+mod sight;
+mod standing;
 
 pub use cache::{Cache, CacheConfig, CacheError};
 pub use compile::{CompileConfig, Compiled, Compiler, compile_child_main};
@@ -71,18 +71,30 @@ impl Refused {
     /// The file is to blame: it is not tried again until it changes.
     #[must_use]
     pub fn new(stage: &'static str, message: impl Into<String>) -> Self {
-        Self { stage, message: message.into(), passing: false }
+        Self {
+            stage,
+            message: message.into(),
+            passing: false,
+        }
     }
 
     /// The circumstances are to blame.
     #[must_use]
     pub fn passing(stage: &'static str, message: impl Into<String>) -> Self {
-        Self { stage, message: message.into(), passing: true }
+        Self {
+            stage,
+            message: message.into(),
+            passing: true,
+        }
     }
 
     /// As it stands in a policy set.
     #[must_use]
     pub fn problem(&self, file: impl Into<String>) -> Problem {
-        Problem { file: file.into(), stage: self.stage, message: self.message.clone() }
+        Problem {
+            file: file.into(),
+            stage: self.stage,
+            message: self.message.clone(),
+        }
     }
 }

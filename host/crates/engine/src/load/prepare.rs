@@ -21,7 +21,16 @@ pub(super) struct Candidate {
 impl Candidate {
     /// What the runtime needs to know of it.
     pub(super) fn spec(&self) -> PolicySpec {
-        let Settings { order, mode, on_failure, connections, grants, limits, settings_json, required: _ } = &self.settings;
+        let Settings {
+            order,
+            mode,
+            on_failure,
+            connections,
+            grants,
+            limits,
+            settings_json,
+            required: _,
+        } = &self.settings;
         PolicySpec {
             id: self.id.clone(),
             digest: self.digest,
@@ -58,5 +67,11 @@ pub(super) async fn prepare(
         .prepare(compiled.component, spec)
         .await
         .map_err(|error| Refused::new(error.stage, error.message))?;
-    Ok((policy, How { took: begun.elapsed(), cached: compiled.cached }))
+    Ok((
+        policy,
+        How {
+            took: begun.elapsed(),
+            cached: compiled.cached,
+        },
+    ))
 }

@@ -79,8 +79,17 @@ impl Stamps {
 /// [`Refused`] when the folder can't be listed.
 pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u64) -> Result<Look, Refused> {
     let listing = folder::list(path)?;
-    let mistakes = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
-    let mut look = Look { folder: listing.folder, seen: BTreeMap::new(), mistakes, more: false };
+    let mistakes = listing
+        .mistakes
+        .iter()
+        .map(|(name, refused)| refused.problem(name))
+        .collect();
+    let mut look = Look {
+        folder: listing.folder,
+        seen: BTreeMap::new(),
+        mistakes,
+        more: false,
+    };
     let mut read = 0;
     for (id, names) in &listing.policies {
         let Some(wasm) = &names.wasm else {
@@ -149,19 +158,29 @@ fn content(id: &str, wasm: &[u8], stamp: Stamp, settings: Option<(Vec<u8>, Stamp
         digest,
         has_settings: text.is_some(),
         settings: read_settings(id, text.as_deref()),
-        stamps: Stamps { wasm: stamp, settings: settings_stamp },
+        stamps: Stamps {
+            wasm: stamp,
+            settings: settings_stamp,
+        },
     }
 }
 
 /// What decides how a policy behaves: its code and its settings.
 pub(super) fn digest_of(wasm: Digest, settings: Option<&[u8]>) -> Digest {
     let presence: &[u8] = if settings.is_some() { b"settings" } else { b"none" };
-    of_fields([&b"portcullis policy"[..], &wasm.0, presence, settings.unwrap_or_default()])
+    of_fields([
+        &b"portcullis policy"[..],
+        &wasm.0,
+        presence,
+        settings.unwrap_or_default(),
+    ])
 }
 
 /// Reads settings that may not be there, or not be text.
 pub(super) fn read_settings(id: &str, bytes: Option<&[u8]>) -> Result<Settings, SettingsError> {
-    let Some(bytes) = bytes else { return Ok(Settings::of_name(id)) };
+    let Some(bytes) = bytes else {
+        return Ok(Settings::of_name(id));
+    };
     let file = settings_file(id);
     match std::str::from_utf8(bytes) {
         Ok(text) => Settings::parse(id, file, text),
@@ -188,10 +207,16 @@ enum Alone {
 }
 
 fn alone(id: &str, names: &Names) -> Alone {
-    let problem = |message: String| Problem { file: settings_file(id), stage: stage::SETTINGS, message };
+    let problem = |message: String| Problem {
+        file: settings_file(id),
+        stage: stage::SETTINGS,
+        message,
+    };
     let wasm = wasm_file(id);
     let nothing = format!("no {wasm} stands beside it, so it applies to nothing: rename or remove it");
-    let Some(path) = &names.settings else { return Alone::Gone };
+    let Some(path) = &names.settings else {
+        return Alone::Gone;
+    };
     match folder::read(path, SETTINGS_BYTES) {
         Ok(Read::Gone) => Alone::Gone,
         Ok(Read::Bytes(bytes, _)) if read_settings(id, Some(&bytes)).is_ok_and(|settings| settings.required) => {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use exchange::ports::{
-    About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Guest, Head, HeadDecision, Policy, Scan,
-    Summary, ToolDecision, Window,
+    About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Guest, Head, HeadDecision, Policy,
+    Scan, Summary, ToolDecision, Window,
 };
 use futures_util::future::BoxFuture;
 use model::{Attribute, Decision, Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, Verdict};
@@ -39,9 +39,27 @@ impl StandIn {
             connections: settings.connections.clone(),
             limits: settings.limits,
         };
-        let hooks = Hooks { open: true, conversation: true, text: true, tools: true, head: true, body: true, audit: false };
+        let hooks = Hooks {
+            open: true,
+            conversation: true,
+            text: true,
+            tools: true,
+            head: true,
+            body: true,
+            audit: false,
+        };
         let message = format!("policy {id} could not be loaded: {why}");
-        Self { info, plan: Plan { hooks, ..Plan::default() }, failure: Failure { kind: FailureKind::Instance, message } }
+        Self {
+            info,
+            plan: Plan {
+                hooks,
+                ..Plan::default()
+            },
+            failure: Failure {
+                kind: FailureKind::Instance,
+                message,
+            },
+        }
     }
 }
 
