@@ -79,10 +79,20 @@ impl Automaton {
             node_count += nfa.states().len();
         }
         let (classes, representatives) = byte_classes(&nfas);
-        let looking = (0..nfas.len()).filter(|pattern| !nfas[*pattern].look_set_any().is_empty()).collect();
+        let looking = (0..nfas.len())
+            .filter(|pattern| !nfas[*pattern].look_set_any().is_empty())
+            .collect();
         let prefilter = prefilter.filter(Prefilter::is_fast);
-        let mut automaton =
-            Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking };
+        let mut automaton = Self {
+            nfas,
+            offsets,
+            node_count,
+            classes,
+            representatives,
+            begins: [false; 256],
+            prefilter,
+            looking,
+        };
         let mut memo = Memo::new(&automaton);
         for byte in 0..=u8::MAX {
             automaton.begins[usize::from(byte)] = memo.probe(&automaton, ORIGIN, byte) != QUIET;
@@ -122,7 +132,10 @@ impl Automaton {
                 memo.note_matches(state, quiet, at, stretches);
             }
         }
-        Swept { undecided: memo.undecided(self, state), quiet }
+        Swept {
+            undecided: memo.undecided(self, state),
+            quiet,
+        }
     }
 
     /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
@@ -143,11 +156,20 @@ impl Automaton {
             // The end may cut a literal off, and a shorter one behind its beginning must not hide that.
             let whole = text.len().saturating_sub(prefilter.max_needle_len());
             if whole.saturating_sub(at) >= PREFILTER_MIN {
-                let found = prefilter.find(text, Span { start: at, end: text.len() });
+                let found = prefilter.find(
+                    text,
+                    Span {
+                        start: at,
+                        end: text.len(),
+                    },
+                );
                 at = found.map_or(whole, |found| found.start.min(whole)).max(at);
             }
         }
-        text[at..].iter().position(|byte| self.begins_with(*byte)).map_or(text.len(), |ahead| at + ahead)
+        text[at..]
+            .iter()
+            .position(|byte| self.begins_with(*byte))
+            .map_or(text.len(), |ahead| at + ahead)
     }
 
     fn class(&self, byte: u8) -> usize {
@@ -189,7 +211,10 @@ fn byte_classes(nfas: &[NFA]) -> ([u8; 256], Vec<u8>) {
     let mut representatives = vec![0];
     for byte in 1..=u8::MAX {
         let index = usize::from(byte);
-        if nfas.iter().any(|nfa| nfa.byte_classes().get(byte) != nfa.byte_classes().get(byte - 1)) {
+        if nfas
+            .iter()
+            .any(|nfa| nfa.byte_classes().get(byte) != nfa.byte_classes().get(byte - 1))
+        {
             representatives.push(byte);
         }
         // There are at most 256 classes, numbered from 0.
@@ -289,7 +314,11 @@ impl Memo {
             Some(number) => (*number, true),
             None => self.intern(automaton, nodes),
         };
-        let ends = if self.states[number as usize].matched.is_empty() { 0 } else { MATCH };
+        let ends = if self.states[number as usize].matched.is_empty() {
+            0
+        } else {
+            MATCH
+        };
         if kept {
             let place = state as usize * automaton.representatives.len() + class;
             let table = if searching { &mut self.search } else { &mut self.probe };
@@ -311,7 +340,11 @@ impl Memo {
     }
 
     fn add(&mut self, automaton: &Automaton, nodes: Arc<[u32]>) -> u32 {
-        let mut state = State { nodes: Arc::clone(&nodes), growing: PatternSet::default(), matched: PatternSet::default() };
+        let mut state = State {
+            nodes: Arc::clone(&nodes),
+            growing: PatternSet::default(),
+            matched: PatternSet::default(),
+        };
         for number in nodes.iter() {
             let number = *number as usize;
             let patterns = match automaton.node(number).0 {
@@ -396,7 +429,11 @@ impl Memo {
                 Some(stretch) if stretch.start == quiet => stretch.end = end,
                 _ => {
                     self.latest[pattern] = Some(stretches.len());
-                    stretches.push(Stretch { pattern, start: quiet, end });
+                    stretches.push(Stretch {
+                        pattern,
+                        start: quiet,
+                        end,
+                    });
                 }
             }
         }

@@ -20,7 +20,8 @@ pub(super) enum Check {
 }
 
 /// What may stand in a plan, for messages.
-const KNOWN: &str = "known checks are \"\" (none), \"luhn\", \"iban\", \"ssn\" and \"entropy:BITS\" (such as \"entropy:3.5\")";
+const KNOWN: &str =
+    "known checks are \"\" (none), \"luhn\", \"iban\", \"ssn\" and \"entropy:BITS\" (such as \"entropy:3.5\")";
 
 /// More bits than a character of any text can carry (21 bits name every Unicode scalar value).
 const MAX_ENTROPY: f64 = 21.0;
@@ -43,7 +44,9 @@ impl Check {
                 };
                 match bits.parse::<f64>() {
                     Ok(bits) if bits > 0.0 && bits <= MAX_ENTROPY => Ok(Self::Entropy(bits)),
-                    _ => Err(format!("{bits:?} is no number of bits between 0 and {MAX_ENTROPY}; {KNOWN}")),
+                    _ => Err(format!(
+                        "{bits:?} is no number of bits between 0 and {MAX_ENTROPY}; {KNOWN}"
+                    )),
                 }
             }
         }
@@ -95,17 +98,94 @@ fn luhn(text: &str, ends: &mut Vec<usize>) {
 
 /// Lengths of account numbers by country, from the SWIFT IBAN registry.
 const IBAN_LENGTHS: [(&[u8; 2], usize); 89] = [
-    (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
-    (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
-    (b"DE", 22), (b"DJ", 27), (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18),
-    (b"FK", 18), (b"FO", 18), (b"FR", 27), (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27),
-    (b"GT", 28), (b"HN", 28), (b"HR", 21), (b"HU", 28), (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26),
-    (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20), (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20),
-    (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27), (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MN", 20),
-    (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NI", 28), (b"NL", 18), (b"NO", 15), (b"OM", 23), (b"PK", 24),
-    (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"RU", 33), (b"SA", 24),
-    (b"SC", 31), (b"SD", 18), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"SO", 23), (b"ST", 25),
-    (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
+    (b"AD", 24),
+    (b"AE", 23),
+    (b"AL", 28),
+    (b"AT", 20),
+    (b"AZ", 28),
+    (b"BA", 20),
+    (b"BE", 16),
+    (b"BG", 22),
+    (b"BH", 22),
+    (b"BI", 27),
+    (b"BR", 29),
+    (b"BY", 28),
+    (b"CH", 21),
+    (b"CR", 22),
+    (b"CY", 28),
+    (b"CZ", 24),
+    (b"DE", 22),
+    (b"DJ", 27),
+    (b"DK", 18),
+    (b"DO", 28),
+    (b"EE", 20),
+    (b"EG", 29),
+    (b"ES", 24),
+    (b"FI", 18),
+    (b"FK", 18),
+    (b"FO", 18),
+    (b"FR", 27),
+    (b"GB", 22),
+    (b"GE", 22),
+    (b"GI", 23),
+    (b"GL", 18),
+    (b"GR", 27),
+    (b"GT", 28),
+    (b"HN", 28),
+    (b"HR", 21),
+    (b"HU", 28),
+    (b"IE", 22),
+    (b"IL", 23),
+    (b"IQ", 23),
+    (b"IS", 26),
+    (b"IT", 27),
+    (b"JO", 30),
+    (b"KW", 30),
+    (b"KZ", 20),
+    (b"LB", 28),
+    (b"LC", 32),
+    (b"LI", 21),
+    (b"LT", 20),
+    (b"LU", 20),
+    (b"LV", 21),
+    (b"LY", 25),
+    (b"MC", 27),
+    (b"MD", 24),
+    (b"ME", 22),
+    (b"MK", 19),
+    (b"MN", 20),
+    (b"MR", 27),
+    (b"MT", 31),
+    (b"MU", 30),
+    (b"NI", 28),
+    (b"NL", 18),
+    (b"NO", 15),
+    (b"OM", 23),
+    (b"PK", 24),
+    (b"PL", 28),
+    (b"PS", 29),
+    (b"PT", 25),
+    (b"QA", 29),
+    (b"RO", 24),
+    (b"RS", 22),
+    (b"RU", 33),
+    (b"SA", 24),
+    (b"SC", 31),
+    (b"SD", 18),
+    (b"SE", 24),
+    (b"SI", 19),
+    (b"SK", 24),
+    (b"SM", 27),
+    (b"SO", 23),
+    (b"ST", 25),
+    (b"SV", 28),
+    (b"TL", 23),
+    (b"TN", 24),
+    (b"TR", 26),
+    (b"UA", 29),
+    (b"VA", 22),
+    (b"VG", 24),
+    (b"XK", 20),
     (b"YE", 30),
 ];
 
@@ -116,7 +196,10 @@ fn iban(text: &str) -> Option<usize> {
     let mut length = letters.len();
     let mut end = None;
     for (at, char) in text.char_indices().filter(|(_, char)| !matches!(char, ' ' | '-' | '.')) {
-        letters[count] = u8::try_from(char).ok().filter(u8::is_ascii_alphanumeric)?.to_ascii_uppercase();
+        letters[count] = u8::try_from(char)
+            .ok()
+            .filter(u8::is_ascii_alphanumeric)?
+            .to_ascii_uppercase();
         count += 1;
         if count == 2 {
             length = IBAN_LENGTHS.iter().find(|(country, _)| country[..] == letters[..2])?.1;
@@ -126,10 +209,13 @@ fn iban(text: &str) -> Option<usize> {
             break;
         }
     }
-    let remainder = letters[4..length].iter().chain(&letters[..4]).fold(0_u32, |remainder, letter| match letter {
-        b'0'..=b'9' => (remainder * 10 + u32::from(letter - b'0')) % 97,
-        _ => (remainder * 100 + u32::from(letter.wrapping_sub(b'A')) + 10) % 97,
-    });
+    let remainder = letters[4..length]
+        .iter()
+        .chain(&letters[..4])
+        .fold(0_u32, |remainder, letter| match letter {
+            b'0'..=b'9' => (remainder * 10 + u32::from(letter - b'0')) % 97,
+            _ => (remainder * 100 + u32::from(letter.wrapping_sub(b'A')) + 10) % 97,
+        });
     end.filter(|_| remainder == 1)
 }
 
@@ -168,10 +254,15 @@ fn entropy(text: &str) -> f64 {
         }
     }
     others.sort_unstable();
-    let runs = others.chunk_by(|one, other| one == other).map(|run| f64::from(u32::try_from(run.len()).unwrap_or(u32::MAX)));
+    let runs = others
+        .chunk_by(|one, other| one == other)
+        .map(|run| f64::from(u32::try_from(run.len()).unwrap_or(u32::MAX)));
     let counts = ascii.iter().filter(|count| **count > 0).map(|count| f64::from(*count));
     let total = f64::from(total.max(1));
-    counts.chain(runs).map(|count| -(count / total) * (count / total).log2()).sum()
+    counts
+        .chain(runs)
+        .map(|count| -(count / total) * (count / total).log2())
+        .sum()
 }
 
 #[cfg(test)]
@@ -225,7 +316,15 @@ mod tests {
     fn ssn_wants_an_issued_number() {
         assert_eq!(ends("ssn", "123-45-6789"), [11]);
         assert_eq!(ends("ssn", "123 45 6789"), [11]);
-        for never in ["000-45-6789", "666-45-6789", "900-45-6789", "123-00-6789", "123-45-0000", "123-45-678", "123-45-67890"] {
+        for never in [
+            "000-45-6789",
+            "666-45-6789",
+            "900-45-6789",
+            "123-00-6789",
+            "123-45-0000",
+            "123-45-678",
+            "123-45-67890",
+        ] {
             assert!(ends("ssn", never).is_empty(), "{never}");
         }
     }
@@ -242,7 +341,12 @@ mod tests {
 
     #[test]
     fn an_unknown_check_names_the_known_ones() {
-        for (text, word) in [("lhun", "luhn"), ("entropy:x", "entropy:BITS"), ("entropy:-1", "0 and 21"), ("entropy:nan", "0 and 21")] {
+        for (text, word) in [
+            ("lhun", "luhn"),
+            ("entropy:x", "entropy:BITS"),
+            ("entropy:-1", "0 and 21"),
+            ("entropy:nan", "0 and 21"),
+        ] {
             let message = Check::parse(text).unwrap_err();
             assert!(message.contains(word), "{message}");
         }

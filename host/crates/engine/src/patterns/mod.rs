@@ -12,10 +12,10 @@
 //! A later form of the text (normalised, stripped of invisible characters) can be matched by scanning that form and mapping
 //! the offsets of the result: nothing here looks at the text but [`scan::scan`].
 
-mod scan;
 mod automaton;
-mod exact;
 mod check;
+mod exact;
+mod scan;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -87,7 +87,9 @@ pub struct Patterns {
 
 impl std::fmt::Debug for Patterns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patterns").field("ids", &self.ids).finish_non_exhaustive()
+        f.debug_struct("Patterns")
+            .field("ids", &self.ids)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +151,11 @@ impl Patterns {
     }
 
     fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Scan {
-        if self.is_empty() || pending.is_empty() { Scan::default() } else { scan::scan(self, before, pending, last, wanted) }
+        if self.is_empty() || pending.is_empty() {
+            Scan::default()
+        } else {
+            scan::scan(self, before, pending, last, wanted)
+        }
     }
 }
 
@@ -173,7 +179,10 @@ impl Compiling {
         }
         let check = Check::parse(&spec.check)?;
         if spec.regex.len() > MAX_REGEX_BYTES {
-            return Err(format!("the regex has {} bytes; {MAX_REGEX_BYTES} are allowed", spec.regex.len()));
+            return Err(format!(
+                "the regex has {} bytes; {MAX_REGEX_BYTES} are allowed",
+                spec.regex.len()
+            ));
         }
         let hir = syntax::parse(&spec.regex).map_err(|error| error.to_string())?;
         let max_length = max_length(spec, check, hir.properties().minimum_len())?;
@@ -182,21 +191,32 @@ impl Compiling {
             .nfa_size_limit(Some(NFA_BYTES))
             .which_captures(WhichCaptures::Implicit)
             .hybrid_cache_capacity(LAZY_DFA_BYTES);
-        let regex = meta::Builder::new().configure(config).build_from_hir(&hir).map_err(too_big)?;
+        let regex = meta::Builder::new()
+            .configure(config)
+            .build_from_hir(&hir)
+            .map_err(too_big)?;
         self.prefix_looks.push(automaton::prefix_looks(&nfa));
         self.nfas.push(nfa);
-        self.exact.push(Exact { regex, check, max_length });
+        self.exact.push(Exact {
+            regex,
+            check,
+            max_length,
+        });
         self.hirs.push(hir);
         Ok(())
     }
 
     /// Compiles for the automaton, within what the plan has left.
     fn nfa(&mut self, hir: &regex_syntax::hir::Hir) -> Result<NFA, String> {
-        let config = thompson::Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(NFA_BYTES));
+        let config = thompson::Config::new()
+            .which_captures(WhichCaptures::None)
+            .nfa_size_limit(Some(NFA_BYTES));
         let nfa = NFA::compiler().configure(config).build_from_hir(hir).map_err(too_big)?;
         self.nfa_bytes += nfa.memory_usage();
         if self.nfa_bytes > PLAN_NFA_BYTES {
-            return Err(format!("the patterns of this plan are too big together: over {PLAN_NFA_BYTES} bytes compiled"));
+            return Err(format!(
+                "the patterns of this plan are too big together: over {PLAN_NFA_BYTES} bytes compiled"
+            ));
         }
         Ok(nfa)
     }
@@ -204,24 +224,35 @@ impl Compiling {
 
 /// The bound of a match, if it is one that the pattern can keep.
 fn max_length(spec: &PatternSpec, check: Check, shortest: Option<usize>) -> Result<usize, String> {
-    let most = if check == Check::None { MAX_LENGTH } else { MAX_CHECKED_LENGTH };
+    let most = if check == Check::None {
+        MAX_LENGTH
+    } else {
+        MAX_CHECKED_LENGTH
+    };
     if spec.max_length == 0 || spec.max_length > most {
-        let with = if check == Check::None { String::new() } else { format!(" with check {:?}", spec.check) };
-        return Err(format!("max-length is {}; a pattern{with} may have 1 to {most}", spec.max_length));
+        let with = if check == Check::None {
+            String::new()
+        } else {
+            format!(" with check {:?}", spec.check)
+        };
+        return Err(format!(
+            "max-length is {}; a pattern{with} may have 1 to {most}",
+            spec.max_length
+        ));
     }
     let max_length = usize::try_from(spec.max_length).map_err(|error| error.to_string())?;
     match shortest {
         None => Err("the regex can never match".to_owned()),
         Some(0) => Err("the regex matches the empty text, and so everywhere; let it ask for a character".to_owned()),
-        Some(shortest) if shortest > max_length => {
-            Err(format!("the shortest match has {shortest} bytes, but max-length is {max_length}"))
-        }
+        Some(shortest) if shortest > max_length => Err(format!(
+            "the shortest match has {shortest} bytes, but max-length is {max_length}"
+        )),
         Some(_) => Ok(max_length),
     }
 }
 
 /// The message of a regex that compiles to too much, with the way out.
 fn too_big(error: impl std::error::Error) -> String {
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    format!("{error}: {cause}; bounded repetitions such as {{1,1000}} and Unicode classes (\\w, \\d) are what costs most")
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}; bounded repetitions such as {{1,1000}} and Unicode classes (\\w, \\d) are what costs most")
 }

@@ -44,7 +44,13 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(memo: Memo) -> Self {
-        Self { memo, stretches: Vec::new(), open: Vec::new(), passed: Vec::new(), ends: Vec::new() }
+        Self {
+            memo,
+            stretches: Vec::new(),
+            open: Vec::new(),
+            passed: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 
     /// Gives back what an unusual text needed.
@@ -71,16 +77,30 @@ pub(super) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
     let mut scratch = patterns.pool.get();
     let scratch = &mut *scratch;
     scratch.stretches.clear();
-    let swept = patterns.automaton.sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
+    let swept = patterns
+        .automaton
+        .sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
     scratch.stretches.retain(|stretch| wanted.contains(stretch.pattern));
-    let undecided = if last { PatternSet::default() } else { swept.undecided.intersect(wanted) };
+    let undecided = if last {
+        PatternSet::default()
+    } else {
+        swept.undecided.intersect(wanted)
+    };
     if scratch.stretches.is_empty() && undecided.is_empty() {
         return Scan::default();
     }
     let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
-    let joined = if before.is_empty() { String::new() } else { [before, pending].concat() };
+    let joined = if before.is_empty() {
+        String::new()
+    } else {
+        [before, pending].concat()
+    };
     let joined = if before.is_empty() { pending } else { &joined };
-    let text = Text { before, pending, joined };
+    let text = Text {
+        before,
+        pending,
+        joined,
+    };
     scratch.open.clear();
     scratch.open.resize(patterns.exact.len(), NOWHERE);
     patterns.open(scratch, text, swept.quiet, undecided);
@@ -152,7 +172,9 @@ impl Patterns {
         undecided: PatternSet,
         hits: &mut Vec<Hit>,
     ) {
-        let Some(pattern) = stretches.first().map(|stretch| stretch.pattern) else { return };
+        let Some(pattern) = stretches.first().map(|stretch| stretch.pattern) else {
+            return;
+        };
         let exact = &self.exact[pattern];
         let shift = text.before.len();
         let mut from = 0;
@@ -166,7 +188,11 @@ impl Patterns {
                 match exact.judge(text.joined, found, &mut scratch.ends) {
                     Outcome::Hit(end) => {
                         from = end - shift;
-                        hits.push(Hit { pattern: u32::try_from(pattern).unwrap_or(u32::MAX), start, end: from });
+                        hits.push(Hit {
+                            pattern: u32::try_from(pattern).unwrap_or(u32::MAX),
+                            start,
+                            end: from,
+                        });
                     }
                     Outcome::Miss(next) => from = next - shift,
                 }
