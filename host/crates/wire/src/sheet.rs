@@ -100,9 +100,9 @@ impl Sheet<'_> {
         let escaped = doc.nodes[node].escaped;
         let text = self.parts.say(part, |out| {
             if escaped {
-                literal::decode(inside, out)
+                literal::decode(inside, out);
             } else {
-                out.push_str(inside)
+                out.push_str(inside);
             }
         });
         self.slot(node, source, Kind::Text, text.clone(), self.whole);

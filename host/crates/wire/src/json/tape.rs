@@ -243,9 +243,13 @@ impl Scan<'_, '_> {
                 None => Ok(()),
             };
         }
+        let literal = |key: u32| {
+            let node = self.tape.nodes[key as usize];
+            &self.bytes[node.start as usize..node.end as usize]
+        };
         for (count, &key) in keys.iter().enumerate() {
-            let name = doc.raw(key as usize);
-            if keys[..count].iter().any(|&other| doc.raw(other as usize) == name) {
+            let name = literal(key);
+            if keys[..count].iter().any(|&other| literal(other) == name) {
                 return Err(twice(key));
             }
         }
