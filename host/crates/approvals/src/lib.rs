@@ -24,7 +24,7 @@ mod approval;
 mod book;
 mod shell;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 
 pub use approval::{Approval, Approver, Decision, State};
 pub use book::{Asked, Book, Claim, Terms, Wrong};

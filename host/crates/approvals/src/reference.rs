@@ -1,0 +1,272 @@
+//! The book against an audit of its own: whatever is asked, decided, claimed, dropped and waited for, in whatever
+//! order, an approval is used once, in time, and only when somebody gave it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use exchange::ports::{About, Ask, RulingState};
+use model::{ApprovalId, Caller, Digest, ExchangeId, Question, SessionId};
+use proptest::{collection::vec, prelude::*};
+
+use crate::{Approver, Book, Claim, Decision, State, Terms, Wrong};
+
+/// The session of every question here.
+const SESSION: &str = "00000000000070008000000000000001";
+/// How long questions of these tests stay open.
+const TIMEOUT_MS: u64 = 10_000;
+
+pub(crate) fn terms() -> Terms {
+    Terms { default_timeout_ms: TIMEOUT_MS, pending: 4, ..Terms::default() }
+}
+
+pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
+    let about = About {
+        exchange: ExchangeId::new(),
+        session: SESSION.parse().unwrap(),
+        caller: Caller { subject: "ann".to_owned(), ..Caller::default() },
+        connection: "openai".to_owned(),
+        dialect: "openai-chat",
+        model: String::new(),
+        streaming: false,
+        resumed: false,
+    };
+    Ask {
+        about: Arc::new(about),
+        policy: ("approve".to_owned(), Digest([1; 32])),
+        question: Question {
+            title: "May this go on?".to_owned(),
+            summary: String::new(),
+            approvers: Vec::new(),
+            timeout_seconds: 0,
+            remember_key: remember_key.to_owned(),
+        },
+        shown: text.to_owned(),
+        bound_to: Digest([2; 32]),
+    }
+}
+
+pub(crate) fn operator() -> Approver {
+    Approver { name: "admin".to_owned(), groups: None }
+}
+
+/// One step; numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(u8),
+    Decide { which: usize, approve: bool, recorded: bool },
+    Claim(usize),
+    Drop { which: usize, leave: bool },
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_u8).prop_map(Step::Ask),
+        3 => (any::<usize>(), any::<bool>(), prop::bool::weighted(0.8))
+            .prop_map(|(which, approve, recorded)| Step::Decide { which, approve, recorded }),
+        4 => any::<usize>().prop_map(Step::Claim),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(which, leave)| Step::Drop { which, leave }),
+        2 => (0..TIMEOUT_MS).prop_map(Step::Wait),
+    ]
+}
+
+/// What the audit knows of one question.
+#[derive(Debug, Default)]
+struct Facts {
+    text: u8,
+    asked_ms: u64,
+    decided: Option<(Decision, u64)>,
+    uses: u32,
+    waiting: i64,
+    left: bool,
+}
+
+#[derive(Default)]
+struct Audit {
+    now_ms: u64,
+    questions: BTreeMap<ApprovalId, Facts>,
+}
+
+impl Audit {
+    /// The question that a number chooses.
+    fn which(&self, number: usize) -> Option<ApprovalId> {
+        let count = self.questions.len();
+        (count > 0).then(|| self.questions.keys().nth(number % count).copied()).flatten()
+    }
+
+    fn fresh(&self, since_ms: u64) -> bool {
+        self.now_ms < since_ms + TIMEOUT_MS
+    }
+
+    fn ask(&mut self, book: &mut Book, text: u8) -> Result<(), TestCaseError> {
+        let asked = match book.ask(ApprovalId::new(), &ask(&text.to_string(), ""), self.now_ms) {
+            Ok(asked) => asked,
+            Err(wrong) => {
+                prop_assert_eq!(wrong, Wrong::Full("pending"));
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(asked.new, !self.questions.contains_key(&asked.id));
+        let now_ms = self.now_ms;
+        let facts = self.questions.entry(asked.id).or_insert_with(|| Facts { text, asked_ms: now_ms, ..Facts::default() });
+        prop_assert_eq!(facts.text, text, "another text's question");
+        prop_assert_eq!(facts.uses, 0, "a used approval is never joined");
+        facts.waiting += 1;
+        Ok(())
+    }
+
+    fn decide(&mut self, book: &mut Book, id: ApprovalId, decision: Decision, recorded: bool) -> Result<(), TestCaseError> {
+        let (now_ms, fresh) = (self.now_ms, self.fresh(self.questions[&id].asked_ms));
+        let Ok(decided) = book.begin(id, decision, &operator(), "because", now_ms) else { return Ok(()) };
+        prop_assert!(fresh, "decided after its time");
+        prop_assert!(self.questions[&id].decided.is_none(), "decided twice");
+        prop_assert!(book.begin(id, Decision::Approve, &operator(), "", now_ms).is_err(), "begun twice");
+        if recorded {
+            book.decide(decided);
+            self.questions.get_mut(&id).unwrap().decided = Some((decision, now_ms));
+        } else {
+            book.give_up(id);
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, book: &mut Book, id: ApprovalId) -> Result<(), TestCaseError> {
+        let claim = book.claim(id, self.now_ms);
+        let facts = &self.questions[&id];
+        match claim {
+            Claim::Wait(until_ms) => {
+                prop_assert!(facts.decided.is_none() && self.fresh(facts.asked_ms));
+                prop_assert_eq!(until_ms, facts.asked_ms + TIMEOUT_MS);
+            }
+            Claim::Ruled(ruling) => match (ruling.state, facts.decided) {
+                (RulingState::Approved, Some((Decision::Approve, at_ms))) => {
+                    prop_assert!(self.fresh(at_ms), "used after its time");
+                    prop_assert_eq!(facts.uses, 0, "used twice");
+                    self.questions.get_mut(&id).unwrap().uses = 1;
+                }
+                (RulingState::Denied, Some((Decision::Deny, _))) | (RulingState::Cancelled, _) => {}
+                (RulingState::Expired, None) => prop_assert!(!self.fresh(facts.asked_ms), "expired before its time"),
+                (RulingState::Expired, Some((Decision::Approve, at_ms))) => prop_assert!(!self.fresh(at_ms)),
+                other => prop_assert!(false, "{other:?}"),
+            },
+        }
+        Ok(())
+    }
+
+    fn drop(&mut self, book: &mut Book, id: ApprovalId, leave: bool) -> Result<(), TestCaseError> {
+        let facts = self.questions.get_mut(&id).unwrap();
+        if facts.waiting == 0 {
+            return Ok(());
+        }
+        facts.waiting -= 1;
+        facts.left |= leave;
+        book.drop_waiter(id, leave);
+        let state = book.approval_of(id).map(|approval| approval.state);
+        if facts.waiting == 0 && !facts.left && facts.decided.is_none() {
+            prop_assert_ne!(state, Some(State::Pending), "nobody waits for it");
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_approval_is_used_once_in_time_and_only_when_given(steps in vec(step(), 1..120)) {
+        let (mut book, mut audit) = (Book::new(terms()), Audit::default());
+        for step in steps {
+            match step {
+                Step::Ask(text) => audit.ask(&mut book, text)?,
+                Step::Wait(ms) => audit.now_ms += ms,
+                Step::Decide { which, approve, recorded } => {
+                    let decision = if approve { Decision::Approve } else { Decision::Deny };
+                    if let Some(id) = audit.which(which) {
+                        audit.decide(&mut book, id, decision, recorded)?;
+                    }
+                }
+                Step::Claim(which) => {
+                    if let Some(id) = audit.which(which) {
+                        audit.claim(&mut book, id)?;
+                    }
+                }
+                Step::Drop { which, leave } => {
+                    if let Some(id) = audit.which(which) {
+                        audit.drop(&mut book, id, leave)?;
+                    }
+                }
+            }
+            let open = book.iter().filter(|approval| approval.state == State::Pending).count();
+            prop_assert!(open <= terms().pending);
+        }
+    }
+}
+
+#[test]
+fn two_policies_that_ask_about_one_request_ask_two_questions() {
+    let mut book = Book::new(terms());
+    let one = ask("text", "");
+    let other = Ask { policy: ("second".to_owned(), Digest([1; 32])), ..one.clone() };
+    let first = book.ask(ApprovalId::new(), &one, 0).unwrap();
+    assert!(book.ask(ApprovalId::new(), &other, 0).unwrap().new);
+    assert_eq!(book.ask(ApprovalId::new(), &one, 0).unwrap().id, first.id);
+}
+
+#[test]
+fn the_caller_may_deny_its_own_request_and_never_approve_it() {
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    let caller = Approver { name: "ann".to_owned(), groups: None };
+    assert_eq!(book.begin(id, Decision::Approve, &caller, "", 1), Err(Wrong::NotAllowed("ann".to_owned())));
+    let denied = book.begin(id, Decision::Deny, &caller, "", 1).unwrap();
+    book.decide(denied);
+    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Denied));
+}
+
+#[test]
+fn who_has_groups_needs_the_right_one() {
+    let mut book = Book::new(Terms { approvers: vec!["security".to_owned()], ..terms() });
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    let member = |group: &str| Approver { name: "eve".to_owned(), groups: Some(vec![group.to_owned()]) };
+    assert!(book.begin(id, Decision::Approve, &member("sales"), "", 1).is_err());
+    assert!(book.begin(id, Decision::Approve, &member("security"), "", 1).is_ok());
+}
+
+#[test]
+fn a_remembered_key_is_asked_once_in_its_session() {
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &ask("first text", "export"), 0).unwrap().id;
+    let joined = book.ask(ApprovalId::new(), &ask("second text", "export"), 0).unwrap();
+    assert_eq!((joined.id, joined.new), (id, false));
+    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    book.decide(approved);
+    for now_ms in [2, 3, TIMEOUT_MS * 5] {
+        let again = book.ask(ApprovalId::new(), &ask("third text", "export"), now_ms).unwrap();
+        assert_eq!((again.id, again.new), (id, false));
+        assert!(matches!(book.claim(id, now_ms), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+    }
+    assert!(book.ask(ApprovalId::new(), &ask("third text", "delete"), 2).unwrap().new);
+    let mut elsewhere = ask("third text", "export");
+    Arc::make_mut(&mut elsewhere.about).session = SessionId::new();
+    assert!(book.ask(ApprovalId::new(), &elsewhere, 2).unwrap().new);
+}
+
+#[test]
+fn a_question_that_was_left_waits_for_the_same_request() {
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    book.drop_waiter(id, true);
+    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    book.decide(approved);
+    assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), 2).unwrap().id, id);
+    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+    assert!(book.ask(ApprovalId::new(), &ask("text", ""), 3).unwrap().new, "once is once");
+}
+
+#[test]
+fn one_caller_does_not_fill_the_desk_and_no_text_fills_the_memory() {
+    let mut book = Book::new(Terms { pending_per_caller: 1, shown_bytes: 10, ..terms() });
+    assert_eq!(book.ask(ApprovalId::new(), &ask("longer than that", ""), 0), Err(Wrong::Full("shown_bytes")));
+    book.ask(ApprovalId::new(), &ask("one", ""), 0).unwrap();
+    assert_eq!(book.ask(ApprovalId::new(), &ask("two", ""), 0), Err(Wrong::Full("pending_per_caller")));
+    let mut other = ask("two", "");
+    Arc::make_mut(&mut other.about).caller.subject = "bob".to_owned();
+    assert!(book.ask(ApprovalId::new(), &other, 0).is_ok());
+}

@@ -9,10 +9,24 @@ pub use tokens::{StaticToken, StaticTokens};
 
 use model::Digest;
 
+/// Random bytes of a new token.
+const TOKEN_BYTES: usize = 32;
+
+/// A new token: 64 hexadecimal digits that nobody can guess.
+///
+/// # Panics
+/// When the operating system has no randomness: there is no safe way on.
+#[must_use]
+pub fn new_token() -> String {
+    let mut bytes = [0; TOKEN_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system has randomness");
+    Digest(bytes).to_string()
+}
+
 /// What is kept of a credential: its SHA-256.
 #[must_use]
-pub fn digest(credential: &str) -> Digest {
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, credential.as_bytes());
+pub fn digest(credential: impl AsRef<[u8]>) -> Digest {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, credential.as_ref());
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hash.as_ref());
     Digest(bytes)
