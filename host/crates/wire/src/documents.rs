@@ -11,7 +11,7 @@ use crate::{
     frame::{Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape},
     nested::LONG_NUMBER,
-    parts::{Parts, Source},
+    parts::{Parts, RUNS, Source},
     sheet::Sheet,
     sse::{Event, Framer},
 };
@@ -29,6 +29,11 @@ pub(crate) trait Reader: Send {
 
     /// Reads an event's data that the dialect has besides JSON; false when it has none such.
     fn mark(&mut self, _data: &[u8], _parts: &mut Parts) -> bool {
+        false
+    }
+
+    /// Whether a body with no bytes is one.
+    fn may_be_empty(&self) -> bool {
         false
     }
 
@@ -158,6 +163,17 @@ impl<R: Reader> Documents<R> {
         }
     }
 
+    fn bounded(&self) -> Result<(), Malformed> {
+        if self.parts.overflowed() {
+            Err(Malformed::TooLarge {
+                bound: "parts",
+                limit: RUNS,
+            })
+        } else {
+            Ok(())
+        }
+    }
+
     fn whole_body(&mut self) -> Result<(), Malformed> {
         let Self {
             limits,
@@ -169,6 +185,9 @@ impl<R: Reader> Documents<R> {
             ..
         } = self;
         let rest = queue.rest();
+        if rest.is_empty() && reader.may_be_empty() {
+            return Ok(());
+        }
         let doc = tape.read(
             rest,
             Rules {
@@ -292,7 +311,8 @@ impl<R: Reader> Flow for Documents<R> {
             });
         }
         self.queue.push(bytes);
-        self.events_so_far(false)
+        self.events_so_far(false)?;
+        self.bounded()
     }
 
     fn finish(&mut self) -> Result<(), Malformed> {
@@ -301,7 +321,7 @@ impl<R: Reader> Flow for Documents<R> {
             Framing::Events(_) => self.events_so_far(true)?,
         }
         self.reader.end(&mut self.parts);
-        Ok(())
+        self.bounded()
     }
 
     fn next(&mut self) -> Option<Step> {

@@ -214,13 +214,13 @@ pub(crate) fn write<'a>(
     parts: &Parts,
     out: &mut BytesMut,
 ) {
-    let mut all = replacements(raw, slots, parts);
-    if !splices.is_empty() {
-        all.extend(
-            splices
-                .into_iter()
-                .map(|splice| (splice.range, splice.by.as_bytes().into())),
-        );
+    let mut all: Vec<(Range<usize>, BytesMut)> = splices
+        .into_iter()
+        .map(|splice| (splice.range, splice.by.as_bytes().into()))
+        .collect();
+    let spliced = !all.is_empty();
+    all.extend(replacements(raw, slots, parts));
+    if spliced {
         // Where two begin at the same place the longer one goes first, and takes the other along.
         all.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
     }

@@ -68,8 +68,8 @@ impl Endpoint for Chat {
         }
     }
 
-    fn response(&self, _status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        let reader = response::Response::default();
+    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        let reader = response::Response::new(status);
         Ok(match body(content_type)? {
             Body::Json => Box::new(Documents::whole(reader, limits)),
             Body::Events => Box::new(Documents::events(reader, limits)),

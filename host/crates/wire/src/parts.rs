@@ -15,6 +15,9 @@ use crate::{Change, Step, ToolCallId, nested::Nested};
 /// Distinct values of fields that a flow remembers, so that an `id` in every event of a stream is told once.
 const REMEMBERED_FIELDS: usize = 256;
 
+/// Runs of text that may wait for a decision at the same time.
+pub(crate) const RUNS: usize = 100_000;
+
 /// Longest literal that is remembered, in bytes.
 const REMEMBERED_BYTES: usize = 512;
 
@@ -70,6 +73,7 @@ pub(crate) struct Parts {
     next_call: u32,
     pub(crate) calls: BTreeMap<ToolCallId, Nested>,
     fields: HashMap<Box<str>, PartId>,
+    overflowed: bool,
 }
 
 impl Parts {
@@ -77,6 +81,10 @@ impl Parts {
     pub(crate) fn begin(&mut self, channel: Channel, speaker: Speaker) -> PartId {
         let id = PartId(self.next_part);
         self.next_part += 1;
+        if self.runs.len() >= RUNS {
+            self.overflowed = true;
+            return id;
+        }
         self.runs.insert(Source::Part(id), Run::default());
         self.steps.push_back(Step::Begin(Part { id, channel, speaker }));
         id
@@ -129,9 +137,14 @@ impl Parts {
         };
         if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
             run.ended = true;
+            self.steps.push_back(Step::End(part));
         }
-        self.steps.push_back(Step::End(part));
         (part, range)
+    }
+
+    /// Whether more runs came than may wait: the flow must not go on.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// The part that told this literal before; it was told whole.

@@ -1,5 +1,12 @@
 //! `openai-chat`, feature by feature.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test that can't go on fails; JSON is easier to read by value"
+)]
+
 mod support;
 
 use bytes::BytesMut;
@@ -54,7 +61,7 @@ fn endpoints_are_claimed_by_method_and_path() {
     ];
     for (method, path, dialect) in cases {
         assert_eq!(
-            claim(model::Family::Openai, method, path).map(|it| it.dialect()),
+            claim(model::Family::Openai, method, path).map(wire::Endpoint::dialect),
             dialect,
             "{method} {path}"
         );
@@ -605,6 +612,18 @@ fn errors_are_told() {
 }
 
 #[test]
+fn an_error_may_have_no_body_but_an_answer_must() {
+    let flow = |status| chat().response(status, "application/json", Limits::default()).unwrap();
+    assert!(
+        run(flow(503), &mut Judge::default(), b"", &[])
+            .unwrap()
+            .concat()
+            .is_empty()
+    );
+    assert!(run(flow(200), &mut Judge::default(), b"", &[]).is_err());
+}
+
+#[test]
 fn what_is_not_the_dialect_is_refused() {
     let cases: [&[u8]; 9] = [
         b"data: hello\n\n",
@@ -666,6 +685,23 @@ fn bounds_hold() {
         flow.finish(),
         Err(Malformed::TooLarge {
             bound: "json_depth",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_small_body_can_not_become_a_large_heap() {
+    let many: Vec<String> = (0..110_000).map(|at| format!("\"{at}x\"")).collect();
+    let body = format!(r#"{{"messages":[],"stop":[{}]}}"#, many.join(","));
+    let got = run(request(), &mut Judge::default(), body.as_bytes(), &[]);
+    assert!(matches!(got, Err(Malformed::TooLarge { bound: "parts", .. })));
+    let body = format!("[{}]", "1,".repeat(3 << 20));
+    let got = run(request(), &mut Judge::default(), body.as_bytes(), &[]);
+    assert!(matches!(
+        got,
+        Err(Malformed::TooLarge {
+            bound: "json_values",
             ..
         })
     ));

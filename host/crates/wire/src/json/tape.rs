@@ -44,6 +44,9 @@ pub(crate) struct Rules {
     pub(crate) duplicates: bool,
 }
 
+/// Values and names that one document may have: each costs as much room as sixteen bytes of text.
+const NODES: usize = 2 << 20;
+
 /// Objects with more members than this are checked for duplicates with a set instead of pair by pair.
 const PAIRWISE: usize = 12;
 
@@ -106,6 +109,12 @@ struct Scan<'b, 't> {
 impl Scan<'_, '_> {
     fn document(mut self) -> Result<(), Malformed> {
         loop {
+            if self.tape.nodes.len() > NODES {
+                return Err(Malformed::TooLarge {
+                    bound: "json_values",
+                    limit: NODES,
+                });
+            }
             let inside = self.value()?;
             if !inside && !self.more()? {
                 return Ok(());

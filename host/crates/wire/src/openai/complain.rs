@@ -62,7 +62,7 @@ pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> An
             "id": id, "object": "chat.completion", "created": 0, "model": model,
             "choices": [{
                 "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": text },
+                "message": { "role": "assistant", "content": text, "refusal": null },
                 "logprobs": null,
                 "finish_reason": "content_filter",
             }],
@@ -82,7 +82,7 @@ pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> An
         format!("data: {chunk}\n\n")
     };
     let body = [
-        chunk(json!({ "role": "assistant", "content": text, "refusal": text }), None),
+        chunk(json!({ "role": "assistant", "content": text }), None),
         chunk(json!({}), Some("content_filter")),
         "data: [DONE]\n\n".to_owned(),
     ];

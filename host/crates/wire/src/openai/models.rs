@@ -31,7 +31,7 @@ impl Endpoint for Models {
 
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         match body(content_type)? {
-            Body::Json if status >= 400 => Ok(Box::new(Documents::whole(response::Response::default(), limits))),
+            Body::Json if status >= 400 => Ok(Box::new(Documents::whole(response::Response::new(status), limits))),
             Body::Json => Ok(Box::new(Documents::whole(List, limits))),
             Body::Events => Err(Unclaimed(content_type.to_owned())),
         }

@@ -13,10 +13,22 @@ pub(super) struct Response {
     choices: BTreeMap<u64, Choice>,
     usage: Usage,
     done: bool,
+    /// Whether it tells of an error, and so may have no body.
+    failed: bool,
 }
 
 /// Choices that one answer may have.
 const CHOICES: usize = 1024;
+
+impl Response {
+    /// The answer with this HTTP status.
+    pub(super) fn new(status: u16) -> Self {
+        Self {
+            failed: status >= 400,
+            ..Self::default()
+        }
+    }
+}
 
 impl Reader for Response {
     fn speaker(&self) -> Speaker {
@@ -73,6 +85,10 @@ impl Reader for Response {
             }
         }
         Ok(())
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.failed
     }
 
     fn end(&mut self, parts: &mut Parts) {

@@ -1,0 +1,120 @@
+//! No string has a place where it is not seen: random JSON, put everywhere a dialect does not look for it, comes out
+//! with the canary masked and nothing else changed.
+
+mod support;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use support::{CANARY, Judge, MASK, events, request, run, stream, whole};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => Just(CANARY.to_owned()),
+        2 => any::<String>(),
+        2 => (any::<char>(), any::<char>()).prop_map(|(before, after)| format!("{before}{CANARY}{after}")),
+        2 => prop::sample::select(vec!["type", "text", "content", "id", "index", "arguments", "token", "\"\\", "url"])
+            .prop_map(str::to_owned),
+    ]
+}
+
+/// JSON with canaries in its strings and names.
+fn odd() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        4 => text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((text(), inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same value with the canary masked in every string and name.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace(CANARY, MASK).into(),
+        Value::Array(items) => items.iter().map(masked).collect(),
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| (name.replace(CANARY, MASK), masked(value)))
+                .collect::<Map<_, _>>(),
+        ),
+        other => other.clone(),
+    }
+}
+
+fn through(flow: Box<dyn wire::Flow>, body: &str) -> Value {
+    let out = run(flow, &mut Judge::masking(), body.as_bytes(), &[]).unwrap().concat();
+    serde_json::from_slice(&out).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_string_of_a_request_is_seen(odd in prop::array::uniform8(odd()), said in text(), pretty in any::<bool>()) {
+        let [a, b, c, d, e, f, g, h] = odd;
+        let body = json!({
+            "model": "m", "novel": a, "metadata": b, "stop": c,
+            "messages": [
+                { "role": "user", "content": said, "novel": d },
+                { "role": "user", "content": [{ "type": "text", "text": said, "novel": e }, { "type": "new", "x": f }] },
+                { "role": "assistant", "content": null, "tool_calls": [{ "id": said, "function": { "name": said, "x": g } }] },
+            ],
+            "tools": [{ "type": "function", "function": { "name": said, "parameters": h } }],
+        });
+        let text = if pretty { serde_json::to_string_pretty(&body).unwrap() } else { body.to_string() };
+        prop_assert_eq!(through(request(), &text), masked(&body));
+    }
+
+    #[test]
+    fn every_string_of_an_answer_is_seen(odd in prop::array::uniform8(odd()), said in text()) {
+        let [a, b, c, d, e, f, g, h] = odd;
+        let message = json!({
+            "role": said, "content": said, "novel": a, "audio": { "transcript": said, "novel": b }, "annotations": c,
+            "tool_calls": [{ "id": said, "type": said, "function": { "name": said, "arguments": "{}", "novel": d } }],
+        });
+        let rest = json!({ "id": said, "object": said, "novel": e, "usage": { "prompt_tokens": 1, "novel": f } });
+        let answer = |name: &str| {
+            let mut answer = rest.clone();
+            answer["choices"] = json!([{ "index": 0, name: message, "finish_reason": said, "novel": g }]);
+            answer["error"] = json!({ "message": said, "novel": h });
+            answer
+        };
+        let body = answer("message");
+        prop_assert_eq!(through(whole(), &body.to_string()), masked(&body));
+
+        let body = answer("delta");
+        let text = format!("data: {body}\n\n");
+        let out = run(stream(), &mut Judge::masking(), text.as_bytes(), &[]).unwrap().concat();
+        prop_assert_eq!(serde_json::from_str::<Value>(&events(&out)[0]).unwrap(), masked(&body));
+    }
+
+    #[test]
+    fn every_string_of_arguments_is_seen(arguments in odd(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5)) {
+        let text = arguments.to_string();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        cuts.retain(|&cut| text.is_char_boundary(cut));
+        cuts.push(text.len());
+        cuts.sort_unstable();
+        let mut from = 0;
+        let body: String = cuts
+            .into_iter()
+            .map(|cut| {
+                let fragment = &text[std::mem::replace(&mut from, cut)..cut];
+                let call = json!({ "index": 0, "function": { "arguments": fragment } });
+                format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] }))
+            })
+            .collect();
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[]).unwrap().concat();
+        let client = support::client(&out);
+        let got = &client[&(0, "/tool_calls/0/function/arguments".to_owned())];
+        prop_assert_eq!(serde_json::from_str::<Value>(got).unwrap(), masked(&arguments));
+    }
+}
