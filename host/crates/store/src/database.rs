@@ -51,8 +51,13 @@ impl Db {
             .mode(0o600)
             .open(path)
             .map_err(StoreError::io("open", path))?;
-        let handle = shield(path, "open", || Ok(Handle::Writable(builder(cache_bytes).create(path)?)))?;
-        Ok(Self { path: path.to_owned(), handle })
+        let handle = shield(path, "open", || {
+            Ok(Handle::Writable(builder(cache_bytes).create(path)?))
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            handle,
+        })
     }
 
     /// Opens a file that nothing is written to any more. One that its last process left in a hurry is repaired first.
@@ -62,7 +67,10 @@ impl Db {
             Err(DatabaseError::RepairAborted) => Ok(Handle::Writable(builder(cache_bytes).open(path)?)),
             Err(error) => Err(error.into()),
         })?;
-        Ok(Self { path: path.to_owned(), handle })
+        Ok(Self {
+            path: path.to_owned(),
+            handle,
+        })
     }
 
     /// Where it is.
@@ -110,7 +118,12 @@ impl Db {
             return Ok(());
         }
         let what = "redb's checksums don't agree with its pages".to_owned();
-        Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what })
+        Err(StoreError::Corrupt {
+            file: path,
+            exchange: None,
+            entry: None,
+            what,
+        })
     }
 }
 
@@ -124,21 +137,27 @@ fn builder(cache_bytes: usize) -> Builder {
 }
 
 /// redb trusts its file, and panics on some files that were changed behind its back.
-fn shield<T>(
-    path: &Path,
-    operation: &'static str,
-    work: impl FnOnce() -> Result<T, Fault>,
-) -> Result<T, StoreError> {
+fn shield<T>(path: &Path, operation: &'static str, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Fault::Store(error))) => Err(error),
-        Ok(Err(Fault::Redb(error))) => {
-            Err(StoreError::Database { operation, path: path.to_owned(), message: error.to_string() })
-        }
+        Ok(Err(Fault::Redb(error))) => Err(StoreError::Database {
+            operation,
+            path: path.to_owned(),
+            message: error.to_string(),
+        }),
         Err(panic) => {
-            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let said = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or(panic.downcast_ref::<&str>().copied());
             let what = format!("redb gave up: {}", said.unwrap_or("it does not say why"));
-            Err(StoreError::Corrupt { file: path.to_owned(), exchange: None, entry: None, what })
+            Err(StoreError::Corrupt {
+                file: path.to_owned(),
+                exchange: None,
+                entry: None,
+                what,
+            })
         }
     }
 }

@@ -19,6 +19,8 @@ const LOCK: &str = "lock";
 const KEY: &str = "key";
 pub(crate) const JOURNAL: &str = "journal";
 const KEY_BYTES: usize = 32;
+/// Bytes of the hash of the key, after it in its file: a key that changed would make hashes that agree with no other.
+const KEY_CHECK_BYTES: usize = 16;
 
 /// The folder, locked until this is dropped.
 pub(crate) struct Folder {
@@ -26,8 +28,17 @@ pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     /// Key of the hash of masked values.
     pub(crate) key: hmac::Key,
-    /// Holds the lock as long as it is open.
-    _lock: File,
+    /// Holds the lock.
+    lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Not left to closing: a child that is being started may hold a copy of the file for a moment.
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the store's lock stays until this process ends");
+        }
+    }
 }
 
 impl Folder {
@@ -37,7 +48,11 @@ impl Folder {
         let lock = lock(path)?;
         make(&path.join(JOURNAL))?;
         let key = key(path)?;
-        Ok(Self { path: path.to_owned(), key, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            key,
+            lock,
+        })
     }
 
     /// Where the journal files are.
@@ -48,13 +63,25 @@ impl Folder {
 
 /// Makes names in a folder (new files, renames, removals) durable.
 pub(crate) fn sync(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("sync the folder", folder))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(StoreError::io("sync the folder", folder))
 }
 
 fn make(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("make the folder", path))?;
+    let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(StoreError::io("make the folder", path))?;
     // It may have been there with other rights, or the umask may have taken some.
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(StoreError::io("restrict the folder", path))
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(StoreError::io("restrict the folder", path))?;
+    for folder in new {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
@@ -71,8 +98,14 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             let mut text = String::new();
-            let told = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::InUse { path: folder.to_owned(), pid: told });
+            let told = file
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::InUse {
+                path: folder.to_owned(),
+                pid: told,
+            });
         }
         Err(error) => return Err(StoreError::io("lock", &path)(error.into())),
     }
@@ -92,20 +125,40 @@ fn key(folder: &Path) -> Result<hmac::Key, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_key(folder, &path)?,
         Err(error) => return Err(StoreError::io("read the key", &path)(error)),
     };
-    if bytes.len() != KEY_BYTES {
-        let what = format!("the key has {} bytes instead of {KEY_BYTES}", bytes.len());
-        return Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what });
+    match bytes.split_at_checked(KEY_BYTES) {
+        Some((key, check)) if *check == key_check(key) => Ok(hmac::Key::new(hmac::HMAC_SHA256, key)),
+        _ => {
+            let what = "the hash of the key doesn't agree".to_owned();
+            Err(StoreError::Corrupt {
+                file: path,
+                exchange: None,
+                entry: None,
+                what,
+            })
+        }
     }
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}
+
+fn key_check(key: &[u8]) -> [u8; KEY_CHECK_BYTES] {
+    let mut check = [0; KEY_CHECK_BYTES];
+    blake3::Hasher::new().update(key).finalize_xof().fill(&mut check);
+    check
 }
 
 /// Written aside and renamed, so that a crash leaves no half key: hashes made with it could never be made again.
 fn new_key(folder: &Path, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![0; KEY_BYTES];
     rand::fill(&mut bytes).map_err(|_| StoreError::io("make the key", path)(io::Error::other("no random bytes")))?;
+    let check = key_check(&bytes);
+    bytes.extend_from_slice(&check);
     let aside = path.with_extension("new");
     let written: io::Result<()> = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&aside, path)

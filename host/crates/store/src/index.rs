@@ -27,7 +27,8 @@ const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 /// The one key of the table `STATE`.
 const SELF: &str = "index";
 const FORMAT: u64 = 1;
-const FILE: &str = "index.redb";
+/// Its file in the store's folder.
+pub(crate) const FILE: &str = "index.redb";
 
 /// The index database.
 pub(crate) struct Index {
@@ -59,8 +60,10 @@ pub(crate) struct Changes<'a> {
 
 impl Index {
     /// Opens the index; makes it where it is missing.
-    pub(crate) fn open(folder: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
-        let index = Self { db: Db::open(&folder.join(FILE), cache_bytes)? };
+    pub(crate) fn open(file: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
+        let index = Self {
+            db: Db::open(file, cache_bytes)?,
+        };
         index.db.write(|transaction| {
             transaction.open_table(EXCHANGES)?;
             transaction.open_table(SESSIONS)?;
@@ -86,9 +89,17 @@ impl Index {
     /// How far it is.
     pub(crate) fn meta(&self) -> Result<Meta, StoreError> {
         self.db.read(|transaction| {
-            let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
+            let found = transaction
+                .open_table(META)?
+                .get("format")?
+                .map_or(0, |format| format.value());
             if found != FORMAT {
-                return Err(StoreError::Format { path: self.path().to_owned(), found, known: FORMAT }.into());
+                return Err(StoreError::Format {
+                    path: self.path().to_owned(),
+                    found,
+                    known: FORMAT,
+                }
+                .into());
             }
             let state = transaction.open_table(STATE)?.get(SELF)?;
             let state = state.and_then(|state| seal::unseal(SELF.as_bytes(), state.value()));
@@ -174,7 +185,9 @@ impl Index {
             let last = pair(session, before.unwrap_or(ExchangeId(uuid::Uuid::max())));
             for value in table.range::<&[u8; 32]>(&first..&last)?.rev() {
                 let (key, _) = value?;
-                let Some(key) = key.value().last_chunk::<16>() else { continue };
+                let Some(key) = key.value().last_chunk::<16>() else {
+                    continue;
+                };
                 let Some(value) = rows.get(key)? else {
                     let exchange = ExchangeId(uuid::Uuid::from_bytes(*key));
                     return Err(self.corrupt(Some(exchange), "its summary is missing").into());
@@ -211,7 +224,13 @@ impl Index {
         self.db.read(|transaction| {
             let table = transaction.open_table(EVENTS)?;
             let newest = table.iter()?.rev().take(limit);
-            newest.map(|event| event.map(|(number, frame)| (number.value(), frame.value().to_vec())).map_err(Fault::from)).collect()
+            newest
+                .map(|event| {
+                    event
+                        .map(|(number, frame)| (number.value(), frame.value().to_vec()))
+                        .map_err(Fault::from)
+                })
+                .collect()
         })
     }
 
@@ -221,12 +240,20 @@ impl Index {
 
     fn unseal<T: DeserializeOwned>(&self, key: &[u8; 16], sealed: &[u8]) -> Result<T, Fault> {
         let about = ExchangeId(uuid::Uuid::from_bytes(*key));
-        seal::unseal(key, sealed).ok_or_else(|| self.corrupt(Some(about), "the hash of its summary doesn't agree").into())
+        seal::unseal(key, sealed).ok_or_else(|| {
+            self.corrupt(Some(about), "the hash of its summary doesn't agree")
+                .into()
+        })
     }
 
     /// The error for something in it that doesn't agree.
     pub(crate) fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
-        StoreError::Corrupt { file: self.path().to_owned(), exchange, entry: None, what: what.into() }
+        StoreError::Corrupt {
+            file: self.path().to_owned(),
+            exchange,
+            entry: None,
+            what: what.into(),
+        }
     }
 }
 

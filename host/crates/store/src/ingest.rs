@@ -52,7 +52,15 @@ struct Harvest {
 impl Ingest {
     /// Goes on where the databases are.
     pub(crate) fn new(segments: Arc<Segments>, index: Arc<Index>, limits: Limits, fill: Fill, meta: Meta) -> Self {
-        Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new() }
+        Self {
+            segments,
+            index,
+            limits,
+            fill,
+            meta,
+            rows: HashMap::new(),
+            sessions: HashMap::new(),
+        }
     }
 
     /// How far the index is.
@@ -69,7 +77,10 @@ impl Ingest {
     pub(crate) fn begin_run(&mut self) -> Result<(), StoreError> {
         self.meta.run += 1;
         self.rows.clear();
-        self.index.store(&Changes { meta: self.meta, ..Changes::default() })
+        self.index.store(&Changes {
+            meta: self.meta,
+            ..Changes::default()
+        })
     }
 
     /// Takes whole frames, each part with the position of its first byte, in order. Durable when it returns.
@@ -86,8 +97,9 @@ impl Ingest {
             end = end.max(start + bytes.len() as u64);
         }
         self.store(harvest, end)?;
-        if self.fill.bytes >= self.limits.segment_bytes {
-            self.segments.rotate(end)?;
+        // Not while the segment is ahead of the index: what the index has yet to take lies in this segment.
+        if self.fill.bytes >= self.limits.segment_bytes && self.meta.ingested >= self.fill.ingested {
+            self.segments.rotate(self.fill.ingested)?;
             self.fill.bytes = 0;
         }
         Ok(())
@@ -99,6 +111,11 @@ impl Ingest {
             return Ok(());
         }
         let stored = end <= self.fill.ingested;
+        self.take(harvest, frame, self.segments.current(), stored)
+    }
+
+    /// Takes a frame that lies, or will lie, in `segment`; `stored`: it is there already.
+    fn take(&mut self, harvest: &mut Harvest, frame: &Frame<'_>, segment: u32, stored: bool) -> Result<(), StoreError> {
         match frame.kind {
             Kind::Mark => {}
             Kind::Event => {
@@ -107,49 +124,113 @@ impl Ingest {
             }
             Kind::Entry => {
                 let entry = self.decode(frame)?;
-                let segment = self.segments.current();
-                let growth = match harvest.exchanges.entry(frame.exchange) {
-                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(new) => {
-                        new.insert(grow(&mut self.rows, &self.index, frame.exchange, self.meta.run)?)
-                    }
-                };
+                let growth = self.growth(harvest, frame.exchange)?;
                 if !stored {
                     if growth.run.frames.is_empty() {
                         growth.run.offset = growth.row.summary.record_bytes;
                     }
                     growth.run.frames.extend_from_slice(frame.bytes);
-                    harvest.bytes += frame.bytes.len() as u64;
                 }
                 growth.row.take(frame, &entry, segment);
                 growth.began |= matches!(entry, Entry::Opened(_));
                 growth.ended |= matches!(entry, Entry::Closed(_));
+                harvest.bytes += if stored { 0 } else { frame.bytes.len() as u64 };
             }
         }
         Ok(())
     }
 
-    fn store(&mut self, harvest: Harvest, end: u64) -> Result<(), StoreError> {
-        let mut growths: Vec<Growth> = harvest.exchanges.into_values().collect();
-        // In the order of the keys, so that neighbours in the file are written together.
-        growths.sort_unstable_by_key(|growth| growth.run.exchange);
-        let (mut rows, mut runs) = (Vec::with_capacity(growths.len()), Vec::with_capacity(growths.len()));
-        for growth in growths {
-            self.meta.exchanges += u64::from(growth.new);
-            rows.push((growth.row, growth.began, growth.ended));
-            runs.push(growth.run);
+    fn growth<'a>(&mut self, harvest: &'a mut Harvest, exchange: ExchangeId) -> Result<&'a mut Growth, StoreError> {
+        match harvest.exchanges.entry(exchange) {
+            std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                Ok(new.insert(grow(&mut self.rows, &self.index, exchange, self.meta.run)?))
+            }
         }
-        let fill = Fill { ingested: end.max(self.fill.ingested), bytes: self.fill.bytes + harvest.bytes };
+    }
+
+    /// Makes an empty index anew from the segments. What can't be read there is listed as damaged.
+    pub(crate) fn rebuild(&mut self) -> Result<(), StoreError> {
+        let segments = Arc::clone(&self.segments);
+        for number in segments.numbers()? {
+            let mut harvest = Harvest::default();
+            segments.each(number, |exchange, frames| {
+                self.take_stored(&mut harvest, number, exchange, frames)?;
+                if harvest.exchanges.len() >= self.limits.rows_in_memory {
+                    self.store_index(std::mem::take(&mut harvest), 0)?;
+                }
+                Ok(())
+            })?;
+            self.store_index(harvest, 0)?;
+        }
+        // Only now: an index that says less than the segments is not used.
+        self.store_index(Harvest::default(), self.fill.ingested)
+    }
+
+    fn take_stored(
+        &mut self,
+        harvest: &mut Harvest,
+        segment: u32,
+        exchange: ExchangeId,
+        mut frames: &[u8],
+    ) -> Result<(), StoreError> {
+        while !frames.is_empty() {
+            match frame::read(frames) {
+                Ok(frame) => {
+                    frames = &frames[frame.bytes.len()..];
+                    self.take(harvest, &frame, segment, true)?;
+                }
+                Err(flaw) => {
+                    tracing::error!(%exchange, segment, what = flaw.as_str(), "a stored entry can't be read");
+                    self.growth(harvest, exchange)?.row.summary.state = State::Damaged;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, mut harvest: Harvest, end: u64) -> Result<(), StoreError> {
+        let runs = harvest.exchanges.values_mut().map(|growth| {
+            let (exchange, offset) = (growth.run.exchange, growth.run.offset);
+            Run {
+                exchange,
+                offset,
+                frames: std::mem::take(&mut growth.run.frames),
+            }
+        });
+        let mut runs: Vec<Run> = runs.collect();
+        // In the order of the keys, so that neighbours in the file are written together.
+        runs.sort_unstable_by_key(|run| run.exchange);
+        let fill = Fill {
+            ingested: end.max(self.fill.ingested),
+            bytes: self.fill.bytes + harvest.bytes,
+        };
         self.segments.store(&runs, &harvest.events, fill)?;
         self.fill = fill;
+        self.store_index(harvest, end)
+    }
 
+    fn store_index(&mut self, harvest: Harvest, end: u64) -> Result<(), StoreError> {
+        let mut growths: Vec<Growth> = harvest.exchanges.into_values().collect();
+        growths.sort_unstable_by_key(|growth| growth.run.exchange);
+        self.meta.exchanges += growths.iter().filter(|growth| growth.new).count() as u64;
+        let rows: Vec<_> = growths
+            .into_iter()
+            .map(|growth| (growth.row, growth.began, growth.ended))
+            .collect();
         let sessions = self.fold_sessions(&rows)?;
         self.meta.ingested = end;
         let began = rows.iter().filter(|(_, began, _)| *began);
         self.index.store(&Changes {
             rows: rows.iter().map(|(row, ..)| row).collect(),
-            sessions: sessions.iter().filter_map(|session| self.sessions.get(session)).collect(),
-            began: began.map(|(row, ..)| (row.summary.session, row.summary.exchange)).collect(),
+            sessions: sessions
+                .iter()
+                .filter_map(|session| self.sessions.get(session))
+                .collect(),
+            began: began
+                .map(|(row, ..)| (row.summary.session, row.summary.exchange))
+                .collect(),
             events: &harvest.events,
             meta: self.meta,
         })?;
@@ -208,7 +289,12 @@ impl Ingest {
 
     fn not_a_frame(&self, position: u64, flaw: frame::Flaw) -> StoreError {
         let what = format!("no frame at position {position}: {}", flaw.as_str());
-        StoreError::Corrupt { file: self.index.path().to_owned(), exchange: None, entry: None, what }
+        StoreError::Corrupt {
+            file: self.index.path().to_owned(),
+            exchange: None,
+            entry: None,
+            what,
+        }
     }
 }
 
@@ -225,15 +311,31 @@ fn grow(
     };
     let new = known.is_none();
     let row = known.unwrap_or_else(|| Row::new(exchange, run));
-    let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
-    Ok(Growth { row, run, new, began: false, ended: false })
+    let run = Run {
+        exchange,
+        offset: row.summary.record_bytes,
+        frames: Vec::new(),
+    };
+    Ok(Growth {
+        row,
+        run,
+        new,
+        began: false,
+        ended: false,
+    })
 }
 
 /// Ingests until the queue closes or fails.
 pub(crate) fn run(queue: &Queue, mut ingest: Ingest, journal: &Path) {
-    let _alarm = Alarm { queue, thread: "ingest" };
+    let _alarm = Alarm {
+        queue,
+        thread: "ingest",
+    };
     while let Some(batches) = queue.take_batches() {
-        let parts: Vec<(u64, &[u8])> = batches.iter().map(|batch| (batch.start, batch.bytes.as_slice())).collect();
+        let parts: Vec<(u64, &[u8])> = batches
+            .iter()
+            .map(|batch| (batch.start, batch.bytes.as_slice()))
+            .collect();
         if let Err(error) = ingest.commit(&parts) {
             return queue.fail(&format!("can't ingest: {error}"));
         }

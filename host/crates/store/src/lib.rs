@@ -17,26 +17,26 @@
 //!
 //! `host/docs/store.md` argues the format case by case.
 
-mod store;
 mod config;
-mod error;
-mod tape;
-mod frame;
-mod queue;
-mod writer;
-mod journal;
-mod medium;
-mod ingest;
-mod segments;
-mod index;
 mod database;
-mod seal;
-mod summary;
-mod recover;
-mod read;
-mod folder;
+mod error;
 #[cfg(test)]
 mod failing;
+mod folder;
+mod frame;
+mod index;
+mod ingest;
+mod journal;
+mod medium;
+mod queue;
+mod read;
+mod recover;
+mod seal;
+mod segments;
+mod store;
+mod summary;
+mod tape;
+mod writer;
 
 pub use config::{Durability, Limits, StoreConfig};
 pub use error::StoreError;

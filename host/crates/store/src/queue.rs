@@ -50,7 +50,10 @@ struct Waiters(Vec<(u64, oneshot::Sender<Told>)>);
 
 impl Waiters {
     fn reached(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
-        self.0.extract_if(.., |(wanted, _)| *wanted <= position).map(|(_, waiter)| waiter).collect()
+        self.0
+            .extract_if(.., |(wanted, _)| *wanted <= position)
+            .map(|(_, waiter)| waiter)
+            .collect()
     }
 }
 
@@ -105,7 +108,11 @@ pub(crate) struct Queue {
 impl Queue {
     /// A queue whose next frame gets `position`, written to `file`.
     pub(crate) fn new(durability: Durability, limits: Limits, position: u64, file: Arc<dyn JournalFile>) -> Self {
-        let at = || Progress { at: position, goal: position, waiters: Waiters::default() };
+        let at = || Progress {
+            at: position,
+            goal: position,
+            waiters: Waiters::default(),
+        };
         let inner = Inner {
             buffer: Vec::new(),
             spare: Vec::new(),
@@ -126,7 +133,14 @@ impl Queue {
             writer_done: false,
         };
         let inner = Mutex::new(inner);
-        Self { inner, writer: Condvar::new(), syncer: Condvar::new(), ingester: Condvar::new(), limits, durability }
+        Self {
+            inner,
+            writer: Condvar::new(),
+            syncer: Condvar::new(),
+            ingester: Condvar::new(),
+            limits,
+            durability,
+        }
     }
 
     /// Nobody panics while holding the lock; if somebody did, the state is still whole, since each change is one step.
@@ -142,7 +156,9 @@ impl Queue {
         inner.usable()?;
         if inner.buffer.len() >= self.limits.buffer_bytes {
             let waiting = inner.buffer.len();
-            return Err(RecordError(format!("the disk is behind: {waiting} bytes wait to be written")));
+            return Err(RecordError(format!(
+                "the disk is behind: {waiting} bytes wait to be written"
+            )));
         }
         inner.buffer.extend_from_slice(frame);
         inner.appended += frame.len() as u64;
@@ -166,13 +182,18 @@ impl Queue {
 
     /// Ready when everything before `position` has come as far as `goal` says.
     pub(crate) async fn reach(&self, goal: Goal, position: u64) -> Told {
-        let Some(told) = self.wait_for(goal, position)? else { return Ok(()) };
+        let Some(told) = self.wait_for(goal, position)? else {
+            return Ok(());
+        };
         match tokio::time::timeout(self.limits.keep_deadline, told).await {
             Ok(Ok(told)) => told,
             Ok(Err(_)) => Err(RecordError("the store was closed".to_owned())),
             Err(_) => {
                 let waited = self.limits.keep_deadline;
-                Err(RecordError(format!("the disk is behind: not {} within {waited:?}", goal.as_str())))
+                Err(RecordError(format!(
+                    "the disk is behind: not {} within {waited:?}",
+                    goal.as_str()
+                )))
             }
         }
     }
@@ -232,10 +253,12 @@ impl Queue {
             let wait = self.time_to_write(&inner);
             match wait {
                 Some(Duration::ZERO) => return Some(inner.swap()),
-                Some(wait) => inner = self.writer.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0,
+                Some(wait) => {
+                    inner = sleep(&self.writer, inner, Some(wait));
+                }
                 None => {
                     inner.writer_idle = inner.buffer.is_empty();
-                    inner = self.writer.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                    inner = sleep(&self.writer, inner, None);
                     inner.writer_idle = false;
                 }
             }
@@ -300,7 +323,7 @@ impl Queue {
             if inner.writer_done {
                 return None;
             }
-            inner = self.syncer.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = sleep(&self.syncer, inner, None);
         }
     }
 
@@ -329,9 +352,9 @@ impl Queue {
                     inner.batched_since = None;
                     return Some(std::mem::take(&mut inner.batches));
                 }
-                inner = self.ingester.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
+                inner = sleep(&self.ingester, inner, Some(wait));
             } else {
-                inner = self.ingester.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                inner = sleep(&self.ingester, inner, None);
             }
         }
     }
@@ -361,7 +384,10 @@ impl Queue {
         if inner.failed.is_some() {
             return;
         }
-        tracing::error!(cause, "the store has failed: nothing more is recorded until it is opened anew");
+        tracing::error!(
+            cause,
+            "the store has failed: nothing more is recorded until it is opened anew"
+        );
         let cause = RecordError(cause.to_owned());
         inner.failed = Some(cause.clone());
         let goals = [Goal::Written, Goal::Durable, Goal::Ingested];
@@ -427,8 +453,12 @@ impl Inner {
         }
         let spare = std::mem::take(&mut self.spare);
         let bytes = std::mem::replace(&mut self.buffer, spare);
-        self.unsynced.extend(self.since.take().map(|since| (self.appended, since)));
-        Batch { start: self.appended - bytes.len() as u64, bytes }
+        self.unsynced
+            .extend(self.since.take().map(|since| (self.appended, since)));
+        Batch {
+            start: self.appended - bytes.len() as u64,
+            bytes,
+        }
     }
 
     fn advance_durable(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
@@ -447,6 +477,19 @@ impl Goal {
             Self::Durable => "durable",
             Self::Ingested => "readable",
         }
+    }
+}
+
+/// Gives the lock away until somebody wakes `thread`, or `wait` is over.
+fn sleep<'a>(thread: &Condvar, inner: MutexGuard<'a, Inner>, wait: Option<Duration>) -> MutexGuard<'a, Inner> {
+    match wait {
+        Some(wait) => {
+            thread
+                .wait_timeout(inner, wait)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
+        }
+        None => thread.wait(inner).unwrap_or_else(PoisonError::into_inner),
     }
 }
 

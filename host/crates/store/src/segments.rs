@@ -13,7 +13,7 @@ use std::{
 };
 
 use model::ExchangeId;
-use redb::{TableDefinition, WriteTransaction};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -81,8 +81,20 @@ impl Segments {
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
         let fill = fill(&current)?;
-        let inner = Inner { number, current: Arc::new(current), recent: VecDeque::new(), alive: HashMap::new() };
-        Ok((Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) }, fill))
+        let inner = Inner {
+            number,
+            current: Arc::new(current),
+            recent: VecDeque::new(),
+            alive: HashMap::new(),
+        };
+        Ok((
+            Self {
+                folder: folder.to_owned(),
+                limits,
+                inner: Mutex::new(inner),
+            },
+            fill,
+        ))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -137,7 +149,12 @@ impl Segments {
     ) -> Result<(PathBuf, Vec<u8>), StoreError> {
         let segment = self.segment(number)?;
         let file = segment.path().to_owned();
-        let corrupt = |what: String| StoreError::Corrupt { file: file.clone(), exchange: Some(exchange), entry: None, what };
+        let corrupt = |what: String| StoreError::Corrupt {
+            file: file.clone(),
+            exchange: Some(exchange),
+            entry: None,
+            what,
+        };
         let bytes = segment.read(|transaction| {
             let frames = transaction.open_table(FRAMES)?;
             let mut bytes = Vec::new();
@@ -157,9 +174,41 @@ impl Segments {
         Ok((file, bytes))
     }
 
+    /// Shows what segment `number` holds of each exchange; under the nil id, the events.
+    pub(crate) fn each(
+        &self,
+        number: u32,
+        mut visit: impl FnMut(ExchangeId, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.segment(number)?.read(|transaction| {
+            let mut run: Option<(ExchangeId, Vec<u8>)> = None;
+            for piece in transaction.open_table(FRAMES)?.iter()? {
+                let (key, piece) = piece?;
+                let exchange = key_exchange(key.value());
+                match &mut run {
+                    Some((same, bytes)) if *same == exchange => bytes.extend_from_slice(piece.value()),
+                    _ => {
+                        if let Some((exchange, bytes)) = run.replace((exchange, piece.value().to_vec())) {
+                            visit(exchange, &bytes)?;
+                        }
+                    }
+                }
+            }
+            if let Some((exchange, bytes)) = run {
+                visit(exchange, &bytes)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The numbers of all segments, the oldest first.
+    pub(crate) fn numbers(&self) -> Result<Vec<u32>, StoreError> {
+        numbers(&self.folder)
+    }
+
     /// Verifies every page of every sealed segment.
     pub(crate) fn verify_sealed(&self) -> Result<(), StoreError> {
-        for number in numbers(&self.folder)? {
+        for number in self.numbers()? {
             if number == self.current() {
                 continue;
             }
@@ -201,7 +250,11 @@ impl Inner {
         self.alive.insert(segment.0, Arc::downgrade(&segment.1));
         self.recent.retain(|(open, _)| *open != segment.0);
         self.recent.push_back(segment);
-        if self.recent.len() > limit { self.recent.pop_front() } else { None }
+        if self.recent.len() > limit {
+            self.recent.pop_front()
+        } else {
+            None
+        }
     }
 }
 
@@ -236,6 +289,12 @@ fn key(exchange: ExchangeId, offset: u64) -> [u8; KEY] {
     key
 }
 
+fn key_exchange(key: &[u8; KEY]) -> ExchangeId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&key[..16]);
+    ExchangeId(Uuid::from_bytes(id))
+}
+
 fn key_offset(key: &[u8; KEY]) -> u64 {
     let mut offset = [0; 8];
     offset.copy_from_slice(&key[16..]);
@@ -251,7 +310,9 @@ fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
     let listed: io::Result<()> = (|| {
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
-            let digits = name.to_str().and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
+            let digits = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
             numbers.extend(digits.and_then(|digits| digits.parse::<u32>().ok()));
         }
         Ok(())
@@ -282,9 +343,17 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
 
 fn fill(segment: &Db) -> Result<Fill, StoreError> {
     segment.read(|transaction| {
-        let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
+        let found = transaction
+            .open_table(META)?
+            .get("format")?
+            .map_or(0, |format| format.value());
         if found != FORMAT {
-            return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
+            return Err(StoreError::Format {
+                path: segment.path().to_owned(),
+                found,
+                known: FORMAT,
+            }
+            .into());
         }
         let state = transaction.open_table(STATE)?.get(FILL)?;
         let state = state.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));

@@ -15,14 +15,14 @@ use serde::Serialize;
 
 use crate::{
     Durability, Limits, Recovery, StoreConfig, StoreError,
-    folder::{Folder, JOURNAL},
-    index::Index,
+    folder::{self, Folder, JOURNAL},
+    index::{self, Index},
     ingest::{self, Ingest},
     journal::{self, Journal},
     medium::{Disk, Medium},
     queue::{Goal, Queue},
     recover,
-    segments::Segments,
+    segments::{Fill, Segments},
     writer,
 };
 
@@ -104,13 +104,26 @@ impl Store {
     fn prepare(config: &StoreConfig) -> Result<(Self, Ingest, u64), StoreError> {
         let limits = config.limits;
         let folder = Folder::open(&config.path)?;
-        let (index, meta) = Index::open(&folder.path, limits.cache_bytes)?;
         let (segments, fill) = Segments::open(&folder.path, limits)?;
-        if meta.ingested > fill.ingested {
-            let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
-            return Err(StoreError::Corrupt { file: folder.path, exchange: None, entry: None, what });
+        let segments = Arc::new(segments);
+        let file = folder.path.join(index::FILE);
+        if !file.exists() {
+            make_index(&file, &segments, limits, fill)?;
         }
-        let (segments, index) = (Arc::new(segments), Arc::new(index));
+        let (index, meta) = Index::open(&file, limits.cache_bytes)?;
+        if meta.ingested > fill.ingested {
+            let what = format!(
+                "the newest segment ends at {}, the index at {}",
+                fill.ingested, meta.ingested
+            );
+            return Err(StoreError::Corrupt {
+                file: folder.path.clone(),
+                exchange: None,
+                entry: None,
+                what,
+            });
+        }
+        let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta);
         let (recovery, position) = recover::recover(&folder.journal(), &mut ingest)?;
         let meta = ingest.meta();
@@ -140,9 +153,13 @@ impl Store {
         let queue = Arc::new(Queue::new(durability, self.limits, position, journal.file()));
         self.sink = Sink::Queue(Arc::clone(&queue));
         let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        threads.push(writer::spawn("writer", &queue, move |queue| writer::write(queue, journal))?);
+        threads.push(writer::spawn("writer", &queue, move |queue| {
+            writer::write(queue, journal);
+        })?);
         threads.push(writer::spawn("syncer", &queue, writer::sync)?);
-        threads.push(writer::spawn("ingest", &queue, move |queue| ingest::run(queue, ingest, &folder))?);
+        threads.push(writer::spawn("ingest", &queue, move |queue| {
+            ingest::run(queue, ingest, &folder);
+        })?);
         Ok(())
     }
 
@@ -157,7 +174,13 @@ impl Store {
     pub fn status(&self) -> Status {
         match &self.sink {
             Sink::Queue(queue) => queue.status(),
-            Sink::Nowhere | Sink::Closed => Status { failed: None, appended: 0, written: 0, durable: 0, ingested: 0 },
+            Sink::Nowhere | Sink::Closed => Status {
+                failed: None,
+                appended: 0,
+                written: 0,
+                durable: 0,
+                ingested: 0,
+            },
         }
     }
 
@@ -167,7 +190,10 @@ impl Store {
     /// [`StoreError::Failed`] when the store has failed, or is too slow for `keep_deadline`.
     pub async fn settle(&self) -> Result<(), StoreError> {
         let Sink::Queue(queue) = &self.sink else { return Ok(()) };
-        queue.reach(Goal::Ingested, queue.appended()).await.map_err(|error| StoreError::Failed(error.0))
+        queue
+            .reach(Goal::Ingested, queue.appended())
+            .await
+            .map_err(|error| StoreError::Failed(error.0))
     }
 
     /// Takes nothing more, brings everything taken into the databases, and ends the threads.
@@ -230,6 +256,22 @@ impl Store {
     pub(crate) fn segments(&self) -> &Segments {
         &self.segments
     }
+}
+
+/// Makes the index aside and renames it, so that one with its proper name is always whole. Where the old one was lost,
+/// or removed because it was damaged, everything in it comes back from the segments.
+fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill) -> Result<(), StoreError> {
+    let aside = file.with_extension("new");
+    if aside.exists() {
+        fs::remove_file(&aside).map_err(StoreError::io("remove", &aside))?;
+    }
+    if fill.ingested > 0 {
+        tracing::warn!("there is no index: it is made again from the segments");
+    }
+    let (index, meta) = Index::open(&aside, limits.cache_bytes)?;
+    Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta).rebuild()?;
+    fs::rename(&aside, file).map_err(StoreError::io("rename", &aside))?;
+    file.parent().map_or(Ok(()), folder::sync)
 }
 
 impl Drop for Store {

@@ -11,7 +11,13 @@ use store::{Durability, ExchangeFilter, SessionFilter, State, Store, StoreConfig
 use tempfile::tempdir;
 
 /// Records one exchange; gives its id and its entries.
-async fn record(store: &Store, session: SessionId, body: Vec<u8>, chunks: u64, end: Outcome) -> (ExchangeId, Vec<Entry>) {
+async fn record(
+    store: &Store,
+    session: SessionId,
+    body: Vec<u8>,
+    chunks: u64,
+    end: Outcome,
+) -> (ExchangeId, Vec<Entry>) {
     let first = opened(session);
     let exchange = first.exchange;
     let mut entries = vec![Entry::Opened(first.clone()), request(body), masked(), head()];
@@ -26,7 +32,13 @@ async fn record(store: &Store, session: SessionId, body: Vec<u8>, chunks: u64, e
 }
 
 fn entries(store: &Store, exchange: ExchangeId) -> Vec<Entry> {
-    store.exchange(exchange).unwrap().entries.into_iter().map(|timed| timed.entry).collect()
+    store
+        .exchange(exchange)
+        .unwrap()
+        .entries
+        .into_iter()
+        .map(|timed| timed.entry)
+        .collect()
 }
 
 #[tokio::test]
@@ -39,16 +51,36 @@ async fn an_exchange_comes_back_as_it_was_recorded() {
 
     assert_eq!(entries(&store, exchange), recorded);
     let summary = store.exchange(exchange).unwrap().summary;
-    assert_eq!((summary.state, summary.outcome), (State::Closed, Some(Outcome::Completed)));
-    assert_eq!((summary.session, summary.caller.as_str(), summary.model.as_str()), (session, "ada", "gpt"));
-    assert_eq!((summary.masked, summary.chunks, summary.response_bytes, summary.request_bytes), (1, 3, 600, 5));
-    assert_eq!((summary.status, summary.entries, summary.duration_us), (Some(200), recorded.len() as u64, 900));
+    assert_eq!(
+        (summary.state, summary.outcome),
+        (State::Closed, Some(Outcome::Completed))
+    );
+    assert_eq!(
+        (summary.session, summary.caller.as_str(), summary.model.as_str()),
+        (session, "ada", "gpt")
+    );
+    assert_eq!(
+        (
+            summary.masked,
+            summary.chunks,
+            summary.response_bytes,
+            summary.request_bytes
+        ),
+        (1, 3, 600, 5)
+    );
+    assert_eq!(
+        (summary.status, summary.entries, summary.duration_us),
+        (Some(200), recorded.len() as u64, 900)
+    );
 
     store.close().await.unwrap();
     drop(store);
     let again = Store::open_read_only(folder.path()).unwrap();
     assert_eq!(entries(&again, exchange), recorded);
-    assert!(again.recovery().journals == 0, "closed in order, nothing is left to recover");
+    assert!(
+        again.recovery().journals == 0,
+        "closed in order, nothing is left to recover"
+    );
     assert!(again.open(opened(session)).is_err());
 }
 
@@ -62,26 +94,105 @@ async fn sessions_and_filters() {
     let (c, _) = record(&store, two, vec![], 1, Outcome::Completed).await;
     store.settle().await.unwrap();
 
-    let ids = |filter: ExchangeFilter| store.exchanges(&filter).unwrap().iter().map(|e| e.exchange).collect::<Vec<_>>();
+    let ids = |filter: ExchangeFilter| {
+        store
+            .exchanges(&filter)
+            .unwrap()
+            .iter()
+            .map(|e| e.exchange)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(ExchangeFilter::default()), [c, b, a]);
-    assert_eq!(ids(ExchangeFilter { limit: 2, ..Default::default() }), [c, b]);
-    assert_eq!(ids(ExchangeFilter { before: Some(b), ..Default::default() }), [a]);
-    assert_eq!(ids(ExchangeFilter { session: Some(one), ..Default::default() }), [b, a]);
-    assert_eq!(ids(ExchangeFilter { session: Some(one), before: Some(b), ..Default::default() }), [a]);
-    assert_eq!(ids(ExchangeFilter { outcome: Some(Outcome::Blocked), ..Default::default() }), [b]);
-    assert_eq!(ids(ExchangeFilter { caller: Some("eve".into()), ..Default::default() }), []);
-    assert_eq!(ids(ExchangeFilter { connection: Some("openai".into()), limit: 1, ..Default::default() }), [c]);
-    assert_eq!(ids(ExchangeFilter { until: Some(1_700_000_000_000), ..Default::default() }), []);
-    assert_eq!(ids(ExchangeFilter { since: Some(u64::MAX), ..Default::default() }), []);
+    assert_eq!(
+        ids(ExchangeFilter {
+            limit: 2,
+            ..Default::default()
+        }),
+        [c, b]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            before: Some(b),
+            ..Default::default()
+        }),
+        [a]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            session: Some(one),
+            ..Default::default()
+        }),
+        [b, a]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            session: Some(one),
+            before: Some(b),
+            ..Default::default()
+        }),
+        [a]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            outcome: Some(Outcome::Blocked),
+            ..Default::default()
+        }),
+        [b]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            caller: Some("eve".into()),
+            ..Default::default()
+        }),
+        []
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            connection: Some("openai".into()),
+            limit: 1,
+            ..Default::default()
+        }),
+        [c]
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            until: Some(1_700_000_000_000),
+            ..Default::default()
+        }),
+        []
+    );
+    assert_eq!(
+        ids(ExchangeFilter {
+            since: Some(u64::MAX),
+            ..Default::default()
+        }),
+        []
+    );
 
     let sessions = store.sessions(&SessionFilter::default()).unwrap();
-    assert_eq!(sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(), [(two, 1), (one, 2)]);
+    assert_eq!(
+        sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(),
+        [(two, 1), (one, 2)]
+    );
     let session = store.session(one).unwrap();
-    assert_eq!((session.summary.closed, session.summary.completed, session.summary.blocked), (2, 1, 1));
+    assert_eq!(
+        (
+            session.summary.closed,
+            session.summary.completed,
+            session.summary.blocked
+        ),
+        (2, 1, 1)
+    );
     assert_eq!((session.summary.masked, session.summary.input_tokens), (2, 10));
     assert_eq!(session.exchanges.iter().map(|e| e.exchange).collect::<Vec<_>>(), [a, b]);
-    assert!(matches!(store.session(SessionId::new()), Err(StoreError::UnknownSession(_))));
-    assert!(matches!(store.exchange(ExchangeId::new()), Err(StoreError::UnknownExchange(_))));
+    assert!(matches!(
+        store.session(SessionId::new()),
+        Err(StoreError::UnknownSession(_))
+    ));
+    assert!(matches!(
+        store.exchange(ExchangeId::new()),
+        Err(StoreError::UnknownExchange(_))
+    ));
 }
 
 #[tokio::test]
@@ -95,7 +206,10 @@ async fn events_are_numbered_over_restarts() {
     }
     let store = Store::open_read_only(folder.path()).unwrap();
     let events = store.events(10).unwrap();
-    assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
+    assert_eq!(
+        events.iter().map(|event| event.number).collect::<Vec<_>>(),
+        [5, 4, 3, 2, 1, 0]
+    );
     assert_eq!(events[0].event, started(102));
     assert_eq!(store.events(2).unwrap().len(), 2);
 }
@@ -111,7 +225,10 @@ async fn a_tape_that_is_dropped_closes_as_cancelled() {
     drop(tape);
     store.settle().await.unwrap();
     let record = store.exchange(exchange).unwrap();
-    assert_eq!((record.summary.state, record.summary.outcome), (State::Closed, Some(Outcome::Cancelled)));
+    assert_eq!(
+        (record.summary.state, record.summary.outcome),
+        (State::Closed, Some(Outcome::Cancelled))
+    );
     assert_eq!(record.entries.len(), 3);
 }
 
@@ -136,7 +253,12 @@ async fn an_entry_that_is_too_large_is_refused_and_the_exchange_goes_on() {
     let first = opened(SessionId::new());
     let exchange = first.exchange;
     let mut tape = store.open(first).unwrap();
-    assert!(tape.append(request(vec![0; 5000])).unwrap_err().0.contains("the store takes 4096"));
+    assert!(
+        tape.append(request(vec![0; 5000]))
+            .unwrap_err()
+            .0
+            .contains("the store takes 4096")
+    );
     tape.append(closed(Outcome::Failed)).unwrap();
     store.settle().await.unwrap();
     assert_eq!(store.exchange(exchange).unwrap().summary.outcome, Some(Outcome::Failed));
@@ -157,7 +279,11 @@ async fn large_bodies_span_pieces() {
 #[tokio::test]
 async fn rotation_across_many_small_segments() {
     let folder = tempdir().unwrap();
-    let store = Store::open(&StoreConfig { limits: small(), ..StoreConfig::new(folder.path()) }).unwrap();
+    let store = Store::open(&StoreConfig {
+        limits: small(),
+        ..StoreConfig::new(folder.path())
+    })
+    .unwrap();
     let first = opened(SessionId::new());
     let (long, mut long_entries) = (first.exchange, vec![Entry::Opened(first.clone())]);
     let mut tape = store.open(first).unwrap();
@@ -179,12 +305,17 @@ async fn rotation_across_many_small_segments() {
     assert_eq!(entries(&store, long), long_entries);
 
     let names = |prefix: &str| {
-        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let files = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap());
         files.filter(|name| name.starts_with(prefix)).count()
     };
     assert!(names("segment-") > 8, "{} segments", names("segment-"));
     let journals = fs::read_dir(folder.path().join("journal")).unwrap().count();
-    assert!(journals <= 2, "{journals} journal files are left although everything is ingested");
+    assert!(
+        journals <= 2,
+        "{journals} journal files are left although everything is ingested"
+    );
     assert_eq!(store.verify().unwrap(), 121);
 
     store.close().await.unwrap();
@@ -199,11 +330,17 @@ async fn rotation_across_many_small_segments() {
 #[tokio::test]
 async fn bounded_mode_records_the_same() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig { durability: Durability::Bounded, ..StoreConfig::new(folder.path()) };
+    let config = StoreConfig {
+        durability: Durability::Bounded,
+        ..StoreConfig::new(folder.path())
+    };
     let store = Store::open(&config).unwrap();
     let (exchange, recorded) = record(&store, SessionId::new(), pattern(3 << 20, 1), 3, Outcome::Completed).await;
     let status = store.status();
-    assert!(status.durable == status.appended, "3 MiB are more than the window, so keep waited for all: {status:?}");
+    assert!(
+        status.durable == status.appended,
+        "3 MiB are more than the window, so keep waited for all: {status:?}"
+    );
     store.settle().await.unwrap();
     assert_eq!(entries(&store, exchange), recorded);
 }
@@ -211,7 +348,10 @@ async fn bounded_mode_records_the_same() {
 #[tokio::test]
 async fn off_records_nothing() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig { durability: Durability::Off, ..StoreConfig::new(folder.path()) };
+    let config = StoreConfig {
+        durability: Durability::Off,
+        ..StoreConfig::new(folder.path())
+    };
     let store = Store::open(&config).unwrap();
     record(&store, SessionId::new(), vec![], 3, Outcome::Completed).await;
     store.event(started(1)).await.unwrap();
@@ -226,9 +366,15 @@ async fn two_openings_are_refused() {
     let store = open(folder.path());
     let refused = Store::open(&StoreConfig::new(folder.path())).err().unwrap();
     let own = std::process::id();
-    assert!(matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == own), "{refused}");
+    assert!(
+        matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == own),
+        "{refused}"
+    );
     assert!(refused.to_string().contains(&format!("is in use by process {own}")));
-    assert!(matches!(Store::open_read_only(folder.path()), Err(StoreError::InUse { .. })));
+    assert!(matches!(
+        Store::open_read_only(folder.path()),
+        Err(StoreError::InUse { .. })
+    ));
     drop(store);
     open(folder.path());
 }
@@ -250,7 +396,69 @@ async fn files_are_their_owners_alone() {
             left.extend(fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
         }
     }
-    assert_eq!(seen, 7, "folder, lock, key, index, segment, journal folder, journal file");
+    assert_eq!(
+        seen, 7,
+        "folder, lock, key, index, segment, journal folder, journal file"
+    );
+}
+
+#[tokio::test]
+async fn an_index_that_is_lost_is_made_again() {
+    let folder = tempdir().unwrap();
+    let config = StoreConfig {
+        limits: small(),
+        ..StoreConfig::new(folder.path())
+    };
+    let store = Store::open(&config).unwrap();
+    let first = opened(SessionId::new());
+    let mut tape = store.open(first.clone()).unwrap();
+    let mut all = Vec::new();
+    for at in 0..60 {
+        tape.append(chunk(at, &pattern(4000, at))).unwrap();
+        all.push(record(&store, SessionId::new(), pattern(3000, at), 2, Outcome::Completed).await);
+        store.event(started(at)).await.unwrap();
+    }
+    store.settle().await.unwrap();
+    let (exchanges, sessions) = (ExchangeFilter::default(), SessionFilter::default());
+    store.close().await.unwrap();
+    drop((tape, store));
+    let told = |store: &Store| {
+        let records: Vec<_> = all
+            .iter()
+            .map(|(exchange, _)| store.exchange(*exchange).unwrap())
+            .collect();
+        let lists = (store.exchanges(&exchanges).unwrap(), store.sessions(&sessions).unwrap());
+        (records, lists, store.events(100).unwrap(), store.verify().unwrap())
+    };
+    let before = told(&Store::open_read_only(folder.path()).unwrap());
+    assert_eq!(before.3, 61);
+    assert!(
+        before
+            .1
+            .0
+            .iter()
+            .any(|one| one.exchange == first.exchange && one.state == State::Interrupted)
+    );
+
+    fs::remove_file(folder.path().join("index.redb")).unwrap();
+    fs::write(folder.path().join("index.new"), b"half of one").unwrap();
+    let store = Store::open(&config).unwrap();
+    assert_eq!(told(&store), before);
+    store.event(started(7)).await.unwrap();
+    store.settle().await.unwrap();
+    assert_eq!(store.events(1).unwrap()[0].number, 60);
+}
+
+#[tokio::test]
+async fn a_changed_key_is_refused() {
+    let folder = tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("key");
+    let mut key = fs::read(&path).unwrap();
+    key[5] ^= 4;
+    fs::write(&path, key).unwrap();
+    let refused = Store::open(&StoreConfig::new(folder.path())).err().unwrap();
+    assert!(refused.to_string().contains("the hash of the key"), "{refused}");
 }
 
 #[tokio::test]
