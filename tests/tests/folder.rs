@@ -13,9 +13,7 @@ use std::{
     },
 };
 
-use scenarios::rig::{
-    Channel, Client, Dice, Heard, Host, Reply, SSN, Setup, Turn, Upstream, entries, events, request, sse_head, within,
-};
+use scenarios::rig::{Dice, Heard, Host, SSN, Setup, Talk, Upstream, entries, within};
 
 /// Streams that run.
 const STREAMS: usize = 3;
@@ -85,50 +83,6 @@ fn in_parts(path: &Path, bytes: &[u8], dice: &mut Dice) {
     file.write_all(second).unwrap();
 }
 
-/// A stream at work: the upstream says a word when the last one has been heard.
-struct Running {
-    turn: Turn,
-    reply: Reply,
-    got: Vec<u8>,
-}
-
-impl Running {
-    async fn begin(client: &Client, upstream: &mut Upstream, number: usize) -> Self {
-        let client = client.clone();
-        let asked = tokio::spawn(async move { client.ask(&request(&format!("stream {number}"), true)).await });
-        let mut turn = upstream.turn().await;
-        turn.write(&sse_head()).await;
-        turn.chunk(&events(Channel::Content, &["begin. "])[1]).await;
-        let reply = within("the head of the answer", asked).await.unwrap();
-        Self {
-            turn,
-            reply,
-            got: Vec::new(),
-        }
-    }
-
-    /// Says one word with the secret and reads until it has come out, whatever stands in the secret's place.
-    async fn word(&mut self, number: usize) -> String {
-        let said = format!("word {number} is {SSN} , ");
-        assert!(
-            self.turn.chunk(&events(Channel::Content, &[&said])[1]).await,
-            "the host cut the upstream"
-        );
-        let begin = format!("word {number} is ");
-        loop {
-            let heard = Heard::stream(&self.got);
-            assert_eq!(heard.error, None, "the stream was stopped");
-            if let Some((_, rest)) = heard.text(0, "content").split_once(&begin)
-                && let Some((label, _)) = rest.split_once(" ,")
-            {
-                return label.to_owned();
-            }
-            let chunk = self.reply.chunk().await;
-            self.got.extend(chunk.expect("the stream goes on"));
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_on_the_folder_lets_a_word_through() {
     let mut upstream = Upstream::start().await;
@@ -143,13 +97,13 @@ async fn no_operation_on_the_folder_lets_a_word_through() {
     let said = Arc::new(AtomicUsize::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let mut streams = Vec::new();
-    for number in 0..STREAMS {
-        let mut running = Running::begin(&host.client(), &mut upstream, number).await;
+    for _ in 0..STREAMS {
+        let mut talk = Talk::begin(&host.client(), &mut upstream).await;
         let (said, over) = (Arc::clone(&said), Arc::clone(&over));
         streams.push(tokio::spawn(async move {
             let mut labels = BTreeSet::new();
-            for word in 0.. {
-                let label = running.word(word).await;
+            loop {
+                let label = talk.word().await;
                 let ended = label == LAST;
                 labels.insert(label);
                 said.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +111,7 @@ async fn no_operation_on_the_folder_lets_a_word_through() {
                     break;
                 }
             }
-            (running, labels)
+            (talk, labels)
         }));
     }
     let mut dice = Dice::new(4_711);
@@ -179,23 +133,20 @@ async fn no_operation_on_the_folder_lets_a_word_through() {
     host.put("10-mask.toml", settings(LAST).as_bytes());
     over.store(true, Ordering::Release);
     for stream in streams {
-        let (running, labels) = within("the last label on every stream", stream).await.unwrap();
-        judged(&host, running, &labels).await;
+        let (talk, labels) = within("the last label on every stream", stream).await.unwrap();
+        judged(&host, talk, &labels).await;
     }
 }
 
 /// What was delivered holds no secret; each label is one that a file had; and the record says, edit by edit, the same
 /// policy for the same set.
-async fn judged(host: &Host, mut running: Running, labels: &BTreeSet<String>) {
-    running.turn.chunk(b"data: [DONE]\n\n").await;
-    running.turn.write(b"0\r\n\r\n").await;
-    running.turn.done();
-    running.got.extend(running.reply.rest().await);
-    assert_eq!(Heard::stream(&running.got).leak(SSN), None);
+async fn judged(host: &Host, talk: Talk, labels: &BTreeSet<String>) {
+    let exchange = talk.exchange();
+    assert_eq!(Heard::stream(&talk.end().await).leak(SSN), None);
     let known =
         |label: &String| label == "[SSN]" || (label.starts_with('<') && label.ends_with('>') && !label.contains(' '));
     assert!(labels.iter().all(known), "{labels:?}");
-    let record = host.record(running.reply.header("x-request-id").unwrap()).await;
+    let record = host.record(&exchange).await;
     let mut digests: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for judged in entries(&record, "Judged").filter(|judged| judged["policy"] == "10-mask") {

@@ -14,6 +14,7 @@ mod dice;
 mod heard;
 mod host;
 mod queue;
+mod talk;
 mod upstream;
 
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};
@@ -23,6 +24,7 @@ pub use control::{delivered, entries, policies};
 pub use dice::Dice;
 pub use heard::{Heard, SseEvent, sse};
 pub use host::{Durability, Host, Setup, binary, repository};
+pub use talk::Talk;
 pub use upstream::{Received, Turn, Upstream, http_chunks, json_head, sse_head};
 
 use std::time::Duration;
