@@ -22,21 +22,18 @@ fn main() -> Result<(), Failed> {
     let exchanges: u64 = arguments.next().map_or(Ok(100_000), |count| count.parse())?;
     let tasks: u64 = arguments.next().map_or(Ok(256), |count| count.parse())?;
     let folder = std::env::current_dir()?.join(format!("throughput-store-{}", std::process::id()));
-    let measured = measure(
-        StoreConfig {
-            durability,
-            ..StoreConfig::new(&folder)
-        },
-        exchanges,
-        tasks,
-    );
+    let config = StoreConfig {
+        durability,
+        ..StoreConfig::new(&folder)
+    };
+    let measured = measure(&config, exchanges, tasks);
     std::fs::remove_dir_all(&folder)?;
     measured
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn measure(config: StoreConfig, exchanges: u64, tasks: u64) -> Result<(), Failed> {
-    let store = Store::open(&config)?;
+async fn measure(config: &StoreConfig, exchanges: u64, tasks: u64) -> Result<(), Failed> {
+    let store = Store::open(config)?;
     let (began, cpu) = (Instant::now(), cpu_micros());
     let mut running = tokio::task::JoinSet::new();
     for task in 0..tasks {

@@ -1,5 +1,6 @@
 //! The process dies, the power goes, the disk fills, bits flip: what was acknowledged is there, and nothing is wrong in
 //! silence. Children are this very binary, run again with a folder in its environment.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What goes in comes out: exchanges, sessions, events, filters, modes, files.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod common;
 
@@ -84,96 +85,72 @@ async fn an_exchange_comes_back_as_it_was_recorded() {
     assert!(again.open(opened(session)).is_err());
 }
 
+/// Three exchanges: two of one session (completed, blocked), one of another.
+async fn three(store: &Store) -> ([SessionId; 2], [ExchangeId; 3]) {
+    let (one, two) = (SessionId::new(), SessionId::new());
+    let (a, _) = record(store, one, vec![], 1, Outcome::Completed).await;
+    let (b, _) = record(store, one, vec![], 1, Outcome::Blocked).await;
+    let (c, _) = record(store, two, vec![], 1, Outcome::Completed).await;
+    store.settle().await.unwrap();
+    ([one, two], [a, b, c])
+}
+
 #[tokio::test]
-async fn sessions_and_filters() {
+async fn filters() {
     let folder = tempdir().unwrap();
     let store = open(folder.path());
-    let (one, two) = (SessionId::new(), SessionId::new());
-    let (a, _) = record(&store, one, vec![], 1, Outcome::Completed).await;
-    let (b, _) = record(&store, one, vec![], 1, Outcome::Blocked).await;
-    let (c, _) = record(&store, two, vec![], 1, Outcome::Completed).await;
-    store.settle().await.unwrap();
-
-    let ids = |filter: ExchangeFilter| {
+    let ([one, _], [a, b, c]) = three(&store).await;
+    let ids = |change: &dyn Fn(&mut ExchangeFilter)| {
+        let mut filter = ExchangeFilter::default();
+        change(&mut filter);
         store
             .exchanges(&filter)
             .unwrap()
             .iter()
-            .map(|e| e.exchange)
+            .map(|exchange| exchange.exchange)
             .collect::<Vec<_>>()
     };
-    assert_eq!(ids(ExchangeFilter::default()), [c, b, a]);
+    assert_eq!(ids(&|_| ()), [c, b, a]);
+    assert_eq!(ids(&|filter| filter.limit = 2), [c, b]);
+    assert_eq!(ids(&|filter| filter.before = Some(b)), [a]);
+    assert_eq!(ids(&|filter| filter.session = Some(one)), [b, a]);
     assert_eq!(
-        ids(ExchangeFilter {
-            limit: 2,
-            ..Default::default()
-        }),
-        [c, b]
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            before: Some(b),
-            ..Default::default()
-        }),
+        ids(&|filter| (filter.session, filter.before) = (Some(one), Some(b))),
         [a]
     );
+    assert_eq!(ids(&|filter| filter.outcome = Some(Outcome::Blocked)), [b]);
+    assert_eq!(ids(&|filter| filter.caller = Some("eve".into())), []);
     assert_eq!(
-        ids(ExchangeFilter {
-            session: Some(one),
-            ..Default::default()
-        }),
-        [b, a]
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            session: Some(one),
-            before: Some(b),
-            ..Default::default()
-        }),
-        [a]
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            outcome: Some(Outcome::Blocked),
-            ..Default::default()
-        }),
-        [b]
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            caller: Some("eve".into()),
-            ..Default::default()
-        }),
-        []
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            connection: Some("openai".into()),
-            limit: 1,
-            ..Default::default()
-        }),
+        ids(&|filter| (filter.connection, filter.limit) = (Some("openai".into()), 1)),
         [c]
     );
-    assert_eq!(
-        ids(ExchangeFilter {
-            until: Some(1_700_000_000_000),
-            ..Default::default()
-        }),
-        []
-    );
-    assert_eq!(
-        ids(ExchangeFilter {
-            since: Some(u64::MAX),
-            ..Default::default()
-        }),
-        []
-    );
+    assert_eq!(ids(&|filter| filter.connection = Some("other".into())), []);
+    assert_eq!(ids(&|filter| filter.until = Some(1_700_000_000_000)), []);
+    assert_eq!(ids(&|filter| filter.since = Some(1_700_000_000_000)), [c, b, a]);
+    assert_eq!(ids(&|filter| filter.since = Some(u64::MAX)), []);
+}
 
+#[tokio::test]
+async fn sessions() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    let ([one, two], [a, b, _]) = three(&store).await;
     let sessions = store.sessions(&SessionFilter::default()).unwrap();
     assert_eq!(
         sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(),
         [(two, 1), (one, 2)]
     );
+    let older = SessionFilter {
+        before: Some(two),
+        ..SessionFilter::default()
+    };
+    assert_eq!(store.sessions(&older).unwrap().len(), 1);
+    let strangers = SessionFilter {
+        caller: Some("eve".into()),
+        ..SessionFilter::default()
+    };
+    assert_eq!(store.sessions(&strangers).unwrap(), []);
+
     let session = store.session(one).unwrap();
     assert_eq!(
         (
@@ -184,7 +161,14 @@ async fn sessions_and_filters() {
         (2, 1, 1)
     );
     assert_eq!((session.summary.masked, session.summary.input_tokens), (2, 10));
-    assert_eq!(session.exchanges.iter().map(|e| e.exchange).collect::<Vec<_>>(), [a, b]);
+    assert_eq!(
+        session
+            .exchanges
+            .iter()
+            .map(|exchange| exchange.exchange)
+            .collect::<Vec<_>>(),
+        [a, b]
+    );
     assert!(matches!(
         store.session(SessionId::new()),
         Err(StoreError::UnknownSession(_))
