@@ -79,9 +79,7 @@ impl Mask {
     /// The span of the value inside a hit, if it passes the rule's own check.
     fn value(&self, window: &Window, rule: usize, start: u32, end: u32) -> Option<Found> {
         let (_, Rule { check, tail, .. }) = &self.rules[rule];
-        // Both pieces together, so that it does not matter how much has been released already.
-        let before = [window.before.as_str(), window.slice(0, start)].concat();
-        let value = check.passes(&before, window.slice(start, end))?;
+        let value = check.passes(&context(window, start), window.slice(start, end))?;
         // Spans are within a window, whose offsets are 32 bits wide.
         let from = start + u32::try_from(value.start).ok()?;
         let to = start + u32::try_from(value.end).ok()?;
@@ -95,6 +93,19 @@ impl Mask {
             end: to,
             rule,
         })
+    }
+}
+
+/// The text directly before a place in the window: always as much, however much of it has been released already.
+fn context(window: &Window, at: u32) -> String {
+    const BYTES: usize = check::CONTEXT_BYTES as usize;
+    let tail = |text: &str, bytes: usize| text[text.ceil_char_boundary(text.len().saturating_sub(bytes))..].to_owned();
+    let near = tail(window.slice(0, at), BYTES);
+    let missing = BYTES.saturating_sub(at as usize);
+    if missing == 0 {
+        near
+    } else {
+        tail(&window.before, missing) + &near
     }
 }
 

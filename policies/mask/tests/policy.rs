@@ -148,3 +148,11 @@ fn the_schema_names_every_setting() {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }
 }
+
+#[test]
+fn the_context_of_a_value_counts_wherever_it_is_cut() {
+    rig("").every_split(
+        "Chrome/120.0.0.0 Version:   10.1.2.3 é/10.1.2.3",
+        "Chrome/120.0.0.0 Version:   10.1.2.3 é/[IP]",
+    );
+}
