@@ -1,2 +1,23 @@
-//! portcullis
-fn main() {}
+//! Portcullis: a gate in front of inference. The binary's own part of the house:
+//!
+//! ```text
+//!   cli/        what people type            app.rs       joins the crates: the only place that does
+//!   config/     what operators say          listen/      callers come in
+//!   reload.rs   policies while it runs      forward/     requests go out
+//!   telemetry.rs  what it says of itself    demo/        a model to try it with
+//! ```
+//!
+//! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
+
+mod cli;
+mod app;
+mod config;
+mod listen;
+mod forward;
+mod reload;
+mod telemetry;
+mod demo;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

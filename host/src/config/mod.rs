@@ -20,7 +20,7 @@ mod tests;
 mod upstream;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -78,6 +78,22 @@ pub struct Control {
     pub address: SocketAddr,
     /// Names besides its address under which it may be called (`Host` header, without port).
     pub hosts: Vec<String>,
+}
+
+/// Where the listeners are when the file does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The data listener.
+    pub listen: SocketAddr,
+    /// The control listener.
+    pub control: SocketAddr,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { listen: here(8080), control: here(9440) }
+    }
 }
 
 /// The store.

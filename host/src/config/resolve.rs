@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
     file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TokenTable},
     problem::Code,
     read::nearest,
@@ -21,10 +21,6 @@ use super::{
     upstream,
 };
 
-/// Where callers come in when the file does not say.
-const LISTEN: &str = "127.0.0.1:8080";
-/// Where operators come in when the file does not say.
-const CONTROL: &str = "127.0.0.1:9440";
 /// The store's folder when the file does not say.
 const STORE: &str = "./portcullis-store";
 /// The policies' folder when the file does not say.
@@ -74,7 +70,7 @@ fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Optio
         Some((Some(certificate), Some(key))) => tls_files(&certificate, &key, base, problems),
         _ => None,
     };
-    let address = address(table.address.as_ref(), LISTEN, problems)?;
+    let address = address(table.address.as_ref(), Addresses::default().listen, problems)?;
     if let Some(written) = table.address.filter(|_| tls.is_none() && !address.ip().is_loopback()) {
         problems.push(
             Problem::warning(
@@ -90,7 +86,7 @@ fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Optio
 }
 
 fn control(table: ControlTable, problems: &mut Problems) -> Option<Control> {
-    let address = address(table.address.as_ref(), CONTROL, problems)?;
+    let address = address(table.address.as_ref(), Addresses::default().control, problems)?;
     if let Some(written) = table.address.filter(|_| !address.ip().is_loopback()) {
         problems.push(
             Problem::warning(Code::Exposed, written.span(), "the control listener has no TLS")
@@ -130,20 +126,15 @@ fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Pro
     folder
 }
 
-fn address(written: Option<&Spanned<String>>, default: &str, problems: &mut Problems) -> Option<SocketAddr> {
-    let text = written.map_or(default, |address| address.get_ref());
+fn address(written: Option<&Spanned<String>>, default: SocketAddr, problems: &mut Problems) -> Option<SocketAddr> {
+    let Some(written) = written else { return Some(default) };
+    let text = written.get_ref();
     let parsed = text.parse().ok();
-    if let (None, Some(written)) = (parsed, written) {
+    if parsed.is_none() {
         problems.push(
-            Problem::error(
-                Code::BadValue,
-                written.span(),
-                format!("`{text}` is not an address to listen on"),
-            )
-            .label("expected an IP address and a port")
-            .help(format!(
-                "for example \"{default}\", \"0.0.0.0:8080\" or \"[::1]:8080\"; port 0 takes any free port"
-            )),
+            Problem::error(Code::BadValue, written.span(), format!("`{text}` is not an address to listen on"))
+                .label("expected an IP address and a port")
+                .help(format!("for example \"{default}\", \"0.0.0.0:8080\" or \"[::1]:8080\"; port 0 takes any free port")),
         );
     }
     parsed

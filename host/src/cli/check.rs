@@ -1,0 +1,141 @@
+//! `portcullis check`.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Args;
+use engine::{
+    Runtime, RuntimeConfig,
+    load::{Cache, CacheConfig, CompileConfig, Compiler, inspect::{Inspection, inspect_folder}},
+};
+use exchange::ports::Problem as PolicyProblem;
+use serde_json::{Value, json};
+
+use super::{
+    draw, policy, print_line,
+    show::{json_of, line_of},
+};
+use crate::config::{self, Config, Problems, Severity};
+
+/// Check a configuration and everything that it names, without starting.
+///
+/// Reads the configuration, its secrets and certificates, and compiles and configures every policy of the folder. Says
+/// everything that is wrong at once, each with code, file, line and a hint, and ends with 1 if anything is.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl reload portcullis")]
+pub(super) struct CheckArgs {
+    /// The configuration file.
+    #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+struct Findings {
+    config: Option<Config>,
+    problems: Problems,
+    policies: Vec<Inspection>,
+    folder: Vec<PolicyProblem>,
+    store: Option<String>,
+}
+
+impl Findings {
+    fn good(&self) -> bool {
+        self.config.is_some()
+            && self.store.is_none()
+            && self.folder.is_empty()
+            && self.policies.iter().all(|policy| policy.problems.is_empty())
+    }
+}
+
+pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let findings = match config::load(&args.config) {
+        Ok((config, problems)) => look(config, problems).await?,
+        Err(problems) => Findings { config: None, problems, policies: Vec::new(), folder: Vec::new(), store: None },
+    };
+    print_line(&if args.json { json_of(&json(&findings))? } else { text(&args.config, &findings) })?;
+    Ok(if findings.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
+    let runtime = Runtime::new(RuntimeConfig::default())?;
+    // A store that is there already has a cache of compiled policies; none is made just to check.
+    let cache = config.store.path.is_dir().then(|| Cache::open(CacheConfig::new(config.store.path.join("compiled"))));
+    let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, cache.and_then(Result::ok)));
+    let (policies, folder) = match inspect_folder(&runtime, &compiler, &config.policies.folder).await {
+        Ok(found) => found,
+        Err(refused) => (Vec::new(), vec![refused.problem(config.policies.folder.display().to_string())]),
+    };
+    let store = writable(&config.store.path).err();
+    Ok(Findings { config: Some(config), problems, policies, folder, store })
+}
+
+/// Whether a store can be there: in the folder, or in the nearest one above it that exists.
+fn writable(store: &Path) -> Result<(), String> {
+    let there = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let wrong = |error: io::Error| format!("the store `{}` can't be written: {error}", store.display());
+    tempfile::tempfile_in(there).map(drop).map_err(wrong)
+}
+
+fn text(file: &Path, findings: &Findings) -> String {
+    let mut lines = Vec::new();
+    if !findings.problems.is_empty() {
+        lines.push(format!("{}\n", findings.problems.render(io::stdout().is_terminal())));
+    }
+    if let Some(config) = &findings.config {
+        lines.push(format!("ok      {}", file.display()));
+        for route in &config.connections {
+            let connection = &route.connection;
+            let scheme = if connection.upstream.tls { "https" } else { "http" };
+            let to = if route.built_in { "the built-in model".to_owned() } else { format!("{scheme}://{}{}", connection.upstream.authority, connection.upstream.base_path) };
+            lines.push(format!("ok      connection {}  {} -> {to}", connection.name, connection.path_prefix));
+        }
+        lines.push(format!("ok      {} token(s)", config.tokens.len()));
+    }
+    lines.extend(findings.store.iter().map(|wrong| format!("error[P0110]: {wrong}")));
+    for policy in &findings.policies {
+        let id = line_of(&policy.id);
+        match &policy.description {
+            Some(about) if policy.problems.is_empty() => {
+                lines.push(format!("ok      policy {id}  {} {}", line_of(&about.name), line_of(&about.version)));
+            }
+            _ => lines.push(format!("WRONG   policy {id}\n{}\n", draw::problems_of(policy))),
+        }
+    }
+    let others = findings.folder.iter();
+    lines.extend(others.map(|problem| format!("WRONG   {}: {}", line_of(&problem.file), line_of(&problem.message))));
+    if findings.config.is_some() && findings.policies.is_empty() {
+        lines.push("note    there are no policies: nothing would be judged".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn json(findings: &Findings) -> Value {
+    let problems = findings.problems.sorted().into_iter().map(|problem| {
+        let (line, column) = findings.problems.position(problem).unzip();
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        json!({
+            "code": problem.code.as_str(), "severity": severity, "message": problem.message, "label": problem.label,
+            "line": line, "column": column, "help": problem.help,
+        })
+    });
+    let folder = findings.folder.iter();
+    let folder = folder.map(|problem| json!({ "file": problem.file, "stage": problem.stage, "message": problem.message }));
+    json!({
+        "good": findings.good(),
+        "problems": problems.collect::<Vec<_>>(),
+        "store": findings.store,
+        "policies": findings.policies.iter().map(policy::inspection_json).collect::<Vec<_>>(),
+        "folder": folder.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,53 @@
+//! The demo's folder is one that a host takes.
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: DemoArgs,
+}
+
+fn args(dir: &Path, more: &[&str]) -> DemoArgs {
+    let dir = dir.display().to_string();
+    Line::parse_from(["demo", "--dir", &dir].iter().chain(more)).args
+}
+
+fn laid_out(args: &DemoArgs) -> anyhow::Result<Config> {
+    let layout = lay_out(&args.dir, &files(args)?)?;
+    configuration(args, &layout)
+}
+
+#[test]
+fn the_folder_is_a_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = args(dir.path(), &["--listen", "127.0.0.1:0"]);
+    let config = laid_out(&args).unwrap();
+    assert_eq!(config.listen.address.port(), 0);
+    assert!(config.connections[0].built_in);
+    assert_eq!(config.tokens[0].digest, identity::digest(TOKEN));
+    assert!(dir.path().join("policies/30-approve.wasm").is_file() && dir.path().join("spare/lockdown.wasm").is_file());
+}
+
+#[test]
+fn flags_count_on_every_run_until_the_file_is_the_users() {
+    let dir = tempfile::tempdir().unwrap();
+    laid_out(&args(dir.path(), &[])).unwrap();
+    let real = laid_out(&args(dir.path(), &["--upstream", "http://127.0.0.1:9/x"])).unwrap();
+    assert!(!real.connections[0].built_in);
+    assert!(laid_out(&args(dir.path(), &[])).unwrap().connections[0].built_in);
+
+    let file = dir.path().join(CONFIG);
+    let mine = std::fs::read_to_string(&file).unwrap() + "# mine\n";
+    std::fs::write(&file, &mine).unwrap();
+    assert_eq!(laid_out(&args(dir.path(), &["--listen", "127.0.0.1:1"])).unwrap().listen.address.port(), 1);
+    assert!(laid_out(&args(dir.path(), &["--upstream", "http://127.0.0.1:9"])).is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), mine);
+}
+
+#[test]
+fn what_the_banner_says_is_blocked_is_in_the_settings() {
+    assert!(include_str!("20-block.toml").contains(BLOCKED));
+}

@@ -1,0 +1,91 @@
+//! `portcullis init`.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::print_line;
+
+/// What is written; a test reads it back.
+const TEMPLATE: &str = include_str!("init.toml");
+
+/// Write a commented configuration to start from.
+///
+/// Makes beside it: an empty policy folder, and a secrets folder with a fresh token for a first caller. Changes nothing
+/// that is there already.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  portcullis init /etc/portcullis/portcullis.toml")]
+pub(super) struct InitArgs {
+    /// The file to write.
+    #[arg(default_value = "portcullis.toml", value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) fn cmd_init(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    let folder = match args.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = create(&args.file, 0o644)?;
+    file.write_all(TEMPLATE.as_bytes()).with_context(|| format!("writing {}", args.file.display()))?;
+    make_folder(&folder.join("policies"), 0o755)?;
+    make_folder(&folder.join("secrets"), 0o700)?;
+    let token = folder.join("secrets/first-caller");
+    if !token.exists() {
+        create(&token, 0o600)?.write_all(format!("{}\n", identity::new_token()).as_bytes())?;
+    }
+    let at = folder.display();
+    print_line(&format!(
+        "wrote {file}\n\nnext:\n  put your upstream's key into {at}/secrets/upstream (mode 0600)\n  put policies into \
+         {at}/policies\n  portcullis check --config {file}\n  portcullis serve --config {file}\n\na first caller's token is in \
+         {at}/secrets/first-caller",
+        file = args.file.display(),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &Path, mode: u32) -> anyhow::Result<fs::File> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    file.with_context(|| format!("can't make {} (what is there is never overwritten)", path.display()))
+}
+
+fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().mode(mode).create(path).with_context(|| format!("can't make {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_a_configuration_once_the_key_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("portcullis.toml");
+        cmd_init(&InitArgs { file: file.clone() }).unwrap();
+        let problems = crate::config::load(&file).unwrap_err();
+        assert_eq!(problems.len(), 1, "only the upstream's key is missing: {problems}");
+        create(&dir.path().join("secrets/upstream"), 0o600).unwrap().write_all(b"sk-1\n").unwrap();
+        let (config, problems) = crate::config::load(&file).unwrap();
+        assert!(problems.is_empty(), "{problems}");
+        assert_eq!(config.limits, crate::config::Limits::default());
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("portcullis.toml");
+        fs::write(&file, "mine").unwrap();
+        assert!(cmd_init(&InitArgs { file: file.clone() }).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+}

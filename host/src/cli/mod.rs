@@ -1,0 +1,148 @@
+//! The command line: one file per command, its `…Args` is its help text.
+//!
+//! What must hold: standard output has what was asked for and nothing else; errors go to standard error with their
+//! cause and, where there is one, the way out; what was recorded is never written to a terminal unescaped (`show.rs`).
+
+mod demo;
+mod serve;
+mod check;
+mod init;
+mod policy;
+mod sessions;
+mod approvals;
+mod host;
+mod show;
+mod draw;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Problems;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 it failed, or what was checked is wrong · 2 the command line is wrong
+
+Environment: PORTCULLIS_CONFIG, PORTCULLIS_CONTROL, PORTCULLIS_TOKEN_FILE stand for --config, --control, --token-file;
+PORTCULLIS_LOG chooses what a running host tells (info, debug, info,exchange=trace)";
+
+/// A gate in front of inference: every request and response passes through sandboxed WebAssembly policies, and is
+/// recorded.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
+    Check(check::CheckArgs),
+    Init(init::InitArgs),
+    Policy(policy::PolicyArgs),
+    Sessions(sessions::SessionsArgs),
+    Approvals(approvals::ApprovalsArgs),
+    /// Compiles a policy: WebAssembly on standard input, machine code on standard output. For the host's own use.
+    #[command(hide = true)]
+    CompilePolicy,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Before there is any thread: the compiler limits its own process.
+    if matches!(cli.command, Command::CompilePolicy) {
+        return engine::load::compile_child_main();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&anyhow::Error::new(error).context("the runtime can't be started")),
+    };
+    match runtime.block_on(Box::pin(run(cli.command))) {
+        Ok(code) => code,
+        Err(error) => complain(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::cmd_demo(args).await,
+        Command::Serve(args) => serve::cmd_serve(args).await,
+        Command::Check(args) => check::cmd_check(args).await,
+        Command::Init(args) => init::cmd_init(&args),
+        Command::Policy(args) => policy::cmd_policy(args).await,
+        Command::Sessions(args) => sessions::cmd_sessions(args).await,
+        Command::Approvals(args) => approvals::cmd_approvals(args).await,
+        Command::CompilePolicy => Ok(engine::load::compile_child_main()),
+    }
+}
+
+/// The one place that tells people of a failure.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    // A reader that went away (`| head`) is not a failure to tell of.
+    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)) {
+        return ExitCode::SUCCESS;
+    }
+    let text = match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.render(io::stderr().is_terminal()),
+        None => format!("error: {}", show::line_of(&format!("{error:#}"))),
+    };
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+    ExitCode::FAILURE
+}
+
+/// Writes to standard output, and says so when it can't.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// As [`print`], with a line end.
+fn print_line(text: &str) -> anyhow::Result<()> {
+    print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_agrees_with_itself() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} says nothing of itself");
+            assert!(command.get_after_help().is_some(), "{name} has no example");
+        }
+    }
+
+    #[test]
+    fn a_host_is_named_alike_for_every_command() {
+        for line in [
+            "portcullis approvals list --config x --json",
+            "portcullis approvals deny 01 --reason no --config x",
+            "portcullis sessions list --since 7d --config x --json",
+            "portcullis sessions replay 01 --speed 0 --control http://127.0.0.1:1 --token-file t",
+            "portcullis policy list --config x",
+            "portcullis policy inspect p.wasm --config x --json",
+            "portcullis check --config x --json",
+            "portcullis serve --config x --log-format json",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}

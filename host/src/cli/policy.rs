@@ -1,0 +1,172 @@
+//! `portcullis policy`.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Subcommand};
+use engine::{
+    Runtime, RuntimeConfig,
+    load::{CompileConfig, Compiler, inspect::{Inspection, inspect}},
+};
+use serde_json::{Value, json};
+
+use super::{
+    draw,
+    host::HostArgs,
+    print_line,
+    show::{self, json_of, line_of, lines_of, short, size_of},
+};
+
+/// Look at policies.
+///
+/// A policy is a file `NAME.wasm` in the policy folder, with an optional `NAME.toml` beside it. A running host takes what
+/// is put there, changed or removed within a moment.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portcullis policy list                       what is in force, in order
+  portcullis policy inspect ssn_guard.wasm     would it be taken, and what does it want?
+  cp ssn_guard.wasm policies/40-ssn.wasm       put it in force")]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// List the policies in force on a running host, in the order in which they judge.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+    /// Inspect a file: what it is, what it imports, and whether a host would take it. Needs no running host.
+    Inspect {
+        /// The policy, with its settings in a file of the same name ending in `.toml`.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        // Taken so that a command line with --config works for every command; a file needs no host.
+        #[command(flatten)]
+        _host: HostArgs,
+    },
+}
+
+pub(super) async fn cmd_policy(args: PolicyArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        PolicyCommand::List { json, host } => list(&host, json).await,
+        PolicyCommand::Inspect { file, json, .. } => inspect_file(&file, json).await,
+    }
+}
+
+async fn list(host: &HostArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let set: Value = host.place()?.get("/v1/policies").await?;
+    if json {
+        print_line(&json_of(&set)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = |value: &Value| line_of(value.as_str().unwrap_or_default());
+    let mut table = show::table(&["ORDER", "POLICY", "MODE", "ON FAILURE", "CONNECTIONS", "DIGEST", "WHAT IT DOES"]);
+    let policies = set["policies"].as_array().map_or(&[][..], Vec::as_slice);
+    for policy in policies {
+        let connections: Vec<String> = policy["connections"].as_array().into_iter().flatten().map(text).collect();
+        table.add_row([
+            policy["order"].to_string(),
+            text(&policy["id"]),
+            text(&policy["mode"]),
+            text(&policy["on_failure"]),
+            if connections.is_empty() { "all".to_owned() } else { short(&connections.join(", "), 32) },
+            short(&text(&policy["digest"]), 8).replace('…', ""),
+            short(&text(&policy["summary"]), 60),
+        ]);
+    }
+    print_line(&format!("policy set {} ({})", set["generation"], short(&text(&set["digest"]), 64)))?;
+    print_line(&if policies.is_empty() { "no policies: nothing is judged".to_owned() } else { lines_of(&table) })?;
+    let problems = set["problems"].as_array().map_or(&[][..], Vec::as_slice);
+    for problem in problems {
+        print_line(&format!("DEGRADED  {}: {}: {}", text(&problem["file"]), text(&problem["stage"]), text(&problem["message"])))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn inspect_file(file: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = Runtime::new(RuntimeConfig::default())?;
+    let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, None));
+    let inspection = inspect(&runtime, &compiler, file).await;
+    if json {
+        print_line(&json_of(&inspection_json(&inspection))?)?;
+    } else {
+        print_line(&inspection_text(&inspection))?;
+    }
+    Ok(if inspection.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is known of a policy, for programs.
+pub(super) fn inspection_json(found: &Inspection) -> Value {
+    let imports: Vec<Value> =
+        found.imports.iter().map(|import| json!({ "name": import.name, "granted": import.granted })).collect();
+    let problems: Vec<Value> = found
+        .problems
+        .iter()
+        .map(|problem| json!({ "file": problem.file, "stage": problem.stage, "message": problem.message }))
+        .collect();
+    let description = found.description.as_ref().map(|about| {
+        // A schema that is no JSON is a problem already; here it is shown as the text that it is.
+        let schema = serde_json::from_str::<Value>(&about.settings_schema).unwrap_or_else(|_| json!(about.settings_schema));
+        json!({ "name": about.name, "version": about.version, "summary": about.summary, "settings_schema": schema })
+    });
+    json!({
+        "file": found.file,
+        "id": found.id,
+        "size": found.size,
+        "digest": found.digest,
+        "wasm_digest": found.wasm_digest,
+        "form": found.form.map(|form| format!("{form:?}").to_lowercase()),
+        "imports": imports,
+        "exports": found.exports,
+        "producers": found.producers,
+        "order": found.settings.order,
+        "mode": found.settings.mode,
+        "on_failure": found.settings.on_failure,
+        "connections": found.settings.connections,
+        "description": description,
+        "plan": found.plan,
+        "compiled_in_ms": found.compiled_in.map(|took| took.as_millis() as u64),
+        "taken": found.problems.is_empty(),
+        "problems": problems,
+    })
+}
+
+fn inspection_text(found: &Inspection) -> String {
+    let mut rows = vec![("file", found.file.display().to_string()), ("id", found.id.clone()), ("size", size_of(found.size))];
+    rows.push(("sha-256", found.wasm_digest.to_string()));
+    if let Some(form) = found.form {
+        rows.push(("form", format!("{form:?}").to_lowercase()));
+    }
+    rows.push(("made by", found.producers.join(", ")));
+    if let Some(about) = &found.description {
+        rows.push(("policy", format!("{} {}", about.name, about.version)));
+        rows.push(("does", about.summary.clone()));
+    }
+    rows.push(("order", found.settings.order.to_string()));
+    let import = |import: &engine::load::imports::Import| {
+        format!("{}{}", import.name, if import.granted { "" } else { " (NOT GRANTED)" })
+    };
+    rows.push(("imports", found.imports.iter().map(import).collect::<Vec<_>>().join(", ")));
+    rows.push(("exports", found.exports.join(", ")));
+    if let Some(plan) = &found.plan {
+        rows.push(("patterns", plan.patterns.join(", ")));
+    }
+    if let Some(took) = found.compiled_in {
+        rows.push(("compiled in", format!("{} ms", took.as_millis())));
+    }
+    let known = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    let mut text: Vec<String> = known.map(|(name, value)| format!("{name:<12} {}", line_of(&value))).collect();
+    text.push(match found.problems.len() {
+        0 => "\na host would take it".to_owned(),
+        _ => format!("\na host would NOT take it:\n{}", draw::problems_of(found)),
+    });
+    text.join("\n")
+}

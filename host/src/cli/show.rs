@@ -1,0 +1,215 @@
+//! Words that came from outside, made safe for a terminal, and tables of them.
+//!
+//! What must hold: prompts, answers, names and reasons are hostile (threats, section 7): no control character, no
+//! character that reorders or hides text reaches the terminal as itself.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// Whether a terminal or a reader could be deceived by this character: control characters, those that reorder text,
+/// those that can't be seen.
+fn deceives(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+fn escape(c: char, out: &mut String) {
+    if deceives(c) {
+        let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
+    } else {
+        out.push(c);
+    }
+}
+
+/// Text of several lines: line ends and tabs stay.
+pub(super) fn text_of(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' => {}
+            c => escape(c, &mut out),
+        }
+    }
+    out
+}
+
+/// Text of one line, as in a table: line ends are shown as `⏎`.
+pub(super) fn line_of(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push('⏎'),
+            '\r' => {}
+            c => escape(c, &mut out),
+        }
+    }
+    out
+}
+
+/// As [`line_of`], cut to so many characters.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let line = line_of(text);
+    if line.chars().count() <= most {
+        return line;
+    }
+    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Bytes that come in pieces, shown as [`text_of`] shows text; a character may be cut by the end of a piece.
+#[derive(Default)]
+pub(super) struct Pieces {
+    held: Vec<u8>,
+}
+
+impl Pieces {
+    /// What can be shown with this piece.
+    pub(super) fn take(&mut self, piece: &[u8]) -> String {
+        self.held.extend_from_slice(piece);
+        let held = std::mem::take(&mut self.held);
+        let mut out = String::new();
+        let mut rest = held.as_slice();
+        loop {
+            let error = match std::str::from_utf8(rest) {
+                Ok(text) => {
+                    out.push_str(&text_of(text));
+                    return out;
+                }
+                Err(error) => error,
+            };
+            let (good, bad) = rest.split_at(error.valid_up_to());
+            out.push_str(&text_of(&String::from_utf8_lossy(good)));
+            let Some(length) = error.error_len() else {
+                self.held = bad.to_vec();
+                return out;
+            };
+            let (wrong, after) = bad.split_at(length);
+            wrong.iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+            rest = after;
+        }
+    }
+
+    /// What is left when no more comes.
+    pub(super) fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held).iter().map(|byte| format!("\\x{byte:02x}")).collect()
+    }
+}
+
+/// JSON for programs, and for terminals too: what would deceive is written as `\uXXXX`, which is the same JSON.
+pub(super) fn json_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && deceives(c) {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| {
+                let _infallible = write!(out, "\\u{unit:04x}");
+            });
+        } else {
+            out.push(c);
+        }
+    }
+    Ok(out)
+}
+
+/// A table with these titles; cells are escaped by whoever adds them.
+pub(super) fn table(titles: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(titles);
+    table
+}
+
+/// A table as text, with no blanks at line ends.
+pub(super) fn lines_of(table: &Table) -> String {
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// A time as people read it, in their time zone.
+pub(super) fn time_of(at_ms: u64) -> String {
+    let Ok(time) = i64::try_from(at_ms).map_err(drop).and_then(|ms| Timestamp::from_millisecond(ms).map_err(drop)) else {
+        return "?".to_owned();
+    };
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A length of time as people read it: `85ms`, `1.3s`, `4m 10s`.
+pub(super) fn duration_of(duration_us: u64) -> String {
+    match duration_us {
+        us @ 0..1_000 => format!("{us}µs"),
+        us @ 1_000..1_000_000 => format!("{}ms", us / 1_000),
+        us @ 1_000_000..60_000_000 => format!("{:.1}s", us as f64 / 1e6),
+        us => format!("{:#}", SignedDuration::from_secs(i64::try_from(us / 1_000_000).unwrap_or(i64::MAX))),
+    }
+}
+
+/// Bytes as people read them.
+pub(super) fn size_of(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_deceives_a_terminal_is_left() {
+        let hostile = "a\x1b[2J\x1b]8;;http://x\x07\u{9b}31m\u{202e}b\u{200b}\u{e0041}\0\x7f\r\nc\td";
+        let text = text_of(hostile);
+        assert!(text.chars().all(|c| c == '\n' || c == '\t' || !deceives(c)), "{text:?}");
+        assert!(text.starts_with("a\\u{1b}[2J\\u{1b}]8;;http://x\\u{7}\\u{9b}31m\\u{202e}b\\u{200b}\\u{e0041}"));
+        assert!(text.ends_with("\nc\td"));
+        assert!(!line_of(hostile).contains(['\n', '\t', '\x1b']));
+        assert_eq!(text_of("äöü 漢字 🙂"), "äöü 漢字 🙂");
+    }
+
+    #[test]
+    fn json_is_the_same_json_with_nothing_that_deceives() {
+        let hostile = "\u{202e}\u{9b}\u{e0041}\x1b\u{2028} ok";
+        let json = json_of(&[hostile]).unwrap();
+        assert!(json.chars().all(|c| c == '\n' || !deceives(c)), "{json:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
+    }
+
+    #[test]
+    fn pieces_show_the_same_wherever_they_are_cut() {
+        let bytes = "a€🙂\x1b[0m".as_bytes();
+        for cut in 0..=bytes.len() {
+            let mut pieces = Pieces::default();
+            let shown = pieces.take(&bytes[..cut]) + &pieces.take(&bytes[cut..]) + &pieces.finish();
+            assert_eq!(shown, "a€🙂\\u{1b}[0m", "{cut}");
+        }
+        let mut pieces = Pieces::default();
+        assert_eq!(pieces.take(b"\xffa\xe2\x82") + &pieces.finish(), "\\xffa\\xe2\\x82");
+    }
+
+    #[test]
+    fn long_lines_are_cut_to_characters() {
+        assert_eq!(short("ünïcödé", 4), "ünï…");
+        assert_eq!(short("abc", 3), "abc");
+    }
+}
