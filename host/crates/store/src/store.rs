@@ -196,7 +196,8 @@ impl Store {
             .map_err(|error| StoreError::Failed(error.0))
     }
 
-    /// Takes nothing more, brings everything taken into the databases, and ends the threads.
+    /// Takes nothing more, brings everything taken into the databases, and ends the threads. Takes as long as the disk
+    /// does: put a deadline around it where that matters; the journal has what was acknowledged in any case.
     ///
     /// # Errors
     /// [`StoreError::Failed`] when the store has failed, before or while closing: what is in the journal then is taken
