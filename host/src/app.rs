@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use admin::{AdminToken, Control, HostFacts, Phase};
 use anyhow::Context;
 use approvals::{Approvals, Terms};
 use engine::{
@@ -65,12 +66,15 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         Arc::new(Forwarder::new(&config.connections, &config.limits)?),
         limits(&config),
     );
-    let listener = bind(config.listen.address, "listen.address").await?;
-    let control = bind(config.control.address, "control.address").await?;
+    let listener = TcpListener::bind(config.listen.address)
+        .await
+        .with_context(|| format!("listen.address: {} can't be listened on", config.listen.address))?;
+    let control_listener = std::net::TcpListener::bind(config.control.address)
+        .with_context(|| format!("control.address: {} can't be listened on", config.control.address))?;
     let ready = Ready {
         proxy: listener.local_addr()?,
         tls: config.listen.tls.is_some(),
-        control: control.local_addr()?,
+        control: control_listener.local_addr()?,
         policies,
     };
     let door = Door {
@@ -78,7 +82,19 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         tls: config.listen.tls.as_ref().map(listen::acceptor).transpose().context("listen.tls")?,
         limits: config.limits.clone(),
     };
-    let control = crate::control::start(control, &config, &store, &approvals, in_force, &stop.rest)?;
+    let (phase, phases) = watch::channel(Phase::Starting);
+    let facts = facts(&config, &ready);
+    let control = Control {
+        token: AdminToken::load_or_make(&config.store.admin_token())?,
+        hosts: config.control.hosts.clone(),
+        host: facts,
+        phase: phases,
+        policies: in_force,
+        approvals: approvals.clone(),
+        store: Arc::clone(&store),
+        metrics: None,
+    };
+    let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), reload_times(&config), stop.rest.clone()));
     let desk = approvals.clone();
     let rest = stop.rest.clone();
@@ -89,11 +105,19 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         }
     });
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
+    phase.send_replace(Phase::Ready);
     announce(&ready);
+    let draining = stop.intake.clone();
+    tasks.spawn(async move {
+        draining.cancelled().await;
+        phase.send_replace(Phase::Draining);
+    });
     listen::serve(listener, door, stop.intake.clone()).await;
     stop.rest.cancel();
     while tasks.join_next().await.is_some() {}
-    control.join().await;
+    if tokio::task::spawn_blocking(|| control.join()).await.is_ok_and(|joined| joined.is_err()) {
+        tracing::error!("the control listener's thread panicked");
+    }
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
     Ok(())
@@ -154,10 +178,7 @@ pub(crate) fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<
     Ok(Loader::new(Arc::clone(runtime), compiler, settings))
 }
 
-async fn first_set(
-    loader: &mut Loader,
-    recorder: &dyn exchange::ports::Recorder,
-) -> anyhow::Result<Arc<PolicySet>> {
+async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder) -> anyhow::Result<Arc<PolicySet>> {
     let outcome = loader.scan(std::time::Instant::now()).await;
     let set = outcome.set.context("the first scan of the policy folder published no set")?;
     for change in &outcome.changes {
@@ -187,6 +208,18 @@ async fn start_built_in_model(
         }
     });
     Ok(())
+}
+
+fn facts(config: &Config, ready: &Ready) -> HostFacts {
+    let scheme = if ready.tls { "https" } else { "http" };
+    let durability = Durability::ALL.iter().find(|(_, mode)| *mode == config.store.durability);
+    HostFacts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        proxy: format!("{scheme}://{}", ready.proxy),
+        started_ms: now_ms(),
+        connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
+        durability: durability.map(|(word, _)| (*word).to_owned()).unwrap_or_default(),
+    }
 }
 
 fn static_token(token: &config::Token) -> StaticToken {
@@ -225,10 +258,6 @@ fn limits(config: &Config) -> exchange::Limits {
         heartbeat: config.approvals.heartbeat,
         ..exchange::Limits::default()
     }
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: {address} can't be listened on"))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -9,14 +9,14 @@
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
 
-mod cli;
 mod app;
+mod cli;
 mod config;
-mod listen;
+mod demo;
 mod forward;
+mod listen;
 mod reload;
 mod telemetry;
-mod demo;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -120,7 +120,8 @@ pub(crate) fn published(set: &PolicySet, at_ms: u64) -> Event {
         };
         (info.id.clone(), info.digest, mode.to_owned())
     });
-    let problem = |problem: &exchange::ports::Problem| format!("{}: {}: {}", problem.file, problem.stage, problem.message);
+    let problem =
+        |problem: &exchange::ports::Problem| format!("{}: {}: {}", problem.file, problem.stage, problem.message);
     Event::SetPublished {
         at_ms,
         set: set.set_ref(),
@@ -152,7 +153,8 @@ impl Eyes {
             // Full: a look is due anyway. Closed: nobody looks any more.
             let _ = nudge.try_send(());
         });
-        let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "the policy folder is polled, not watched")).ok();
+        let watcher =
+            watcher.inspect_err(|error| tracing::warn!(%error, "the policy folder is polled, not watched")).ok();
         (Self { folder, told: watcher.is_none(), watcher, watched: None }, nudges)
     }
 

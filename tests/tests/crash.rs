@@ -7,21 +7,14 @@ use scenarios::rig::{Channel, Dice, Heard, Setup, Upstream, delivered, entries, 
 const STREAMS: usize = 8;
 
 fn rounds() -> usize {
-    if std::env::var_os("PORTCULLIS_LONG").is_some() {
-        100
-    } else {
-        4
-    }
+    if std::env::var_os("PORTCULLIS_LONG").is_some() { 100 } else { 4 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_chunk_that_was_received_is_on_record() {
     let mut dice = Dice::new(9);
     let mut upstream = Upstream::start().await;
-    let mut host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let mut host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     for round in 0..rounds() {
         let mut received = Vec::new();
         for number in 0..STREAMS {
@@ -29,10 +22,7 @@ async fn every_chunk_that_was_received_is_on_record() {
             let text = format!("round {round} stream {number}");
             received.push(tokio::spawn(async move {
                 let mut reply = client.ask(&request(&text, true)).await;
-                let id = reply
-                    .header("x-request-id")
-                    .expect("every answer names its exchange")
-                    .to_owned();
+                let id = reply.header("x-request-id").expect("every answer names its exchange").to_owned();
                 (id, reply.rest().await)
             }));
         }
@@ -84,11 +74,7 @@ async fn every_chunk_that_was_received_is_on_record() {
                 got.len(),
                 kept.len()
             );
-            assert_eq!(
-                entries(&record, "Request").count(),
-                1,
-                "the prompt was durable before it went upstream"
-            );
+            assert_eq!(entries(&record, "Request").count(), 1, "the prompt was durable before it went upstream");
             assert_eq!(Heard::stream(&got).leak("078-05-1120"), None);
         }
     }

@@ -23,11 +23,7 @@ const BETWEEN: usize = 2;
 const LAST: &str = "<last>";
 
 fn operations() -> usize {
-    if std::env::var_os("PORTCULLIS_LONG").is_some() {
-        1_000
-    } else {
-        120
-    }
+    if std::env::var_os("PORTCULLIS_LONG").is_some() { 1_000 } else { 120 }
 }
 
 fn settings(label: &str) -> String {
@@ -57,11 +53,8 @@ fn operate(host: &Host, good: &[u8], dice: &mut Dice, number: usize) {
         10 => {
             let link = folder.join("30-link.wasm");
             let _ = fs::remove_file(&link);
-            let target = if dice.below(2) == 0 {
-                host.home().join("elsewhere.wasm")
-            } else {
-                Path::new("/dev/zero").to_owned()
-            };
+            let target =
+                if dice.below(2) == 0 { host.home().join("elsewhere.wasm") } else { Path::new("/dev/zero").to_owned() };
             std::os::unix::fs::symlink(target, link).unwrap();
         }
         _ => {
@@ -120,10 +113,7 @@ async fn no_operation_on_the_folder_lets_a_word_through() {
         let goal = said.load(Ordering::Relaxed) + BETWEEN;
         within("words between two operations", async {
             while said.load(Ordering::Relaxed) < goal {
-                assert!(
-                    !streams.iter().any(tokio::task::JoinHandle::is_finished),
-                    "a stream ended"
-                );
+                assert!(!streams.iter().any(tokio::task::JoinHandle::is_finished), "a stream ended");
                 tokio::time::sleep(std::time::Duration::from_micros(200)).await;
             }
         })
@@ -151,29 +141,14 @@ async fn judged(host: &Host, talk: Talk, labels: &BTreeSet<String>) {
     let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for judged in entries(&record, "Judged").filter(|judged| judged["policy"] == "10-mask") {
         let digest = judged["digest"].as_str().unwrap().to_owned();
-        digests
-            .entry(judged["generation"].as_u64().unwrap())
-            .or_default()
-            .insert(digest.clone());
+        digests.entry(judged["generation"].as_u64().unwrap()).or_default().insert(digest.clone());
         for edit in judged["edits"].as_array().unwrap() {
-            written
-                .entry(digest.clone())
-                .or_default()
-                .insert(edit["by"].as_str().unwrap().to_owned());
+            written.entry(digest.clone()).or_default().insert(edit["by"].as_str().unwrap().to_owned());
         }
     }
     assert!(digests.len() > 1, "the streams saw no other set: {digests:?}");
-    assert!(
-        digests.values().all(|policies| policies.len() == 1),
-        "a set has one version of a policy: {digests:?}"
-    );
-    assert!(
-        written.values().all(|labels| labels.len() == 1),
-        "a version has one label: {written:?}"
-    );
+    assert!(digests.values().all(|policies| policies.len() == 1), "a set has one version of a policy: {digests:?}");
+    assert!(written.values().all(|labels| labels.len() == 1), "a version has one label: {written:?}");
     let on_record: BTreeSet<String> = written.into_values().flatten().collect();
-    assert!(
-        labels.is_subset(&on_record),
-        "delivered {labels:?}, on record {on_record:?}"
-    );
+    assert!(labels.is_subset(&on_record), "delivered {labels:?}, on record {on_record:?}");
 }

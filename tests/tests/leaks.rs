@@ -81,12 +81,7 @@ fn cut_wholes(channel: Channel) -> Vec<Case> {
         .map(|cut| {
             let mut first = json_head(200, body.len());
             first.extend_from_slice(&body[..cut]);
-            case(
-                format!("{channel:?} whole cut at {cut}"),
-                channel,
-                false,
-                vec![first, body[cut..].to_vec()],
-            )
+            case(format!("{channel:?} whole cut at {cut}"), channel, false, vec![first, body[cut..].to_vec()])
         })
         .collect()
 }
@@ -94,45 +89,25 @@ fn cut_wholes(channel: Channel) -> Vec<Case> {
 /// The same with the secret written in JSON's escapes, as some providers do.
 fn escaped() -> Vec<Case> {
     let secret: String = SSN.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-    let stream = String::from_utf8(events(Channel::Content, &[SAID]).concat())
-        .unwrap()
-        .replace(SSN, &secret);
-    let whole = String::from_utf8(whole(Channel::Content, SAID))
-        .unwrap()
-        .replace(SSN, &secret);
+    let stream = String::from_utf8(events(Channel::Content, &[SAID]).concat()).unwrap().replace(SSN, &secret);
+    let whole = String::from_utf8(whole(Channel::Content, SAID)).unwrap().replace(SSN, &secret);
     let mut cases = Vec::new();
     for cut in cuts(stream.as_bytes(), &[&secret]) {
         let mut pieces = vec![sse_head()];
         pieces.extend(http_chunks(&[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]));
-        cases.push(case(
-            format!("escaped stream cut at {cut}"),
-            Channel::Content,
-            true,
-            pieces,
-        ));
+        cases.push(case(format!("escaped stream cut at {cut}"), Channel::Content, true, pieces));
     }
     for cut in cuts(whole.as_bytes(), &[&secret]) {
         let mut first = json_head(200, whole.len());
         first.extend_from_slice(&whole.as_bytes()[..cut]);
         let pieces = vec![first, whole.as_bytes()[cut..].to_vec()];
-        cases.push(case(
-            format!("escaped whole cut at {cut}"),
-            Channel::Content,
-            false,
-            pieces,
-        ));
+        cases.push(case(format!("escaped whole cut at {cut}"), Channel::Content, false, pieces));
     }
     cases
 }
 
 fn case(name: String, channel: Channel, streamed: bool, pieces: Vec<Vec<u8>>) -> Case {
-    Case {
-        name,
-        channel,
-        streamed,
-        pieces,
-        wanted: channel.carried(MASKED),
-    }
+    Case { name, channel, streamed, pieces, wanted: channel.carried(MASKED) }
 }
 
 /// Random texts on random channels, cut by a random provider and again by a random network.
@@ -184,16 +159,11 @@ async fn run(cases: Vec<Case>) {
     let upstream = Upstream::answering(move |received| {
         let request: serde_json::Value = serde_json::from_slice(&received.body).unwrap();
         let said = request["messages"][0]["content"].as_str().unwrap();
-        answers[said.strip_prefix("case ").unwrap().parse::<usize>().unwrap()]
-            .pieces
-            .clone()
+        answers[said.strip_prefix("case ").unwrap().parse::<usize>().unwrap()].pieces.clone()
     })
     .await;
-    let host = Setup::new()
-        .durability(Durability::Bounded)
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host =
+        Setup::new().durability(Durability::Bounded).policy("10-mask.wasm", "mask").start(upstream.address).await;
     let client = host.client();
     let mut results = stream::iter(0..cases.len())
         .map(|number| {
@@ -221,18 +191,9 @@ async fn one(client: &Client, number: usize, case: &Case) -> Result<(), String> 
         }
     }
     if (reply.status, reply.end) != (200, Some(End::Complete)) {
-        return Err(format!(
-            "{} {:?}: {}",
-            reply.status,
-            reply.end,
-            String::from_utf8_lossy(&body)
-        ));
+        return Err(format!("{} {:?}: {}", reply.status, reply.end, String::from_utf8_lossy(&body)));
     }
-    let heard = if case.streamed {
-        Heard::stream(&body)
-    } else {
-        Heard::whole(&body)
-    };
+    let heard = if case.streamed { Heard::stream(&body) } else { Heard::whole(&body) };
     if let Some(leak) = heard.leak(SSN) {
         return Err(format!("LEAK: {leak}"));
     }
@@ -263,12 +224,7 @@ fn first_choice(case: &Case) -> String {
 
 fn report(host: &Host, count: usize, wrong: &[String]) {
     println!("{count} cases through {}, {} wrong", host.pid(), wrong.len());
-    assert!(
-        wrong.is_empty(),
-        "{} of {count} cases:\n{}",
-        wrong.len(),
-        wrong[..wrong.len().min(20)].join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {count} cases:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,17 +18,10 @@ async fn a_clean_stream_is_the_upstreams_byte_for_byte() {
             pieces
         })
         .await;
-        let host = Setup::new()
-            .policy("10-mask.wasm", "mask")
-            .start(upstream.address)
-            .await;
+        let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
         let (reply, got) = host.client().whole(&request("hello", true)).await;
         assert_eq!((reply.status, reply.end), (200, Some(End::Complete)));
-        assert_eq!(
-            String::from_utf8_lossy(&got),
-            String::from_utf8_lossy(&body),
-            "{channel:?}"
-        );
+        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&body), "{channel:?}");
         assert_eq!(reply.header("content-type"), Some("text/event-stream"));
     }
 }
@@ -43,10 +36,7 @@ async fn a_clean_whole_answer_is_the_upstreams_byte_for_byte() {
     for body in bodies {
         let sent = body.clone();
         let upstream = Upstream::answering(move |_| vec![json_head(200, sent.len()), sent.clone()]).await;
-        let host = Setup::new()
-            .policy("10-mask.wasm", "mask")
-            .start(upstream.address)
-            .await;
+        let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
         let (reply, got) = host.client().whole(&request("hello", false)).await;
         assert_eq!((reply.status, reply.end), (200, Some(End::Complete)));
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&body));
@@ -60,10 +50,7 @@ async fn a_masked_request_differs_in_the_secret_alone() {
         vec![json_head(200, body.len()), body]
     })
     .await;
-    let host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     let body = format!(
         concat!(
             "{{ \"model\":\"gpt-test\",\n \"seed\": 12345678901234567890, \"messages\" : [\n",
@@ -78,29 +65,17 @@ async fn a_masked_request_differs_in_the_secret_alone() {
     let received = upstream.received();
     assert_eq!(received.len(), 1);
     assert_eq!(String::from_utf8_lossy(&received[0].body), body.replace(SSN, "[SSN]"));
-    assert_eq!(
-        received[0].header("authorization"),
-        None,
-        "the caller's credential stays here"
-    );
+    assert_eq!(received[0].header("authorization"), None, "the caller's credential stays here");
     let record = host.record(reply.header("x-request-id").unwrap()).await;
-    let recorded: Vec<&str> = entries(&record, "Request")
-        .filter_map(|request| request["body"].as_str())
-        .collect();
+    let recorded: Vec<&str> = entries(&record, "Request").filter_map(|request| request["body"].as_str()).collect();
     assert_eq!(recorded, [body.replace(SSN, "[SSN]")]);
-    assert!(
-        !record.to_string().contains(SSN),
-        "what was masked is not in the record"
-    );
+    assert!(!record.to_string().contains(SSN), "what was masked is not in the record");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_that_is_clear_is_not_kept_waiting() {
     let mut upstream = Upstream::start().await;
-    let host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     let client = host.client();
     let events = events(CHANNELS[0], &["One thing. ", "Then another. "]);
     let first = events[..2].concat();

@@ -5,10 +5,7 @@ use scenarios::rig::{Channel, Client, End, Heard, Upstream, http_chunks, request
 #[tokio::test]
 async fn the_client_sees_every_chunk_and_how_the_body_ended() {
     let mut upstream = Upstream::start().await;
-    let client = Client {
-        address: upstream.address,
-        token: "x".to_owned(),
-    };
+    let client = Client { address: upstream.address, token: "x".to_owned() };
     let asked = tokio::spawn(async move {
         let mut reply = client.ask(b"{}").await;
         let first = reply.chunk().await;
@@ -16,10 +13,7 @@ async fn the_client_sees_every_chunk_and_how_the_body_ended() {
         (first, second, end)
     });
     let mut turn = upstream.turn().await;
-    assert_eq!(
-        (turn.received.body.as_slice(), turn.received.header("authorization")),
-        (&b"{}"[..], Some("Bearer x"))
-    );
+    assert_eq!((turn.received.body.as_slice(), turn.received.header("authorization")), (&b"{}"[..], Some("Bearer x")));
     turn.write(&sse_head()).await;
     turn.chunk(b"one").await;
     turn.read_by_host().await;
@@ -37,10 +31,7 @@ async fn every_cut_is_one() {
         pieces
     })
     .await;
-    let client = Client {
-        address: upstream.address,
-        token: "x".to_owned(),
-    };
+    let client = Client { address: upstream.address, token: "x".to_owned() };
     let mut reply = client.ask(&request("hi", true)).await;
     let mut chunks = Vec::new();
     while let Some(chunk) = reply.chunk().await {

@@ -29,17 +29,9 @@ impl Language {
                 let python = folder.join("python/.venv/bin/python");
                 (python.clone(), folder.join("python/walk.py"), python)
             }
-            Self::Node => (
-                "node".into(),
-                folder.join("node/walk.js"),
-                folder.join("node/node_modules/openai"),
-            ),
+            Self::Node => ("node".into(), folder.join("node/walk.js"), folder.join("node/node_modules/openai")),
         };
-        assert!(
-            installed.exists(),
-            "{} is missing: run tests/setup",
-            installed.display()
-        );
+        assert!(installed.exists(), "{} is missing: run tests/setup", installed.display());
         let mut command = Command::new(program);
         command.arg(script);
         command
@@ -61,26 +53,15 @@ impl Walk {
     fn start(language: Language, host: &Host, mode: &str, text: &str) -> Self {
         let client = host.client();
         let mut command = language.command();
-        command
-            .arg(format!("http://{}/v1", client.address))
-            .arg(client.token)
-            .arg(mode)
-            .arg(text);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        command.arg(format!("http://{}/v1", client.address)).arg(client.token).arg(mode).arg(text);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
 
     /// The next thing that the SDK's user met.
     async fn next(&mut self) -> Option<Value> {
-        let line = within("a line of the SDK's walk", self.lines.next_line())
-            .await
-            .unwrap()?;
+        let line = within("a line of the SDK's walk", self.lines.next_line()).await.unwrap()?;
         Some(serde_json::from_str(&line).unwrap())
     }
 
@@ -90,21 +71,13 @@ impl Walk {
         while let Some(line) = self.next().await {
             last = line;
         }
-        assert!(
-            within("the end of the walk", self.child.wait())
-                .await
-                .unwrap()
-                .success(),
-            "it failed after {last}"
-        );
+        assert!(within("the end of the walk", self.child.wait()).await.unwrap().success(), "it failed after {last}");
         last
     }
 }
 
 fn raised(met: &Value, class: &str) -> bool {
-    met["raised"]
-        .as_array()
-        .is_some_and(|classes| classes.iter().any(|one| one == class))
+    met["raised"].as_array().is_some_and(|classes| classes.iter().any(|one| one == class))
 }
 
 /// Answers on the channel, streamed or whole as asked.
@@ -130,11 +103,7 @@ async fn masked(language: Language) {
     let host = Setup::new().policy("10-mask.wasm", "mask").start(content.address).await;
     for mode in ["whole", "stream"] {
         let met = Walk::start(language, &host, mode, &format!("it is {SSN}")).last().await;
-        assert_eq!(
-            (&met["content"], &met["finish"]),
-            (&"my ssn is [SSN] ok".into(), &"stop".into()),
-            "{mode}: {met}"
-        );
+        assert_eq!((&met["content"], &met["finish"]), (&"my ssn is [SSN] ok".into(), &"stop".into()), "{mode}: {met}");
     }
     for received in content.received() {
         assert!(!String::from_utf8_lossy(&received.body).contains(SSN));
@@ -143,47 +112,30 @@ async fn masked(language: Language) {
 
 async fn tools(language: Language) {
     let upstream = upstream(Channel::ToolArguments).await;
-    let host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     for mode in ["whole tools", "stream tools"] {
         let met = Walk::start(language, &host, mode, "note it").last().await;
-        assert_eq!(
-            met["arguments"],
-            Channel::ToolArguments.carried("my ssn is [SSN] ok"),
-            "{mode}: {met}"
-        );
+        assert_eq!(met["arguments"], Channel::ToolArguments.carried("my ssn is [SSN] ok"), "{mode}: {met}");
     }
 }
 
 async fn blocked(language: Language) {
     let upstream = upstream(Channel::Content).await;
     let settings = "[settings]\nwords = [\"launch codes\"]\n";
-    let host = Setup::new()
-        .policy_with("20-block.wasm", "block", settings)
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy_with("20-block.wasm", "block", settings).start(upstream.address).await;
     for mode in ["whole", "stream"] {
         let met = Walk::start(language, &host, mode, "the launch codes").last().await;
         assert!(raised(&met, language.forbidden()), "{mode}: {met}");
         assert_eq!(met["status"], 403);
     }
-    assert_eq!(
-        upstream.received().len(),
-        0,
-        "an SDK that tried again would show nothing here, but count the host's"
-    );
+    assert_eq!(upstream.received().len(), 0, "an SDK that tried again would show nothing here, but count the host's");
     let tried = host.look("/v1/exchanges").await["exchanges"].as_array().unwrap().len();
     assert_eq!(tried, 2, "a blocked request is not tried again");
 }
 
 async fn lockdown(language: Language) {
     let mut upstream = Upstream::start().await;
-    let host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     let mut walk = Walk::start(language, &host, "stream", "hello");
     let mut turn = upstream.turn().await;
     turn.write(&sse_head()).await;
@@ -200,9 +152,7 @@ async fn lockdown(language: Language) {
 
 async fn held(language: Language) {
     let upstream = upstream(Channel::Content).await;
-    let setup = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .policy("30-approve.wasm", "approve");
+    let setup = Setup::new().policy("10-mask.wasm", "mask").policy("30-approve.wasm", "approve");
     let host = setup.approvals("heartbeat = \"100ms\"").start(upstream.address).await;
     for mode in ["whole", "stream"] {
         let walk = Walk::start(language, &host, mode, &format!("please delete it, {mode}"));

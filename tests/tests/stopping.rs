@@ -25,25 +25,15 @@ fn json(body: &[u8]) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_is_a_403_in_the_sdks_form_and_nothing_goes_upstream() {
     let upstream = answering("never said").await;
-    let host = Setup::new()
-        .policy_with("20-block.wasm", "block", BLOCK)
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy_with("20-block.wasm", "block", BLOCK).start(upstream.address).await;
     for stream in [false, true] {
         let (reply, body) = host.client().whole(&request("tell me the launch codes", stream)).await;
         assert_eq!((reply.status, reply.end), (403, Some(End::Complete)));
         assert_eq!(reply.header("content-type"), Some("application/json"));
         assert_eq!(reply.header("x-should-retry"), Some("false"));
         let body = json(&body);
-        assert_eq!(
-            (&body["error"]["code"], &body["status"]),
-            (&"topic.codes".into(), &403.into()),
-            "{body}"
-        );
-        assert!(
-            body["error"]["message"].as_str().unwrap().contains("not here"),
-            "{body}"
-        );
+        assert_eq!((&body["error"]["code"], &body["status"]), (&"topic.codes".into(), &403.into()), "{body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains("not here"), "{body}");
         let id = reply.header("x-request-id").unwrap();
         assert_eq!(Some(id), reply.header("request-id"));
         let record = host.record(id).await;
@@ -61,28 +51,15 @@ async fn who_has_no_credential_gets_a_401_and_an_unknown_endpoint_a_403() {
     client.token = "somebody-elses-token-0123456789abcdef".to_owned();
     assert_eq!(client.whole(&request("hello", false)).await.0.status, 401);
     client.token = known;
-    let mut reply = client
-        .send(
-            "POST",
-            "/v1/fine_tuning/jobs",
-            &[("content-type", "application/json")],
-            b"{}",
-        )
-        .await;
-    assert_eq!(
-        (reply.status, json(&reply.rest().await)["error"]["code"].clone()),
-        (403, "no_endpoint".into())
-    );
+    let mut reply = client.send("POST", "/v1/fine_tuning/jobs", &[("content-type", "application/json")], b"{}").await;
+    assert_eq!((reply.status, json(&reply.rest().await)["error"]["code"].clone()), (403, "no_endpoint".into()));
     assert_eq!(upstream.received().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lockdown_dropped_into_the_folder_stops_a_running_stream() {
     let mut upstream = Upstream::start().await;
-    let host = Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     let client = host.client();
     let mut asked = tokio::spawn(async move { client.ask(&request("hello", true)).await });
     let mut turn = upstream.turn().await;
@@ -99,10 +76,7 @@ async fn lockdown_dropped_into_the_folder_stops_a_running_stream() {
     let before = Heard::stream(&got).text(0, "content").to_owned();
     let mut sent = 0;
     while reply.end.is_none() {
-        assert!(
-            sent <= UNDER_WAY,
-            "the stream goes on after {sent} chunks under lockdown"
-        );
+        assert!(sent <= UNDER_WAY, "the stream goes on after {sent} chunks under lockdown");
         sent += 1;
         // The host may have cut the connection already.
         let _ = turn.chunk(&word(sent)).await;
@@ -120,17 +94,9 @@ async fn lockdown_dropped_into_the_folder_stops_a_running_stream() {
     }
     assert_eq!(reply.end, Some(End::Broken), "a cut stream must not look complete");
     let heard = Heard::stream(&got);
-    assert_eq!(
-        heard.error.as_ref().map(|error| error["code"].clone()),
-        Some("lockdown".into()),
-        "{heard:?}"
-    );
+    assert_eq!(heard.error.as_ref().map(|error| error["code"].clone()), Some("lockdown".into()), "{heard:?}");
     assert!(!heard.done && heard.finish.is_empty(), "{heard:?}");
-    assert_eq!(
-        heard.text(0, "content"),
-        before,
-        "no word of the model after the gate is down"
-    );
+    assert_eq!(heard.text(0, "content"), before, "no word of the model after the gate is down");
     turn.dropped_by_host().await;
     let record = host.record(reply.header("x-request-id").unwrap()).await;
     assert_eq!(entries(&record, "Closed").next().unwrap()["outcome"], "blocked");
@@ -141,9 +107,7 @@ async fn lockdown_dropped_into_the_folder_stops_a_running_stream() {
 }
 
 fn asking() -> Setup {
-    Setup::new()
-        .policy("10-mask.wasm", "mask")
-        .policy("30-approve.wasm", "approve")
+    Setup::new().policy("10-mask.wasm", "mask").policy("30-approve.wasm", "approve")
 }
 
 async fn held(host: &Host, stream: bool) -> (tokio::task::JoinHandle<(u16, Option<End>, Vec<u8>)>, String) {
@@ -154,14 +118,8 @@ async fn held(host: &Host, stream: bool) -> (tokio::task::JoinHandle<(u16, Optio
         (reply.status, reply.end, body)
     });
     let question = host.until_asked().await;
-    assert!(
-        !question.to_string().contains(SSN),
-        "the approver sees what would go on: {question}"
-    );
-    (
-        asked,
-        question["id"].as_str().expect("an approval has an id").to_owned(),
-    )
+    assert!(!question.to_string().contains(SSN), "the approver sees what would go on: {question}");
+    (asked, question["id"].as_str().expect("an approval has an id").to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,10 +135,7 @@ async fn an_approved_request_passes_as_it_was_shown() {
     assert_eq!(Heard::whole(&body).text(0, "content"), "done");
     let received = upstream.received();
     let forwarded = String::from_utf8_lossy(&received[0].body).into_owned();
-    assert!(
-        received.len() == 1 && forwarded.contains("please delete [SSN]"),
-        "{forwarded}"
-    );
+    assert!(received.len() == 1 && forwarded.contains("please delete [SSN]"), "{forwarded}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,26 +148,17 @@ async fn a_denied_request_ends_with_403() {
     let told = host.cli().run(&["approvals", "deny", &id, "--reason", "not today"]);
     assert_eq!(told.code, Some(0), "{}{}", told.stdout, told.stderr);
     let (status, _, body) = within("the answer", asked).await.unwrap();
-    assert_eq!(
-        (status, json(&body)["error"]["code"].clone()),
-        (403, "approval_denied".into())
-    );
+    assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_denied".into()));
     assert_eq!(upstream.received().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_nobody_answers_is_a_no() {
     let upstream = answering("never said").await;
-    let host = asking()
-        .approvals("default_timeout = \"1s\"")
-        .start(upstream.address)
-        .await;
+    let host = asking().approvals("default_timeout = \"1s\"").start(upstream.address).await;
     let (asked, _) = held(&host, false).await;
     let (status, _, body) = within("the answer", asked).await.unwrap();
-    assert_eq!(
-        (status, json(&body)["error"]["code"].clone()),
-        (403, "approval_expired".into())
-    );
+    assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_expired".into()));
     assert_eq!(upstream.received().len(), 0);
 }
 
@@ -222,18 +168,11 @@ async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
     let (asked, id) = held(&host, false).await;
     let (status, _, body) = within("the answer", asked).await.unwrap();
-    assert_eq!(
-        (status, json(&body)["error"]["code"].clone()),
-        (403, "approval_pending".into())
-    );
+    assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
     assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
     let again = request(&format!("please delete {SSN}"), false);
     assert_eq!(host.client().whole(&again).await.0.status, 200);
-    assert_eq!(
-        host.client().whole(&again).await.0.status,
-        403,
-        "an approval is used once"
-    );
+    assert_eq!(host.client().whole(&again).await.0.status, 403, "an approval is used once");
     assert_eq!(upstream.received().len(), 1);
 }
 
@@ -246,10 +185,7 @@ async fn a_held_stream_is_kept_alive_by_comments() {
         pieces
     })
     .await;
-    let host = asking()
-        .approvals("heartbeat = \"100ms\"")
-        .start(upstream.address)
-        .await;
+    let host = asking().approvals("heartbeat = \"100ms\"").start(upstream.address).await;
     let client = host.client();
     let mut reply = client.ask(&request("please export it", true)).await;
     let mut got = Vec::new();
@@ -260,8 +196,5 @@ async fn a_held_stream_is_kept_alive_by_comments() {
     assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
     got.extend(reply.rest().await);
     let heard = Heard::stream(&got);
-    assert_eq!(
-        (heard.text(0, "content"), heard.done, reply.end),
-        ("done", true, Some(End::Complete))
-    );
+    assert_eq!((heard.text(0, "content"), heard.done, reply.end), ("done", true, Some(End::Complete)));
 }

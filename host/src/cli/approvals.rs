@@ -161,13 +161,19 @@ fn left(approval: &Shown) -> String {
 async fn find(place: &Place, id: &str) -> anyhow::Result<Value> {
     let wanted = id.replace('-', "").to_lowercase();
     let fits = |approval: &Value| {
-        approval["id"].as_str().map(|id| id.replace('-', "")).is_some_and(|id| id.starts_with(&wanted) || id.ends_with(&wanted))
+        approval["id"]
+            .as_str()
+            .map(|id| id.replace('-', ""))
+            .is_some_and(|id| id.starts_with(&wanted) || id.ends_with(&wanted))
     };
     let mut found: Vec<Value> = all_of(place).await?.into_iter().filter(fits).collect();
     match (found.pop(), found.len()) {
         (Some(approval), 0) if !wanted.is_empty() => Ok(approval),
         (Some(_), more) => anyhow::bail!("`{id}` may mean {} approvals; give more of the id", more + 1),
-        (None, _) => anyhow::bail!("there is no approval `{}`; `portcullis approvals list --all` shows what there is", line_of(id)),
+        (None, _) => anyhow::bail!(
+            "there is no approval `{}`; `portcullis approvals list --all` shows what there is",
+            line_of(id)
+        ),
     }
 }
 

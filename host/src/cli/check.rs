@@ -10,7 +10,10 @@ use std::{
 use clap::Args;
 use engine::{
     Runtime, RuntimeConfig,
-    load::{Cache, CacheConfig, CompileConfig, Compiler, inspect::{Inspection, inspect_folder}},
+    load::{
+        Cache, CacheConfig, CompileConfig, Compiler,
+        inspect::{Inspection, inspect_folder},
+    },
 };
 use exchange::ports::Problem as PolicyProblem;
 use serde_json::{Value, json};
@@ -26,7 +29,9 @@ use crate::config::{self, Config, Problems, Severity};
 /// Reads the configuration, its secrets and certificates, and compiles and configures every policy of the folder. Says
 /// everything that is wrong at once, each with code, file, line and a hint, and ends with 1 if anything is.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl reload portcullis")]
+#[command(
+    after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl reload portcullis"
+)]
 pub(super) struct CheckArgs {
     /// The configuration file.
     #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]
@@ -94,7 +99,11 @@ fn text(file: &Path, findings: &Findings) -> String {
         for route in &config.connections {
             let connection = &route.connection;
             let scheme = if connection.upstream.tls { "https" } else { "http" };
-            let to = if route.built_in { "the built-in model".to_owned() } else { format!("{scheme}://{}{}", connection.upstream.authority, connection.upstream.base_path) };
+            let to = if route.built_in {
+                "the built-in model".to_owned()
+            } else {
+                format!("{scheme}://{}{}", connection.upstream.authority, connection.upstream.base_path)
+            };
             lines.push(format!("ok      connection {}  {} -> {to}", connection.name, connection.path_prefix));
         }
         lines.push(format!("ok      {} token(s)", config.tokens.len()));
@@ -130,7 +139,8 @@ fn json(findings: &Findings) -> Value {
         })
     });
     let folder = findings.folder.iter();
-    let folder = folder.map(|problem| json!({ "file": problem.file, "stage": problem.stage, "message": problem.message }));
+    let folder =
+        folder.map(|problem| json!({ "file": problem.file, "stage": problem.stage, "message": problem.message }));
     json!({
         "good": findings.good(),
         "problems": problems.collect::<Vec<_>>(),

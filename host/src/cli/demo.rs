@@ -171,7 +171,11 @@ fn banner(dir: &Path, ready: &Ready, upstream: &str, kept: &[&str]) -> String {
     let policies: Vec<String> =
         infos.map(|info| format!("{} ({})", line_of(&info.id), format!("{:?}", info.mode).to_lowercase())).collect();
     let policies = if policies.is_empty() { "none".to_owned() } else { policies.join(" · ") };
-    let kept = if kept.is_empty() { String::new() } else { format!("\n  yours     left as you have them: {}", kept.join(", ")) };
+    let kept = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("\n  yours     left as you have them: {}", kept.join(", "))
+    };
     let (proxy, version) = (proxy_url(ready), env!("CARGO_PKG_VERSION"));
     let curl = |flags: &str, body: &str| {
         format!(

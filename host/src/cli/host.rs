@@ -1,13 +1,19 @@
 //! Which host a command talks to: a running one over its control listener, or the store of one that does not run.
 
-use std::{path::{Path, PathBuf}, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use bytes::Bytes;
-use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -79,10 +85,13 @@ impl HostArgs {
         let control = match (&self.control, &config) {
             (Some(url), _) => control_uri(url)?,
             (None, Some(config)) => control_uri(&format!("http://{}", reachable(config.control.address)))?,
-            (None, None) => bail!("which host? Name its configuration with --config FILE, or --control URL and --token-file FILE"),
+            (None, None) => {
+                bail!("which host? Name its configuration with --config FILE, or --control URL and --token-file FILE")
+            }
         };
         let token_file = self.token_file.clone().or_else(|| config.as_ref().map(|config| config.store.admin_token()));
-        let token_file = token_file.context("which token? Name its file with --token-file FILE, or the host's --config FILE")?;
+        let token_file =
+            token_file.context("which token? Name its file with --token-file FILE, or the host's --config FILE")?;
         Ok(Place { control, token_file, store: config.map(|config| config.store.path) })
     }
 }
@@ -100,7 +109,10 @@ fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
 
 fn control_uri(url: &str) -> anyhow::Result<Uri> {
     let uri: Uri = url.trim_end_matches('/').parse().with_context(|| format!("`{url}` is not a URL"))?;
-    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some() && matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let plain = uri.scheme_str() == Some("http")
+        && uri.authority().is_some()
+        && matches!(uri.path(), "" | "/")
+        && uri.query().is_none();
     if !plain {
         bail!("`{url}` is not the URL of a control listener; it looks like http://127.0.0.1:9440");
     }
@@ -118,7 +130,12 @@ impl Place {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T, Unanswered> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Unanswered> {
         let request = self.request(method, path, body)?;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
@@ -141,13 +158,15 @@ impl Place {
             return Err(refused(status, &body));
         }
         let parsed = serde_json::from_slice(&body);
-        Ok(parsed.with_context(|| format!("the answer of {} is not understood; is it of another version?", self.control))?)
+        Ok(parsed
+            .with_context(|| format!("the answer of {} is not understood; is it of another version?", self.control))?)
     }
 
     fn request(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Request<Full<Bytes>>> {
         let token = read_token(&self.token_file)?;
         let uri = format!("http://{}{path}", self.control.authority().map_or("", |authority| authority.as_str()));
-        let mut authorization = header::HeaderValue::from_str(&format!("Bearer {}", token.as_str())).context("the control token is malformed")?;
+        let mut authorization = header::HeaderValue::from_str(&format!("Bearer {}", token.as_str()))
+            .context("the control token is malformed")?;
         authorization.set_sensitive(true);
         let mut request = Request::builder().method(method).uri(uri).header(header::AUTHORIZATION, authorization);
         if body.is_some() {
@@ -159,7 +178,9 @@ impl Place {
 }
 
 fn read_token(path: &Path) -> anyhow::Result<zeroize::Zeroizing<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read the control token `{}`; it is made when the host starts for the first time", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("can't read the control token `{}`; it is made when the host starts for the first time", path.display())
+    })?;
     Ok(zeroize::Zeroizing::new(text.trim().to_owned()))
 }
 

@@ -3,16 +3,16 @@
 //! What must hold: standard output has what was asked for and nothing else; errors go to standard error with their
 //! cause and, where there is one, the way out; what was recorded is never written to a terminal unescaped (`show.rs`).
 
-mod demo;
-mod serve;
+mod approvals;
 mod check;
+mod demo;
+mod draw;
+mod host;
 mod init;
 mod policy;
+mod serve;
 mod sessions;
-mod approvals;
-mod host;
 mod show;
-mod draw;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -85,7 +85,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// The one place that tells people of a failure.
 fn complain(error: &anyhow::Error) -> ExitCode {
     // A reader that went away (`| head`) is not a failure to tell of.
-    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)) {
+    if error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    {
         return ExitCode::SUCCESS;
     }
     let text = match error.downcast_ref::<Problems>() {

@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand};
 use engine::{
     Runtime, RuntimeConfig,
-    load::{CompileConfig, Compiler, inspect::{Inspection, inspect}},
+    load::{
+        CompileConfig, Compiler,
+        inspect::{Inspection, inspect},
+    },
 };
 use serde_json::{Value, json};
 
@@ -86,7 +89,12 @@ async fn list(host: &HostArgs, json: bool) -> anyhow::Result<ExitCode> {
     print_line(&if policies.is_empty() { "no policies: nothing is judged".to_owned() } else { lines_of(&table) })?;
     let problems = set["problems"].as_array().map_or(&[][..], Vec::as_slice);
     for problem in problems {
-        print_line(&format!("DEGRADED  {}: {}: {}", text(&problem["file"]), text(&problem["stage"]), text(&problem["message"])))?;
+        print_line(&format!(
+            "DEGRADED  {}: {}: {}",
+            text(&problem["file"]),
+            text(&problem["stage"]),
+            text(&problem["message"])
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -114,7 +122,8 @@ pub(super) fn inspection_json(found: &Inspection) -> Value {
         .collect();
     let description = found.description.as_ref().map(|about| {
         // A schema that is no JSON is a problem already; here it is shown as the text that it is.
-        let schema = serde_json::from_str::<Value>(&about.settings_schema).unwrap_or_else(|_| json!(about.settings_schema));
+        let schema =
+            serde_json::from_str::<Value>(&about.settings_schema).unwrap_or_else(|_| json!(about.settings_schema));
         json!({ "name": about.name, "version": about.version, "summary": about.summary, "settings_schema": schema })
     });
     json!({
@@ -140,7 +149,8 @@ pub(super) fn inspection_json(found: &Inspection) -> Value {
 }
 
 fn inspection_text(found: &Inspection) -> String {
-    let mut rows = vec![("file", found.file.display().to_string()), ("id", found.id.clone()), ("size", size_of(found.size))];
+    let mut rows =
+        vec![("file", found.file.display().to_string()), ("id", found.id.clone()), ("size", size_of(found.size))];
     rows.push(("sha-256", found.wasm_digest.to_string()));
     if let Some(form) = found.form {
         rows.push(("form", format!("{form:?}").to_lowercase()));

@@ -228,7 +228,8 @@ fn entry_text(entry: &Entry) -> (String, String) {
     let bytes = |bytes: &[u8]| text_of(&String::from_utf8_lossy(bytes));
     match entry {
         Entry::Opened(opened) => {
-            let headers = opened.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
+            let headers =
+                opened.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
             (format!("request    {} {}", line_of(&opened.method), line_of(&opened.path)), headers.collect())
         }
         Entry::Request(request) => {
@@ -236,14 +237,19 @@ fn entry_text(entry: &Entry) -> (String, String) {
             (format!("{word:<10} {}", size_of(request.body.len() as u64)), bytes(&request.body))
         }
         Entry::Judged(judged) => judged_text(judged),
-        Entry::Held(held) => (format!("held       {} ({})", line_of(&held.question.title), held.approval), String::new()),
+        Entry::Held(held) => {
+            (format!("held       {} ({})", line_of(&held.question.title), held.approval), String::new())
+        }
         Entry::Decided(decided) => {
             let by = if decided.by.is_empty() { String::new() } else { format!(" by {}", line_of(&decided.by)) };
             (format!("decided    {}{by}", line_of(&decided.state)), line_of(&decided.reason))
         }
-        Entry::Switched(set, _) => (format!("switched   to policy set {} ({})", set.generation, set.digest.short()), String::new()),
+        Entry::Switched(set, _) => {
+            (format!("switched   to policy set {} ({})", set.generation, set.digest.short()), String::new())
+        }
         Entry::ResponseHead(head) => {
-            let headers = head.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
+            let headers =
+                head.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
             (format!("response   {}", head.status), headers.collect())
         }
         Entry::Chunk(chunk) => (format!("delivered  {}", size_of(chunk.data.len() as u64)), bytes(&chunk.data)),
@@ -264,8 +270,9 @@ fn judged_text(judged: &model::record::Judged) -> (String, String) {
     };
     let shadow = if judged.shadow { " (shadow)" } else { "" };
     let title = format!("judged     {} {}: {verdict}{shadow}", line_of(&judged.policy), line_of(&judged.hook));
-    let edits = judged.edits.iter().map(|edit| {
-        format!("{} bytes {}..{} -> {}\n", line_of(&edit.reason), edit.start, edit.end, line_of(&edit.by))
-    });
+    let edits = judged
+        .edits
+        .iter()
+        .map(|edit| format!("{} bytes {}..{} -> {}\n", line_of(&edit.reason), edit.start, edit.end, line_of(&edit.by)));
     (title, edits.collect())
 }

@@ -141,13 +141,15 @@ pub(super) fn table(titles: &[&str]) -> Table {
 
 /// A table as text, with no blanks at line ends.
 pub(super) fn lines_of(table: &Table) -> String {
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned()).collect();
+    let lines: Vec<String> =
+        table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned()).collect();
     lines.join("\n")
 }
 
 /// A time as people read it, in their time zone.
 pub(super) fn time_of(at_ms: u64) -> String {
-    let Ok(time) = i64::try_from(at_ms).map_err(drop).and_then(|ms| Timestamp::from_millisecond(ms).map_err(drop)) else {
+    let Ok(time) = i64::try_from(at_ms).map_err(drop).and_then(|ms| Timestamp::from_millisecond(ms).map_err(drop))
+    else {
         return "?".to_owned();
     };
     time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -88,12 +88,7 @@ pub(super) mod bounds {
     use super::{Bound, Unit};
 
     const fn time(key: &'static str, default: u64, low: u64, high: u64) -> Bound {
-        Bound {
-            key,
-            unit: Unit::Time,
-            default,
-            range: low..=high,
-        }
+        Bound { key, unit: Unit::Time, default, range: low..=high }
     }
 
     pub(in crate::config) const LOSS_WINDOW: Bound = time("loss_window", 100, 1, 10_000);
@@ -124,9 +119,7 @@ impl File {
         let mark = problems.len();
         let file = Self::tables(&mut root_section, problems);
         root_section.finish(problems);
-        problems.retain_after(mark, |problem| {
-            !(broken && matches!(problem.code, Code::Missing | Code::UnknownKey))
-        });
+        problems.retain_after(mark, |problem| !(broken && matches!(problem.code, Code::Missing | Code::UnknownKey)));
         file
     }
 
@@ -151,9 +144,7 @@ fn with_table<T>(
     read: impl FnOnce(&mut Section<'_, '_>, &mut Problems) -> T,
 ) -> T {
     let name = format!("[{key}]");
-    let mut section = root
-        .table(key, &name, problems)
-        .unwrap_or_else(|| Section::absent(&name));
+    let mut section = root.table(key, &name, problems).unwrap_or_else(|| Section::absent(&name));
     let value = read(&mut section, problems);
     section.finish(problems);
     value
@@ -188,18 +179,13 @@ fn listen(section: &mut Section<'_, '_>, problems: &mut Problems) -> ListenTable
 }
 
 fn control(section: &mut Section<'_, '_>, problems: &mut Problems) -> ControlTable {
-    ControlTable {
-        address: section.text("address", problems),
-        hosts: section.texts("hosts", problems),
-    }
+    ControlTable { address: section.text("address", problems), hosts: section.texts("hosts", problems) }
 }
 
 fn store(section: &mut Section<'_, '_>, problems: &mut Problems) -> StoreTable {
     StoreTable {
         path: section.text("path", problems),
-        durability: section
-            .choice("durability", &Durability::ALL, problems)
-            .unwrap_or_default(),
+        durability: section.choice("durability", &Durability::ALL, problems).unwrap_or_default(),
         loss_window: section.time(&bounds::LOSS_WINDOW, problems),
     }
 }
@@ -218,11 +204,7 @@ fn approvals(section: &mut Section<'_, '_>, problems: &mut Problems) -> super::A
         default_timeout: section.time(&bounds::DEFAULT_TIMEOUT, problems),
         wait: section.time(&bounds::WAIT, problems),
         heartbeat: section.time(&bounds::HEARTBEAT, problems),
-        approvers: section
-            .texts("approvers", problems)
-            .into_iter()
-            .map(Spanned::into_inner)
-            .collect(),
+        approvers: section.texts("approvers", problems).into_iter().map(Spanned::into_inner).collect(),
         pending: section.count(&bounds::PENDING, problems),
         pending_per_caller: section.count(&bounds::PENDING_PER_CALLER, problems),
     }
@@ -237,17 +219,15 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
         upstream: section.needed("upstream", "\"https://api.example.com\"", problems),
         dialect: section.needed_choice("dialect", &Family::ALL, problems),
         on_block: section.choice("on_block", &on_block, problems).unwrap_or_default(),
-        credential: section
-            .table("credential", "credential = { … }", problems)
-            .map(|mut table| {
-                let credential = CredentialTable {
-                    header: table.needed("header", "\"authorization\"", problems),
-                    file: table.needed("file", "\"./secrets/openai\"", problems),
-                    prefix: table.text("prefix", problems),
-                };
-                table.finish(problems);
-                credential
-            }),
+        credential: section.table("credential", "credential = { … }", problems).map(|mut table| {
+            let credential = CredentialTable {
+                header: table.needed("header", "\"authorization\"", problems),
+                file: table.needed("file", "\"./secrets/openai\"", problems),
+                prefix: table.text("prefix", problems),
+            };
+            table.finish(problems);
+            credential
+        }),
         tls_ca: section.text("tls_ca", problems),
     }
 }

@@ -107,10 +107,7 @@ impl Problem {
     /// A warning at a place.
     #[must_use]
     pub fn warning(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, span, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
 
     /// Says this at the place.
@@ -148,12 +145,7 @@ impl Problems {
     /// None so far.
     #[must_use]
     pub fn new(path: &Path, text: String) -> Self {
-        Self {
-            path: path.to_owned(),
-            text,
-            hidden: Vec::new(),
-            found: Vec::new(),
-        }
+        Self { path: path.to_owned(), text, hidden: Vec::new(), found: Vec::new() }
     }
 
     /// The file itself can't be read.
@@ -166,11 +158,7 @@ impl Problems {
             _ => None,
         };
         let message = format!("can't read the configuration `{}`: {error}", path.display());
-        problems.push(Problem {
-            span: None,
-            help,
-            ..Problem::error(Code::Unreadable, 0..0, message)
-        });
+        problems.push(Problem { span: None, help, ..Problem::error(Code::Unreadable, 0..0, message) });
         problems
     }
 
@@ -235,10 +223,7 @@ impl Problems {
         let start = problem.span.as_ref()?.start.min(self.text.len());
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Some((
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        ))
+        Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
     }
 
     /// What people read, with colours where `colour` says so.
@@ -246,10 +231,7 @@ impl Problems {
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let text = self.shown_text();
-        let each = self
-            .sorted()
-            .into_iter()
-            .map(|problem| self.render_one(&renderer, &text, problem));
+        let each = self.sorted().into_iter().map(|problem| self.render_one(&renderer, &text, problem));
         each.collect::<Vec<String>>().join("\n\n")
     }
 

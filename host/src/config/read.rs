@@ -30,22 +30,12 @@ pub(super) struct Section<'t, 'i> {
 
 impl<'t, 'i> Section<'t, 'i> {
     pub(super) fn new(name: &str, span: Range<usize>, table: &'t DeTable<'i>) -> Self {
-        Self {
-            name: name.to_owned(),
-            span,
-            table: Some(table),
-            known: Vec::new(),
-        }
+        Self { name: name.to_owned(), span, table: Some(table), known: Vec::new() }
     }
 
     /// A table that the file does not have: every key takes its default.
     pub(super) fn absent(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            span: 0..0,
-            table: None,
-            known: Vec::new(),
-        }
+        Self { name: name.to_owned(), span: 0..0, table: None, known: Vec::new() }
     }
 
     /// Where the table stands.
@@ -76,13 +66,9 @@ impl<'t, 'i> Section<'t, 'i> {
         }
         self.known.push(key);
         problems.push(
-            Problem::error(
-                Code::Missing,
-                self.span(),
-                format!("`{}` needs the key `{key}`", self.name),
-            )
-            .label(format!("`{key}` is missing"))
-            .help(format!("for example: {key} = {example}")),
+            Problem::error(Code::Missing, self.span(), format!("`{}` needs the key `{key}`", self.name))
+                .label(format!("`{key}` is missing"))
+                .help(format!("for example: {key} = {example}")),
         );
         None
     }
@@ -115,10 +101,7 @@ impl<'t, 'i> Section<'t, 'i> {
         choices: &[(&'static str, T)],
         problems: &mut Problems,
     ) -> Option<T> {
-        let example = choices
-            .first()
-            .map(|(name, _)| format!("\"{name}\""))
-            .unwrap_or_default();
+        let example = choices.first().map(|(name, _)| format!("\"{name}\"")).unwrap_or_default();
         let word = self.needed(key, &example, problems)?;
         choose(&word, choices, problems)
     }
@@ -144,10 +127,7 @@ impl<'t, 'i> Section<'t, 'i> {
         if bound.range.contains(&number) {
             return number;
         }
-        let (low, high) = (
-            bound.unit.show(*bound.range.start()),
-            bound.unit.show(*bound.range.end()),
-        );
+        let (low, high) = (bound.unit.show(*bound.range.start()), bound.unit.show(*bound.range.end()));
         problems.push(
             Problem::error(Code::BadValue, value.span(), format!("`{}` is out of range", bound.key))
                 .label(format!("must be {low} to {high}"))
@@ -196,16 +176,11 @@ impl<'t, 'i> Section<'t, 'i> {
             if self.known.contains(&name) {
                 continue;
             }
-            let mut problem = Problem::error(
-                Code::UnknownKey,
-                key.span(),
-                format!("unknown key `{name}` in {}", self.name),
-            );
+            let mut problem =
+                Problem::error(Code::UnknownKey, key.span(), format!("unknown key `{name}` in {}", self.name));
             problem = match nearest(name, self.known.clone()) {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
-                None => problem
-                    .label("not a key here")
-                    .help(format!("keys here: {}", self.known.join(", "))),
+                None => problem.label("not a key here").help(format!("keys here: {}", self.known.join(", "))),
             };
             problems.push(problem);
         }
@@ -277,20 +252,14 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 /// Bytes, milliseconds or things; `None` when the value is none of these (the problem is noted).
 fn quantity(bound: &Bound, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<u64> {
     let (expected, scale) = match bound.unit {
-        Unit::Size => (
-            "a size: a number of bytes, or a string such as \"512 KiB\" or \"32 MiB\"",
-            1,
-        ),
-        Unit::Time => (
-            "a time: a number of seconds, or a string such as \"500ms\", \"10s\" or \"5m\"",
-            1000,
-        ),
+        Unit::Size => ("a size: a number of bytes, or a string such as \"512 KiB\" or \"32 MiB\"", 1),
+        Unit::Time => ("a time: a number of seconds, or a string such as \"500ms\", \"10s\" or \"5m\"", 1000),
         Unit::Count => ("a whole number", 1),
     };
     let number = match (value.get_ref(), bound.unit) {
-        (DeValue::Integer(number), _) => u64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .and_then(|number| number.checked_mul(scale)),
+        (DeValue::Integer(number), _) => {
+            u64::from_str_radix(number.as_str(), number.radix()).ok().and_then(|number| number.checked_mul(scale))
+        }
         (DeValue::String(text), Unit::Size) => parse_size(text),
         (DeValue::String(text), Unit::Time) => parse_duration(text),
         _ => {
@@ -300,12 +269,8 @@ fn quantity(bound: &Bound, value: &Spanned<DeValue<'_>>, problems: &mut Problems
     };
     if number.is_none() {
         problems.push(
-            Problem::error(
-                Code::BadValue,
-                value.span(),
-                format!("`{}` must be {expected}", bound.key),
-            )
-            .label("can't be read as one"),
+            Problem::error(Code::BadValue, value.span(), format!("`{}` must be {expected}", bound.key))
+                .label("can't be read as one"),
         );
     }
     number

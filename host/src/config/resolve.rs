@@ -94,10 +94,7 @@ fn control(table: ControlTable, problems: &mut Problems) -> Option<Control> {
                 .help("keep it on 127.0.0.1 and reach it through a tunnel"),
         );
     }
-    Some(Control {
-        address,
-        hosts: table.hosts.into_iter().map(Spanned::into_inner).collect(),
-    })
+    Some(Control { address, hosts: table.hosts.into_iter().map(Spanned::into_inner).collect() })
 }
 
 fn store(table: &StoreTable, base: &Base<'_>) -> Store {
@@ -112,16 +109,9 @@ fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Pro
     let folder = base.join(written.map_or(POLICIES, |path| path.get_ref()));
     if !folder.is_dir() {
         let message = format!("the policy folder `{}` is not there", folder.display());
-        let help = format!(
-            "mkdir -p '{}' (a host with no policies guards nothing)",
-            folder.display()
-        );
+        let help = format!("mkdir -p '{}' (a host with no policies guards nothing)", folder.display());
         let span = written.map_or(0..0, Spanned::span);
-        problems.push(
-            Problem::error(Code::BadFile, span, message)
-                .label("no such folder")
-                .help(help),
-        );
+        problems.push(Problem::error(Code::BadFile, span, message).label("no such folder").help(help));
     }
     folder
 }
@@ -134,7 +124,9 @@ fn address(written: Option<&Spanned<String>>, default: SocketAddr, problems: &mu
         problems.push(
             Problem::error(Code::BadValue, written.span(), format!("`{text}` is not an address to listen on"))
                 .label("expected an IP address and a port")
-                .help(format!("for example \"{default}\", \"0.0.0.0:8080\" or \"[::1]:8080\"; port 0 takes any free port")),
+                .help(format!(
+                    "for example \"{default}\", \"0.0.0.0:8080\" or \"[::1]:8080\"; port 0 takes any free port"
+                )),
         );
     }
     parsed
@@ -154,10 +146,7 @@ fn tls_files(
             .push(Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"));
         return None;
     }
-    Some(TlsFiles {
-        certificate: chain?,
-        key: path,
-    })
+    Some(TlsFiles { certificate: chain?, key: path })
 }
 
 /// A PEM file with at least one certificate, and nothing broken in it.
@@ -182,22 +171,15 @@ struct Once<T> {
 
 impl<T: Eq + Hash> Once<T> {
     fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            seen: HashMap::new(),
-        }
+        Self { what, seen: HashMap::new() }
     }
 
     fn check(&mut self, value: T, span: Range<usize>, problems: &mut Problems) {
         if let Some(first) = self.seen.get(&value) {
             problems.push(
-                Problem::error(
-                    Code::Duplicate,
-                    span,
-                    format!("two entries have the same {}", self.what),
-                )
-                .label("again here")
-                .other(first.clone(), "first here"),
+                Problem::error(Code::Duplicate, span, format!("two entries have the same {}", self.what))
+                    .label("again here")
+                    .other(first.clone(), "first here"),
             );
         } else {
             self.seen.insert(value, span);
@@ -231,10 +213,7 @@ fn connections(tables: Vec<ConnectionTable>, base: &Base<'_>, problems: &mut Pro
         check_name(&name, problems);
         names.check(name.get_ref().clone(), name.span(), problems);
         let route = route(table, name.get_ref(), prefix, base, problems);
-        entries.push(Entry {
-            name: name.into_inner(),
-            route,
-        });
+        entries.push(Entry { name: name.into_inner(), route });
     }
     entries
 }
@@ -262,16 +241,9 @@ fn route(
         on_block: table.on_block,
     };
     // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
-    let (credential, tls_ca) = (
-        credential.map_or(Some(None), |given| given.map(Some)),
-        tls_ca.map_or(Some(None), |given| given.map(Some)),
-    );
-    Some(Route {
-        connection,
-        credential: credential?,
-        tls_ca: tls_ca?,
-        built_in: upstream.built_in,
-    })
+    let (credential, tls_ca) =
+        (credential.map_or(Some(None), |given| given.map(Some)), tls_ca.map_or(Some(None), |given| given.map(Some)));
+    Some(Route { connection, credential: credential?, tls_ca: tls_ca?, built_in: upstream.built_in })
 }
 
 /// Names stand in paths, headers, metrics and the record, so they are plain.
@@ -301,13 +273,9 @@ fn path_prefix(written: Option<&Spanned<String>>, problems: &mut Problems) -> Op
         Some(path) if path.split('/').all(segment_ok) => Some(format!("/{path}")),
         _ => {
             problems.push(
-                Problem::error(
-                    Code::BadValue,
-                    written.span(),
-                    format!("`{text}` can't be a path prefix"),
-                )
-                .label("segments of letters, digits, `-`, `_`, `.`, `~`, after a `/` each")
-                .help("for example \"/\" or \"/anthropic\""),
+                Problem::error(Code::BadValue, written.span(), format!("`{text}` can't be a path prefix"))
+                    .label("segments of letters, digits, `-`, `_`, `.`, `~`, after a `/` each")
+                    .help("for example \"/\" or \"/anthropic\""),
             );
             None
         }
@@ -335,11 +303,8 @@ fn credential(table: CredentialTable, base: &Base<'_>, problems: &mut Problems) 
     };
     let secret = secret?;
     let value = secret.expose();
-    let value = zeroize::Zeroizing::new(if value.starts_with(prefix) {
-        value.to_owned()
-    } else {
-        format!("{prefix}{value}")
-    });
+    let value =
+        zeroize::Zeroizing::new(if value.starts_with(prefix) { value.to_owned() } else { format!("{prefix}{value}") });
     let Ok(mut value) = http::HeaderValue::from_str(&value) else {
         let message = format!("what the file holds can't stand in the header `{header}`");
         let span = table.file.map_or(written.span(), |file| file.span());
@@ -416,9 +381,7 @@ fn token_connections(table: &TokenTable, connections: &[Entry], problems: &mut P
         problem = match nearest(name.get_ref(), known.iter().copied()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None if known.is_empty() => problem.label("there are none"),
-            None => problem
-                .label("unknown")
-                .help(format!("there are: {}", known.join(", "))),
+            None => problem.label("unknown").help(format!("there are: {}", known.join(", "))),
         };
         problems.push(problem);
     }

@@ -47,15 +47,9 @@ pub(super) fn read(path: &Path) -> Result<SecretFile, String> {
         return Err(format!("`{}` is empty", path.display()));
     }
     if line.chars().any(char::is_control) {
-        return Err(format!(
-            "`{}` holds more than one line, or control characters",
-            path.display()
-        ));
+        return Err(format!("`{}` holds more than one line, or control characters", path.display()));
     }
     let mode = meta.permissions().mode() & 0o777;
     let open_mode = (mode & 0o077 != 0).then_some(mode);
-    Ok(SecretFile {
-        secret: Secret(Zeroizing::new(line.to_owned())),
-        open_mode,
-    })
+    Ok(SecretFile { secret: Secret(Zeroizing::new(line.to_owned())), open_mode })
 }

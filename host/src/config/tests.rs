@@ -35,9 +35,7 @@ impl Folder {
     }
 
     fn shown(&self, problems: &Problems) -> String {
-        problems
-            .render(false)
-            .replace(&self.0.path().display().to_string(), "DIR")
+        problems.render(false).replace(&self.0.path().display().to_string(), "DIR")
     }
 
     /// What is said of a configuration, errors and warnings.
@@ -90,10 +88,7 @@ fn the_documented_configuration_is_taken() {
     let route = &config.connections[0];
     assert_eq!(route.connection.upstream.authority, "api.example.com");
     assert!(route.connection.upstream.tls && !route.built_in);
-    assert_eq!(
-        (route.connection.family, route.connection.on_block),
-        (Family::Openai, OnBlock::Error)
-    );
+    assert_eq!((route.connection.family, route.connection.on_block), (Family::Openai, OnBlock::Error));
     let credential = route.credential.as_ref().unwrap();
     assert_eq!(credential.value.as_bytes(), b"Bearer sk-upstream-0123456789");
     assert_eq!(config.tokens[0].digest, identity::digest("a-token-that-is-long-enough"));
@@ -103,10 +98,7 @@ fn the_documented_configuration_is_taken() {
 fn no_secret_is_in_a_debug_form() {
     let (config, _) = Folder::new().parse(ISSUE).unwrap();
     let shown = format!("{config:?}");
-    assert!(
-        !shown.contains("sk-upstream") && !shown.contains("long-enough"),
-        "{shown}"
-    );
+    assert!(!shown.contains("sk-upstream") && !shown.contains("long-enough"), "{shown}");
 }
 
 #[test]
@@ -159,32 +151,16 @@ fn every_setting_has_its_place() {
     assert_eq!(config.store.loss_window, Duration::from_millis(250));
     assert_eq!(config.policies.rescan, Duration::from_secs(60));
     assert_eq!(config.policies.removal_grace, Duration::ZERO);
-    assert_eq!(
-        (config.approvals.wait, config.approvals.pending),
-        (Duration::from_secs(5), 7)
-    );
-    assert_eq!(
-        (
-            config.limits.head_bytes,
-            config.limits.body_bytes,
-            config.limits.json_depth
-        ),
-        (16 << 10, 1 << 20, 32)
-    );
+    assert_eq!((config.approvals.wait, config.approvals.pending), (Duration::from_secs(5), 7));
+    assert_eq!((config.limits.head_bytes, config.limits.body_bytes, config.limits.json_depth), (16 << 10, 1 << 20, 32));
     assert_eq!(config.limits.upstream_connect, Duration::from_millis(1500));
     let local = &config.connections[0];
     assert_eq!(
-        (
-            local.connection.path_prefix.as_str(),
-            local.connection.upstream.base_path.as_str()
-        ),
+        (local.connection.path_prefix.as_str(), local.connection.upstream.base_path.as_str()),
         ("/local", "/v1")
     );
     assert_eq!(local.connection.on_block, OnBlock::Refusal);
-    assert_eq!(
-        local.credential.as_ref().unwrap().value.as_bytes(),
-        b"sk-upstream-0123456789"
-    );
+    assert_eq!(local.credential.as_ref().unwrap().value.as_bytes(), b"sk-upstream-0123456789");
     assert!(config.connections[1].built_in);
     assert_eq!(config.connections[1].connection.upstream.authority, BUILT_IN);
     assert_eq!(config.tokens[0].groups, ["staff"]);
@@ -223,10 +199,7 @@ value_file = "./secrets/demo-token"
 value_sha256 = "00"
 "#,
     );
-    assert!(
-        !said.contains("user:pass@"),
-        "the part that may hold a password must not be in a message:\n{said}"
-    );
+    assert!(!said.contains("user:pass@"), "the part that may hold a password must not be in a message:\n{said}");
     snapshot("everything_wrong", &said);
 }
 
@@ -306,9 +279,7 @@ fn secret_files_that_hold_no_single_secret_are_refused() {
 
 #[test]
 fn problems_name_line_and_column_from_one() {
-    let problems = Folder::new()
-        .parse("\n[listen]\n  adress = 1\n[[connection]]")
-        .unwrap_err();
+    let problems = Folder::new().parse("\n[listen]\n  adress = 1\n[[connection]]").unwrap_err();
     let first = problems.sorted()[0];
     assert_eq!(problems.position(first), Some((3, 3)));
 }

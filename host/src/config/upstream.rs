@@ -21,21 +21,11 @@ pub(super) struct Place {
 /// Reads a URL; what is wrong with it becomes a problem.
 pub(super) fn parse(written: &Spanned<String>, problems: &mut Problems) -> Option<Place> {
     if written.get_ref() == BUILT_IN_URL {
-        let upstream = Upstream {
-            tls: false,
-            authority: BUILT_IN.to_owned(),
-            base_path: String::new(),
-        };
-        return Some(Place {
-            upstream,
-            built_in: true,
-        });
+        let upstream = Upstream { tls: false, authority: BUILT_IN.to_owned(), base_path: String::new() };
+        return Some(Place { upstream, built_in: true });
     }
     match url(written.get_ref()) {
-        Ok(upstream) => Some(Place {
-            upstream,
-            built_in: false,
-        }),
+        Ok(upstream) => Some(Place { upstream, built_in: false }),
         Err(wrong) => {
             hide_user(written.span(), problems);
             problems.push(
@@ -80,28 +70,14 @@ fn url(text: &str) -> Result<Upstream, &'static str> {
     if authority.host().is_empty() || !port_ok {
         return Err("the host is missing, or the port is not 1 to 65535");
     }
-    if authority
-        .host()
-        .trim_matches(['[', ']'])
-        .parse()
-        .is_ok_and(is_link_local)
-    {
+    if authority.host().trim_matches(['[', ']']).parse().is_ok_and(is_link_local) {
         return Err("link-local addresses (cloud metadata services) are never dialled");
     }
     let path = uri.path().trim_end_matches('/');
-    if path.contains('%')
-        || path
-            .split('/')
-            .skip(1)
-            .any(|segment| matches!(segment, "" | "." | ".."))
-    {
+    if path.contains('%') || path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
         return Err("the path has empty, dotted or encoded segments");
     }
-    Ok(Upstream {
-        tls,
-        authority: authority.as_str().to_ascii_lowercase(),
-        base_path: path.to_owned(),
-    })
+    Ok(Upstream { tls, authority: authority.as_str().to_ascii_lowercase(), base_path: path.to_owned() })
 }
 
 /// The URL as it may be shown: a password in it is not repeated.
@@ -131,26 +107,15 @@ fn is_link_local(address: IpAddr) -> bool {
 
 /// A credential that goes to another machine with no TLS is worth a warning.
 pub(super) fn warn_if_clear(upstream: &Upstream, span: Range<usize>, problems: &mut Problems) {
-    let host = upstream
-        .authority
-        .rsplit_once(':')
-        .map_or(upstream.authority.as_str(), |(host, _)| host);
-    let here = host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse()
-            .is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let host = upstream.authority.rsplit_once(':').map_or(upstream.authority.as_str(), |(host, _)| host);
+    let here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     if upstream.tls || here {
         return;
     }
     problems.push(
-        Problem::warning(
-            Code::Exposed,
-            span,
-            "the upstream's credential crosses the network in clear",
-        )
-        .label("no TLS")
-        .help("use `https://`"),
+        Problem::warning(Code::Exposed, span, "the upstream's credential crosses the network in clear")
+            .label("no TLS")
+            .help("use `https://`"),
     );
 }
 

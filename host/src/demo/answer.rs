@@ -40,23 +40,11 @@ impl Answer {
         let said = match &ask.last {
             Last::User(said) | Last::Tool(said) => said.as_str(),
         };
-        let reasoning = if ask.thinking {
-            tokens(&format!("They say: {said} I repeat it."))
-        } else {
-            Vec::new()
-        };
+        let reasoning = if ask.thinking { tokens(&format!("They say: {said} I repeat it.")) } else { Vec::new() };
         if let Some(name) = &ask.tool {
             let arguments = tokens(&serde_json::json!({ "text": said }).to_string());
-            let act = Act::Call {
-                name: name.clone(),
-                arguments,
-            };
-            return Self {
-                reasoning,
-                act,
-                finish: "tool_calls",
-                prompt_tokens,
-            };
+            let act = Act::Call { name: name.clone(), arguments };
+            return Self { reasoning, act, finish: "tool_calls", prompt_tokens };
         }
         let mut words = tokens(&match &ask.last {
             Last::User(said) => format!("You said: {said}"),
@@ -64,12 +52,7 @@ impl Answer {
         });
         let cut = ask.max_tokens.is_some_and(|most| most < words.len());
         words.truncate(ask.max_tokens.unwrap_or(usize::MAX));
-        Self {
-            reasoning,
-            act: Act::Say(words),
-            finish: if cut { "length" } else { "stop" },
-            prompt_tokens,
-        }
+        Self { reasoning, act: Act::Say(words), finish: if cut { "length" } else { "stop" }, prompt_tokens }
     }
 
     /// Tokens of one choice.
@@ -86,11 +69,7 @@ fn tokens(text: &str) -> Vec<String> {
     let mut token = String::new();
     let mut letters = 0;
     for character in text.chars() {
-        let ends = if character.is_whitespace() {
-            letters > 0
-        } else {
-            letters == TOKEN_CHARS
-        };
+        let ends = if character.is_whitespace() { letters > 0 } else { letters == TOKEN_CHARS };
         if ends {
             tokens.push(std::mem::take(&mut token));
             letters = 0;
@@ -114,14 +93,7 @@ mod tests {
 
     #[test]
     fn tokens_give_the_text_back() {
-        for text in [
-            "",
-            " ",
-            "my ssn is 078-05-1120",
-            "  zwei  Wörter\n",
-            "日本語のテキスト",
-            "\t\t",
-        ] {
+        for text in ["", " ", "my ssn is 078-05-1120", "  zwei  Wörter\n", "日本語のテキスト", "\t\t"] {
             assert_eq!(tokens(text).concat(), text);
         }
         assert_eq!(tokens("ssn 078-05-1120"), ["ssn", " 078-", "05-1", "120"]);
@@ -129,9 +101,7 @@ mod tests {
 
     #[test]
     fn it_repeats_the_user_and_stops_at_the_limit() {
-        let whole = Answer::to(&ask(
-            r#"{"model":"echo-1","messages":[{"role":"user","content":"hi"}]}"#,
-        ));
+        let whole = Answer::to(&ask(r#"{"model":"echo-1","messages":[{"role":"user","content":"hi"}]}"#));
         assert_eq!(whole.act, Act::Say(tokens("You said: hi")));
         assert_eq!((whole.finish, whole.reasoning.len()), ("stop", 0));
         let body = r#"{"model":"echo-1","messages":[{"role":"user","content":"hi"}],"max_tokens":2}"#;
@@ -144,9 +114,7 @@ mod tests {
         let body = r#"{"model":"echo-1-thinking","messages":[{"role":"user","content":"tool \"x\""}],
             "tools":[{"type":"function","function":{"name":"f"}}]}"#;
         let answer = Answer::to(&ask(body));
-        let Act::Call { name, arguments } = answer.act else {
-            panic!("a call")
-        };
+        let Act::Call { name, arguments } = answer.act else { panic!("a call") };
         assert_eq!(name, "f");
         assert_eq!(arguments.concat(), r#"{"text":"tool \"x\""}"#);
         assert!(answer.reasoning.concat().contains("tool \"x\""));

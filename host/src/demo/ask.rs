@@ -121,22 +121,11 @@ impl Ask {
         let mut json = serde_json::Deserializer::from_slice(body);
         let body: Body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             // A syntax error has no member to blame.
-            let param = error
-                .inner()
-                .is_data()
-                .then(|| error.path().to_string())
-                .filter(|path| path != ".");
-            wrong(
-                param.as_deref(),
-                format!("We could not parse the JSON body of your request: {}", error.inner()),
-            )
+            let param = error.inner().is_data().then(|| error.path().to_string()).filter(|path| path != ".");
+            wrong(param.as_deref(), format!("We could not parse the JSON body of your request: {}", error.inner()))
         })?;
-        json.end().map_err(|error| {
-            wrong(
-                None,
-                format!("We could not parse the JSON body of your request: {error}"),
-            )
-        })?;
+        json.end()
+            .map_err(|error| wrong(None, format!("We could not parse the JSON body of your request: {error}")))?;
         Self::check(body)
     }
 
@@ -144,20 +133,13 @@ impl Ask {
         let Some(model) = MODELS.into_iter().find(|known| *known == body.model) else {
             return Err(Complaint {
                 status: 404,
-                message: format!(
-                    "The model `{}` does not exist; there is {}.",
-                    body.model,
-                    MODELS.join(" and ")
-                ),
+                message: format!("The model `{}` does not exist; there is {}.", body.model, MODELS.join(" and ")),
                 param: Some("model".to_owned()),
                 code: Some("model_not_found"),
             });
         };
         if body.messages.is_empty() {
-            return Err(wrong(
-                Some("messages"),
-                "'messages' must hold at least one message".to_owned(),
-            ));
+            return Err(wrong(Some("messages"), "'messages' must hold at least one message".to_owned()));
         }
         let stream = body.stream.unwrap_or(false);
         if body.stream_options.is_some() && !stream {
@@ -175,10 +157,7 @@ impl Ask {
         }
         let max_tokens = body.max_completion_tokens.or(body.max_tokens);
         if max_tokens == Some(0) {
-            return Err(wrong(
-                Some("max_completion_tokens"),
-                "'max_completion_tokens' must be at least 1".to_owned(),
-            ));
+            return Err(wrong(Some("max_completion_tokens"), "'max_completion_tokens' must be at least 1".to_owned()));
         }
         let last = last(&body.messages);
         let tool = tool(body.tools.unwrap_or_default(), body.tool_choice.as_ref(), &last)?;
@@ -188,9 +167,7 @@ impl Ask {
             conversation: body.messages.iter().map(text).collect::<Vec<_>>().join("\n"),
             last,
             stream,
-            include_usage: body
-                .stream_options
-                .is_some_and(|options| options.include_usage == Some(true)),
+            include_usage: body.stream_options.is_some_and(|options| options.include_usage == Some(true)),
             choices,
             tool,
             logprobs,
@@ -202,30 +179,18 @@ impl Ask {
 /// The tool to call: the one that the request insists on, or the one that the user's words name; any tool is named by
 /// the word `tool`.
 fn tool(offered: Vec<Tool>, choice: Option<&Value>, last: &Last) -> Result<Option<String>, Complaint> {
-    let names: Vec<String> = offered
-        .into_iter()
-        .filter_map(|tool| tool.function)
-        .map(|function| function.name)
-        .collect();
-    if let Some(name) = choice
-        .and_then(|choice| choice.pointer("/function/name"))
-        .and_then(Value::as_str)
-    {
+    let names: Vec<String> =
+        offered.into_iter().filter_map(|tool| tool.function).map(|function| function.name).collect();
+    if let Some(name) = choice.and_then(|choice| choice.pointer("/function/name")).and_then(Value::as_str) {
         if !names.iter().any(|offered| offered == name) {
-            return Err(wrong(
-                Some("tool_choice"),
-                format!("'tool_choice' names `{name}`, which is not in 'tools'"),
-            ));
+            return Err(wrong(Some("tool_choice"), format!("'tool_choice' names `{name}`, which is not in 'tools'")));
         }
         return Ok(Some(name.to_owned()));
     }
     match choice.and_then(Value::as_str) {
         Some("none") => return Ok(None),
         Some("required") if names.is_empty() => {
-            return Err(wrong(
-                Some("tool_choice"),
-                "'tool_choice' is only allowed when 'tools' are given".to_owned(),
-            ));
+            return Err(wrong(Some("tool_choice"), "'tool_choice' is only allowed when 'tools' are given".to_owned()));
         }
         Some("required") => return Ok(names.into_iter().next()),
         _ => {}
@@ -254,21 +219,12 @@ fn text(message: &Message) -> String {
     match &message.content {
         None => String::new(),
         Some(Content::Text(text)) => text.clone(),
-        Some(Content::Parts(pieces)) => pieces
-            .iter()
-            .map(|piece| piece.text.as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
+        Some(Content::Parts(pieces)) => pieces.iter().map(|piece| piece.text.as_str()).collect::<Vec<_>>().join(" "),
     }
 }
 
 fn wrong(param: Option<&str>, message: String) -> Complaint {
-    Complaint {
-        status: 400,
-        message,
-        param: param.map(str::to_owned),
-        code: None,
-    }
+    Complaint { status: 400, message, param: param.map(str::to_owned), code: None }
 }
 
 #[cfg(test)]
@@ -323,18 +279,9 @@ mod tests {
     fn a_malformed_request_is_told_what_is_wrong_with_it() {
         let param = |body: &str| parse(body).unwrap_err().param;
         assert_eq!(param("{"), None);
-        assert_eq!(
-            param(r#"{"model":"echo-1","messages":[]}"#).as_deref(),
-            Some("messages")
-        );
-        assert_eq!(
-            param(r#"{"model":"echo-1","messages":[{"content":"x"}]}"#).as_deref(),
-            Some("messages[0]")
-        );
-        assert_eq!(
-            param(r#"{"model":"echo-1","messages":[{"role":"user"}],"n":0}"#).as_deref(),
-            Some("n")
-        );
+        assert_eq!(param(r#"{"model":"echo-1","messages":[]}"#).as_deref(), Some("messages"));
+        assert_eq!(param(r#"{"model":"echo-1","messages":[{"content":"x"}]}"#).as_deref(), Some("messages[0]"));
+        assert_eq!(param(r#"{"model":"echo-1","messages":[{"role":"user"}],"n":0}"#).as_deref(), Some("n"));
         let options = r#"{"model":"echo-1","messages":[{"role":"user"}],"stream_options":{}}"#;
         assert_eq!(param(options).as_deref(), Some("stream_options"));
         let model = parse(r#"{"model":"other","messages":[{"role":"user"}]}"#).unwrap_err();

@@ -46,15 +46,11 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// As fast as it can be written.
-    pub(crate) const UNLIMITED: Self = Self {
-        between: Duration::ZERO,
-    };
+    pub(crate) const UNLIMITED: Self = Self { between: Duration::ZERO };
 
     /// This many tokens a second.
     pub(crate) fn tokens_per_second(tokens: NonZeroU32) -> Self {
-        Self {
-            between: Duration::from_secs(1) / tokens.get(),
-        }
+        Self { between: Duration::from_secs(1) / tokens.get() }
     }
 
     /// How long this many tokens take.
@@ -71,9 +67,7 @@ impl FromStr for Pace {
         if text == "unlimited" {
             return Ok(Self::UNLIMITED);
         }
-        text.parse()
-            .map(Self::tokens_per_second)
-            .map_err(|_| "a pace is a number of tokens a second, or `unlimited`")
+        text.parse().map(Self::tokens_per_second).map_err(|_| "a pace is a number of tokens a second, or `unlimited`")
     }
 }
 
@@ -104,9 +98,7 @@ async fn converse(stream: TcpStream, pace: Pace) {
     // Each token is one small write; Nagle's algorithm would hold it back.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| async move { Ok::<_, Infallible>(route(request, pace).await) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the built-in model broke");
     }
@@ -137,19 +129,13 @@ fn model(name: &str) -> Result<Response<Body>, Complaint> {
 async fn complete(body: Incoming, pace: Pace) -> Result<Response<Body>, Complaint> {
     let body = Limited::new(body, BODY_BYTES).collect().await.map_err(|error| {
         let large = error.is::<LengthLimitError>();
-        let (status, message) = if large {
-            (413, "The request is too large.")
-        } else {
-            (400, "The request broke off.")
-        };
+        let (status, message) =
+            if large { (413, "The request is too large.") } else { (400, "The request broke off.") };
         not_here(status, message.to_owned())
     })?;
     let ask = Ask::parse(&body.to_bytes())?;
     let answer = Answer::to(&ask);
-    let stamp = Stamp {
-        id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
-        created: now(),
-    };
+    let stamp = Stamp { id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()), created: now() };
     if !ask.stream {
         sleep(pace.of(answer.tokens())).await;
         return Ok(json(StatusCode::OK, speech::whole(&ask, &answer, &stamp)));
@@ -158,9 +144,7 @@ async fn complete(body: Incoming, pace: Pace) -> Result<Response<Body>, Complain
     let body = StreamBody::new(paced(events, pace).map(|event| Ok(Frame::data(event))));
     let mut response = Response::new(body.boxed_unsync());
     set_type(&mut response, "text/event-stream; charset=utf-8");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
@@ -183,24 +167,15 @@ fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
 }
 
 fn set_type(response: &mut Response<Body>, value: &'static str) {
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(value));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(value));
 }
 
 fn not_here(status: u16, message: String) -> Complaint {
-    Complaint {
-        status,
-        message,
-        param: None,
-        code: None,
-    }
+    Complaint { status, message, param: None, code: None }
 }
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -234,10 +209,7 @@ mod tests {
     async fn it_answers_whole_and_streamed() {
         let body = r#"{"model":"echo-1","messages":[{"role":"user","content":"hi"}]}"#;
         let whole = exchange(&post(body)).await;
-        assert!(
-            whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.contains("You said: hi"),
-            "{whole}"
-        );
+        assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.contains("You said: hi"), "{whole}");
         let streamed = exchange(&post(&body.replacen('{', r#"{"stream":true,"#, 1))).await;
         assert!(streamed.contains("content-type: text/event-stream"), "{streamed}");
         assert!(streamed.contains("data: [DONE]\n\n"), "{streamed}");
@@ -250,14 +222,8 @@ mod tests {
         for (request, status) in [
             (post("{"), "400"),
             (post(r#"{"model":"x","messages":[{"role":"user"}]}"#), "404"),
-            (
-                "GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(),
-                "405",
-            ),
-            (
-                "GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(),
-                "404",
-            ),
+            ("GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "405"),
+            ("GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "404"),
         ] {
             let answer = exchange(&request).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");

@@ -55,11 +55,7 @@ pub(super) fn events(ask: &Ask, answer: &Answer, stamp: &Stamp) -> Vec<Vec<u8>> 
         for index in 0..ask.choices {
             match &answer.act {
                 Act::Say(_) => {
-                    let logprobs = if ask.logprobs {
-                        logprobs(std::slice::from_ref(token))
-                    } else {
-                        Value::Null
-                    };
+                    let logprobs = if ask.logprobs { logprobs(std::slice::from_ref(token)) } else { Value::Null };
                     say(index, json!({ "content": token }), logprobs, None);
                 }
                 Act::Call { .. } => {
@@ -91,9 +87,7 @@ pub(super) fn model(name: &str) -> Value {
 
 /// An error in OpenAI's form.
 pub(super) fn complaint(complaint: &Complaint) -> Vec<u8> {
-    let Complaint {
-        message, param, code, ..
-    } = complaint;
+    let Complaint { message, param, code, .. } = complaint;
     json!({ "error": { "message": message, "type": "invalid_request_error", "param": param, "code": code } })
         .to_string()
         .into_bytes()
@@ -179,10 +173,7 @@ mod tests {
     fn spoken(body: &str) -> (Value, Vec<Value>) {
         let ask = Ask::parse(body.as_bytes()).unwrap();
         let answer = Answer::to(&ask);
-        let stamp = Stamp {
-            id: "chatcmpl-1".to_owned(),
-            created: 7,
-        };
+        let stamp = Stamp { id: "chatcmpl-1".to_owned(), created: 7 };
         let mut events = events(&ask, &answer, &stamp);
         assert_eq!(events.pop().unwrap(), b"data: [DONE]\n\n");
         let chunks = events
@@ -196,18 +187,9 @@ mod tests {
     }
 
     fn joined(chunks: &[Value], index: u64, pointer: &str) -> String {
-        let of = |chunk: &Value| {
-            chunk["choices"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|one| one["index"] == index)
-                .cloned()
-        };
+        let of = |chunk: &Value| chunk["choices"].as_array().unwrap().iter().find(|one| one["index"] == index).cloned();
         let choices = chunks.iter().filter_map(of);
-        choices
-            .filter_map(|choice| Some(choice.pointer(pointer)?.as_str()?.to_owned()))
-            .collect()
+        choices.filter_map(|choice| Some(choice.pointer(pointer)?.as_str()?.to_owned())).collect()
     }
 
     #[test]
@@ -220,10 +202,7 @@ mod tests {
             let message = &whole["choices"][index as usize]["message"];
             assert_eq!(message["content"], "You said: my ssn is 078-05-1120");
             assert_eq!(message["content"], joined(&chunks, index, "/delta/content"));
-            assert_eq!(
-                message["reasoning_content"],
-                joined(&chunks, index, "/delta/reasoning_content")
-            );
+            assert_eq!(message["reasoning_content"], joined(&chunks, index, "/delta/reasoning_content"));
         }
         let last = chunks.last().unwrap();
         assert_eq!((&last["choices"], &last["usage"]), (&json!([]), &whole["usage"]));
@@ -242,10 +221,7 @@ mod tests {
                 "tools":[{"type":"function","function":{"name":"note"}}]}"#,
         );
         let call = &whole["choices"][0]["message"]["tool_calls"][0];
-        assert_eq!(
-            call["function"]["arguments"],
-            joined(&chunks, 0, "/delta/tool_calls/0/function/arguments")
-        );
+        assert_eq!(call["function"]["arguments"], joined(&chunks, 0, "/delta/tool_calls/0/function/arguments"));
         assert_eq!(call["id"], joined(&chunks, 0, "/delta/tool_calls/0/id"));
         assert_eq!(whole["choices"][0]["finish_reason"], "tool_calls");
         assert_eq!(joined(&chunks, 0, "/finish_reason"), "tool_calls");

@@ -68,7 +68,8 @@ impl Dialer {
         let mut cause = format!("{place}: the name has no address");
         for address in addresses {
             if !by_address && is_link_local(address.ip()) {
-                cause = format!("{place}: resolves to the link-local address {}, which must be named itself", address.ip());
+                cause =
+                    format!("{place}: resolves to the link-local address {}, which must be named itself", address.ip());
                 continue;
             }
             match TcpStream::connect(address).await {
@@ -96,7 +97,8 @@ fn client_config(authorities: Option<&Path>) -> io::Result<ClientConfig> {
     let mut config = match authorities {
         None => builder.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth(),
         Some(file) => {
-            let named = |error: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()));
+            let named =
+                |error: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()));
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| named(error.to_string()))? {
                 let certificate = certificate.map_err(|error| named(error.to_string()))?;

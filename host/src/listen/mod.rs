@@ -12,7 +12,7 @@ use bytes::Bytes;
 use exchange::{BodyError, Cut, Gate, Reply};
 use futures_util::{Stream, StreamExt};
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, BodyStream, Either, Full, StreamBody};
+use http_body_util::{BodyStream, Either, Full, StreamBody};
 use hyper::{
     body::{Frame, Incoming},
     server::conn::http1,
@@ -26,8 +26,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::tls::acceptor;
 use self::guarded::Guarded;
+pub(crate) use self::tls::acceptor;
 use crate::config::Limits;
 
 /// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.

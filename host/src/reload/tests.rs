@@ -66,7 +66,8 @@ impl Watched {
 
     /// Waits for a set whose problems are about these files.
     async fn problems(&mut self, files: &[&str]) {
-        let is = |set: &Arc<PolicySet>| set.problems.iter().map(|problem| problem.file.as_str()).eq(files.iter().copied());
+        let is =
+            |set: &Arc<PolicySet>| set.problems.iter().map(|problem| problem.file.as_str()).eq(files.iter().copied());
         let found = tokio::time::timeout(PATIENCE, self.set.wait_for(is)).await.is_ok();
         assert!(found, "expected {files:?}, found {:?}", self.set.borrow().problems);
     }

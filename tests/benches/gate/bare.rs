@@ -15,9 +15,7 @@ type Body = BoxBody<Bytes, hyper::Error>;
 
 /// Serves until the process is killed; says its address on standard output.
 pub(crate) async fn serve(upstream: SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     println!("{}", listener.local_addr().expect("a bound listener has an address"));
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);

@@ -53,10 +53,7 @@ impl Measured {
     pub(crate) fn row(&self, what: &str, at_once: usize, base: Option<&Self>, memory: Option<u64>) -> String {
         let (p50, p99) = (self.percentile(50), self.percentile(99));
         let added = |mine: Duration, of: usize| base.map(|base| us(mine.saturating_sub(base.percentile(of))));
-        let per_event = self
-            .cpu
-            .filter(|_| self.kind == Kind::Stream)
-            .map(|cpu| us(cpu / EVENTS as u32));
+        let per_event = self.cpu.filter(|_| self.kind == Kind::Stream).map(|cpu| us(cpu / EVENTS as u32));
         let cells = [
             Some(format!("{:.0}", self.per_second)),
             Some(us(p50)),
@@ -68,11 +65,7 @@ impl Measured {
             memory.map(|mib| format!("{mib} MiB")),
         ];
         let cells: Vec<String> = cells.into_iter().map(Option::unwrap_or_default).collect();
-        let failed = if self.failed == 0 {
-            String::new()
-        } else {
-            format!(" **({} failed)**", self.failed)
-        };
+        let failed = if self.failed == 0 { String::new() } else { format!(" **({} failed)**", self.failed) };
         format!("| {what}{failed} | {at_once} | {} |", cells.join(" | "))
     }
 
@@ -114,9 +107,7 @@ pub(crate) async fn run(
     tokio::time::sleep_until(begin.into()).await;
     let before = pid.map(process::cpu);
     tokio::time::sleep_until(end.into()).await;
-    let used = before
-        .zip(pid.map(process::cpu))
-        .map(|(before, after)| after.saturating_sub(before));
+    let used = before.zip(pid.map(process::cpu)).map(|(before, after)| after.saturating_sub(before));
     let (mut latencies, mut failed) = (Vec::new(), 0);
     for (mine, broke) in callers.join_all().await {
         latencies.extend(mine);
@@ -125,20 +116,11 @@ pub(crate) async fn run(
     latencies.sort_unstable();
     let count = u32::try_from(latencies.len()).unwrap_or(u32::MAX);
     let per_second = f64::from(count) / time.as_secs_f64();
-    Measured {
-        kind,
-        per_second,
-        cpu: used.map(|used| used / count.max(1)),
-        latencies,
-        failed,
-    }
+    Measured { kind, per_second, cpu: used.map(|used| used / count.max(1)), latencies, failed }
 }
 
 fn question(address: SocketAddr, token: &str, kind: Kind) -> Vec<u8> {
-    let body = request(
-        &"Please tell me about foxes and dogs, and how they jump. ".repeat(6),
-        kind == Kind::Stream,
-    );
+    let body = request(&"Please tell me about foxes and dogs, and how they jump. ".repeat(6), kind == Kind::Stream);
     let mut question = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -192,10 +174,7 @@ async fn exchange(stream: &mut TcpStream, question: &[u8], answer: &mut Vec<u8>)
             _ => return false,
         }
         if length.is_none() {
-            length = answer
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .map(|head| framing(answer, head));
+            length = answer.windows(4).position(|four| four == b"\r\n\r\n").map(|head| framing(answer, head));
         }
         let over = match length {
             None => false,
@@ -211,13 +190,6 @@ async fn exchange(stream: &mut TcpStream, question: &[u8], answer: &mut Vec<u8>)
 /// Bytes of the whole answer, or none when it is framed by chunks.
 fn framing(answer: &[u8], head: usize) -> Option<usize> {
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let length = text
-        .split("content-length:")
-        .nth(1)?
-        .split("\r\n")
-        .next()?
-        .trim()
-        .parse::<usize>()
-        .ok()?;
+    let length = text.split("content-length:").nth(1)?.split("\r\n").next()?.trim().parse::<usize>().ok()?;
     Some(head + 4 + length)
 }

@@ -25,19 +25,13 @@ const AT_ONCE: [usize; 3] = [1, 64, 256];
 /// Before each measurement.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// Chains of policies, by name.
-const CHAINS: [(&str, &[&str]); 3] = [
-    ("no policy", &[]),
-    ("mask", &["mask"]),
-    ("mask+block+approve", &["mask", "block", "approve"]),
-];
+const CHAINS: [(&str, &[&str]); 3] =
+    [("no policy", &[]), ("mask", &["mask"]), ("mask+block+approve", &["mask", "block", "approve"])];
 const BLOCK: &str = "[settings]\nwords = [\"launch codes\", \"project zebra\"]\n";
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be made");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
     match arguments.first().map(String::as_str) {
         Some("upstream") => runtime.block_on(upstream::serve()),
         Some("bare") => runtime.block_on(bare::serve(arguments[1].parse().expect("an address"))),
@@ -50,10 +44,7 @@ fn main() {
 }
 
 async fn throughput() {
-    let seconds = env::var("BENCH_SECONDS")
-        .ok()
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or(4.0);
+    let seconds = env::var("BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(4.0);
     let time = Duration::from_secs_f64(seconds);
     let upstream = Role::start(&["upstream"]).await;
     println!("binary: {}", binary().display());
@@ -70,12 +61,7 @@ async fn throughput() {
             let measured = load::run(bare.address, "x", kind, at_once, WARM_UP, time, Some(bare.pid)).await;
             println!(
                 "{}",
-                measured.row(
-                    "bare hyper pass-through",
-                    at_once,
-                    Some(base),
-                    process::peak_memory(bare.pid)
-                )
+                measured.row("bare hyper pass-through", at_once, Some(base), process::peak_memory(bare.pid))
             );
         }
         for (chain, policies) in CHAINS {
@@ -108,10 +94,7 @@ async fn through_the_gate(
         let pid = Some(host.pid());
         let measured = load::run(client.address, &client.token, kind, at_once, WARM_UP, time, pid).await;
         let name = format!("{chain}, {}", durability.as_str());
-        println!(
-            "{}",
-            measured.row(&name, at_once, Some(base), process::peak_memory(host.pid()))
-        );
+        println!("{}", measured.row(&name, at_once, Some(base), process::peak_memory(host.pid())));
     }
 }
 

@@ -14,10 +14,7 @@ pub(crate) async fn measure() {
     println!("\n### From file save to first judged chunk of a running stream\n");
     println!("| what was saved | saves | p50 | p99 | most |\n|---|--:|--:|--:|--:|");
     let mut upstream = Upstream::start().await;
-    let host = Setup::new()
-        .policy_with("10-mask.wasm", "mask", &settings(0))
-        .start(upstream.address)
-        .await;
+    let host = Setup::new().policy_with("10-mask.wasm", "mask", &settings(0)).start(upstream.address).await;
     let mut stream = Talk::begin(&host.client(), &mut upstream).await;
     let times = saves(&mut stream, |at| host.put("10-mask.toml", settings(at).as_bytes())).await;
     println!("{}", row("its settings", &times));
@@ -50,10 +47,7 @@ async fn saves(stream: &mut Talk, mut save: impl FnMut(usize)) -> Vec<Duration> 
         let before = stream.word().await;
         let saved = Instant::now();
         save(at);
-        within("the new version on the stream", async {
-            while stream.word().await == before {}
-        })
-        .await;
+        within("the new version on the stream", async { while stream.word().await == before {} }).await;
         times.push(saved.elapsed());
     }
     times.sort_unstable();

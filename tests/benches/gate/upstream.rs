@@ -18,9 +18,7 @@ struct Answers {
 
 /// Serves until the process is killed; says its address on standard output.
 pub(crate) async fn serve() {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     println!("{}", listener.local_addr().expect("a bound listener has an address"));
     let answers = Arc::new(Answers::new());
     loop {
@@ -68,14 +66,7 @@ async fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<bool> {
     loop {
         if let Some(head) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&unread[..head]).to_ascii_lowercase();
-            let length: usize = text
-                .split("content-length:")
-                .nth(1)?
-                .split("\r\n")
-                .next()?
-                .trim()
-                .parse()
-                .ok()?;
+            let length: usize = text.split("content-length:").nth(1)?.split("\r\n").next()?.trim().parse().ok()?;
             let whole = head + 4 + length;
             if unread.len() >= whole {
                 let streaming = unread[head..whole].windows(13).any(|part| part == b"\"stream\":true");

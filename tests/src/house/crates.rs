@@ -11,19 +11,7 @@ use super::{Finding, finding};
 /// What each package may use of the house. The design: host → {engine, identity, approvals, store, admin} → exchange →
 /// wire → model; admin reads approvals and the store.
 const ARROWS: &[(&str, &[&str])] = &[
-    (
-        "portcullis",
-        &[
-            "engine",
-            "identity",
-            "approvals",
-            "store",
-            "admin",
-            "exchange",
-            "wire",
-            "model",
-        ],
-    ),
+    ("portcullis", &["engine", "identity", "approvals", "store", "admin", "exchange", "wire", "model"]),
     ("admin", &["approvals", "store", "exchange", "model"]),
     ("engine", &["exchange", "model"]),
     ("identity", &["exchange", "model"]),
@@ -56,17 +44,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 /// Packages that are pure: no runtime, no sockets.
 const PURE: &[&str] = &["model", "wire"];
 /// What a pure package may not use.
-const IMPURE: &[&str] = &[
-    "tokio",
-    "hyper",
-    "mio",
-    "async-std",
-    "smol",
-    "reqwest",
-    "socket2",
-    "notify",
-    "rustix",
-];
+const IMPURE: &[&str] = &["tokio", "hyper", "mio", "async-std", "smol", "reqwest", "socket2", "notify", "rustix"];
 
 /// Packages with one item that lifts `unsafe_code`: their lints are the workspace's, with `deny` for it, since `forbid`
 /// can't be lifted.
@@ -98,50 +76,26 @@ struct Package {
 fn packages(root: &Path) -> Result<Vec<Package>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
-    let output = Command::new(cargo)
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .map_err(|error| error.to_string())?;
+    let output = Command::new(cargo).args(arguments).current_dir(root).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     let metadata: Json = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-    let text = |value: &Json| {
-        value
-            .as_str()
-            .map(str::to_owned)
-            .ok_or("cargo metadata has another shape")
-    };
-    let packages = metadata["packages"]
-        .as_array()
-        .ok_or("cargo metadata names no packages")?;
+    let text = |value: &Json| value.as_str().map(str::to_owned).ok_or("cargo metadata has another shape");
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata names no packages")?;
     packages
         .iter()
         .map(|package| {
-            let uses = package["dependencies"]
-                .as_array()
-                .ok_or("cargo metadata names no dependencies")?;
-            let uses = uses
-                .iter()
-                .map(|dependency| text(&dependency["name"]))
-                .collect::<Result<_, _>>()?;
-            Ok(Package {
-                name: text(&package["name"])?,
-                manifest: text(&package["manifest_path"])?,
-                uses,
-            })
+            let uses = package["dependencies"].as_array().ok_or("cargo metadata names no dependencies")?;
+            let uses = uses.iter().map(|dependency| text(&dependency["name"])).collect::<Result<_, _>>()?;
+            Ok(Package { name: text(&package["name"])?, manifest: text(&package["manifest_path"])?, uses })
         })
         .collect()
 }
 
 fn arrows(package: &Package, house: &[&str], findings: &mut Vec<Finding>) {
     let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == package.name) else {
-        findings.push(finding(
-            "arrows",
-            &package.name,
-            "the table of arrows does not know this package",
-        ));
+        findings.push(finding("arrows", &package.name, "the table of arrows does not know this package"));
         return;
     };
     for used in package.uses.iter().filter(|used| house.contains(&used.as_str())) {
@@ -155,38 +109,24 @@ fn libraries(package: &Package, findings: &mut Vec<Finding>) {
     for used in &package.uses {
         for (library, only) in ONLY_IN {
             if begins_with(used, library) && !only.contains(&package.name.as_str()) {
-                findings.push(finding(
-                    "libraries",
-                    &package.name,
-                    format!("only {} may name {used}", only.join(", ")),
-                ));
+                findings.push(finding("libraries", &package.name, format!("only {} may name {used}", only.join(", "))));
             }
         }
         let impure = PURE.contains(&package.name.as_str()) && IMPURE.iter().any(|impure| begins_with(used, impure));
         if impure {
-            findings.push(finding(
-                "libraries",
-                &package.name,
-                format!("is pure and must not name {used}"),
-            ));
+            findings.push(finding("libraries", &package.name, format!("is pure and must not name {used}")));
         }
     }
 }
 
 /// `wasmtime` and `wasmtime-wasi`, not `wasmtimer`.
 fn begins_with(used: &str, library: &str) -> bool {
-    used.strip_prefix(library)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+    used.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
 }
 
 fn lints(root: &Path, package: &Package, findings: &mut Vec<Finding>) {
-    let lints = read(Path::new(&package.manifest))
-        .ok()
-        .and_then(|mut manifest| manifest.remove("lints"));
-    if lints
-        .as_ref()
-        .is_some_and(|lints| lints.get("workspace").and_then(Value::as_bool) == Some(true))
-    {
+    let lints = read(Path::new(&package.manifest)).ok().and_then(|mut manifest| manifest.remove("lints"));
+    if lints.as_ref().is_some_and(|lints| lints.get("workspace").and_then(Value::as_bool) == Some(true)) {
         return;
     }
     let denied = read(&root.join("Cargo.toml")).ok().and_then(|manifest| {

@@ -11,14 +11,7 @@ use super::{Finding, finding};
 const LINES: usize = 600;
 
 /// Folders that are made, not written.
-const MADE: &[&str] = &[
-    ".git",
-    ".venv",
-    "node_modules",
-    "__pycache__",
-    "dist",
-    "portcullis-demo",
-];
+const MADE: &[&str] = &[".git", ".venv", "node_modules", "__pycache__", "dist", "portcullis-demo"];
 
 /// Beginnings of paths that exist on one machine only. Put together here, so that this file keeps its own rule.
 const MACHINE_PATHS: &[&str] = &[
@@ -45,11 +38,7 @@ const MAY_NAME_UNSAFE: &[&str] = &[
 pub(super) fn check(root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in walk(root) {
-        let place = path
-            .strip_prefix(root)
-            .unwrap_or(&path)
-            .to_string_lossy()
-            .replace('\\', "/");
+        let place = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         // What is not text (a component, an archive) has no lines to look at.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         anywhere(&place, &text, &mut findings);
@@ -80,11 +69,7 @@ fn walk(root: &Path) -> Vec<PathBuf> {
 fn anywhere(place: &str, text: &str, findings: &mut Vec<Finding>) {
     for (at, line) in text.lines().enumerate() {
         if let Some(path) = MACHINE_PATHS.iter().find(|path| stands_in(line, path)) {
-            findings.push(finding(
-                "machine paths",
-                format!("{place}:{}", at + 1),
-                format!("names {path}"),
-            ));
+            findings.push(finding("machine paths", format!("{place}:{}", at + 1), format!("names {path}")));
         }
     }
 }
@@ -103,18 +88,10 @@ fn source(place: &str, text: &str, findings: &mut Vec<Finding>) {
         findings.push(finding("length", place, format!("{lines} lines; at most {LINES}")));
     }
     if !text.starts_with("//!") {
-        findings.push(finding(
-            "header",
-            place,
-            "must begin with `//!`: what it is, where it stands, what must hold",
-        ));
+        findings.push(finding("header", place, "must begin with `//!`: what it is, where it stands, what must hold"));
     }
     let names = |line: &str| line.contains(UNSAFE) && !line.trim_start().starts_with("//");
     if text.lines().any(names) && !MAY_NAME_UNSAFE.iter().any(|may| place.starts_with(may)) {
-        findings.push(finding(
-            "unsafe",
-            place,
-            format!("must not silence the lint `{UNSAFE}`"),
-        ));
+        findings.push(finding("unsafe", place, format!("must not silence the lint `{UNSAFE}`")));
     }
 }

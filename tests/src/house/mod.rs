@@ -35,11 +35,7 @@ pub fn check(root: &Path) -> Vec<Finding> {
 }
 
 fn finding(rule: &'static str, place: impl Into<String>, what: impl Into<String>) -> Finding {
-    Finding {
-        rule,
-        place: place.into(),
-        what: what.into(),
-    }
+    Finding { rule, place: place.into(), what: what.into() }
 }
 
 #[cfg(test)]

@@ -20,11 +20,7 @@ fn tree() -> TempDir {
 fn package(root: &Path, name: &str, dependencies: &str) {
     let head =
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lints]\nworkspace = true\n");
-    put(
-        root,
-        &format!("{name}/Cargo.toml"),
-        &format!("{head}[dependencies]\n{dependencies}"),
-    );
+    put(root, &format!("{name}/Cargo.toml"), &format!("{head}[dependencies]\n{dependencies}"));
     put(root, &format!("{name}/src/lib.rs"), "//! A crate.\n");
 }
 
@@ -54,16 +50,9 @@ fn an_arrow_that_points_the_other_way_is_found() {
 #[test]
 fn a_package_that_the_table_does_not_know_is_found() {
     let tree = tree();
-    put(
-        tree.path(),
-        "Cargo.toml",
-        &ROOT.replace("\"wire\"", "\"wire\", \"drawer\""),
-    );
+    put(tree.path(), "Cargo.toml", &ROOT.replace("\"wire\"", "\"wire\", \"drawer\""));
     package(tree.path(), "drawer", "");
-    assert_eq!(
-        broken(tree.path()),
-        ["arrows: drawer: the table of arrows does not know this package"]
-    );
+    assert_eq!(broken(tree.path()), ["arrows: drawer: the table of arrows does not know this package"]);
 }
 
 #[test]
@@ -75,18 +64,9 @@ fn a_library_in_the_wrong_crate_is_found() {
         "tokio = \"1\"\nredb = \"4\"\nengine = { package = \"wasmtime-wasi\", version = \"48\" }\n",
     );
     let found = broken(tree.path());
-    assert!(
-        found.contains(&"libraries: wire: is pure and must not name tokio".to_owned()),
-        "{found:?}"
-    );
-    assert!(
-        found.contains(&"libraries: wire: only store may name redb".to_owned()),
-        "{found:?}"
-    );
-    assert!(
-        found.contains(&"libraries: wire: only engine may name wasmtime-wasi".to_owned()),
-        "{found:?}"
-    );
+    assert!(found.contains(&"libraries: wire: is pure and must not name tokio".to_owned()), "{found:?}");
+    assert!(found.contains(&"libraries: wire: only store may name redb".to_owned()), "{found:?}");
+    assert!(found.contains(&"libraries: wire: only engine may name wasmtime-wasi".to_owned()), "{found:?}");
 }
 
 #[test]
@@ -105,27 +85,16 @@ fn lints_of_its_own_are_found() {
 #[test]
 fn one_package_may_deny_where_the_rest_forbids() {
     let tree = tree();
-    put(
-        tree.path(),
-        "Cargo.toml",
-        &ROOT.replace("\"wire\"", "\"wire\", \"policy-sdk\""),
-    );
+    put(tree.path(), "Cargo.toml", &ROOT.replace("\"wire\"", "\"wire\", \"policy-sdk\""));
     package(tree.path(), "policy-sdk", "");
     let manifest = |level: &str| {
         let head = "[package]\nname = \"policy-sdk\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lints.rust]\n";
-        put(
-            tree.path(),
-            "policy-sdk/Cargo.toml",
-            &format!("{head}{} = \"{level}\"\n", files::UNSAFE),
-        );
+        put(tree.path(), "policy-sdk/Cargo.toml", &format!("{head}{} = \"{level}\"\n", files::UNSAFE));
     };
     manifest("deny");
     assert_eq!(broken(tree.path()), [""; 0]);
     manifest("allow");
-    assert_eq!(
-        broken(tree.path()),
-        ["lints: policy-sdk: must have the lints of the workspace"]
-    );
+    assert_eq!(broken(tree.path()), ["lints: policy-sdk: must have the lints of the workspace"]);
 }
 
 #[test]
@@ -139,28 +108,13 @@ fn files_are_looked_at() {
     let tree = TempDir::new().unwrap();
     put(tree.path(), "a.rs", "// not a header\n");
     put(tree.path(), "b.rs", &format!("//! Long.\n{}", "//\n".repeat(600)));
-    put(
-        tree.path(),
-        "c.rs",
-        "//! Silent.\n#![allow(unsafe_code, reason = \"no\")]\n",
-    );
-    put(
-        tree.path(),
-        "policy-sdk/src/bindings.rs",
-        "//! Bindings.\n#![allow(unsafe_code)]\n",
-    );
+    put(tree.path(), "c.rs", "//! Silent.\n#![allow(unsafe_code, reason = \"no\")]\n");
+    put(tree.path(), "policy-sdk/src/bindings.rs", "//! Bindings.\n#![allow(unsafe_code)]\n");
     put(tree.path(), "d.md", concat!("see ./wor", "k/x, and then /wor", "k/x\n"));
     put(tree.path(), "target-x/e.rs", "made\n");
-    let rules: Vec<(&str, String)> = files::check(tree.path())
-        .into_iter()
-        .map(|finding| (finding.rule, finding.place))
-        .collect();
-    let wanted = [
-        ("header", "a.rs"),
-        ("length", "b.rs"),
-        ("unsafe", "c.rs"),
-        ("machine paths", "d.md:1"),
-    ];
+    let rules: Vec<(&str, String)> =
+        files::check(tree.path()).into_iter().map(|finding| (finding.rule, finding.place)).collect();
+    let wanted = [("header", "a.rs"), ("length", "b.rs"), ("unsafe", "c.rs"), ("machine paths", "d.md:1")];
     assert_eq!(rules, wanted.map(|(rule, place)| (rule, place.to_owned())));
 }
 

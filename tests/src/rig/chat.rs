@@ -48,11 +48,7 @@ impl Channel {
     /// The text as this channel carries it: tool arguments are a JSON object around it.
     #[must_use]
     pub fn carried(self, text: &str) -> String {
-        if self == Self::ToolArguments {
-            json!({ "note": text }).to_string()
-        } else {
-            text.to_owned()
-        }
+        if self == Self::ToolArguments { json!({ "note": text }).to_string() } else { text.to_owned() }
     }
 }
 
@@ -86,10 +82,7 @@ pub fn whole(channel: Channel, text: &str) -> Vec<u8> {
         vec![json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": "stop" })];
     if index == 1 {
         let first = json!({ "role": "assistant", "content": "nothing here" });
-        choices.insert(
-            0,
-            json!({ "index": 0, "message": first, "logprobs": null, "finish_reason": "stop" }),
-        );
+        choices.insert(0, json!({ "index": 0, "message": first, "logprobs": null, "finish_reason": "stop" }));
     }
     let usage = json!({ "prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8 });
     let body = json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-test",
@@ -103,12 +96,7 @@ pub fn events(channel: Channel, pieces: &[&str]) -> Vec<Vec<u8>> {
     let index = u64::from(channel == Channel::SecondChoice);
     let mut events = vec![event(index, &opening(channel), &Value::Null, None)];
     if index == 1 {
-        events.push(event(
-            0,
-            &json!({ "role": "assistant", "content": "nothing " }),
-            &Value::Null,
-            None,
-        ));
+        events.push(event(0, &json!({ "role": "assistant", "content": "nothing " }), &Value::Null, None));
     }
     for piece in pieces {
         let (mut logprobs, mut delta) = (Value::Null, json!({ "content": piece }));

@@ -48,11 +48,7 @@ impl Cli {
         let told = self.run(&[arguments, &["--json"]].concat());
         assert_eq!(told.code, Some(0), "{arguments:?}: {}{}", told.stdout, told.stderr);
         serde_json::from_str(&told.stdout).unwrap_or_else(|error| {
-            assert!(
-                told.stdout.is_empty(),
-                "{arguments:?} printed no JSON: {error}\n{}",
-                told.stdout
-            );
+            assert!(told.stdout.is_empty(), "{arguments:?} printed no JSON: {error}\n{}", told.stdout);
             Value::Null
         })
     }
@@ -60,10 +56,7 @@ impl Cli {
 
 /// Runs the binary in a folder, with no configuration of the rig.
 pub(super) fn run(command: &mut Command) -> Told {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary can be started");
+    let output = command.stdin(Stdio::null()).output().expect("the binary can be started");
     Told {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -52,13 +52,7 @@ enum Framing {
 impl Client {
     /// Posts a chat completion and reads the answer's head.
     pub async fn ask(&self, body: &[u8]) -> Reply {
-        self.send(
-            "POST",
-            "/v1/chat/completions",
-            &[("content-type", "application/json")],
-            body,
-        )
-        .await
+        self.send("POST", "/v1/chat/completions", &[("content-type", "application/json")], body).await
     }
 
     /// Posts a chat completion and reads the whole answer.
@@ -70,10 +64,8 @@ impl Client {
 
     /// Sends a request with the credential, `Content-Length` and these headers, and reads the answer's head.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n",
-            self.address, self.token
-        );
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n", self.address, self.token);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -85,9 +77,7 @@ impl Client {
 
     /// Sends exactly these bytes on a new connection and reads the answer's head.
     pub async fn send_raw(&self, bytes: &[u8]) -> Reply {
-        let mut stream = within("the host accepts", TcpStream::connect(self.address))
-            .await
-            .expect("the host listens");
+        let mut stream = within("the host accepts", TcpStream::connect(self.address)).await.expect("the host listens");
         stream.set_nodelay(true).expect("a fresh socket takes options");
         // The host may answer and close before it has read all of a hostile request.
         let _ = within("the host reads", stream.write_all(bytes)).await;
@@ -103,11 +93,7 @@ impl Reply {
                 break at;
             }
             let read = read_more(&mut stream, &mut unread).await;
-            assert!(
-                read,
-                "the connection closed in the head: {:?}",
-                String::from_utf8_lossy(&unread)
-            );
+            assert!(read, "the connection closed in the head: {:?}", String::from_utf8_lossy(&unread));
         };
         let head = String::from_utf8(unread[..head_end].to_vec()).expect("a head is ASCII");
         unread.drain(..head_end + 4);
@@ -118,12 +104,7 @@ impl Reply {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let find = |wanted: &str| {
-            headers
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.as_str())
-        };
+        let find = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let framing = match (find("transfer-encoding"), find("content-length")) {
             (Some(coding), None) => {
                 assert_eq!(coding, "chunked", "the host frames by chunks alone");
@@ -134,23 +115,13 @@ impl Reply {
             (Some(_), Some(_)) => unreachable_framing(&head),
         };
         let status = status.expect("a status line has a status");
-        Self {
-            status,
-            headers,
-            end: None,
-            framing,
-            unread,
-            stream,
-        }
+        Self { status, headers, end: None, framing, unread, stream }
     }
 
     /// A header's value.
     #[must_use]
     pub fn header(&self, wanted: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
     }
 
     /// The next chunk of the body as the host framed it, or `None` at its end (see [`Reply::end`]).
@@ -201,11 +172,7 @@ impl Reply {
                 let size = usize::from_str_radix(&line, 16).expect("a chunk's size is hexadecimal, with no extension");
                 let whole = line_end + 2 + size + 2;
                 if self.unread.len() >= whole {
-                    assert_eq!(
-                        &self.unread[whole - 2..whole],
-                        b"\r\n",
-                        "a chunk's data ends with a line end"
-                    );
+                    assert_eq!(&self.unread[whole - 2..whole], b"\r\n", "a chunk's data ends with a line end");
                     let chunk: Vec<u8> = self.unread.drain(..whole).skip(line_end + 2).take(size).collect();
                     if size > 0 {
                         return Some(chunk);

@@ -23,9 +23,7 @@ impl Host {
 
     /// The number of the policy set in force.
     pub async fn generation(&self) -> u64 {
-        self.look("/v1/policies").await["generation"]
-            .as_u64()
-            .expect("a generation is a number")
+        self.look("/v1/policies").await["generation"].as_u64().expect("a generation is a number")
     }
 
     /// Waits until the policy set in force is as wanted, and returns it.
@@ -44,10 +42,7 @@ impl Host {
 
     /// Waits until a policy with this id is in force.
     pub async fn until_policy(&self, id: &str) -> Value {
-        self.until_set(&format!("policy {id} in force"), |set| {
-            policies(set).any(|policy| policy == id)
-        })
-        .await
+        self.until_set(&format!("policy {id} in force"), |set| policies(set).any(|policy| policy == id)).await
     }
 
     /// Waits until a question is pending, and returns it.
@@ -55,11 +50,8 @@ impl Host {
         within("a pending approval", async {
             loop {
                 let approvals = self.look("/v1/approvals").await;
-                let pending = approvals["approvals"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .find(|it| it["state"] == "pending");
+                let pending =
+                    approvals["approvals"].as_array().into_iter().flatten().find(|it| it["state"] == "pending");
                 if let Some(pending) = pending {
                     return pending.clone();
                 }
@@ -77,35 +69,22 @@ impl Host {
     fn operator(&self) -> Client {
         let file: PathBuf = self.home().join("store/admin.token");
         let token = std::fs::read_to_string(file).expect("a running host has an admin token");
-        Client {
-            address: self.control(),
-            token: token.trim().to_owned(),
-        }
+        Client { address: self.control(), token: token.trim().to_owned() }
     }
 }
 
 /// Ids of a policy set's policies, in order.
 pub fn policies(set: &Value) -> impl Iterator<Item = &str> {
-    set["policies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|policy| policy["id"].as_str())
+    set["policies"].as_array().into_iter().flatten().filter_map(|policy| policy["id"].as_str())
 }
 
 /// The entries of one kind in an exchange's record.
 pub fn entries<'a>(record: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-    record["entries"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(move |entry| entry["entry"].get(kind))
+    record["entries"].as_array().into_iter().flatten().filter_map(move |entry| entry["entry"].get(kind))
 }
 
 /// What an exchange's record says was delivered.
 #[must_use]
 pub fn delivered(record: &Value) -> String {
-    entries(record, "Chunk")
-        .filter_map(|chunk| chunk["data"].as_str())
-        .collect()
+    entries(record, "Chunk").filter_map(|chunk| chunk["data"].as_str()).collect()
 }

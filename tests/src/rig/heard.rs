@@ -18,11 +18,7 @@ pub struct SseEvent {
 #[must_use]
 pub fn sse(body: &[u8]) -> (Vec<SseEvent>, Vec<String>) {
     let text = std::str::from_utf8(body).expect("an event stream is UTF-8");
-    let text = text
-        .strip_prefix('\u{feff}')
-        .unwrap_or(text)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
     let (mut events, mut comments) = (Vec::new(), Vec::new());
     let (mut event, mut data): (String, Option<String>) = (String::new(), None);
     // What follows the last line end is no line yet.
@@ -123,10 +119,7 @@ impl Heard {
                 return Some(format!("choice {choice}, inside {channel}: {text:?}"));
             }
         }
-        self.values
-            .iter()
-            .find(|value| anywhere(value, secret))
-            .map(|value| format!("in {value}"))
+        self.values.iter().find(|value| anywhere(value, secret)).map(|value| format!("in {value}"))
     }
 
     fn take(&mut self, value: Value, holder: &str) {
@@ -147,12 +140,7 @@ impl Heard {
             ] {
                 self.add(index, channel, message.get(member));
             }
-            for call in message
-                .get("tool_calls")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
+            for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
                 let number = call.get("index").and_then(Value::as_u64).unwrap_or(0);
                 self.add(index, &format!("tool {number}"), call.pointer("/function/arguments"));
             }
@@ -168,9 +156,7 @@ impl Heard {
     fn add_token(&mut self, index: u64, token: &Value) {
         self.add(index, "logprob tokens", token.get("token"));
         let bytes = token.get("bytes").and_then(Value::as_array).into_iter().flatten();
-        let bytes: Vec<u8> = bytes
-            .filter_map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()))
-            .collect();
+        let bytes: Vec<u8> = bytes.filter_map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
         let text = Value::from(String::from_utf8_lossy(&bytes).into_owned());
         self.add(index, "logprob bytes", Some(&text));
     }
@@ -179,10 +165,7 @@ impl Heard {
         let Some(text) = text.and_then(Value::as_str) else {
             return;
         };
-        self.texts
-            .entry((index, channel.to_owned()))
-            .or_default()
-            .push_str(text);
+        self.texts.entry((index, channel.to_owned())).or_default().push_str(text);
     }
 }
 
@@ -196,9 +179,7 @@ fn anywhere(value: &Value, secret: &str) -> bool {
     match value {
         Value::String(text) => text.contains(secret),
         Value::Array(items) => items.iter().any(|item| anywhere(item, secret)),
-        Value::Object(members) => members
-            .iter()
-            .any(|(key, item)| key.contains(secret) || anywhere(item, secret)),
+        Value::Object(members) => members.iter().any(|(key, item)| key.contains(secret) || anywhere(item, secret)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -212,10 +193,7 @@ mod tests {
         let body = b"\xef\xbb\xbf: hi\r\nevent: a\r\ndata: 1\rdata:2\n\ndata\n\ndata: never";
         let (events, comments) = sse(body);
         assert_eq!(comments, ["hi"]);
-        let event = |event: &str, data: &str| SseEvent {
-            event: event.to_owned(),
-            data: data.to_owned(),
-        };
+        let event = |event: &str, data: &str| SseEvent { event: event.to_owned(), data: data.to_owned() };
         assert_eq!(events, [event("a", "1\n2"), event("", "")]);
     }
 
@@ -223,9 +201,7 @@ mod tests {
     fn a_leak_is_found_wherever_it_hides() {
         let secret = "078-05-1120";
         let found = |body: &str| Heard::whole(body.as_bytes()).leak(secret).is_some();
-        assert!(found(
-            r#"{"choices":[{"index":1,"message":{"content":"x 078-05-1120"}}]}"#
-        ));
+        assert!(found(r#"{"choices":[{"index":1,"message":{"content":"x 078-05-1120"}}]}"#));
         assert!(found(r#"{"choices":[{"message":{"content":"078 05 1120"}}]}"#));
         assert!(found(r#"{"other":[{"078-05-1120":1}]}"#));
         assert!(found(
@@ -244,10 +220,7 @@ mod tests {
         let body = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}},{\"index\":1,\"delta\":{\"content\":\"b\"}}]}\n\n\
             data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
         let heard = Heard::stream(body);
-        assert_eq!(
-            (heard.text(0, "content"), heard.text(1, "content"), heard.done),
-            ("ac", "b", true)
-        );
+        assert_eq!((heard.text(0, "content"), heard.text(1, "content"), heard.done), ("ac", "b", true));
         assert_eq!(heard.finish[&0], "stop");
     }
 }

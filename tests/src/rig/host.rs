@@ -21,9 +21,7 @@ const TOKEN: &str = "rig-token-0123456789abcdef0123456789abcdef";
 /// The repository's root.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this package stands in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the repository")
 }
 
 /// The binary under test: `PORTCULLIS_BIN`, or the one that was built beside the tests.
@@ -37,17 +35,11 @@ pub fn binary() -> PathBuf {
             let test = std::env::current_exe().expect("a test knows its own path");
             // target/PROFILE/deps/TEST, or target/PROFILE/BIN
             let folders = test.ancestors().skip(1).take(2);
-            folders
-                .map(|folder| folder.join("portcullis"))
-                .find(|path| path.is_file())
-                .unwrap_or_default()
+            folders.map(|folder| folder.join("portcullis")).find(|path| path.is_file()).unwrap_or_default()
         },
         PathBuf::from,
     );
-    assert!(
-        binary.is_file(),
-        "no host binary: run `cargo build -p portcullis` first, or set PORTCULLIS_BIN"
-    );
+    assert!(binary.is_file(), "no host binary: run `cargo build -p portcullis` first, or set PORTCULLIS_BIN");
     binary
 }
 
@@ -116,8 +108,7 @@ impl Setup {
     /// Puts any component into the folder as `file`, with the text of its settings file.
     #[must_use]
     pub fn component(mut self, file: &str, path: &Path, settings: Option<&str>) -> Self {
-        self.policies
-            .push((file.to_owned(), path.to_owned(), settings.map(str::to_owned)));
+        self.policies.push((file.to_owned(), path.to_owned(), settings.map(str::to_owned)));
         self
     }
 
@@ -221,11 +212,8 @@ connections = ["openai"]
     }
 
     async fn run(mut self) -> Self {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log())
-            .expect("the log can be written");
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written");
         let mut child = Command::new(binary())
             .arg("serve")
             .arg("--config")
@@ -244,10 +232,7 @@ connections = ["openai"]
                 let line = stdout.next_line().await.expect("standard output is text");
                 let Some(line) = line else {
                     let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-                    assert!(
-                        log.is_empty() && control.is_some(),
-                        "the host ended before it was ready:\n{log}"
-                    );
+                    assert!(log.is_empty() && control.is_some(), "the host ended before it was ready:\n{log}");
                     break;
                 };
                 listen = listen.or_else(|| address_after(&line, "proxy"));
@@ -256,22 +241,14 @@ connections = ["openai"]
         })
         .await;
         let (listen, control) = (listen.expect("it has a value"), control.expect("it has a value"));
-        self.process = Some(Process {
-            child,
-            listen,
-            control,
-            _stdout: stdout,
-        });
+        self.process = Some(Process { child, listen, control, _stdout: stdout });
         self
     }
 
     /// A caller with the rig's credential.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client {
-            address: self.process().listen,
-            token: TOKEN.to_owned(),
-        }
+        Client { address: self.process().listen, token: TOKEN.to_owned() }
     }
 
     /// The control listener.
@@ -317,10 +294,7 @@ connections = ["openai"]
     /// Puts a component into the policy folder in one step (written beside it, then renamed), its settings before it.
     pub fn install(&self, file: &str, from: &Path, settings: Option<&str>) {
         if let Some(settings) = settings {
-            self.put(
-                &Path::new(file).with_extension("toml").to_string_lossy(),
-                settings.as_bytes(),
-            );
+            self.put(&Path::new(file).with_extension("toml").to_string_lossy(), settings.as_bytes());
         }
         let bytes = std::fs::read(from).expect("the component can be read");
         self.put(file, &bytes);
@@ -348,14 +322,9 @@ connections = ["openai"]
     /// Ends the process in order (SIGTERM) and returns its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
-        let pid = i32::try_from(process.child.id()?)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)?;
+        let pid = i32::try_from(process.child.id()?).ok().and_then(rustix::process::Pid::from_raw)?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be signalled");
-        within("the host stops", process.child.wait())
-            .await
-            .expect("a child can be waited for")
-            .code()
+        within("the host stops", process.child.wait()).await.expect("a child can be waited for").code()
     }
 
     /// Starts it again on the same store.
@@ -392,8 +361,5 @@ impl Drop for Host {
 fn address_after(line: &str, word: &str) -> Option<SocketAddr> {
     let rest = line.split_once(word)?.1;
     let url = rest.split_once("http://")?.1;
-    url.split(|c: char| c.is_whitespace() || c == '/' || c == '"')
-        .next()?
-        .parse()
-        .ok()
+    url.split(|c: char| c.is_whitespace() || c == '/' || c == '"').next()?.parse().ok()
 }

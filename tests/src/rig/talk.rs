@@ -20,27 +20,15 @@ impl Talk {
         let asked = tokio::spawn(async move { client.ask(&request("let us talk", true)).await });
         let mut turn = upstream.turn().await;
         assert!(turn.write(&sse_head()).await, "the host cut the upstream");
-        assert!(
-            turn.chunk(&events(Channel::Content, &["begin. "])[1]).await,
-            "the host cut the upstream"
-        );
+        assert!(turn.chunk(&events(Channel::Content, &["begin. "])[1]).await, "the host cut the upstream");
         let reply = within("the head of the answer", asked).await.expect("the caller runs");
-        Self {
-            turn,
-            reply,
-            got: Vec::new(),
-            from: 0,
-            words: 0,
-        }
+        Self { turn, reply, got: Vec::new(), from: 0, words: 0 }
     }
 
     /// The exchange's id.
     #[must_use]
     pub fn exchange(&self) -> String {
-        self.reply
-            .header("x-request-id")
-            .expect("every answer names its exchange")
-            .to_owned()
+        self.reply.header("x-request-id").expect("every answer names its exchange").to_owned()
     }
 
     /// Says one word that holds [`SSN`] and reads until it has come out; what came in the secret's place.
@@ -50,10 +38,7 @@ impl Talk {
     pub async fn word(&mut self) -> String {
         self.words += 1;
         let said = format!("word {} is {SSN} , ", self.words);
-        assert!(
-            self.turn.chunk(&events(Channel::Content, &[&said])[1]).await,
-            "the host cut the upstream"
-        );
+        assert!(self.turn.chunk(&events(Channel::Content, &[&said])[1]).await, "the host cut the upstream");
         let begin = format!("word {} is ", self.words);
         loop {
             let heard = Heard::stream(&self.got[self.from..]);

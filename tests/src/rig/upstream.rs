@@ -32,10 +32,7 @@ impl Received {
     /// A header's value.
     #[must_use]
     pub fn header(&self, wanted: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
     }
 }
 
@@ -86,25 +83,16 @@ impl Upstream {
     }
 
     async fn with(handler: Handler, turns: mpsc::UnboundedReceiver<Turn>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let log = Log::default();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&log), handler));
-        Self {
-            address,
-            log,
-            turns,
-            accepting,
-        }
+        Self { address, log, turns, accepting }
     }
 
     /// The next request, to be answered by the test.
     pub async fn turn(&mut self) -> Turn {
-        within("a request at the upstream", self.turns.recv())
-            .await
-            .expect("the upstream accepts while it lives")
+        within("a request at the upstream", self.turns.recv()).await.expect("the upstream accepts while it lives")
     }
 
     /// All requests so far.
@@ -132,9 +120,7 @@ impl Turn {
     /// Sends exactly these bytes; false when the host has gone away.
     pub async fn write(&mut self, bytes: &[u8]) -> bool {
         let Some(stream) = &mut self.stream else { return false };
-        within("the host reads the answer", stream.write_all(bytes))
-            .await
-            .is_ok()
+        within("the host reads the answer", stream.write_all(bytes)).await.is_ok()
     }
 
     /// Sends data as one HTTP chunk.
@@ -190,11 +176,8 @@ pub fn json_head(status: u16, length: usize) -> Vec<u8> {
 /// Each piece as one HTTP chunk, and the last chunk.
 #[must_use]
 pub fn http_chunks(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut chunks: Vec<Vec<u8>> = pieces
-        .iter()
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| http_chunk(piece))
-        .collect();
+    let mut chunks: Vec<Vec<u8>> =
+        pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| http_chunk(piece)).collect();
     chunks.push(b"0\r\n\r\n".to_vec());
     chunks
 }
@@ -223,16 +206,9 @@ async fn accept(listener: TcpListener, log: Log, handler: Handler) {
 async fn serve(mut stream: TcpStream, log: Log, handler: Handler) {
     let mut unread = Vec::new();
     while let Some(received) = read_request(&mut stream, &mut unread).await {
-        log.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(received.clone());
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(received.clone());
         let (back, returned) = oneshot::channel();
-        handler(Turn {
-            received,
-            stream: Some(stream),
-            back: Some(back),
-        })
-        .await;
+        handler(Turn { received, stream: Some(stream), back: Some(back) }).await;
         match returned.await {
             Ok(kept) => stream = kept,
             Err(_) => return,
@@ -255,11 +231,7 @@ async fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Re
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut received = Received {
-        line,
-        headers,
-        body: Vec::new(),
-    };
+    let mut received = Received { line, headers, body: Vec::new() };
     if received.header("transfer-encoding").is_some() {
         received.body = read_chunked(stream, unread).await?;
     } else if let Some(length) = received.header("content-length").and_then(|length| length.parse().ok()) {

@@ -63,27 +63,14 @@ async fn pass(
     let record = Record::open(&*gate.recorder, &about, &route, &head, set.set_ref(), started)?;
     let record = trail.record.insert(record);
 
-    let asked = Asked {
-        gate,
-        head: &head,
-        route: &route,
-        about: &about,
-        out,
-        started,
-    };
+    let asked = Asked { gate, head: &head, route: &route, about: &about, out, started };
     let body = whole(gate, body).await?;
     let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
     let judge = trail.judge.as_mut().expect("clearing leaves the judge");
     let recorded = record.request(cleared, judge.asked()).await?;
     let target = format!("{}{}", route.path, head.query);
     let connection = Arc::clone(&route.connection);
-    let outbound = Outbound {
-        connection,
-        method: head.method.clone(),
-        target,
-        headers,
-        body: recorded,
-    };
+    let outbound = Outbound { connection, method: head.method.clone(), target, headers, body: recorded };
     let answered = forward(gate, outbound).await?;
     respond(&asked, answered, &mut policies, record, judge).await
 }
@@ -114,14 +101,7 @@ impl Asked<'_> {
             let placeholders = Arc::clone(self.gate.placeholders());
             let raw = self.route.endpoint.raw();
             let about = Arc::clone(self.about);
-            let judge = judge.insert(Judge::new(
-                set,
-                about,
-                raw,
-                self.started,
-                Arc::clone(recorder),
-                placeholders,
-            ));
+            let judge = judge.insert(Judge::new(set, about, raw, self.started, Arc::clone(recorder), placeholders));
             let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
             let asking = judge.asking();
             if asking.is_empty() {
@@ -167,10 +147,7 @@ impl Asked<'_> {
         };
         judge.judge_head(shown, &mut headers).await?;
         let body = judge.admit(body).await?;
-        let lane = Lane {
-            direction: Direction::Request,
-            idle: gate.limits.body_idle,
-        };
+        let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
         let relayed = relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut gathered).await;
@@ -223,10 +200,7 @@ async fn whole(gate: &Gate, body: Incoming) -> Result<Bytes, Stop> {
             .map_err(|error| Stop::RequestBroke(error.0))?;
         let Some(batch) = batch else { return Ok(all) };
         if all.len() + batch.len() > limit {
-            return Err(Stop::BadRequest(wire::Malformed::TooLarge {
-                bound: "body_bytes",
-                limit,
-            }));
+            return Err(Stop::BadRequest(wire::Malformed::TooLarge { bound: "body_bytes", limit }));
         }
         all = if all.is_empty() { batch } else { joined(all, &batch) };
     }

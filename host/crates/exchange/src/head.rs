@@ -47,9 +47,7 @@ impl Head {
             return Err(Stop::BadHead("more than one content-type"));
         }
         if parts.headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(Stop::BadHead(
-                "a request's body can't be compressed here: send it with no content-encoding",
-            ));
+            return Err(Stop::BadHead("a request's body can't be compressed here: send it with no content-encoding"));
         }
         let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Self {
@@ -81,20 +79,12 @@ pub(crate) fn attributes(headers: &HeaderMap) -> Vec<Attribute> {
 
 /// The content type with its parameters; empty when there is none, or none that can be read.
 pub(crate) fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// A content type without its parameters, in lower case.
 pub(crate) fn essence(content_type: &str) -> String {
-    content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// RFC 9112, 3.2: exactly one Host, and it agrees with an absolute target.
@@ -104,9 +94,7 @@ fn check_host(parts: &http::request::Parts) -> Result<(), Stop> {
         return Err(Stop::BadHead("exactly one host header is wanted"));
     }
     let Some(host) = hosts.first() else { return Ok(()) };
-    let host = host
-        .to_str()
-        .map_err(|_| Stop::BadHead("the host header is not ASCII"))?;
+    let host = host.to_str().map_err(|_| Stop::BadHead("the host header is not ASCII"))?;
     if host.is_empty() || host.contains([',', '@', '/', '\\', '?', '#', ' ']) || host.parse::<Uri>().is_err() {
         return Err(Stop::BadHead("the host header is not a host"));
     }
@@ -178,23 +166,17 @@ fn resolve_segments(path: &str) -> Result<String, Stop> {
 }
 
 fn canonical_query(query: String) -> Result<String, Stop> {
-    if query
-        .bytes()
-        .any(|byte| byte <= 0x20 || byte >= 0x7f || byte == b'#' || byte == b'\\')
-    {
+    if query.bytes().any(|byte| byte <= 0x20 || byte >= 0x7f || byte == b'#' || byte == b'\\') {
         return Err(Stop::BadHead("the query holds a character that no query needs"));
     }
     Ok(query)
 }
 
 fn credential(headers: &HeaderMap) -> Option<Credential> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
     let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     bearer
         .or_else(|| key("x-api-key"))
@@ -277,15 +259,12 @@ const RESPONSE_ALLOWED: [&str; 12] = [
 
 /// The headers of an upstream's answer that may reach the caller.
 pub(crate) fn returnable(headers: &HeaderMap) -> HeaderMap {
-    let allowed = |name: &str| {
-        RESPONSE_ALLOWED.iter().any(|allowed| {
-            if allowed.ends_with('-') {
-                name.starts_with(allowed)
-            } else {
-                name == *allowed
-            }
-        })
-    };
+    let allowed =
+        |name: &str| {
+            RESPONSE_ALLOWED
+                .iter()
+                .any(|allowed| if allowed.ends_with('-') { name.starts_with(allowed) } else { name == *allowed })
+        };
     headers
         .iter()
         .filter(|(name, _)| allowed(name.as_str()))
@@ -317,28 +296,13 @@ mod tests {
 
     #[test]
     fn paths_that_mean_two_things_are_refused() {
-        for path in [
-            "/a%00",
-            "/a%0d%0a",
-            "/a\\b",
-            "/a#b",
-            "/..",
-            "/a/../../b",
-            "/%2e%2e/a",
-            "/%zz",
-            "/%4",
-            "a",
-            "*",
-        ] {
+        for path in ["/a%00", "/a%0d%0a", "/a\\b", "/a#b", "/..", "/a/../../b", "/%2e%2e/a", "/%zz", "/%4", "a", "*"] {
             assert!(canonical_path(path).is_err(), "{path}");
         }
     }
 
     fn head(headers: &[(&str, &str)]) -> Result<Head, Stop> {
-        let mut request = http::Request::builder()
-            .method("POST")
-            .uri("/v1/chat/completions")
-            .header("host", "gate");
+        let mut request = http::Request::builder().method("POST").uri("/v1/chat/completions").header("host", "gate");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -375,20 +339,10 @@ mod tests {
     #[test]
     fn response_headers_are_on_a_list() {
         let mut headers = HeaderMap::new();
-        for name in [
-            "content-type",
-            "set-cookie",
-            "location",
-            "x-ratelimit-limit-requests",
-            "x-leak",
-            "openai-model",
-        ] {
+        for name in ["content-type", "set-cookie", "location", "x-ratelimit-limit-requests", "x-leak", "openai-model"] {
             headers.insert(HeaderName::from_static(name), "v".parse().unwrap());
         }
-        let mut names: Vec<_> = returnable(&headers)
-            .keys()
-            .map(|name| name.as_str().to_owned())
-            .collect();
+        let mut names: Vec<_> = returnable(&headers).keys().map(|name| name.as_str().to_owned()).collect();
         names.sort();
         assert_eq!(names, ["content-type", "openai-model", "x-ratelimit-limit-requests"]);
     }

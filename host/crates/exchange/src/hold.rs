@@ -79,14 +79,7 @@ pub(crate) async fn hold(
     };
     let mut ticket = gate.desk.ask(ask).await.map_err(|error| Stop::NoDesk(error.0))?;
     let approval = ticket.approval();
-    record
-        .held(Held {
-            at: 0,
-            approval,
-            question: asking.question,
-            bound_to,
-        })
-        .await?;
+    record.held(Held { at: 0, approval, question: asking.question, bound_to }).await?;
     let ruling = if waiting.stream {
         wait_on_stream(gate, record, out, waiting, ticket.as_mut()).await?
     } else {
@@ -94,10 +87,7 @@ pub(crate) async fn hold(
             Ok(ruling) => ruling,
             Err(_) => {
                 ticket.leave();
-                return Err(Stop::ApprovalPending {
-                    approval,
-                    policy: asking.policy,
-                });
+                return Err(Stop::ApprovalPending { approval, policy: asking.policy });
             }
         }
     };
@@ -108,23 +98,12 @@ pub(crate) async fn hold(
         RulingState::Expired => "expired",
         RulingState::Cancelled => "cancelled",
     };
-    record
-        .decided(Decided {
-            at: 0,
-            approval,
-            state: word.into(),
-            by,
-            reason: reason.clone(),
-        })
-        .await?;
+    record.decided(Decided { at: 0, approval, state: word.into(), by, reason: reason.clone() }).await?;
     match state {
         RulingState::Approved => Ok(()),
-        RulingState::Denied | RulingState::Expired | RulingState::Cancelled => Err(Stop::NotApproved {
-            approval,
-            policy: asking.policy,
-            state: word,
-            reason,
-        }),
+        RulingState::Denied | RulingState::Expired | RulingState::Cancelled => {
+            Err(Stop::NotApproved { approval, policy: asking.policy, state: word, reason })
+        }
     }
 }
 
@@ -140,10 +119,7 @@ async fn wait_on_stream(
     let decided = ticket.decided();
     tokio::pin!(decided);
     loop {
-        let beat = waiting
-            .route
-            .endpoint
-            .heartbeat(&format!("waiting for approval {approval}"));
+        let beat = waiting.route.endpoint.heartbeat(&format!("waiting for approval {approval}"));
         out.send(record.own_words(beat).await?.into_inner()).await;
         if let Ok(ruling) = tokio::time::timeout(gate.limits.heartbeat, &mut decided).await {
             return Ok(ruling);

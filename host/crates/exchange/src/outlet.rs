@@ -158,10 +158,7 @@ mod tests {
         })
         .await;
         let chunks: Vec<_> = response.body_mut().collect().await;
-        assert_eq!(
-            chunks,
-            ["a", "b", "c"].map(|word| Ok(Bytes::from_static(word.as_bytes())))
-        );
+        assert_eq!(chunks, ["a", "b", "c"].map(|word| Ok(Bytes::from_static(word.as_bytes()))));
     }
 
     #[tokio::test]

@@ -34,10 +34,7 @@ struct Session {
 
 impl Placeholders {
     pub(crate) fn new(most: usize) -> Self {
-        Self {
-            most,
-            state: Mutex::default(),
-        }
+        Self { most, state: Mutex::default() }
     }
 
     /// The placeholder for a value of this kind. `kind` is cleaned to upper-case ASCII letters, digits and `_`.

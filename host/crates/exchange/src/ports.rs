@@ -29,10 +29,7 @@ impl PolicySet {
     /// Its number and digest, for the record.
     #[must_use]
     pub fn set_ref(&self) -> SetRef {
-        SetRef {
-            generation: self.generation,
-            digest: self.digest,
-        }
+        SetRef { generation: self.generation, digest: self.digest }
     }
 }
 

@@ -87,11 +87,7 @@ impl Record {
             headers: head.attributes(),
             set,
         })?;
-        Ok(Self {
-            tape,
-            started,
-            closed: false,
-        })
+        Ok(Self { tape, started, closed: false })
     }
 
     /// Time since the exchange began.
@@ -160,11 +156,7 @@ impl Record {
     pub(crate) fn response_head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), RecordError> {
         let at = self.at();
         let headers: Vec<Attribute> = attributes(headers);
-        self.tape.append(Entry::ResponseHead(ResponseHead {
-            at,
-            status: status.as_u16(),
-            headers,
-        }))
+        self.tape.append(Entry::ResponseHead(ResponseHead { at, status: status.as_u16(), headers }))
     }
 
     /// A cleared chunk of the response: the only way to one that may go to the caller.
@@ -190,10 +182,7 @@ impl Record {
         let data = cleared.into_bytes();
         if !data.is_empty() {
             let at = self.at();
-            self.tape.append(Entry::Chunk(Chunk {
-                at,
-                data: data.to_vec(),
-            }))?;
+            self.tape.append(Entry::Chunk(Chunk { at, data: data.to_vec() }))?;
         }
         Ok(data)
     }
@@ -201,10 +190,7 @@ impl Record {
     /// Words of the gate's own (an error, a sign of life): no policy judges them, the record keeps them.
     pub(crate) async fn own_words(&mut self, words: Vec<u8>) -> Result<Recorded<Bytes>, RecordError> {
         let at = self.at();
-        self.tape.append(Entry::Chunk(Chunk {
-            at,
-            data: words.clone(),
-        }))?;
+        self.tape.append(Entry::Chunk(Chunk { at, data: words.clone() }))?;
         self.tape.keep(Safety::Written).await?;
         Ok(Recorded(words.into()))
     }
@@ -221,13 +207,7 @@ impl Record {
             return Ok(());
         }
         let at = self.at();
-        self.tape.append(Entry::Closed(Closed {
-            at,
-            outcome,
-            detail,
-            usage,
-            policies,
-        }))?;
+        self.tape.append(Entry::Closed(Closed { at, outcome, detail, usage, policies }))?;
         self.tape.keep(Safety::Durable).await
     }
 }

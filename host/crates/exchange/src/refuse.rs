@@ -128,11 +128,7 @@ pub enum Stop {
 }
 
 fn reason_text(reason: &str) -> String {
-    if reason.is_empty() {
-        String::new()
-    } else {
-        format!(": {reason}")
-    }
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 impl From<RecordError> for Stop {
@@ -270,30 +266,14 @@ pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut 
         turn_away(exchange, stop);
     }
     let at = trail.route.as_ref().map(|route| {
-        let asked = trail
-            .judge
-            .as_ref()
-            .and_then(|judge| judge.asked())
-            .cloned()
-            .unwrap_or_default();
+        let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
         (route.endpoint, route.connection.on_block, asked)
     });
     let (words, head) = if out.began() {
-        (
-            at.map(|(endpoint, ..)| endpoint.stream_complaint(&stop.complaint(exchange)))
-                .unwrap_or_default(),
-            None,
-        )
+        (at.map(|(endpoint, ..)| endpoint.stream_complaint(&stop.complaint(exchange))).unwrap_or_default(), None)
     } else {
-        let answer = answer(
-            stop,
-            exchange,
-            at.as_ref().map(|(e, b, a)| (*e, *b, a.model.as_str(), a.streaming)),
-        );
-        let head = (
-            StatusCode::from_u16(answer.status).unwrap_or(stop.status()),
-            headers(stop, &answer, exchange),
-        );
+        let answer = answer(stop, exchange, at.as_ref().map(|(e, b, a)| (*e, *b, a.model.as_str(), a.streaming)));
+        let head = (StatusCode::from_u16(answer.status).unwrap_or(stop.status()), headers(stop, &answer, exchange));
         (answer.body, Some(head))
     };
     // The gate's own words hold nothing of the exchange: they are said even when the record can't be kept.
@@ -324,13 +304,7 @@ async fn close(
     let mut tallies = Vec::new();
     if let Some(judge) = judge {
         let outcome = stop.outcome().as_str();
-        judge
-            .over(&Summary {
-                outcome,
-                usage: Usage::default(),
-                duration: record.elapsed(),
-            })
-            .await;
+        judge.over(&Summary { outcome, usage: Usage::default(), duration: record.elapsed() }).await;
         record.findings(judge.findings())?;
         tallies = judge.tallies();
     }
@@ -338,9 +312,7 @@ async fn close(
         record.response_head(*status, headers)?;
     }
     record.own_words(words.to_vec()).await?;
-    record
-        .close(stop.outcome(), stop.detail(), Usage::default(), tallies)
-        .await
+    record.close(stop.outcome(), stop.detail(), Usage::default(), tallies).await
 }
 
 /// The whole answer for an exchange that stopped before its head was said.
@@ -369,16 +341,10 @@ fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if stop.should_not_retry() {
-        headers.insert(
-            HeaderName::from_static("x-should-retry"),
-            HeaderValue::from_static("false"),
-        );
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
     }
     if stop.status() == StatusCode::UNAUTHORIZED {
-        headers.insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"portcullis\""),
-        );
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
     }
     name_exchange(&mut headers, exchange);
     headers

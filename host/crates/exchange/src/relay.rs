@@ -37,12 +37,7 @@ enum Arrived {
 
 impl Source {
     pub(crate) fn new(body: Incoming, batch_bytes: usize) -> Self {
-        Self {
-            body,
-            batch_bytes,
-            broke: None,
-            over: false,
-        }
+        Self { body, batch_bytes, broke: None, over: false }
     }
 
     /// All that has arrived, as one batch; waits only for the first chunk of it. `None` at the end.
@@ -147,13 +142,7 @@ pub(crate) async fn relay<S: Sink>(
         judge.follow(flow).await?;
         let cleared = judge.clear(flow, last).await?;
         let usage = flow.usage();
-        sink.deliver(Turn {
-            cleared,
-            judge,
-            usage,
-            last,
-        })
-        .await?;
+        sink.deliver(Turn { cleared, judge, usage, last }).await?;
         if last {
             return Ok(());
         }
@@ -193,9 +182,7 @@ mod tests {
     use super::*;
 
     fn source(chunks: Vec<Result<&'static str, BodyError>>, batch_bytes: usize) -> Source {
-        let chunks = chunks
-            .into_iter()
-            .map(|chunk| chunk.map(|text| Bytes::from_static(text.as_bytes())));
+        let chunks = chunks.into_iter().map(|chunk| chunk.map(|text| Bytes::from_static(text.as_bytes())));
         Source::new(Box::pin(stream::iter(chunks.collect::<Vec<_>>())), batch_bytes)
     }
 

@@ -58,22 +58,14 @@ pub(crate) async fn respond(
     judge.judge_head(shown, &mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
-    let mut sink = Deliver {
-        asked,
-        record,
-        head: Some((status, headers)),
-        event_stream: streaming,
-    };
+    let mut sink = Deliver { asked, record, head: Some((status, headers)), event_stream: streaming };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {
             asked.out.head(status, headers);
         }
     }
-    let lane = Lane {
-        direction: Direction::Response,
-        idle: asked.gate.limits.upstream_idle,
-    };
+    let lane = Lane { direction: Direction::Response, idle: asked.gate.limits.upstream_idle };
     let mut source = Source::new(body, asked.gate.limits.batch_bytes);
     relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut sink).await
 }
@@ -85,9 +77,7 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Stop> {
         .iter()
         .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
-        return Err(Stop::UpstreamUnreadable(
-            "its content-encoding was not asked for".into(),
-        ));
+        return Err(Stop::UpstreamUnreadable("its content-encoding was not asked for".into()));
     }
     if status.is_informational() || status == StatusCode::PARTIAL_CONTENT {
         return Err(Stop::UpstreamUnreadable(format!("status {status} was not asked for")));
@@ -163,18 +153,9 @@ impl Sink for Deliver<'_> {
         }
         let head = self.record_head(Some(turn.cleared.bytes().len()))?;
         let usage = turn.usage;
-        turn.judge
-            .over(&Summary {
-                outcome: "completed",
-                usage,
-                duration: self.asked.started.elapsed(),
-            })
-            .await;
+        turn.judge.over(&Summary { outcome: "completed", usage, duration: self.asked.started.elapsed() }).await;
         self.record.findings(turn.judge.findings())?;
-        let recorded = self
-            .record
-            .last_chunk(turn.cleared, usage, turn.judge.tallies())
-            .await?;
+        let recorded = self.record.last_chunk(turn.cleared, usage, turn.judge.tallies()).await?;
         say(self.asked.out, head, recorded).await;
         Ok(())
     }

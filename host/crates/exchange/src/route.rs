@@ -22,25 +22,16 @@ pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route,
         .connections
         .iter()
         .find_map(|connection| below(&connection.path_prefix, &head.path).map(|path| (connection, path)))
-        .ok_or_else(|| Stop::NoConnection {
-            path: head.path.clone(),
-        })?;
+        .ok_or_else(|| Stop::NoConnection { path: head.path.clone() })?;
     if !who.connections.contains(&connection.name) {
-        return Err(Stop::NotGranted {
-            caller: who.caller.subject.clone(),
-            connection: connection.name.clone(),
-        });
+        return Err(Stop::NotGranted { caller: who.caller.subject.clone(), connection: connection.name.clone() });
     }
     let endpoint = wire::claim(connection.family, head.method.as_str(), path).ok_or_else(|| Stop::NoEndpoint {
         connection: connection.name.clone(),
         method: head.method.to_string(),
         path: path.to_owned(),
     })?;
-    Ok(Route {
-        connection: Arc::clone(connection),
-        endpoint,
-        path: path.to_owned(),
-    })
+    Ok(Route { connection: Arc::clone(connection), endpoint, path: path.to_owned() })
 }
 
 /// What is left of a path below a prefix, beginning with `/`.

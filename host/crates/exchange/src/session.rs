@@ -20,11 +20,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(gap: Duration, most: usize) -> Self {
-        Self {
-            gap,
-            most,
-            open: Mutex::new(HashMap::new()),
-        }
+        Self { gap, most, open: Mutex::new(HashMap::new()) }
     }
 
     /// The session of a caller on a connection: the running one, or a new one after a gap.
@@ -52,11 +48,7 @@ fn make_room(open: &mut HashMap<Key, (SessionId, Instant)>, gap: Duration, now: 
     if open.len() < before {
         return;
     }
-    if let Some(oldest) = open
-        .iter()
-        .min_by_key(|(_, (_, seen))| *seen)
-        .map(|(key, _)| key.clone())
-    {
+    if let Some(oldest) = open.iter().min_by_key(|(_, (_, seen))| *seen).map(|(key, _)| key.clone()) {
         open.remove(&oldest);
     }
 }
@@ -66,11 +58,7 @@ mod tests {
     use super::*;
 
     fn caller(subject: &str) -> Caller {
-        Caller {
-            subject: subject.into(),
-            issuer: "test".into(),
-            ..Caller::default()
-        }
+        Caller { subject: subject.into(), issuer: "test".into(), ..Caller::default() }
     }
 
     #[test]
@@ -78,18 +66,9 @@ mod tests {
         let sessions = Sessions::new(Duration::from_secs(60), 10);
         let start = Instant::now();
         let first = sessions.of(&caller("ann"), "openai", start);
-        assert_eq!(
-            sessions.of(&caller("ann"), "openai", start + Duration::from_secs(59)),
-            first
-        );
-        assert_eq!(
-            sessions.of(&caller("ann"), "openai", start + Duration::from_secs(118)),
-            first
-        );
-        assert_ne!(
-            sessions.of(&caller("ann"), "openai", start + Duration::from_secs(178)),
-            first
-        );
+        assert_eq!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(59)), first);
+        assert_eq!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(118)), first);
+        assert_ne!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(178)), first);
     }
 
     #[test]
@@ -105,9 +84,8 @@ mod tests {
     fn the_number_is_bounded() {
         let sessions = Sessions::new(Duration::from_secs(60), 3);
         let start = Instant::now();
-        let ids: Vec<_> = (0..5)
-            .map(|at| sessions.of(&caller(&at.to_string()), "c", start + Duration::from_secs(at)))
-            .collect();
+        let ids: Vec<_> =
+            (0..5).map(|at| sessions.of(&caller(&at.to_string()), "c", start + Duration::from_secs(at))).collect();
         assert_eq!(sessions.open.lock().unwrap().len(), 3);
         assert_eq!(sessions.of(&caller("4"), "c", start + Duration::from_secs(5)), ids[4]);
         assert_ne!(sessions.of(&caller("0"), "c", start + Duration::from_secs(5)), ids[0]);

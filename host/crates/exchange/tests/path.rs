@@ -42,10 +42,7 @@ fn masker() -> rig::TestPolicy {
 
 #[tokio::test]
 async fn both_directions_are_masked_and_recorded_as_they_went() {
-    let mut rig = Rig::new(Setting {
-        policies: vec![masker()],
-        ..Setting::default()
-    });
+    let mut rig = Rig::new(Setting { policies: vec![masker()], ..Setting::default() });
     rig.say(&answer("a secret it is"));
     rig.hang_up();
     let response = rig.ask("my secret", false).await;
@@ -62,11 +59,7 @@ async fn both_directions_are_masked_and_recorded_as_they_went() {
 
 #[tokio::test]
 async fn a_stream_is_masked_over_its_cuts() {
-    let mut rig = Rig::new(Setting {
-        policies: vec![masker()],
-        content_type: SSE,
-        ..Setting::default()
-    });
+    let mut rig = Rig::new(Setting { policies: vec![masker()], content_type: SSE, ..Setting::default() });
     for text in ["a sec", "ret it", " is"] {
         rig.say(&event(text));
     }
@@ -79,39 +72,23 @@ async fn a_stream_is_masked_over_its_cuts() {
 
 #[tokio::test]
 async fn a_block_is_told_and_the_upstream_is_not_asked() {
-    let policies = vec![
-        policy("20-block", Does::Block("bomb")),
-        policy("30-mask", Does::Mask("secret", "[X]")),
-    ];
-    let rig = Rig::new(Setting {
-        policies,
-        ..Setting::default()
-    });
+    let policies = vec![policy("20-block", Does::Block("bomb")), policy("30-mask", Does::Mask("secret", "[X]"))];
+    let rig = Rig::new(Setting { policies, ..Setting::default() });
     let response = rig.ask("a secret bomb", false).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(response.headers()["x-should-retry"], "false");
     let (body, _) = read(response).await;
-    assert!(
-        body.contains("test.word") && body.contains("no bomb here") && body.contains("20-block"),
-        "{body}"
-    );
+    assert!(body.contains("test.word") && body.contains("no bomb here") && body.contains("20-block"), "{body}");
     assert!(rig.received.lock().unwrap().is_empty());
     assert_eq!(closed(&rig).0, Outcome::Blocked);
     let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
-    assert!(
-        !record.contains("secret") && record.contains("a [X] bomb"),
-        "masked for the record: {record}"
-    );
+    assert!(!record.contains("secret") && record.contains("a [X] bomb"), "masked for the record: {record}");
 }
 
 #[tokio::test]
 async fn a_block_can_look_like_a_refusal_of_the_model() {
     let policies = vec![policy("20-block", Does::Block("bomb"))];
-    let rig = Rig::new(Setting {
-        policies,
-        on_block: OnBlock::Refusal,
-        ..Setting::default()
-    });
+    let rig = Rig::new(Setting { policies, on_block: OnBlock::Refusal, ..Setting::default() });
     let response = rig.ask("a bomb", false).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(read(response).await.0.contains("no bomb here"));
@@ -121,21 +98,14 @@ async fn a_block_can_look_like_a_refusal_of_the_model() {
 #[tokio::test]
 async fn a_blocked_stream_ends_in_an_error_and_a_cut() {
     let policies = vec![policy("20-block", Does::Block("bomb"))];
-    let rig = Rig::new(Setting {
-        policies,
-        content_type: SSE,
-        ..Setting::default()
-    });
+    let rig = Rig::new(Setting { policies, content_type: SSE, ..Setting::default() });
     rig.say(&event("fine"));
     let mut body = rig.ask("hi", true).await.into_body();
     assert_eq!(body.next().await.unwrap().unwrap(), event("fine"));
     rig.say(&(event("more") + &event("a bomb")));
     let last = body.next().await.unwrap().unwrap();
     let last = std::str::from_utf8(&last).unwrap();
-    assert!(
-        last.starts_with("data: {\"error\":") && last.contains("no bomb here") && !last.contains("more"),
-        "{last}"
-    );
+    assert!(last.starts_with("data: {\"error\":") && last.contains("no bomb here") && !last.contains("more"), "{last}");
     assert_eq!(body.next().await, Some(Err(exchange::Cut)));
     assert_eq!(body.next().await, None);
     assert_eq!(closed(&rig).0, Outcome::Blocked);
@@ -143,31 +113,20 @@ async fn a_blocked_stream_ends_in_an_error_and_a_cut() {
 
 #[tokio::test]
 async fn a_new_set_takes_over_between_two_chunks() {
-    let rig = Rig::new(Setting {
-        policies: vec![masker()],
-        content_type: SSE,
-        ..Setting::default()
-    });
+    let rig = Rig::new(Setting { policies: vec![masker()], content_type: SSE, ..Setting::default() });
     rig.say(&event("one sec"));
     let mut body = rig.ask("hi", true).await.into_body();
     // What is held back moves to the new version and is judged again, from the raw text on.
-    rig.publish
-        .send(set(2, vec![policy("10-mask", Does::Mask("secret", "[Y]"))]))
-        .unwrap();
+    rig.publish.send(set(2, vec![policy("10-mask", Does::Mask("secret", "[Y]"))])).unwrap();
     rig.say(&event("ret two"));
     let mut text = String::new();
     while !text.contains("two") {
         text.push_str(std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap());
     }
     assert_eq!(text, event("one [Y]") + &event(" two"));
-    rig.publish
-        .send(set(3, vec![policy("00-lockdown", Does::Lockdown)]))
-        .unwrap();
+    rig.publish.send(set(3, vec![policy("00-lockdown", Does::Lockdown)])).unwrap();
     let last = body.next().await.unwrap().unwrap();
-    assert!(
-        last.starts_with(b"data: {\"error\":"),
-        "an idle stream stops too: {last:?}"
-    );
+    assert!(last.starts_with(b"data: {\"error\":"), "an idle stream stops too: {last:?}");
     assert_eq!(body.next().await, Some(Err(exchange::Cut)));
     let switched = |entry: &&Entry| matches!(entry, Entry::Switched(..));
     assert_eq!(rig.entries.lock().unwrap().iter().filter(switched).count(), 1);
@@ -175,38 +134,26 @@ async fn a_new_set_takes_over_between_two_chunks() {
 
 #[tokio::test]
 async fn a_failure_is_tried_once_more_and_then_closes() {
-    let mut once = Rig::new(Setting {
-        policies: vec![policy("p", Does::Fail(1))],
-        ..Setting::default()
-    });
+    let mut once = Rig::new(Setting { policies: vec![policy("p", Does::Fail(1))], ..Setting::default() });
     once.say(&answer("x"));
     once.hang_up();
     assert_eq!(once.ask("hi", false).await.status(), StatusCode::OK);
 
-    let twice = Rig::new(Setting {
-        policies: vec![policy("p", Does::Fail(2))],
-        ..Setting::default()
-    });
+    let twice = Rig::new(Setting { policies: vec![policy("p", Does::Fail(2))], ..Setting::default() });
     let response = twice.ask("hi", false).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(read(response).await.0.contains("policy_failed"));
     assert!(twice.received.lock().unwrap().is_empty());
     assert_eq!(closed(&twice).0, Outcome::Failed);
     let record = serde_json::to_string(&*twice.entries.lock().unwrap()).unwrap();
-    assert!(
-        !record.contains("\"Request\""),
-        "what a failed policy may not have masked is not recorded: {record}"
-    );
+    assert!(!record.contains("\"Request\""), "what a failed policy may not have masked is not recorded: {record}");
 }
 
 #[tokio::test]
 async fn a_failure_lets_pass_only_where_the_operator_says_so() {
     let mut failing = policy("p", Does::Fail(u32::MAX));
     failing.info.on_failure = FailureMode::Open;
-    let mut rig = Rig::new(Setting {
-        policies: vec![failing, masker()],
-        ..Setting::default()
-    });
+    let mut rig = Rig::new(Setting { policies: vec![failing, masker()], ..Setting::default() });
     rig.say(&answer("a secret"));
     rig.hang_up();
     let (body, _) = read(rig.ask("hi", false).await).await;
@@ -219,10 +166,7 @@ async fn a_failure_lets_pass_only_where_the_operator_says_so() {
 async fn a_shadow_is_recorded_and_changes_nothing() {
     let mut shadow = policy("s", Does::Block("secret"));
     shadow.info.mode = Mode::Shadow;
-    let mut rig = Rig::new(Setting {
-        policies: vec![shadow],
-        ..Setting::default()
-    });
+    let mut rig = Rig::new(Setting { policies: vec![shadow], ..Setting::default() });
     rig.say(&answer("a secret"));
     rig.hang_up();
     let (body, _) = read(rig.ask("hi", false).await).await;
@@ -233,15 +177,8 @@ async fn a_shadow_is_recorded_and_changes_nothing() {
 
 #[tokio::test]
 async fn what_was_approved_is_what_goes_up() {
-    let policies = vec![
-        policy("30-approve", Does::Ask("delete")),
-        policy("40-mask", Does::Mask("secret", "[X]")),
-    ];
-    let mut rig = Rig::new(Setting {
-        policies,
-        ruling: RulingState::Approved,
-        ..Setting::default()
-    });
+    let policies = vec![policy("30-approve", Does::Ask("delete")), policy("40-mask", Does::Mask("secret", "[X]"))];
+    let mut rig = Rig::new(Setting { policies, ruling: RulingState::Approved, ..Setting::default() });
     rig.say(&answer("done"));
     rig.hang_up();
     assert_eq!(rig.ask("delete the secret", false).await.status(), StatusCode::OK);
@@ -253,52 +190,32 @@ async fn what_was_approved_is_what_goes_up() {
 #[tokio::test]
 async fn a_denial_stops_and_a_waiting_stream_is_told() {
     let policies = || vec![policy("30-approve", Does::Ask("delete"))];
-    let whole = Rig::new(Setting {
-        policies: policies(),
-        ..Setting::default()
-    });
+    let whole = Rig::new(Setting { policies: policies(), ..Setting::default() });
     let response = whole.ask("delete it", false).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(read(response).await.0.contains("approval_denied"));
 
-    let streamed = Rig::new(Setting {
-        policies: policies(),
-        content_type: SSE,
-        ..Setting::default()
-    });
+    let streamed = Rig::new(Setting { policies: policies(), content_type: SSE, ..Setting::default() });
     let (body, cut) = read(streamed.ask("delete it", true).await).await;
-    assert!(
-        cut && body.starts_with(": waiting for approval ") && body.contains("approval_denied"),
-        "{body}"
-    );
+    assert!(cut && body.starts_with(": waiting for approval ") && body.contains("approval_denied"), "{body}");
     assert!(streamed.received.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_request_loses_tools_and_gets_parameters() {
-    let mut rig = Rig::new(Setting {
-        policies: vec![policy("t", Does::Tools("rm"))],
-        ..Setting::default()
-    });
+    let mut rig = Rig::new(Setting { policies: vec![policy("t", Does::Tools("rm"))], ..Setting::default() });
     rig.say(&answer("done"));
     rig.hang_up();
     assert_eq!(rig.ask("hi", false).await.status(), StatusCode::OK);
     let sent: serde_json::Value = serde_json::from_slice(&rig.received.lock().unwrap()[0]).unwrap();
     assert_eq!(sent["temperature"], 0);
-    assert!(
-        sent.get("tools")
-            .is_none_or(|tools| tools.as_array().is_some_and(Vec::is_empty)),
-        "{sent}"
-    );
+    assert!(sent.get("tools").is_none_or(|tools| tools.as_array().is_some_and(Vec::is_empty)), "{sent}");
 }
 
 #[tokio::test]
 async fn what_cannot_be_recorded_does_not_happen() {
     for room in 0..5 {
-        let mut rig = Rig::new(Setting {
-            room: Some(room),
-            ..Setting::default()
-        });
+        let mut rig = Rig::new(Setting { room: Some(room), ..Setting::default() });
         rig.say(&answer("hello"));
         rig.hang_up();
         let response = rig.ask("hi", false).await;
@@ -309,25 +226,16 @@ async fn what_cannot_be_recorded_does_not_happen() {
             _ => {}
         }
         if room < 5 {
-            assert!(
-                !body.contains("hello") && status == StatusCode::SERVICE_UNAVAILABLE,
-                "{room}: {status} {body}"
-            );
+            assert!(!body.contains("hello") && status == StatusCode::SERVICE_UNAVAILABLE, "{room}: {status} {body}");
         }
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_not_passed_on() {
-    for (content_type, body) in [
-        ("text/html", "<p>secret"),
-        ("application/json", "{\"id\": secret"),
-        (SSE, "data: se"),
-    ] {
-        let mut rig = Rig::new(Setting {
-            content_type,
-            ..Setting::default()
-        });
+    for (content_type, body) in [("text/html", "<p>secret"), ("application/json", "{\"id\": secret"), (SSE, "data: se")]
+    {
+        let mut rig = Rig::new(Setting { content_type, ..Setting::default() });
         rig.say(body);
         rig.hang_up();
         let (body, cut) = read(rig.ask("hi", content_type == SSE).await).await;
@@ -341,20 +249,10 @@ async fn an_answer_that_cannot_be_read_is_not_passed_on() {
 
 #[tokio::test]
 async fn an_upstream_that_breaks_off_cuts_the_stream() {
-    let rig = Rig::new(Setting {
-        content_type: SSE,
-        ..Setting::default()
-    });
+    let rig = Rig::new(Setting { content_type: SSE, ..Setting::default() });
     rig.say(&event("half"));
-    rig.upstream
-        .as_ref()
-        .unwrap()
-        .send(Err(exchange::BodyError("reset".into())))
-        .unwrap();
+    rig.upstream.as_ref().unwrap().send(Err(exchange::BodyError("reset".into()))).unwrap();
     let (body, cut) = read(rig.ask("hi", true).await).await;
-    assert!(
-        cut && body.starts_with(&event("half")) && body.contains("upstream_broke"),
-        "{body}"
-    );
+    assert!(cut && body.starts_with(&event("half")) && body.contains("upstream_broke"), "{body}");
     assert_eq!(closed(&rig).0, Outcome::UpstreamError);
 }

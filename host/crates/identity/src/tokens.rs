@@ -44,13 +44,7 @@ impl StaticTokens {
                 groups: token.groups,
                 claims: "{}".to_owned(),
             };
-            (
-                token.digest,
-                Identified {
-                    caller,
-                    connections: Arc::from(token.connections),
-                },
-            )
+            (token.digest, Identified { caller, connections: Arc::from(token.connections) })
         });
         Self { known: known.collect() }
     }
@@ -69,10 +63,7 @@ impl Identify for StaticTokens {
             found.conditional_assign(&(at as u64), digest.0.ct_eq(&presented.0));
         }
         let found = usize::try_from(found).map_err(|_| Unknown)?;
-        self.known
-            .get(found)
-            .map(|(_, identified)| identified.clone())
-            .ok_or(Unknown)
+        self.known.get(found).map(|(_, identified)| identified.clone()).ok_or(Unknown)
     }
 }
 
@@ -87,10 +78,7 @@ mod tests {
             connections: connections.iter().map(|&name| name.to_owned()).collect(),
             groups: vec!["staff".to_owned()],
         };
-        StaticTokens::new([
-            token("ann", "ann-secret", &["openai"]),
-            token("bob", "bob-secret", &["openai", "local"]),
-        ])
+        StaticTokens::new([token("ann", "ann-secret", &["openai"]), token("bob", "bob-secret", &["openai", "local"])])
     }
 
     #[test]
@@ -106,15 +94,7 @@ mod tests {
     #[test]
     fn nothing_near_a_credential_is_known() {
         let too_long = "x".repeat(CREDENTIAL_BYTES + 1);
-        for wrong in [
-            "",
-            "bob",
-            "bob-secre",
-            "bob-secret ",
-            "Bob-secret",
-            "bob-secretX",
-            &too_long,
-        ] {
+        for wrong in ["", "bob", "bob-secre", "bob-secret ", "Bob-secret", "bob-secretX", &too_long] {
             assert_eq!(tokens().identify(wrong).unwrap_err(), Unknown, "{wrong:?}");
         }
         assert!(StaticTokens::new([]).identify("ann-secret").is_err());

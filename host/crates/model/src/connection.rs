@@ -49,11 +49,7 @@ impl FromStr for Family {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, family)| *family)
-            .ok_or(())
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, family)| *family).ok_or(())
     }
 }
 

@@ -83,10 +83,7 @@ pub struct PolicyInfo {
 
 /// Which hooks the host calls: those that the component exports, less those that its plan waives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a set of flags, each a hook of the contract"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of flags, each a hook of the contract")]
 pub struct Hooks {
     /// `policy.open` for every exchange, even when nothing else is called.
     pub open: bool,

@@ -93,11 +93,6 @@ impl Decision {
     /// Let everything pass.
     #[must_use]
     pub fn allow() -> Self {
-        Self {
-            verdict: Verdict::Allow,
-            edits: Vec::new(),
-            hold_back: 0,
-            notes: Vec::new(),
-        }
+        Self { verdict: Verdict::Allow, edits: Vec::new(), hold_back: 0, notes: Vec::new() }
     }
 }

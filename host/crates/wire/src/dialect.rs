@@ -19,12 +19,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            body_bytes: 32 << 20,
-            event_bytes: 4 << 20,
-            held_bytes: 64 << 20,
-            json_depth: 64,
-        }
+        Self { body_bytes: 32 << 20, event_bytes: 4 << 20, held_bytes: 64 << 20, json_depth: 64 }
     }
 }
 
@@ -131,11 +126,7 @@ pub(crate) fn problem(complaint: &Complaint) -> serde_json::Map<String, serde_js
         _ => "Refused",
     };
     let plain = |char: char| {
-        if char.is_ascii_alphanumeric() || "._-".contains(char) {
-            char
-        } else {
-            '-'
-        }
+        if char.is_ascii_alphanumeric() || "._-".contains(char) { char } else { '-' }
     };
     let code: String = complaint.code.chars().map(plain).collect();
     let members = [
@@ -143,16 +134,10 @@ pub(crate) fn problem(complaint: &Complaint) -> serde_json::Map<String, serde_js
         ("title", title.into()),
         ("status", complaint.status.into()),
         ("detail", complaint.message.as_str().into()),
-        (
-            "instance",
-            format!("urn:portcullis:request:{}", complaint.request_id).into(),
-        ),
+        ("instance", format!("urn:portcullis:request:{}", complaint.request_id).into()),
         ("code", complaint.code.as_str().into()),
         ("request_id", complaint.request_id.as_str().into()),
         ("policy", complaint.policy.as_str().into()),
     ];
-    members
-        .into_iter()
-        .map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value))
-        .collect()
+    members.into_iter().map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value)).collect()
 }

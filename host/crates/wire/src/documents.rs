@@ -50,10 +50,7 @@ pub(crate) trait Reader: Send {
 
     /// Takes a merge patch for the parameters.
     fn patch(&mut self, _patch: &str) -> Result<(), Malformed> {
-        Err(Malformed::Shape {
-            path: String::new(),
-            expected: "a request",
-        })
+        Err(Malformed::Shape { path: String::new(), expected: "a request" })
     }
 
     /// Whether [`Reader::splices`] has any.
@@ -113,17 +110,7 @@ impl<R: Reader> Documents<R> {
     }
 
     fn events_so_far(&mut self, end: bool) -> Result<(), Malformed> {
-        let Self {
-            framing: Framing::Events(framer),
-            limits,
-            queue,
-            parts,
-            reader,
-            tape,
-            slots,
-            lines,
-            joined,
-        } = self
+        let Self { framing: Framing::Events(framer), limits, queue, parts, reader, tape, slots, lines, joined } = self
         else {
             return Ok(());
         };
@@ -132,31 +119,17 @@ impl<R: Reader> Documents<R> {
             let event = if end { framer.last(rest) } else { framer.next(rest) };
             let unfinished = event.map_or(rest.len(), |event| event.len);
             if unfinished > limits.event_bytes {
-                return Err(Malformed::TooLarge {
-                    bound: "event_bytes",
-                    limit: limits.event_bytes,
-                });
+                return Err(Malformed::TooLarge { bound: "event_bytes", limit: limits.event_bytes });
             }
             let Some(event) = event else { return Ok(()) };
             read_lines(event, &rest[..event.len], parts, slots, reader.speaker())?;
             let data = gather(event, rest, lines, joined);
             if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
-                let rules = Rules {
-                    depth: limits.json_depth,
-                    duplicates: false,
-                };
+                let rules = Rules { depth: limits.json_depth, duplicates: false };
                 let doc = tape.read(data, rules)?;
                 let known = reader.known();
                 let speaker = reader.speaker();
-                reader.read(&mut Sheet {
-                    doc,
-                    parts,
-                    slots,
-                    lines,
-                    whole: false,
-                    speaker,
-                    known,
-                })?;
+                reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?;
             }
             let len = event.len;
             queue.frame(len, slots);
@@ -164,47 +137,18 @@ impl<R: Reader> Documents<R> {
     }
 
     fn bounded(&self) -> Result<(), Malformed> {
-        if self.parts.overflowed() {
-            Err(Malformed::TooLarge {
-                bound: "parts",
-                limit: RUNS,
-            })
-        } else {
-            Ok(())
-        }
+        if self.parts.overflowed() { Err(Malformed::TooLarge { bound: "parts", limit: RUNS }) } else { Ok(()) }
     }
 
     fn whole_body(&mut self) -> Result<(), Malformed> {
-        let Self {
-            limits,
-            queue,
-            parts,
-            reader,
-            tape,
-            slots,
-            ..
-        } = self;
+        let Self { limits, queue, parts, reader, tape, slots, .. } = self;
         let rest = queue.rest();
         if rest.is_empty() && reader.may_be_empty() {
             return Ok(());
         }
-        let doc = tape.read(
-            rest,
-            Rules {
-                depth: limits.json_depth,
-                duplicates: false,
-            },
-        )?;
+        let doc = tape.read(rest, Rules { depth: limits.json_depth, duplicates: false })?;
         let (known, speaker) = (reader.known(), reader.speaker());
-        reader.read(&mut Sheet {
-            doc,
-            parts,
-            slots,
-            lines: &[(0, 0)],
-            whole: true,
-            speaker,
-            known,
-        })?;
+        reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known })?;
         let len = rest.len();
         queue.frame(len, slots);
         Ok(())
@@ -222,20 +166,10 @@ fn read_lines(
     if event.fields.is_empty() && event.drops.is_empty() {
         return Ok(());
     }
-    let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
     for line in &event.drops {
         let (at, end) = (line.start as u32, line.end as u32);
-        slots.push(Slot {
-            source: None,
-            kind: Kind::Drop,
-            at,
-            end,
-            from: 0,
-            to: 0,
-            tail: false,
-        });
+        slots.push(Slot { source: None, kind: Kind::Drop, at, end, from: 0, to: 0, tail: false });
     }
     for value in &event.fields {
         let line = &text[value.clone()];
@@ -258,15 +192,7 @@ fn read_lines(
             run.live += 1;
         }
         let (at, end, to) = (value.start as u32, value.end as u32, line.len() as u64);
-        slots.push(Slot {
-            source: Some(source),
-            kind: Kind::Line,
-            at,
-            end,
-            from: 0,
-            to,
-            tail: true,
-        });
+        slots.push(Slot { source: Some(source), kind: Kind::Line, at, end, from: 0, to, tail: true });
     }
     Ok(())
 }
@@ -299,16 +225,10 @@ impl<R: Reader> Flow for Documents<R> {
         let held = self.queue.len() + bytes.len();
         let whole = matches!(self.framing, Framing::Whole);
         if whole && held > self.limits.body_bytes {
-            return Err(Malformed::TooLarge {
-                bound: "body_bytes",
-                limit: self.limits.body_bytes,
-            });
+            return Err(Malformed::TooLarge { bound: "body_bytes", limit: self.limits.body_bytes });
         }
         if held > self.limits.held_bytes {
-            return Err(Malformed::TooLarge {
-                bound: "held_bytes",
-                limit: self.limits.held_bytes,
-            });
+            return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });
         }
         self.queue.push(bytes);
         self.events_so_far(false)?;
@@ -349,26 +269,13 @@ impl<R: Reader> Flow for Documents<R> {
     }
 
     fn take(&mut self, out: &mut BytesMut) {
-        let Self {
-            queue,
-            parts,
-            reader,
-            tape,
-            limits,
-            ..
-        } = self;
+        let Self { queue, parts, reader, tape, limits, .. } = self;
         let splices = |raw: &[u8]| {
             if !reader.spliced() {
                 return Vec::new();
             }
             // The bytes were read before, so they can be read again.
-            let doc = tape.read(
-                raw,
-                Rules {
-                    depth: limits.json_depth,
-                    duplicates: false,
-                },
-            );
+            let doc = tape.read(raw, Rules { depth: limits.json_depth, duplicates: false });
             doc.map(|doc| reader.splices(doc)).unwrap_or_default()
         };
         queue.take(parts, splices, out);

@@ -189,9 +189,7 @@ pub(crate) fn replacements<'a>(
         if out.last().is_some_and(|(last, _)| (slot.at as usize) < last.end) {
             continue;
         }
-        let again = out
-            .last()
-            .is_some_and(|(last, _)| last.is_empty() && last.start == slot.at as usize);
+        let again = out.last().is_some_and(|(last, _)| last.is_empty() && last.start == slot.at as usize);
         slot.rewrite(raw, &edits, |range, mut by| {
             if let Kind::Member { alone, .. } = slot.kind {
                 if !alone {
@@ -214,10 +212,8 @@ pub(crate) fn write<'a>(
     parts: &Parts,
     out: &mut BytesMut,
 ) {
-    let mut all: Vec<(Range<usize>, BytesMut)> = splices
-        .into_iter()
-        .map(|splice| (splice.range, splice.by.as_bytes().into()))
-        .collect();
+    let mut all: Vec<(Range<usize>, BytesMut)> =
+        splices.into_iter().map(|splice| (splice.range, splice.by.as_bytes().into())).collect();
     let spliced = !all.is_empty();
     all.extend(replacements(raw, slots, parts));
     if spliced {
@@ -276,10 +272,7 @@ impl Queue {
         if !slots.is_sorted_by_key(|slot| slot.at) {
             slots.sort_by_key(|slot| slot.at);
         }
-        self.frames.push_back(Frame {
-            len: len as u32,
-            slots: slots.len() as u32,
-        });
+        self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32 });
         self.slots.extend(slots.drain(..));
         self.framed += len;
     }
@@ -342,8 +335,6 @@ impl Queue {
 impl Slot {
     fn changed(&self, parts: &Parts) -> bool {
         let Some(source) = self.source else { return true };
-        parts
-            .run(source)
-            .is_some_and(|run| !run.changes.is_empty() && !self.edits(run).is_empty())
+        parts.run(source).is_some_and(|run| !run.changes.is_empty() && !self.edits(run).is_empty())
     }
 }

@@ -39,10 +39,7 @@ pub(crate) struct Nested {
 impl Nested {
     /// Arguments of a call that waits for [`Parts::clear_call`].
     pub(crate) fn proposed() -> Self {
-        Self {
-            cleared_by_call: true,
-            ..Self::default()
-        }
+        Self { cleared_by_call: true, ..Self::default() }
     }
 
     /// Arguments of a call of the past, in a request.
@@ -80,10 +77,7 @@ impl Parts {
         };
         let text = std::mem::take(&mut nested.text);
         let mut tape = Tape::default();
-        let rules = Rules {
-            depth: ARGUMENTS_DEPTH,
-            duplicates: true,
-        };
+        let rules = Rules { depth: ARGUMENTS_DEPTH, duplicates: true };
         let slots = match tape.read(text.as_bytes(), rules) {
             Ok(doc) => self.tell_arguments(doc),
             Err(_) if text.is_empty() => Vec::new(),
@@ -158,15 +152,9 @@ impl Parts {
         let changes = match input {
             Some(by) if nested.json && !is_json(&by) => {
                 let by = format!("\"{}\"", crate::json::literal::escaped(&by));
-                vec![Change {
-                    span: 0..nested.text.len() as u64,
-                    by,
-                }]
+                vec![Change { span: 0..nested.text.len() as u64, by }]
             }
-            Some(by) => vec![Change {
-                span: 0..nested.text.len() as u64,
-                by,
-            }],
+            Some(by) => vec![Change { span: 0..nested.text.len() as u64, by }],
             None => frame::replacements(&nested.text, nested.slots.iter(), self)
                 .into_iter()
                 .map(|(range, by)| Change {
@@ -202,13 +190,5 @@ impl Parts {
 }
 
 fn is_json(text: &str) -> bool {
-    Tape::default()
-        .read(
-            text.as_bytes(),
-            Rules {
-                depth: ARGUMENTS_DEPTH,
-                duplicates: true,
-            },
-        )
-        .is_ok()
+    Tape::default().read(text.as_bytes(), Rules { depth: ARGUMENTS_DEPTH, duplicates: true }).is_ok()
 }

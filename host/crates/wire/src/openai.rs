@@ -34,10 +34,7 @@ fn body(content_type: &str) -> Result<Body, Unclaimed> {
     let utf8 = parameters.all(|parameter| {
         parameter.split_once('=').is_none_or(|(name, value)| {
             !name.trim().eq_ignore_ascii_case("charset")
-                || matches!(
-                    value.trim().trim_matches('"').to_ascii_lowercase().as_str(),
-                    "utf-8" | "utf8"
-                )
+                || matches!(value.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8")
         })
     });
     let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));

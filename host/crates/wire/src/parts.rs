@@ -95,15 +95,10 @@ impl Parts {
         let Some(run) = self.runs.get_mut(&Source::Part(part)) else {
             return 0..0;
         };
-        let waiting = run
-            .queued
-            .and_then(|number| usize::try_from(number.checked_sub(self.fetched)?).ok());
+        let waiting = run.queued.and_then(|number| usize::try_from(number.checked_sub(self.fetched)?).ok());
         let at = waiting.unwrap_or_else(|| {
             run.queued = Some(self.fetched + self.steps.len() as u64);
-            self.steps.push_back(Step::Text {
-                part,
-                text: String::new(),
-            });
+            self.steps.push_back(Step::Text { part, text: String::new() });
             self.steps.len() - 1
         });
         let start = run.len;
@@ -130,11 +125,7 @@ impl Parts {
     /// A part that is told with its whole text.
     pub(crate) fn whole(&mut self, channel: Channel, speaker: Speaker, text: &str) -> (PartId, Range<u64>) {
         let part = self.begin(channel, speaker);
-        let range = if text.is_empty() {
-            0..0
-        } else {
-            self.say(part, |out| out.push_str(text))
-        };
+        let range = if text.is_empty() { 0..0 } else { self.say(part, |out| out.push_str(text)) };
         if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
             run.ended = true;
             self.steps.push_back(Step::End(part));
@@ -201,10 +192,7 @@ impl Parts {
         let Some(run) = self.runs.get_mut(&Source::Part(part)) else {
             return;
         };
-        let mut from = run
-            .changes
-            .back()
-            .map_or(run.released, |last| last.span.end.max(run.released));
+        let mut from = run.changes.back().map_or(run.released, |last| last.span.end.max(run.released));
         for mut change in changes {
             change.span.start = change.span.start.clamp(from, run.len.max(from));
             change.span.end = change.span.end.clamp(change.span.start, run.len.max(change.span.start));
@@ -221,11 +209,7 @@ impl Parts {
         let Some(run) = self.runs.get_mut(&source) else { return };
         run.live = run.live.saturating_sub(1);
         if !run.kept {
-            while run
-                .changes
-                .front()
-                .is_some_and(|change| change.span.start < upto && change.span.end <= upto)
-            {
+            while run.changes.front().is_some_and(|change| change.span.start < upto && change.span.end <= upto) {
                 run.changes.pop_front();
             }
         }

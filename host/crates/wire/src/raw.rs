@@ -59,20 +59,14 @@ struct Through {
 
 impl Through {
     fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            bytes: BytesMut::new(),
-        }
+        Self { limits, bytes: BytesMut::new() }
     }
 }
 
 impl Flow for Through {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if self.bytes.len() + bytes.len() > self.limits.held_bytes {
-            return Err(Malformed::TooLarge {
-                bound: "held_bytes",
-                limit: self.limits.held_bytes,
-            });
+            return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -97,10 +91,7 @@ impl Flow for Through {
     fn remove_tools(&mut self, _names: &[String]) {}
 
     fn patch_parameters(&mut self, _patch: &str) -> Result<(), Malformed> {
-        Err(Malformed::Shape {
-            path: String::new(),
-            expected: "a request with parameters",
-        })
+        Err(Malformed::Shape { path: String::new(), expected: "a request with parameters" })
     }
 
     fn take(&mut self, out: &mut BytesMut) {

@@ -38,12 +38,7 @@ pub(crate) struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn place(&self, at: u32) -> u32 {
-        let line = self
-            .lines
-            .iter()
-            .rev()
-            .find(|(from, _)| *from <= at)
-            .or(self.lines.first());
+        let line = self.lines.iter().rev().find(|(from, _)| *from <= at).or(self.lines.first());
         line.map_or(at, |(from, raw)| raw + (at - from))
     }
 
@@ -51,15 +46,7 @@ impl Sheet<'_> {
     pub(crate) fn slot(&mut self, node: usize, source: Source, kind: Kind, text: Range<u64>, tail: bool) {
         let node = self.doc.nodes[node];
         let (at, end) = (self.place(node.start), self.place(node.end - 1) + 1);
-        self.push(Slot {
-            source: Some(source),
-            kind,
-            at,
-            end,
-            from: text.start,
-            to: text.end,
-            tail,
-        });
+        self.push(Slot { source: Some(source), kind, at, end, from: text.start, to: text.end, tail });
     }
 
     /// Notes the place behind an object's `{`, for a member that is not there yet.
@@ -67,15 +54,7 @@ impl Sheet<'_> {
         let alone = self.doc.members(object).next().is_none();
         let at = self.place(self.doc.nodes[object].start) + 1;
         let kind = Kind::Member { name, alone };
-        self.push(Slot {
-            source: Some(source),
-            kind,
-            at,
-            end: at,
-            from: at_text,
-            to: at_text,
-            tail: true,
-        });
+        self.push(Slot { source: Some(source), kind, at, end: at, from: at_text, to: at_text, tail: true });
     }
 
     fn push(&mut self, slot: Slot) {
@@ -115,9 +94,7 @@ impl Sheet<'_> {
         let doc = self.doc;
         let raw = doc.raw(node);
         if doc.kind(node) == Json::Text {
-            let text = self
-                .parts
-                .fill_call(call, |out| literal::decode(&raw[1..raw.len() - 1], out));
+            let text = self.parts.fill_call(call, |out| literal::decode(&raw[1..raw.len() - 1], out));
             self.slot(node, Source::Call(call), Kind::Text, text, place);
         } else {
             let text = self.parts.fill_call(call, |out| out.push_str(raw));
@@ -130,46 +107,26 @@ impl Sheet<'_> {
     pub(crate) fn hold(&mut self, node: usize, call: ToolCallId) {
         let at = self.place(self.doc.nodes[node].start);
         let source = Some(Source::Call(call));
-        self.push(Slot {
-            source,
-            kind: Kind::Hold,
-            at,
-            end: at,
-            from: 0,
-            to: 0,
-            tail: false,
-        });
+        self.push(Slot { source, kind: Kind::Hold, at, end: at, from: 0, to: 0, tail: false });
     }
 
     /// What is added behind the end of a part goes into its last slot in this frame; false when it has none.
     pub(crate) fn tail(&mut self, part: PartId) -> bool {
         let source = Some(Source::Part(part));
-        let last = self
-            .slots
-            .iter_mut()
-            .rev()
-            .find(|slot| slot.source == source && slot.kind == Kind::Text);
+        let last = self.slots.iter_mut().rev().find(|slot| slot.source == source && slot.kind == Kind::Text);
         last.map(|slot| slot.tail = true).is_some()
     }
 
     /// A string that is a part of its own.
     pub(crate) fn once(&mut self, node: usize, channel: Channel, speaker: Speaker) {
-        let kind = if self.doc.kind(node) == Json::Number {
-            Kind::Number
-        } else {
-            Kind::Text
-        };
+        let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
         let (part, text) = self.parts.whole(channel, speaker, &self.doc.name(node));
         self.slot(node, Source::Part(part), kind, text, true);
     }
 
     /// A string, a name or a number that the dialect gives no other meaning. The same one is told once.
     pub(crate) fn field(&mut self, node: usize) {
-        let kind = if self.doc.kind(node) == Json::Number {
-            Kind::Number
-        } else {
-            Kind::Text
-        };
+        let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
         let doc = self.doc;
         let literal = doc.raw(node);
         if let Some((part, run)) = self.parts.remembered(literal) {
@@ -251,7 +208,5 @@ fn is_bulk(text: &str) -> bool {
         _ => text,
     };
     payload.len() > BULK_BYTES
-        && payload
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+        && payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
 }

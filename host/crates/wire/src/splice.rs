@@ -26,33 +26,17 @@ fn thin(ranges: &[Range<usize>], removed: &[bool], open: usize, added: String) -
     let Some(last) = removed.iter().rposition(|&removed| !removed) else {
         let end = ranges.last().map_or(open, |last| last.end);
         let changed = end > open || !added.is_empty();
-        return if changed {
-            vec![Splice {
-                range: open..end,
-                by: added,
-            }]
-        } else {
-            Vec::new()
-        };
+        return if changed { vec![Splice { range: open..end, by: added }] } else { Vec::new() };
     };
     let mut out: Vec<Splice> = (0..last)
         .filter(|&at| removed[at])
-        .map(|at| Splice {
-            range: ranges[at].start..ranges[at + 1].start,
-            by: String::new(),
-        })
+        .map(|at| Splice { range: ranges[at].start..ranges[at + 1].start, by: String::new() })
         .collect();
     let rest = ranges[last].end..ranges.last().map_or(ranges[last].end, |last| last.end);
     if !added.is_empty() {
-        out.push(Splice {
-            range: rest,
-            by: format!(",{added}"),
-        });
+        out.push(Splice { range: rest, by: format!(",{added}") });
     } else if !rest.is_empty() {
-        out.push(Splice {
-            range: rest,
-            by: String::new(),
-        });
+        out.push(Splice { range: rest, by: String::new() });
     }
     out
 }
@@ -114,10 +98,7 @@ fn merge(doc: Doc<'_>, object: usize, patch: &Map<String, Value>, gone: &[&str],
         match change {
             _ if removed.last() == Some(&true) => {}
             Some(Value::Object(inner)) if doc.kind(value) == Kind::Object => merge(doc, value, inner, &[], out),
-            Some(change) => out.push(Splice {
-                range: range(doc, value, value),
-                by: without_nulls(change).to_string(),
-            }),
+            Some(change) => out.push(Splice { range: range(doc, value, value), by: without_nulls(change).to_string() }),
             None => {}
         }
     }
@@ -126,12 +107,7 @@ fn merge(doc: Doc<'_>, object: usize, patch: &Map<String, Value>, gone: &[&str],
         .filter(|(name, _)| !gone.contains(&name.as_str()))
         .map(|(name, value)| format!("\"{}\":{}", literal::escaped(name), without_nulls(value)))
         .collect();
-    out.extend(thin(
-        &ranges,
-        &removed,
-        doc.nodes[object].start as usize + 1,
-        added.join(","),
-    ));
+    out.extend(thin(&ranges, &removed, doc.nodes[object].start as usize + 1, added.join(",")));
 }
 
 /// What a patch sets where there was nothing: a null in it removes nothing, and so is nothing.
@@ -157,15 +133,7 @@ mod tests {
         let mut patch = Patch::default();
         patches.iter().for_each(|text| patch.add(text, &["messages"]).unwrap());
         let mut tape = Tape::default();
-        let doc = tape
-            .read(
-                target.as_bytes(),
-                Rules {
-                    depth: 64,
-                    duplicates: false,
-                },
-            )
-            .unwrap();
+        let doc = tape.read(target.as_bytes(), Rules { depth: 64, duplicates: false }).unwrap();
         let mut splices = patch.splices(doc, &[]);
         splices.sort_by_key(|splice| splice.range.start);
         let (mut out, mut from) = (String::new(), 0);
@@ -181,18 +149,9 @@ mod tests {
     fn a_patch_leaves_the_other_bytes_alone() {
         let target = r#"{ "a" : 1.50, "b": {"c" :12345678901234567890 , "d":2}, "e":3 }"#;
         let cases = [
-            (
-                r#"{"a":null}"#,
-                r#"{ "b": {"c" :12345678901234567890 , "d":2}, "e":3 }"#,
-            ),
-            (
-                r#"{"e":null}"#,
-                r#"{ "a" : 1.50, "b": {"c" :12345678901234567890 , "d":2} }"#,
-            ),
-            (
-                r#"{"b":{"d":null}}"#,
-                r#"{ "a" : 1.50, "b": {"c" :12345678901234567890}, "e":3 }"#,
-            ),
+            (r#"{"a":null}"#, r#"{ "b": {"c" :12345678901234567890 , "d":2}, "e":3 }"#),
+            (r#"{"e":null}"#, r#"{ "a" : 1.50, "b": {"c" :12345678901234567890 , "d":2} }"#),
+            (r#"{"b":{"d":null}}"#, r#"{ "a" : 1.50, "b": {"c" :12345678901234567890}, "e":3 }"#),
             (
                 r#"{"f":{"x":null,"y":1}}"#,
                 r#"{ "a" : 1.50, "b": {"c" :12345678901234567890 , "d":2}, "e":3,"f":{"y":1} }"#,

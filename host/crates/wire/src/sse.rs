@@ -69,11 +69,7 @@ impl Framer {
                 self.scanned = at;
                 return None;
             }
-            let after = if cr && rest.get(at + 1) == Some(&b'\n') {
-                at + 2
-            } else {
-                at + 1
-            };
+            let after = if cr && rest.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 };
             if blank {
                 self.after_cr = cr && after == rest.len() && rest[after - 1] == b'\r';
                 return Some(self.finish(after));
@@ -132,9 +128,7 @@ impl Framer {
             b"data" => self.event.data.push(value),
             b"event" | b"id" => self.event.fields.push(value),
             b"retry" if is_delay(&rest[value.clone()]) => {}
-            b"" if !rest[value.clone()]
-                .iter()
-                .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
+            b"" if !rest[value.clone()].iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
             _ => self.event.drops.push(self.line..after),
         }
     }

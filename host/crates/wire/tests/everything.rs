@@ -42,10 +42,7 @@ fn masked(value: &Value) -> Value {
         Value::String(text) => text.replace(CANARY, MASK).into(),
         Value::Array(items) => items.iter().map(masked).collect(),
         Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(name, value)| (name.replace(CANARY, MASK), masked(value)))
-                .collect::<Map<_, _>>(),
+            members.iter().map(|(name, value)| (name.replace(CANARY, MASK), masked(value))).collect::<Map<_, _>>(),
         ),
         other => other.clone(),
     }

@@ -20,11 +20,7 @@ fn value(text: &str) -> Value {
 }
 
 fn sse(chunks: &[Value]) -> String {
-    chunks
-        .iter()
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect::<String>()
-        + "data: [DONE]\n\n"
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n"
 }
 
 fn delta(index: u64, delta: Value) -> Value {
@@ -41,11 +37,7 @@ fn finish(index: u64, reason: &str) -> Value {
 fn told(flow: Box<dyn Flow>, body: &str) -> Judge {
     let mut judge = Judge::default();
     let out = run(flow, &mut judge, body.as_bytes(), &[]).unwrap();
-    assert_eq!(
-        String::from_utf8(out.concat()).unwrap(),
-        body,
-        "what nothing changes leaves byte for byte"
-    );
+    assert_eq!(String::from_utf8(out.concat()).unwrap(), body, "what nothing changes leaves byte for byte");
     judge
 }
 
@@ -60,11 +52,7 @@ fn endpoints_are_claimed_by_method_and_path() {
         ("GET", "/v1/models/../files", None),
     ];
     for (method, path, dialect) in cases {
-        assert_eq!(
-            claim(model::Family::Openai, method, path).map(wire::Endpoint::dialect),
-            dialect,
-            "{method} {path}"
-        );
+        assert_eq!(claim(model::Family::Openai, method, path).map(wire::Endpoint::dialect), dialect, "{method} {path}");
     }
     assert!(claim(model::Family::Raw, "DELETE", "/x").unwrap().raw());
 }
@@ -72,22 +60,11 @@ fn endpoints_are_claimed_by_method_and_path() {
 #[test]
 fn content_types_that_are_not_known_are_not_claimed() {
     let limits = Limits::default();
-    for good in [
-        "application/json",
-        "application/json; charset=utf-8",
-        "APPLICATION/JSON",
-        "application/x+json",
-    ] {
+    for good in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"] {
         assert!(chat().request(good, limits).is_ok(), "{good}");
         assert!(chat().response(200, good, limits).is_ok(), "{good}");
     }
-    for bad in [
-        "",
-        "text/plain",
-        "multipart/form-data",
-        "application/json; charset=utf-16",
-        "application/x-ndjson",
-    ] {
+    for bad in ["", "text/plain", "multipart/form-data", "application/json; charset=utf-16", "application/x-ndjson"] {
         assert!(chat().request(bad, limits).is_err(), "{bad}");
         assert!(chat().response(200, bad, limits).is_err(), "{bad}");
     }
@@ -108,10 +85,7 @@ fn a_request_is_told_whole_and_in_order() {
       "temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123456789}"#;
     let judge = told(request(), body);
     let asked = judge.asked.clone().unwrap();
-    assert_eq!(
-        (asked.model.as_str(), asked.streaming, asked.tools.len()),
-        ("gpt-9", true, 1)
-    );
+    assert_eq!((asked.model.as_str(), asked.streaming, asked.tools.len()), ("gpt-9", true, 1));
     assert_eq!(asked.tools[0].name, "mail");
     assert_eq!(asked.tools[0].description, "Sends");
     assert_eq!(value(&asked.tools[0].parameters)["type"], "object");
@@ -126,23 +100,11 @@ fn a_request_is_told_whole_and_in_order() {
     assert_eq!(judge.texts(Channel::ToolResult), ["sent"]);
     assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);
     let fields = judge.texts(Channel::Field);
-    for field in [
-        "https://x.example/a.png",
-        "bob",
-        "call_1",
-        "ticket",
-        "T-1",
-        "u-1",
-        "123456789",
-    ] {
+    for field in ["https://x.example/a.png", "bob", "call_1", "ticket", "T-1", "u-1", "123456789"] {
         assert!(fields.contains(&field), "{field} in {fields:?}");
     }
-    let speakers: Vec<Speaker> = judge
-        .parts
-        .values()
-        .filter(|told| told.channel == Channel::Content)
-        .map(|told| told.speaker)
-        .collect();
+    let speakers: Vec<Speaker> =
+        judge.parts.values().filter(|told| told.channel == Channel::Content).map(|told| told.speaker).collect();
     assert_eq!(speakers, [Speaker::System, Speaker::User, Speaker::Developer]);
 }
 
@@ -154,9 +116,7 @@ fn a_request_leaves_with_only_what_was_changed() {
         "arguments":"{{\"k\":\"\\u0030{}\"}}"}}}}]}}],"big":12345678901234567890.10,"{CANARY}":[{CANARY_NUMBER}] }}"#,
         &CANARY[1..],
     );
-    let expected = body
-        .replace(&format!(r"\\u0030{}", &CANARY[1..]), "[SSN]")
-        .replace(CANARY, "[SSN]");
+    let expected = body.replace(&format!(r"\\u0030{}", &CANARY[1..]), "[SSN]").replace(CANARY, "[SSN]");
     assert_eq!(masked(request(), &body), expected);
 }
 
@@ -171,14 +131,7 @@ fn a_changed_number_becomes_a_string() {
     while let Some(step) = flow.next() {
         if let Step::Text { part, text } = step {
             assert_eq!(text, "780511200");
-            flow.release(
-                part,
-                9,
-                vec![Change {
-                    span: 0..9,
-                    by: "[N]".into(),
-                }],
-            );
+            flow.release(part, 9, vec![Change { span: 0..9, by: "[N]".into() }]);
         }
     }
     assert_eq!(wire::taken(&mut *flow), r#"{"messages":[],"n":"[N]"}"#);
@@ -187,8 +140,7 @@ fn a_changed_number_becomes_a_string() {
 #[test]
 fn nothing_of_a_request_leaves_before_all_of_it_is_decided() {
     let mut flow = request();
-    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#)
-        .unwrap();
+    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#).unwrap();
     assert!(flow.next().is_none());
     flow.finish().unwrap();
     let mut parts = Vec::new();
@@ -229,10 +181,7 @@ fn tools_and_parameters_are_spliced() {
     assert_eq!(cut(&["b"], "{}"), clean.replace(&format!("{}, ", tool("b")), ""));
     assert_eq!(cut(&["c"], "{}"), clean.replace(&format!(", {}", tool("c")), ""));
     let none = value(&cut(&["a", "b", "c"], r#"{"top_p":null,"n":2,"metadata":{"b":2}}"#));
-    assert_eq!(
-        none,
-        json!({"messages":[{"role":"user","content":"[SSN]"}],"metadata":{"a":"[SSN]","b":2},"n":2})
-    );
+    assert_eq!(none, json!({"messages":[{"role":"user","content":"[SSN]"}],"metadata":{"a":"[SSN]","b":2},"n":2}));
     let mut flow = request();
     assert!(flow.patch_parameters(r#"{"messages":[]}"#).is_err());
     assert!(flow.patch_parameters("nonsense").is_err());
@@ -279,10 +228,7 @@ fn a_whole_answer_is_told_by_channel() {
     assert_eq!(judge.texts(Channel::Content), ["hi", "spoken"]);
     assert_eq!(judge.texts(Channel::Reasoning), ["hm"]);
     assert_eq!(judge.texts(Channel::Refusal), ["no"]);
-    assert_eq!(
-        judge.texts(Channel::Field),
-        ["chatcmpl-7", "m-1", "https://a.example", "A", "aud-1", "QUJD", "fp"]
-    );
+    assert_eq!(judge.texts(Channel::Field), ["chatcmpl-7", "m-1", "https://a.example", "A", "aud-1", "QUJD", "fp"]);
     let mut flow = whole();
     flow.push(body.as_bytes()).unwrap();
     flow.finish().unwrap();
@@ -306,11 +252,7 @@ fn text_is_one_part_for_each_choice_and_channel() {
     assert_eq!(judge.texts(Channel::Content), ["A1 A2", "B1 B2"]);
     assert_eq!(judge.texts(Channel::Reasoning), ["think more"]);
     assert_eq!(judge.texts(Channel::Refusal), ["won't"]);
-    assert_eq!(
-        judge.texts(Channel::Field),
-        ["chatcmpl-1", "m-1"],
-        "the same field is told once"
-    );
+    assert_eq!(judge.texts(Channel::Field), ["chatcmpl-1", "m-1"], "the same field is told once");
     assert!(judge.parts.values().all(|told| told.ended));
 }
 
@@ -369,10 +311,7 @@ fn tool_calls_are_held_until_they_are_cleared() {
         while let Some(step) = flow.next() {
             if let Step::Text { part, text } = &step {
                 let at = text.find(CANARY).map(|at| at as u64);
-                let change = at.map(|at| Change {
-                    span: at..at + 11,
-                    by: "\"[SSN]\"".into(),
-                });
+                let change = at.map(|at| Change { span: at..at + 11, by: "\"[SSN]\"".into() });
                 let len = lens.entry(*part).or_insert(0);
                 *len += text.len() as u64;
                 flow.release(*part, *len, change.into_iter().collect());
@@ -391,10 +330,7 @@ fn tool_calls_are_held_until_they_are_cleared() {
             _ => None,
         })
         .collect();
-    assert_eq!(
-        calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(),
-        ["send", "stop"]
-    );
+    assert_eq!(calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["send", "stop"]);
     assert_eq!(calls[0].id, "call_a");
     assert_eq!(flow.tool_input(calls[0].call), r#"{"to":"\"[SSN]\"","n":5}"#);
     flow.clear_tool_call(calls[0].call, None);
@@ -414,22 +350,10 @@ fn tool_calls_are_held_until_they_are_cleared() {
 #[test]
 fn arguments_of_every_form_are_masked() {
     let cases = [
-        (
-            json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")),
-            json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#),
-        ),
-        (
-            json!(format!("not json: {CANARY} \\u0041")),
-            json!("not json: [SSN] \\u0041"),
-        ),
-        (
-            json!("{\"a\": \"\\u0030\\u00378-05-1120\\ud800\"}"),
-            json!("{\"a\": \"[SSN]\\ud800\"}"),
-        ),
-        (
-            json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"),
-            json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}"),
-        ),
+        (json!(format!("{{\"{CANARY}\":[\"a\",{{\"b\":\"{CANARY}\"}}]}}")), json!(r#"{"[SSN]":["a",{"b":"[SSN]"}]}"#)),
+        (json!(format!("not json: {CANARY} \\u0041")), json!("not json: [SSN] \\u0041")),
+        (json!("{\"a\": \"\\u0030\\u00378-05-1120\\ud800\"}"), json!("{\"a\": \"[SSN]\\ud800\"}")),
+        (json!("{\"a\":\"\\u003078-05-1120\",\"a\":\"078-05-1120\"}"), json!("{\"a\":\"[SSN]\",\"a\":\"[SSN]\"}")),
         (json!({"a": CANARY}), json!({"a": "[SSN]"})),
     ];
     for (arguments, expected) in cases {
@@ -445,10 +369,7 @@ fn arguments_of_every_form_are_masked() {
 #[test]
 fn a_call_without_arguments_can_get_some() {
     for function in [json!({"name":"f"}), json!({"name":"f","arguments":""})] {
-        let chunk = delta(
-            0,
-            json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":function}]}),
-        );
+        let chunk = delta(0, json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":function}]}));
         let mut flow = stream();
         flow.push(sse(&[chunk, finish(0, "tool_calls")]).as_bytes()).unwrap();
         flow.finish().unwrap();
@@ -470,14 +391,8 @@ fn a_call_without_arguments_can_get_some() {
 #[test]
 fn servers_that_number_all_calls_zero_are_understood() {
     let call = |id: &str| json!({"tool_calls":[{"index":0,"id":id,"type":"function","function":{"name":"f","arguments":"{}"}}]});
-    let judge = told(
-        stream(),
-        &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]),
-    );
-    assert_eq!(
-        judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    let judge = told(stream(), &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]));
+    assert_eq!(judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
@@ -519,10 +434,8 @@ fn logprobs_of_changed_text_become_null() {
     let judge = told(stream(), &body);
     assert!(judge.texts(Channel::Logprobs).is_empty(), "covered by the content");
     let out = masked(stream(), &body);
-    let logprobs: Vec<Value> = events(out.as_bytes())[..3]
-        .iter()
-        .map(|event| value(event)["choices"][0]["logprobs"].clone())
-        .collect();
+    let logprobs: Vec<Value> =
+        events(out.as_bytes())[..3].iter().map(|event| value(event)["choices"][0]["logprobs"].clone()).collect();
     assert_eq!(logprobs[..2], [Value::Null, Value::Null]);
     assert_eq!(logprobs[2]["content"][0]["token"], " ok");
 }
@@ -545,20 +458,13 @@ fn logprobs_that_say_something_else_are_parts() {
     ];
     for chunk in cases {
         let out = masked(stream(), &sse(&[chunk, finish(0, "stop")]));
-        assert_eq!(
-            value(&events(out.as_bytes())[0])["choices"][0]["logprobs"],
-            Value::Null,
-            "{out}"
-        );
+        assert_eq!(value(&events(out.as_bytes())[0])["choices"][0]["logprobs"], Value::Null, "{out}");
     }
 }
 
 #[test]
 fn pieces_of_characters_in_logprobs_are_covered() {
-    let tokens = [
-        token("\\xf0\\x9f", Some(&[0xf0, 0x9f])),
-        token("\\x98\\x80", Some(&[0x98, 0x80])),
-    ];
+    let tokens = [token("\\xf0\\x9f", Some(&[0xf0, 0x9f])), token("\\x98\\x80", Some(&[0x98, 0x80]))];
     let judge = told(stream(), &sse(&[with_logprobs("😀", &tokens), finish(0, "stop")]));
     assert!(judge.texts(Channel::Logprobs).is_empty());
 }
@@ -590,10 +496,7 @@ fn a_one_off_string_does_not_stop_the_stream() {
     let mut flow = stream();
     let mut judge = Judge::masking();
     let mut out = BytesMut::new();
-    for chunk in [
-        delta(0, json!({"odd":"078","content":"a"})),
-        delta(0, json!({"content":"b"})),
-    ] {
+    for chunk in [delta(0, json!({"odd":"078","content":"a"})), delta(0, json!({"content":"b"}))] {
         flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
         judge.turn(&mut *flow, &mut out);
     }
@@ -614,12 +517,7 @@ fn errors_are_told() {
 #[test]
 fn an_error_may_have_no_body_but_an_answer_must() {
     let flow = |status| chat().response(status, "application/json", Limits::default()).unwrap();
-    assert!(
-        run(flow(503), &mut Judge::default(), b"", &[])
-            .unwrap()
-            .concat()
-            .is_empty()
-    );
+    assert!(run(flow(503), &mut Judge::default(), b"", &[]).unwrap().concat().is_empty());
     assert!(run(flow(200), &mut Judge::default(), b"", &[]).is_err());
 }
 
@@ -648,46 +546,17 @@ fn what_is_not_the_dialect_is_refused() {
 
 #[test]
 fn bounds_hold() {
-    let limits = Limits {
-        body_bytes: 40,
-        event_bytes: 40,
-        held_bytes: 60,
-        json_depth: 4,
-    };
+    let limits = Limits { body_bytes: 40, event_bytes: 40, held_bytes: 60, json_depth: 4 };
     let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
-    assert!(matches!(
-        flow.push(&[b'x'; 41]),
-        Err(Malformed::TooLarge {
-            bound: "event_bytes",
-            ..
-        })
-    ));
+    assert!(matches!(flow.push(&[b'x'; 41]), Err(Malformed::TooLarge { bound: "event_bytes", .. })));
     let mut flow = chat().response(200, "text/event-stream", limits).unwrap();
     assert!(flow.push(b"data: {\"id\":\"aaaaaaaaaaaaaaaa\"}\n\n").is_ok());
-    assert!(matches!(
-        flow.push(&[b'\n'; 40]),
-        Err(Malformed::TooLarge {
-            bound: "held_bytes",
-            ..
-        })
-    ));
+    assert!(matches!(flow.push(&[b'\n'; 40]), Err(Malformed::TooLarge { bound: "held_bytes", .. })));
     let mut flow = chat().request("application/json", limits).unwrap();
-    assert!(matches!(
-        flow.push(&[b' '; 41]),
-        Err(Malformed::TooLarge {
-            bound: "body_bytes",
-            ..
-        })
-    ));
+    assert!(matches!(flow.push(&[b' '; 41]), Err(Malformed::TooLarge { bound: "body_bytes", .. })));
     let mut flow = chat().request("application/json", limits).unwrap();
     flow.push(b"[[[[[]]]]]").unwrap();
-    assert!(matches!(
-        flow.finish(),
-        Err(Malformed::TooLarge {
-            bound: "json_depth",
-            ..
-        })
-    ));
+    assert!(matches!(flow.finish(), Err(Malformed::TooLarge { bound: "json_depth", .. })));
 }
 
 #[test]
@@ -698,24 +567,14 @@ fn a_small_body_can_not_become_a_large_heap() {
     assert!(matches!(got, Err(Malformed::TooLarge { bound: "parts", .. })));
     let body = format!("[{}]", "1,".repeat(3 << 20));
     let got = run(request(), &mut Judge::default(), body.as_bytes(), &[]);
-    assert!(matches!(
-        got,
-        Err(Malformed::TooLarge {
-            bound: "json_values",
-            ..
-        })
-    ));
+    assert!(matches!(got, Err(Malformed::TooLarge { bound: "json_values", .. })));
 }
 
 #[test]
 fn text_can_be_added_behind_the_end() {
     let with_text = json!({"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]});
     let with_role = json!({"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":"stop"}]});
-    for (last, expected) in [
-        (finish(0, "stop"), "hi (end)"),
-        (with_text, "hi! (end)"),
-        (with_role, "hi (end)"),
-    ] {
+    for (last, expected) in [(finish(0, "stop"), "hi (end)"), (with_text, "hi! (end)"), (with_role, "hi (end)")] {
         let mut flow = stream();
         let mut out = BytesMut::new();
         let mut contents = (None, 0);
@@ -729,10 +588,7 @@ fn text_can_be_added_behind_the_end() {
                         flow.release(part, contents.1, Vec::new());
                     }
                     Step::End(part) if contents.0 == Some(part) => {
-                        let added = Change {
-                            span: contents.1..contents.1,
-                            by: " (end)".into(),
-                        };
+                        let added = Change { span: contents.1..contents.1, by: " (end)".into() };
                         flow.release(part, contents.1, vec![added]);
                     }
                     Step::Text { part, text } => flow.release(part, text.len() as u64, Vec::new()),
@@ -802,9 +658,6 @@ fn models_are_listed_with_every_string_a_field() {
     assert!(wire::taken(&mut *flow).is_empty());
     assert!(endpoint.request("", Limits::default()).unwrap().push(b"x").is_err());
     let flow = endpoint.response(200, "application/json", Limits::default()).unwrap();
-    let judge = told(
-        flow,
-        r#"{"object":"list","data":[{"id":"m-1","object":"model","owned_by":"me"}]}"#,
-    );
+    let judge = told(flow, r#"{"object":"list","data":[{"id":"m-1","object":"model","owned_by":"me"}]}"#);
     assert_eq!(judge.texts(Channel::Field), ["list", "m-1", "model", "me"]);
 }

@@ -40,9 +40,7 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
         cuts.push(chars.len());
         cuts.sort_unstable();
         let mut from = 0;
-        cuts.into_iter()
-            .map(|cut| chars[std::mem::replace(&mut from, cut)..cut].iter().collect())
-            .collect()
+        cuts.into_iter().map(|cut| chars[std::mem::replace(&mut from, cut)..cut].iter().collect()).collect()
     })
 }
 
@@ -71,9 +69,7 @@ fn choice() -> impl Strategy<Value = Vec<Piece>> {
     ];
     (prop::collection::vec(said, 0..3), prop::collection::vec(call, 0..3)).prop_map(|(said, calls)| {
         let calls = calls.into_iter().enumerate().flat_map(|(index, fragments)| {
-            fragments
-                .into_iter()
-                .map(move |fragment| Piece::Call(index as u64, fragment))
+            fragments.into_iter().map(move |fragment| Piece::Call(index as u64, fragment))
         });
         said.into_iter().flatten().chain(calls).collect()
     })
@@ -115,14 +111,7 @@ fn script() -> impl Strategy<Value = Script> {
                     None => idle = queues.len(),
                 }
             }
-            Script {
-                events,
-                choices: count,
-                line_end,
-                escape,
-                done,
-                comments,
-            }
+            Script { events, choices: count, line_end, escape, done, comments }
         })
 }
 
@@ -137,9 +126,7 @@ fn written(value: &Value, escape: bool) -> String {
         if char.is_ascii() {
             out.push(char);
         } else {
-            char.encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         }
     }
     out.replace('-', "\\u002d")
@@ -200,10 +187,8 @@ impl Script {
                         }
                     }
                 }
-                let calls: Vec<Value> = calls
-                    .iter()
-                    .map(|text| json!({ "id": "c", "function": { "arguments": text } }))
-                    .collect();
+                let calls: Vec<Value> =
+                    calls.iter().map(|text| json!({ "id": "c", "function": { "arguments": text } })).collect();
                 json!({ "index": index, "finish_reason": "stop", "message": {
                     "content": content, "reasoning_content": reasoning, "refusal": refusal, "tool_calls": calls } })
             })
@@ -320,14 +305,9 @@ fn what_is_not_data_is_dropped_or_masked() {
         ": {CANARY}\n\n:\n\nevent: {CANARY}\nid: 7\nretry: 3000\nretry: {CANARY}\nnovel: {CANARY}\ndata\n: note\ndata: {{\"id\":\ndata:\"{CANARY}\"}}\n\n"
     );
     for cut in 0..=body.len() {
-        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[cut])
-            .unwrap()
-            .concat();
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[cut]).unwrap().concat();
         let out = String::from_utf8(out).unwrap();
-        assert_eq!(
-            out,
-            "\n:\n\nevent: [SSN]\nid: 7\nretry: 3000\ndata\ndata: {\"id\":\ndata:\"[SSN]\"}\n\n"
-        );
+        assert_eq!(out, "\n:\n\nevent: [SSN]\nid: 7\nretry: 3000\ndata\ndata: {\"id\":\ndata:\"[SSN]\"}\n\n");
     }
 }
 
@@ -357,10 +337,7 @@ fn events_leave_as_soon_as_they_are_decided() {
     let mut judge = Judge::default();
     for text in ["a", "b", "c"] {
         let mut out = BytesMut::new();
-        let event = format!(
-            "data: {}\n\n",
-            json!({ "choices": [{ "index": 0, "delta": { "content": text } }] })
-        );
+        let event = format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }));
         flow.push(event.as_bytes()).unwrap();
         judge.turn(&mut *flow, &mut out);
         assert_eq!(out, event.as_bytes());

@@ -80,7 +80,9 @@ fn put(dir: &Path, file: &File, manifest: &mut BTreeMap<String, Digest>) -> anyh
 fn read_manifest(dir: &Path) -> anyhow::Result<BTreeMap<String, Digest>> {
     let path = dir.join(MANIFEST);
     match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; remove it", path.display())),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; remove it", path.display()))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
@@ -121,7 +123,9 @@ mod tests {
             assert!(lay_out(dir.path(), &files(text)).unwrap().kept.is_empty());
             assert_eq!(fs::read_to_string(dir.path().join("a.toml")).unwrap(), text);
         }
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(dir.path().join("secrets/token")).unwrap().permissions());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &fs::metadata(dir.path().join("secrets/token")).unwrap().permissions(),
+        );
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -86,7 +86,8 @@ impl Records {
 
     /// The session, or else the exchange, of this id.
     pub(super) async fn find(&self, id: &str) -> anyhow::Result<Found> {
-        let uuid: SessionId = id.parse().with_context(|| format!("`{id}` is not an id; `portcullis sessions list` shows them"))?;
+        let uuid: SessionId =
+            id.parse().with_context(|| format!("`{id}` is not an id; `portcullis sessions list` shows them"))?;
         let no_session = match self.session(uuid).await {
             Ok(session) => return Ok(Found::Session(session)),
             Err(error) if is_unknown(&error) => error,
@@ -119,10 +120,7 @@ impl Records {
 
 /// Whether the host, or the store, says that there is no such thing.
 fn is_unknown(error: &anyhow::Error) -> bool {
-    let by_store = matches!(
-        error.downcast_ref(),
-        Some(StoreError::UnknownExchange(_) | StoreError::UnknownSession(_))
-    );
+    let by_store = matches!(error.downcast_ref(), Some(StoreError::UnknownExchange(_) | StoreError::UnknownSession(_)));
     let by_host = matches!(
         error.downcast_ref(),
         Some(Unanswered::Refused { status, .. }) if *status == http::StatusCode::NOT_FOUND

@@ -45,17 +45,9 @@ impl ByteTrack {
             .iter()
             .enumerate()
             .filter(|(_, seat)| seat.policy.plan().hooks.body)
-            .map(|(at, seat)| ByteStage {
-                seat: at,
-                shadow: seat.is_shadow(),
-                pending: BytesMut::new(),
-                seen: 0,
-            })
+            .map(|(at, seat)| ByteStage { seat: at, shadow: seat.is_shadow(), pending: BytesMut::new(), seen: 0 })
             .collect();
-        Self {
-            again: BytesMut::new(),
-            stages,
-        }
+        Self { again: BytesMut::new(), stages }
     }
 
     /// Takes new stages; what the old ones kept, oldest first, begins its way anew. Bytes that an earlier policy edited
@@ -78,9 +70,7 @@ impl Judge {
                 continue;
             }
             let about = Arc::clone(&self.about);
-            let answer = self.seats[seat]
-                .call(&about, &head, |guest, head| guest.on_head(head))
-                .await;
+            let answer = self.seats[seat].call(&about, &head, |guest, head| guest.on_head(head)).await;
             let Some(decision) = self.heard(seat, "on-head", None, answer) else {
                 continue;
             };
@@ -121,10 +111,7 @@ impl Judge {
     async fn judge_byte_stage(&mut self, at: usize, bytes: &Bytes, last: bool) -> Bytes {
         let seat = self.bytes.stages[at].seat;
         self.bytes.stages[at].pending.extend_from_slice(bytes);
-        let (pending, seen) = (
-            self.bytes.stages[at].pending.clone().freeze(),
-            self.bytes.stages[at].seen,
-        );
+        let (pending, seen) = (self.bytes.stages[at].pending.clone().freeze(), self.bytes.stages[at].seen);
         if pending.is_empty() && !last {
             return Bytes::new();
         }
@@ -133,11 +120,9 @@ impl Judge {
         if !self.seats[seat].done {
             let (about, direction) = (Arc::clone(&self.about), self.direction);
             let answer = self.seats[seat]
-                .call(
-                    &about,
-                    &(direction, &pending, seen, last),
-                    |guest, (direction, pending, seen, last)| guest.on_body(*direction, pending, *seen, *last),
-                )
+                .call(&about, &(direction, &pending, seen, last), |guest, (direction, pending, seen, last)| {
+                    guest.on_body(*direction, pending, *seen, *last)
+                })
                 .await;
             if let Some(decision) = self.heard(seat, "on-body", None, answer) {
                 keep = decision.hold_back.min(pending.len());
@@ -173,10 +158,7 @@ fn edited(pending: &Bytes, keep: usize, edits: &[(usize, usize, Bytes)]) -> (Byt
 }
 
 fn apply(headers: &mut HeaderMap, set: &[model::Attribute], remove: &[String]) -> Result<(), Failure> {
-    let wrong = |message: String| Failure {
-        kind: FailureKind::Answer,
-        message,
-    };
+    let wrong = |message: String| Failure { kind: FailureKind::Answer, message };
     let name = |name: &str| {
         HeaderName::try_from(name)
             .ok()
@@ -187,11 +169,7 @@ fn apply(headers: &mut HeaderMap, set: &[model::Attribute], remove: &[String]) -
         headers.remove(name(removed)?);
     }
     for attribute in set {
-        let bytes: Option<Vec<u8>> = attribute
-            .value
-            .chars()
-            .map(|c| u8::try_from(u32::from(c)).ok())
-            .collect();
+        let bytes: Option<Vec<u8>> = attribute.value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
         let value = bytes
             .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
             .ok_or_else(|| wrong(format!("the value for header `{}` is not one", attribute.name)))?;
@@ -216,12 +194,7 @@ mod tests {
     #[test]
     fn framing_is_out_of_a_policys_reach() {
         let mut headers = HeaderMap::new();
-        let set = |name: &str| {
-            [model::Attribute {
-                name: name.into(),
-                value: "1".into(),
-            }]
-        };
+        let set = |name: &str| [model::Attribute { name: name.into(), value: "1".into() }];
         assert!(apply(&mut headers, &set("content-length"), &[]).is_err());
         assert!(apply(&mut headers, &[], &["Transfer-Encoding".into()]).is_err());
         assert!(apply(&mut headers, &set("x-note"), &[]).is_ok());

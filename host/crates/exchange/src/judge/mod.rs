@@ -163,11 +163,7 @@ impl Judge {
 
     /// How often each policy was called, those of earlier sets included.
     pub(crate) fn tallies(&self) -> Vec<PolicyTally> {
-        self.left
-            .iter()
-            .cloned()
-            .chain(self.seats.iter().map(|seat| seat.tally.clone()))
-            .collect()
+        self.left.iter().cloned().chain(self.seats.iter().map(|seat| seat.tally.clone())).collect()
     }
 
     /// Turns to the other direction: the guests stay, the parts are new ones.
@@ -199,12 +195,7 @@ impl Judge {
             let places = places(&self.seats, self.direction, track.part);
             track.rewind(places.into_iter());
         }
-        self.due = self
-            .tracks
-            .iter()
-            .filter(|track| !track.is_over())
-            .map(|track| track.part.id)
-            .collect();
+        self.due = self.tracks.iter().filter(|track| !track.is_over()).map(|track| track.part.id).collect();
         self.bytes.rewind(&self.seats);
         self.open_these(&fresh).await
     }
@@ -344,9 +335,7 @@ impl Judge {
                 continue;
             }
             let about = Arc::clone(&self.about);
-            let answer = self.seats[seat]
-                .call(&about, summary, |guest, summary| guest.on_end(summary))
-                .await;
+            let answer = self.seats[seat].call(&about, summary, |guest, summary| guest.on_end(summary)).await;
             match answer {
                 Ok(notes) if notes.is_empty() => {}
                 Ok(notes) => self.note(seat, "on-end", None, JudgedVerdict::Allow, Vec::new(), notes),
@@ -412,16 +401,8 @@ impl Judge {
             }
             Verdict::Ask(question) => {
                 let (policy, digest) = (policy(), self.seats[seat].tally.digest);
-                if !self
-                    .asking
-                    .iter()
-                    .any(|asking| asking.policy == policy && asking.question == question)
-                {
-                    self.asking.push(Asking {
-                        policy,
-                        digest,
-                        question,
-                    });
+                if !self.asking.iter().any(|asking| asking.policy == policy && asking.question == question) {
+                    self.asking.push(Asking { policy, digest, question });
                 }
             }
         }
@@ -462,11 +443,7 @@ impl Judge {
 }
 
 fn failed(failure: &Failure, open: bool) -> JudgedVerdict {
-    JudgedVerdict::Failed {
-        kind: failure.kind.to_string(),
-        message: failure.message.clone(),
-        open,
-    }
+    JudgedVerdict::Failed { kind: failure.kind.to_string(), message: failure.message.clone(), open }
 }
 
 fn seats(set: &PolicySet, connection: &str) -> Vec<Seat> {

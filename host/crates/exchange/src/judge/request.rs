@@ -27,19 +27,11 @@ impl Judge {
     async fn judge_conversation(&mut self, seat: usize, flow: &mut dyn Flow) -> Result<(), Stop> {
         let request = self.conversation(seat);
         let about = Arc::clone(&self.about);
-        let answer = self.seats[seat]
-            .call(&about, &request, |guest, request| guest.on_request(request))
-            .await;
+        let answer = self.seats[seat].call(&about, &request, |guest, request| guest.on_request(request)).await;
         let Some(decision) = self.heard(seat, "on-request", None, answer) else {
             return Ok(());
         };
-        let ConversationDecision {
-            verdict,
-            edits,
-            remove_tools,
-            patch,
-            notes,
-        } = decision;
+        let ConversationDecision { verdict, edits, remove_tools, patch, notes } = decision;
         let mut made = Vec::new();
         if !self.seats[seat].is_shadow() {
             for (part, edits) in edits {
@@ -68,12 +60,7 @@ impl Judge {
                 })
             })
             .collect();
-        Conversation {
-            model: asked.model,
-            parts,
-            tools: asked.tools,
-            parameters: asked.parameters,
-        }
+        Conversation { model: asked.model, parts, tools: asked.tools, parameters: asked.parameters }
     }
 
     fn rewrite(&mut self, seat: usize, part: PartId, edits: Vec<Edit>) -> Vec<EditRecord> {
@@ -86,10 +73,7 @@ impl Judge {
         let text = track.text(stage);
         let hashes: Vec<_> = edits
             .iter()
-            .map(|edit| {
-                self.recorder
-                    .keyed_hash(text.as_bytes().get(edit.start..edit.end).unwrap_or_default())
-            })
+            .map(|edit| self.recorder.keyed_hash(text.as_bytes().get(edit.start..edit.end).unwrap_or_default()))
             .collect();
         let (plain, reasons): (Vec<(Range<usize>, String)>, Vec<String>) = edits
             .into_iter()

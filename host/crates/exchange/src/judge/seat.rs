@@ -23,20 +23,9 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(policy: Arc<dyn Policy>, generation: Generation) -> Self {
         let info = policy.info();
-        let tally = PolicyTally {
-            policy: info.id.clone(),
-            digest: info.digest,
-            generation,
-            calls: 0,
-            cleared: 0,
-            edits: 0,
-        };
-        Self {
-            policy,
-            guest: None,
-            done: false,
-            tally,
-        }
+        let tally =
+            PolicyTally { policy: info.id.clone(), digest: info.digest, generation, calls: 0, cleared: 0, edits: 0 };
+        Self { policy, guest: None, done: false, tally }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -53,11 +42,7 @@ impl Seat {
 
     /// Its place on a new track.
     pub(crate) fn place(&self, seat: usize) -> Place {
-        Place {
-            seat,
-            shadow: self.is_shadow(),
-            look_behind: self.policy.plan().look_behind,
-        }
+        Place { seat, shadow: self.is_shadow(), look_behind: self.policy.plan().look_behind }
     }
 
     /// Calls a hook; after a failure once more, on a fresh instance. `with` is what the hook is shown.

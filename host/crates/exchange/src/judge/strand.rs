@@ -33,11 +33,7 @@ impl Piece {
 impl Strand {
     /// An empty strand whose text will begin at this source offset.
     pub(crate) fn at(end: u64) -> Self {
-        Self {
-            text: String::new(),
-            pieces: Vec::new(),
-            end,
-        }
+        Self { text: String::new(), pieces: Vec::new(), end }
     }
 
     /// The text as it stands.
@@ -66,11 +62,7 @@ impl Strand {
                 last.source.end = source.end;
             }
             _ if text.is_empty() && source.is_empty() => {}
-            _ => self.pieces.push(Piece {
-                len: text.len(),
-                source,
-                edited,
-            }),
+            _ => self.pieces.push(Piece { len: text.len(), source, edited }),
         }
     }
 
@@ -99,10 +91,7 @@ impl Strand {
                 return at;
             }
             if !piece.edited && at == end && self.pieces.get(index + 1).is_some_and(Piece::is_insertion) {
-                return self.text[..at]
-                    .char_indices()
-                    .next_back()
-                    .map_or(0, |(before, _)| before);
+                return self.text[..at].char_indices().next_back().map_or(0, |(before, _)| before);
             }
             start = end;
             if start == at && self.pieces.get(index + 1).is_none_or(|next| !next.is_insertion()) {
@@ -151,10 +140,7 @@ impl Strand {
         let mut changes = Vec::new();
         for piece in &self.pieces {
             if piece.edited {
-                changes.push(Change {
-                    span: piece.source.clone(),
-                    by: self.text[at..at + piece.len].to_owned(),
-                });
+                changes.push(Change { span: piece.source.clone(), by: self.text[at..at + piece.len].to_owned() });
             }
             at += piece.len;
         }
@@ -174,12 +160,7 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn new(strand: &'s Strand) -> Self {
-        Self {
-            strand,
-            piece: 0,
-            within: 0,
-            at: 0,
-        }
+        Self { strand, piece: 0, within: 0, at: 0 }
     }
 
     /// Where in the source the walk stands. The first part of an edited piece takes all of its source with it.
@@ -208,11 +189,7 @@ impl<'s> Walk<'s> {
             self.piece += 1;
             self.within = 0;
         }
-        let end = if self.within == 0 {
-            piece.source.end
-        } else {
-            self.source()
-        };
+        let end = if self.within == 0 { piece.source.end } else { self.source() };
         Some((text, begin..end, piece.edited))
     }
 
@@ -268,13 +245,7 @@ mod tests {
         let mut strand = strand("my ssn is 078-05-1120 ok");
         assert_eq!(strand.edit([(10..21, "[SSN]")].into_iter()), [110..121]);
         assert_eq!(strand.text(), "my ssn is [SSN] ok");
-        assert_eq!(
-            strand.changes(),
-            [Change {
-                span: 110..121,
-                by: "[SSN]".into()
-            }]
-        );
+        assert_eq!(strand.changes(), [Change { span: 110..121, by: "[SSN]".into() }]);
     }
 
     #[test]
@@ -291,10 +262,7 @@ mod tests {
         let mut strand = strand("abcdef");
         strand.edit([(2..4, "XYZ")].into_iter());
         assert_eq!(strand.text(), "abXYZef");
-        assert_eq!(
-            [0, 1, 2, 3, 4, 5, 6, 7].map(|at| strand.floor(at)),
-            [0, 1, 2, 2, 2, 5, 6, 7]
-        );
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|at| strand.floor(at)), [0, 1, 2, 2, 2, 5, 6, 7]);
         let front = strand.split_to(2);
         assert_eq!((front.text(), front.end(), strand.text()), ("ab", 102, "XYZef"));
     }
@@ -306,13 +274,7 @@ mod tests {
         assert_eq!(strand.text(), "");
         let front = strand.split_to(0);
         assert_eq!(front.end(), 103);
-        assert_eq!(
-            front.changes(),
-            [Change {
-                span: 100..103,
-                by: String::new()
-            }]
-        );
+        assert_eq!(front.changes(), [Change { span: 100..103, by: String::new() }]);
     }
 
     fn spans(cuts: &[usize], len: usize) -> Vec<Range<usize>> {

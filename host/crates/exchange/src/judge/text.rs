@@ -49,30 +49,19 @@ impl Judge {
             return;
         }
         window.hits = &scan.hits;
-        let answer = self.seats[seat]
-            .call(&about, &window, |guest, window| guest.on_text(*window))
-            .await;
+        let answer = self.seats[seat].call(&about, &window, |guest, window| guest.on_text(*window)).await;
         // A failure that is let pass lets all of the window pass: the next call must not be shown what failed again.
         let hook = "on-text";
         let Some(decision) = self.heard(seat, hook, Some((part, channel)), answer) else {
             self.settle(seat, part, stage, whole, &[]);
             return;
         };
-        let Decision {
-            verdict,
-            edits,
-            hold_back,
-            notes,
-        } = decision;
+        let Decision { verdict, edits, hold_back, notes } = decision;
         let edits: Vec<Proposed> = edits
             .into_iter()
             .map(|edit| {
                 let was = self.recorder.keyed_hash(
-                    self.tracks[part.0 as usize]
-                        .text(stage)
-                        .as_bytes()
-                        .get(edit.start..edit.end)
-                        .unwrap_or_default(),
+                    self.tracks[part.0 as usize].text(stage).as_bytes().get(edit.start..edit.end).unwrap_or_default(),
                 );
                 let by = self.substitute(edit.by, was);
                 (edit.start..edit.end, by, edit.reason, was)

@@ -79,21 +79,15 @@ impl Track {
 
     fn seat(&mut self, places: impl Iterator<Item = Place>) {
         self.stages = places
-            .map(
-                |Place {
-                     seat,
-                     shadow,
-                     look_behind,
-                 }| Stage {
-                    seat,
-                    shadow,
-                    look_behind: look_behind.max(CONTEXT_BYTES),
-                    strand: Strand::at(self.base),
-                    before: String::new(),
-                    seen: 0,
-                    closed: false,
-                },
-            )
+            .map(|Place { seat, shadow, look_behind }| Stage {
+                seat,
+                shadow,
+                look_behind: look_behind.max(CONTEXT_BYTES),
+                strand: Strand::at(self.base),
+                before: String::new(),
+                seen: 0,
+                closed: false,
+            })
             .collect();
     }
 
@@ -118,9 +112,7 @@ impl Track {
 
     /// Whether a stage has something that its policy has not seen: text, or the end.
     pub(crate) fn is_due(&self, stage: usize) -> bool {
-        let Stage {
-            strand, seen, closed, ..
-        } = &self.stages[stage];
+        let Stage { strand, seen, closed, .. } = &self.stages[stage];
         !closed && (strand.text().len() > *seen || self.is_last(stage))
     }
 
@@ -152,18 +144,11 @@ impl Track {
         let last = self.is_last(stage);
         let Stage { strand, .. } = &mut self.stages[stage];
         let whole = strand.text().len();
-        let mut release = if last {
-            whole
-        } else {
-            strand.floor(settlement.release.min(whole))
-        };
+        let mut release = if last { whole } else { strand.floor(settlement.release.min(whole)) };
         // Never cut an edit; a cut that moves may meet another replacement or another edit.
         loop {
-            let cut = settlement
-                .edits
-                .iter()
-                .map(|(span, _)| span)
-                .find(|span| span.start < release && span.end > release);
+            let cut =
+                settlement.edits.iter().map(|(span, _)| span).find(|span| span.start < release && span.end > release);
             match cut {
                 Some(span) => release = strand.floor(span.start),
                 None => break,
@@ -171,39 +156,23 @@ impl Track {
         }
         let within = |span: &Range<usize>| span.end <= release && (span.start < release || release == whole);
         let mut front = strand.split_to(release);
-        let made: Vec<usize> = (0..settlement.edits.len())
-            .filter(|index| within(&settlement.edits[*index].0))
-            .collect();
-        let sources = front.edit(
-            made.iter()
-                .map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str())),
-        );
-        let Stage {
-            strand,
-            before,
-            seen,
-            closed,
-            look_behind,
-            shadow,
-            ..
-        } = &mut self.stages[stage];
+        let made: Vec<usize> =
+            (0..settlement.edits.len()).filter(|index| within(&settlement.edits[*index].0)).collect();
+        let sources = front
+            .edit(made.iter().map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str())));
+        let Stage { strand, before, seen, closed, look_behind, shadow, .. } = &mut self.stages[stage];
         *seen = strand.text().len();
         *closed = last;
         remember(before, front.text(), *look_behind);
         if !*shadow {
             self.enter(stage + 1, &front);
         }
-        made.into_iter()
-            .zip(sources)
-            .map(|(index, source)| Made { index, source })
-            .collect()
+        made.into_iter().zip(sources).map(|(index, source)| Made { index, source }).collect()
     }
 
     /// Rewrites text that stays where it is (a request's parts, edited by `on-request`).
     pub(crate) fn rewrite(&mut self, stage: usize, edits: &[(Range<usize>, String)]) -> Vec<Range<u64>> {
-        self.stages[stage]
-            .strand
-            .edit(edits.iter().map(|(span, by)| (span.clone(), by.as_str())))
+        self.stages[stage].strand.edit(edits.iter().map(|(span, by)| (span.clone(), by.as_str())))
     }
 
     /// The text as it stands before a stage.
@@ -269,19 +238,8 @@ mod tests {
     use super::*;
 
     fn track(stages: usize) -> Track {
-        let part = Part {
-            id: PartId(0),
-            channel: Channel::Content,
-            speaker: Speaker::Assistant,
-        };
-        Track::new(
-            part,
-            (0..stages).map(|seat| Place {
-                seat,
-                shadow: false,
-                look_behind: 0,
-            }),
-        )
+        let part = Part { id: PartId(0), channel: Channel::Content, speaker: Speaker::Assistant };
+        Track::new(part, (0..stages).map(|seat| Place { seat, shadow: false, look_behind: 0 }))
     }
 
     fn pass(track: &mut Track, stage: usize, release: usize, edits: &[(Range<usize>, String)]) -> usize {
@@ -302,17 +260,7 @@ mod tests {
         assert_eq!(track.window(0, Direction::Response).fresh, 4);
         pass(&mut track, 0, 14, &[(0..11, "[SSN]".into())]);
         pass(&mut track, 1, 8, &[]);
-        assert_eq!(
-            track.leave(),
-            Some((
-                PartId(0),
-                24,
-                vec![Change {
-                    span: 10..21,
-                    by: "[SSN]".into()
-                }]
-            ))
-        );
+        assert_eq!(track.leave(), Some((PartId(0), 24, vec![Change { span: 10..21, by: "[SSN]".into() }])));
     }
 
     #[test]
@@ -345,11 +293,7 @@ mod tests {
         pass(&mut track, 0, 8, &[(4..7, "2".into())]);
         pass(&mut track, 1, 4, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 4, vec![])));
-        track.rewind((0..1).map(|seat| Place {
-            seat,
-            shadow: false,
-            look_behind: 0,
-        }));
+        track.rewind((0..1).map(|seat| Place { seat, shadow: false, look_behind: 0 }));
         let window = track.window(0, Direction::Response);
         assert_eq!((window.before, window.pending, window.fresh), ("one ", "two three", 0));
         pass(&mut track, 0, 9, &[]);
@@ -358,20 +302,8 @@ mod tests {
 
     #[test]
     fn a_shadow_holds_nothing_up() {
-        let part = Part {
-            id: PartId(3),
-            channel: Channel::Content,
-            speaker: Speaker::Assistant,
-        };
-        let mut track = Track::new(
-            part,
-            [Place {
-                seat: 0,
-                shadow: true,
-                look_behind: 0,
-            }]
-            .into_iter(),
-        );
+        let part = Part { id: PartId(3), channel: Channel::Content, speaker: Speaker::Assistant };
+        let mut track = Track::new(part, [Place { seat: 0, shadow: true, look_behind: 0 }].into_iter());
         track.feed("secret");
         assert_eq!(track.leave(), Some((PartId(3), 6, vec![])));
         assert_eq!(track.window(0, Direction::Response).pending, "secret");

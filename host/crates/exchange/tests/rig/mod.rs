@@ -72,15 +72,7 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         connections: Vec::new(),
         limits: PolicyLimits::default(),
     };
-    TestPolicy {
-        info,
-        plan: Plan {
-            hooks,
-            ..Plan::default()
-        },
-        does,
-        failed: Arc::default(),
-    }
+    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed: Arc::default() }
 }
 
 impl Policy for TestPolicy {
@@ -97,10 +89,7 @@ impl Policy for TestPolicy {
     }
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
-        Box::new(TestGuest {
-            does: self.does.clone(),
-            failed: Arc::clone(&self.failed),
-        })
+        Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed) })
     }
 }
 
@@ -110,11 +99,7 @@ struct TestGuest {
 }
 
 fn refusal(word: &str) -> Verdict {
-    Verdict::Block(Refusal {
-        code: "test.word".into(),
-        message: format!("no {word} here"),
-        detail: String::new(),
-    })
+    Verdict::Block(Refusal { code: "test.word".into(), message: format!("no {word} here"), detail: String::new() })
 }
 
 fn question(word: &str) -> Verdict {
@@ -129,11 +114,7 @@ fn question(word: &str) -> Verdict {
 
 impl Guest for TestGuest {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
-        let verdict = if matches!(self.does, Does::Lockdown) {
-            refusal("traffic")
-        } else {
-            Verdict::Allow
-        };
+        let verdict = if matches!(self.does, Does::Lockdown) { refusal("traffic") } else { Verdict::Allow };
         async { Ok(verdict) }.boxed()
     }
 
@@ -141,9 +122,7 @@ impl Guest for TestGuest {
         &'a mut self,
         _request: &'a Conversation,
     ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
-        let Does::Tools(tool) = self.does else {
-            unreachable!("only this one wants requests")
-        };
+        let Does::Tools(tool) = self.does else { unreachable!("only this one wants requests") };
         async move {
             Ok(ConversationDecision {
                 verdict: Verdict::Allow,
@@ -172,20 +151,14 @@ impl Guest for TestGuest {
                         })
                         .collect();
                     let begun = |len: &usize| window.pending.ends_with(&word[..*len]);
-                    decision.hold_back = if window.last {
-                        0
-                    } else {
-                        (1..word.len()).rev().find(begun).unwrap_or_default()
-                    };
+                    decision.hold_back =
+                        if window.last { 0 } else { (1..word.len()).rev().find(begun).unwrap_or_default() };
                 }
                 Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
                 Does::Lockdown => decision.verdict = refusal("traffic"),
                 Does::Fail(times) if self.failed.fetch_add(1, Ordering::Relaxed) < times => {
-                    return Err(Failure {
-                        kind: FailureKind::Trap,
-                        message: "unreachable executed".into(),
-                    });
+                    return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
                 }
                 _ => {}
             }
@@ -226,10 +199,7 @@ pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> 
     Arc::new(PolicySet {
         generation: Generation(generation),
         digest: Digest([u8::try_from(generation).unwrap_or_default(); 32]),
-        policies: policies
-            .into_iter()
-            .map(|policy| Arc::new(policy) as Arc<dyn Policy>)
-            .collect(),
+        policies: policies.into_iter().map(|policy| Arc::new(policy) as Arc<dyn Policy>).collect(),
         problems: Vec::new(),
     })
 }
@@ -244,10 +214,7 @@ pub(crate) struct Memory {
 
 impl Recorder for Memory {
     fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
-        let mut tape = MemoryTape {
-            entries: Arc::clone(&self.entries),
-            room: self.room,
-        };
+        let mut tape = MemoryTape { entries: Arc::clone(&self.entries), room: self.room };
         tape.append(Entry::Opened(opened))?;
         Ok(Box::new(tape))
     }
@@ -257,11 +224,7 @@ impl Recorder for Memory {
     }
 
     fn keyed_hash(&self, value: &[u8]) -> [u8; 16] {
-        std::array::from_fn(|at| {
-            value
-                .iter()
-                .fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte))
-        })
+        std::array::from_fn(|at| value.iter().fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)))
     }
 }
 
@@ -307,14 +270,7 @@ impl Ticket for OneTicket {
     }
 
     fn decided(&mut self) -> BoxFuture<'_, Ruling> {
-        async {
-            Ruling {
-                state: self.1,
-                by: "ann".into(),
-                reason: String::new(),
-            }
-        }
-        .boxed()
+        async { Ruling { state: self.1, by: "ann".into(), reason: String::new() } }.boxed()
     }
 
     fn leave(self: Box<Self>) {}
@@ -327,15 +283,8 @@ impl Identify for Everybody {
         if credential != "good" {
             return Err(Unknown);
         }
-        let caller = Caller {
-            subject: "contractor".into(),
-            issuer: "test".into(),
-            ..Caller::default()
-        };
-        Ok(Identified {
-            caller,
-            connections: Arc::new(["openai".to_owned()]),
-        })
+        let caller = Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() };
+        Ok(Identified { caller, connections: Arc::new(["openai".to_owned()]) })
     }
 }
 
@@ -351,20 +300,11 @@ impl Forward for Script {
     fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
         async move {
             self.received.lock().unwrap().push(outbound.body.into_inner());
-            let body = self
-                .body
-                .lock()
-                .unwrap()
-                .take()
-                .ok_or_else(|| ForwardError("connection refused".into()))?;
+            let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
             let mut headers = HeaderMap::new();
             headers.insert("content-type", self.content_type.parse().unwrap());
-            Ok(Answered {
-                status: self.status,
-                headers,
-                body: body.boxed(),
-            })
+            Ok(Answered { status: self.status, headers, body: body.boxed() })
         }
         .boxed()
     }
@@ -403,15 +343,9 @@ impl Default for Setting {
 impl Rig {
     pub(crate) fn new(setting: Setting) -> Self {
         let (publish, policies) = watch::channel(set(1, setting.policies));
-        let memory = Memory {
-            room: setting.room,
-            ..Memory::default()
-        };
+        let memory = Memory { room: setting.room, ..Memory::default() };
         let entries = Arc::clone(&memory.entries);
-        let desk = OneAnswer {
-            state: setting.ruling,
-            shown: Arc::default(),
-        };
+        let desk = OneAnswer { state: setting.ruling, shown: Arc::default() };
         let shown = Arc::clone(&desk.shown);
         let (upstream, body) = mpsc::unbounded_channel();
         let script = Script {
@@ -424,11 +358,7 @@ impl Rig {
         let connection = Connection {
             name: "openai".into(),
             path_prefix: "/".into(),
-            upstream: Upstream {
-                tls: false,
-                authority: "model".into(),
-                base_path: String::new(),
-            },
+            upstream: Upstream { tls: false, authority: "model".into(), base_path: String::new() },
             family: Family::Openai,
             on_block: setting.on_block,
         };
@@ -441,22 +371,13 @@ impl Rig {
             Arc::new(script),
             Limits::default(),
         );
-        Self {
-            gate,
-            publish,
-            entries,
-            shown,
-            received,
-            upstream: Some(upstream),
-        }
+        Self { gate, publish, entries, shown, received, upstream: Some(upstream) }
     }
 
     /// The upstream says this.
     pub(crate) fn say(&self, text: &str) {
         let upstream = self.upstream.as_ref().expect("the upstream has not hung up");
-        upstream
-            .send(Ok(Bytes::copy_from_slice(text.as_bytes())))
-            .expect("somebody listens");
+        upstream.send(Ok(Bytes::copy_from_slice(text.as_bytes()))).expect("somebody listens");
     }
 
     /// The upstream's body is complete.

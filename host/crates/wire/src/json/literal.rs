@@ -30,8 +30,7 @@ pub(crate) fn escape_len(bytes: &[u8]) -> Result<usize, &'static str> {
 /// The code unit of the `\uXXXX` at the begin of `bytes`.
 fn unit(bytes: &[u8]) -> Option<u32> {
     let hex = bytes.strip_prefix(b"\\u")?.get(..4)?;
-    hex.iter()
-        .try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
+    hex.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
 }
 
 /// The character that the valid escape `raw` stands for.
@@ -77,22 +76,13 @@ impl Iterator for Pieces<'_> {
         if rest[0] == b'\\' {
             if let Ok(len) = escape_len(rest) {
                 self.at += len;
-                return Some(Piece {
-                    raw: start..self.at,
-                    escape: Some(unescape(&rest[..len])),
-                });
+                return Some(Piece { raw: start..self.at, escape: Some(unescape(&rest[..len])) });
             }
             self.at += 1;
-            return Some(Piece {
-                raw: start..self.at,
-                escape: None,
-            });
+            return Some(Piece { raw: start..self.at, escape: None });
         }
         self.at += memchr::memchr(b'\\', rest).unwrap_or(rest.len());
-        Some(Piece {
-            raw: start..self.at,
-            escape: None,
-        })
+        Some(Piece { raw: start..self.at, escape: None })
     }
 }
 
@@ -117,14 +107,7 @@ pub(crate) struct Locator<'a> {
 impl<'a> Locator<'a> {
     /// Begins at the literal's begin.
     pub(crate) fn new(raw: &'a str) -> Self {
-        Self {
-            pieces: Pieces { raw, at: 0 },
-            piece: Piece {
-                raw: 0..0,
-                escape: None,
-            },
-            text: 0,
-        }
+        Self { pieces: Pieces { raw, at: 0 }, piece: Piece { raw: 0..0, escape: None }, text: 0 }
     }
 
     /// The raw offset of a text offset. An offset inside an escape counts as its begin, or its end when `up`.

@@ -71,29 +71,14 @@ impl Tape {
     /// Reads one document.
     pub(crate) fn read<'a>(&'a mut self, bytes: &'a [u8], rules: Rules) -> Result<Doc<'a>, Malformed> {
         if bytes.len() >= u32::MAX as usize {
-            return Err(Malformed::TooLarge {
-                bound: "json_bytes",
-                limit: u32::MAX as usize,
-            });
+            return Err(Malformed::TooLarge { bound: "json_bytes", limit: u32::MAX as usize });
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8 {
-            at: error.valid_up_to(),
-        })?;
+        let text = std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
         self.nodes.clear();
         self.open.clear();
         self.keys.clear();
-        Scan {
-            bytes,
-            text,
-            at: 0,
-            rules,
-            tape: self,
-        }
-        .document()?;
-        Ok(Doc {
-            text,
-            nodes: &self.nodes,
-        })
+        Scan { bytes, text, at: 0, rules, tape: self }.document()?;
+        Ok(Doc { text, nodes: &self.nodes })
     }
 }
 
@@ -110,10 +95,7 @@ impl Scan<'_, '_> {
     fn document(mut self) -> Result<(), Malformed> {
         loop {
             if self.tape.nodes.len() > NODES {
-                return Err(Malformed::TooLarge {
-                    bound: "json_values",
-                    limit: NODES,
-                });
+                return Err(Malformed::TooLarge { bound: "json_values", limit: NODES });
             }
             let inside = self.value()?;
             if !inside && !self.more()? {
@@ -170,34 +152,17 @@ impl Scan<'_, '_> {
                 _ => return self.wrong("a comma or the end of the object or array must stand here"),
             }
         }
-        if self.peek().is_some() {
-            self.wrong("nothing may follow the value")
-        } else {
-            Ok(false)
-        }
+        if self.peek().is_some() { self.wrong("nothing may follow the value") } else { Ok(false) }
     }
 
     fn enter(&mut self, object: bool) -> Result<bool, Malformed> {
         if self.tape.open.len() >= self.rules.depth {
-            return Err(Malformed::TooLarge {
-                bound: "json_depth",
-                limit: self.rules.depth,
-            });
+            return Err(Malformed::TooLarge { bound: "json_depth", limit: self.rules.depth });
         }
-        let open = Open {
-            node: self.tape.nodes.len() as u32,
-            keys: self.tape.keys.len() as u32,
-            object,
-        };
+        let open = Open { node: self.tape.nodes.len() as u32, keys: self.tape.keys.len() as u32, object };
         let start = self.at as u32;
         let kind = if object { Kind::Object } else { Kind::Array };
-        self.tape.nodes.push(Node {
-            kind,
-            escaped: false,
-            start,
-            end: start,
-            after: 0,
-        });
+        self.tape.nodes.push(Node { kind, escaped: false, start, end: start, after: 0 });
         self.tape.open.push(open);
         self.at += 1;
         match (self.peek(), object) {
@@ -236,10 +201,7 @@ impl Scan<'_, '_> {
 
     /// No two of the names of the object that closes here are the same, once decoded.
     fn unique(&self, from: usize) -> Result<(), Malformed> {
-        let doc = Doc {
-            text: self.text,
-            nodes: &self.tape.nodes,
-        };
+        let doc = Doc { text: self.text, nodes: &self.tape.nodes };
         let keys = &self.tape.keys[from..];
         let twice = |key: u32| Malformed::Json {
             at: self.tape.nodes[key as usize].start as usize,
@@ -291,20 +253,11 @@ impl Scan<'_, '_> {
 
     fn leaf(&mut self, kind: Kind, escaped: bool, start: usize) {
         let after = self.tape.nodes.len() as u32 + 1;
-        self.tape.nodes.push(Node {
-            kind,
-            escaped,
-            start: start as u32,
-            end: self.at as u32,
-            after,
-        });
+        self.tape.nodes.push(Node { kind, escaped, start: start as u32, end: self.at as u32, after });
     }
 
     fn digits(&mut self) -> usize {
-        let run = self.bytes[self.at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let run = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += run;
         run
     }
@@ -367,10 +320,7 @@ fn plain(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    at + bytes[at..]
-        .iter()
-        .take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-        .count()
+    at + bytes[at..].iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
 }
 
 /// A document that was read.
@@ -411,11 +361,7 @@ impl<'a> Doc<'a> {
     /// The members of an object, as indices of name and value; none of anything else.
     pub(crate) fn members(&self, node: usize) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let nodes = self.nodes;
-        let end = if nodes[node].kind == Kind::Object {
-            nodes[node].after as usize
-        } else {
-            0
-        };
+        let end = if nodes[node].kind == Kind::Object { nodes[node].after as usize } else { 0 };
         let mut at = node + 1;
         std::iter::from_fn(move || {
             (at < end).then(|| {
@@ -429,11 +375,7 @@ impl<'a> Doc<'a> {
     /// The items of an array; none of anything else.
     pub(crate) fn items(&self, node: usize) -> impl Iterator<Item = usize> + use<'a> {
         let nodes = self.nodes;
-        let end = if nodes[node].kind == Kind::Array {
-            nodes[node].after as usize
-        } else {
-            0
-        };
+        let end = if nodes[node].kind == Kind::Array { nodes[node].after as usize } else { 0 };
         let mut at = node + 1;
         std::iter::from_fn(move || {
             (at < end).then(|| {
@@ -446,16 +388,12 @@ impl<'a> Doc<'a> {
 
     /// The value of a member.
     pub(crate) fn get(&self, object: usize, name: &str) -> Option<usize> {
-        self.members(object)
-            .find(|&(key, _)| self.name(key) == name)
-            .map(|(_, value)| value)
+        self.members(object).find(|&(key, _)| self.name(key) == name).map(|(_, value)| value)
     }
 
     /// The decoded text of a member that is a string.
     pub(crate) fn text_of(&self, object: usize, name: &str) -> Option<Cow<'a, str>> {
-        self.get(object, name)
-            .filter(|&value| self.kind(value) == Kind::Text)
-            .map(|value| self.name(value))
+        self.get(object, name).filter(|&value| self.kind(value) == Kind::Text).map(|value| self.name(value))
     }
 
     /// A member that is a whole number that is not negative.

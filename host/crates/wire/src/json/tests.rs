@@ -7,10 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::{Doc, Kind, Rules, Tape, literal};
 use crate::Malformed;
 
-const STRICT: Rules = Rules {
-    depth: 64,
-    duplicates: false,
-};
+const STRICT: Rules = Rules { depth: 64, duplicates: false };
 
 fn read(bytes: &[u8]) -> Result<Value, Malformed> {
     let mut tape = Tape::default();
@@ -54,11 +51,7 @@ fn what_the_grammar_has_is_read() {
         "\"\u{7f}\"",
     ];
     for case in cases {
-        assert_eq!(
-            read(case.as_bytes()).unwrap(),
-            serde_json::from_str::<Value>(case).unwrap(),
-            "{case}"
-        );
+        assert_eq!(read(case.as_bytes()).unwrap(), serde_json::from_str::<Value>(case).unwrap(), "{case}");
     }
 }
 
@@ -126,10 +119,7 @@ fn duplicates_are_found_in_objects_of_every_size() {
         let twice = format!("{{{},\"\\u006b0\":1}}", members.join(","));
         assert!(matches!(
             read(twice.as_bytes()),
-            Err(Malformed::Json {
-                what: "a name stands twice in one object",
-                ..
-            })
+            Err(Malformed::Json { what: "a name stands twice in one object", .. })
         ));
     }
 }
@@ -138,18 +128,9 @@ fn duplicates_are_found_in_objects_of_every_size() {
 fn depth_is_bound_and_costs_no_stack() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(read(nested(64).as_bytes()).is_ok());
-    assert!(matches!(
-        read(nested(65).as_bytes()),
-        Err(Malformed::TooLarge {
-            bound: "json_depth",
-            ..
-        })
-    ));
+    assert!(matches!(read(nested(65).as_bytes()), Err(Malformed::TooLarge { bound: "json_depth", .. })));
     let mut tape = Tape::default();
-    let rules = Rules {
-        depth: usize::MAX,
-        duplicates: true,
-    };
+    let rules = Rules { depth: usize::MAX, duplicates: true };
     assert!(tape.read(nested(1_000_000).as_bytes(), rules).is_ok());
 }
 
@@ -170,9 +151,7 @@ fn spell(text: &str, ways: &[u8]) -> String {
     for (at, char) in text.chars().enumerate() {
         let way = ways.get(at % ways.len().max(1)).copied().unwrap_or(0);
         if way % 3 == 0 {
-            char.encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| out.push_str(&format!("\\u{unit:04X}")));
+            char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04X}")));
         } else if way % 3 == 1 && char == '/' {
             out.push_str("\\/");
         } else {
@@ -185,10 +164,7 @@ fn spell(text: &str, ways: &[u8]) -> String {
 /// A string that is hard on parsers.
 fn hard() -> impl Strategy<Value = String> {
     prop::collection::vec(
-        prop_oneof![
-            any::<char>(),
-            prop::sample::select(vec!['"', '\\', '/', '\n', '\0', 'é', '😀', 'a', '0'])
-        ],
+        prop_oneof![any::<char>(), prop::sample::select(vec!['"', '\\', '/', '\n', '\0', 'é', '😀', 'a', '0'])],
         0..24,
     )
     .prop_map(String::from_iter)

@@ -98,14 +98,7 @@ impl Calls {
         }
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.hold(node, call);
-        Ok(Open {
-            index,
-            call,
-            id: id.to_owned(),
-            name: String::new(),
-            name_part: None,
-            placed: false,
-        })
+        Ok(Open { index, call, id: id.to_owned(), name: String::new(), name_part: None, placed: false })
     }
 
     /// No more fragments of the open call come.
@@ -116,11 +109,7 @@ impl Calls {
             parts.end(part);
         }
         parts.complete_call(open.call);
-        parts.tell(Step::ToolCall(ToolCall {
-            call: open.call,
-            id: open.id,
-            name: open.name,
-        }));
+        parts.tell(Step::ToolCall(ToolCall { call: open.call, id: open.id, name: open.name }));
     }
 }
 

@@ -21,12 +21,7 @@ fn error(complaint: &Complaint) -> serde_json::Value {
 
 /// The sentence for people, with what they need to ask about it.
 fn message(complaint: &Complaint) -> String {
-    let Complaint {
-        message,
-        policy,
-        request_id,
-        ..
-    } = complaint;
+    let Complaint { message, policy, request_id, .. } = complaint;
     if policy.is_empty() {
         format!("{message} (request {request_id})")
     } else {
@@ -68,11 +63,7 @@ pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> An
             }],
             "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
         });
-        return Answer {
-            status: 200,
-            content_type: "application/json",
-            body: body.to_string().into_bytes(),
-        };
+        return Answer { status: 200, content_type: "application/json", body: body.to_string().into_bytes() };
     }
     let chunk = |delta: serde_json::Value, finish: Option<&str>| {
         let chunk = json!({
@@ -86,11 +77,7 @@ pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> An
         chunk(json!({}), Some("content_filter")),
         "data: [DONE]\n\n".to_owned(),
     ];
-    Answer {
-        status: 200,
-        content_type: "text/event-stream",
-        body: body.concat().into_bytes(),
-    }
+    Answer { status: 200, content_type: "text/event-stream", body: body.concat().into_bytes() }
 }
 
 /// A comment.

@@ -67,10 +67,7 @@ pub(super) fn read(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, sai
                 continue;
             }
         };
-        let mut tokens = Tokens {
-            agree: true,
-            ..Tokens::default()
-        };
+        let mut tokens = Tokens { agree: true, ..Tokens::default() };
         for entry in doc.items(list) {
             token(sheet, entry, &mut tokens)?;
         }

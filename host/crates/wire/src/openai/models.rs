@@ -87,18 +87,12 @@ impl Flow for Nothing {
         if bytes.is_empty() {
             Ok(())
         } else {
-            Err(Malformed::Shape {
-                path: String::new(),
-                expected: "no body at all",
-            })
+            Err(Malformed::Shape { path: String::new(), expected: "no body at all" })
         }
     }
 
     fn finish(&mut self) -> Result<(), Malformed> {
-        self.asked = Some(Asked {
-            parameters: "{}".to_owned(),
-            ..Asked::default()
-        });
+        self.asked = Some(Asked { parameters: "{}".to_owned(), ..Asked::default() });
         Ok(())
     }
 
@@ -117,10 +111,7 @@ impl Flow for Nothing {
     fn remove_tools(&mut self, _names: &[String]) {}
 
     fn patch_parameters(&mut self, _patch: &str) -> Result<(), Malformed> {
-        Err(Malformed::Shape {
-            path: String::new(),
-            expected: "a request with parameters",
-        })
+        Err(Malformed::Shape { path: String::new(), expected: "a request with parameters" })
     }
 
     fn take(&mut self, _out: &mut BytesMut) {}

@@ -40,19 +40,11 @@ impl Reader for Request {
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
-        let wrong = |path: &str, expected| {
-            Err(Malformed::Shape {
-                path: path.to_owned(),
-                expected,
-            })
-        };
+        let wrong = |path: &str, expected| Err(Malformed::Shape { path: path.to_owned(), expected });
         if doc.kind(0) != Kind::Object {
             return wrong("", "an object");
         }
-        if !doc
-            .get(0, "messages")
-            .is_some_and(|messages| doc.kind(messages) == Kind::Array)
-        {
+        if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
         sheet.parts.tell(Step::Asked(asked(doc)));
@@ -97,10 +89,8 @@ impl Reader for Request {
             let Some(array) = doc.get(0, list).filter(|&list| doc.kind(list) == Kind::Array) else {
                 continue;
             };
-            let removed: Vec<bool> = doc
-                .items(array)
-                .map(|tool| self.removed.contains(&*tool_name(doc, tool)))
-                .collect();
+            let removed: Vec<bool> =
+                doc.items(array).map(|tool| self.removed.contains(&*tool_name(doc, tool))).collect();
             if !removed.contains(&true) {
                 continue;
             }
@@ -110,11 +100,7 @@ impl Reader for Request {
                 gone.extend((list == "tools").then_some("parallel_tool_calls"));
             } else {
                 out.extend(splice::items(doc, array, &removed));
-                gone.extend(
-                    doc.get(0, choice)
-                        .filter(|&value| self.chooses_removed(doc, value))
-                        .map(|_| choice),
-                );
+                gone.extend(doc.get(0, choice).filter(|&value| self.chooses_removed(doc, value)).map(|_| choice));
             }
         }
         out.extend(self.patch.splices(doc, &gone));
@@ -126,27 +112,16 @@ impl Request {
     /// Whether a tool choice names a tool that was taken away.
     fn chooses_removed(&self, doc: Doc<'_>, choice: usize) -> bool {
         let inside = choice + 1..doc.nodes[choice].after as usize;
-        inside
-            .into_iter()
-            .any(|node| doc.kind(node) == Kind::Text && self.removed.contains(&*doc.name(node)))
+        inside.into_iter().any(|node| doc.kind(node) == Kind::Text && self.removed.contains(&*doc.name(node)))
     }
 }
 
 /// What the request asks for.
 fn asked(doc: Doc<'_>) -> Asked {
-    let mut asked = Asked {
-        parameters: "{".to_owned(),
-        ..Asked::default()
-    };
+    let mut asked = Asked { parameters: "{".to_owned(), ..Asked::default() };
     for (key, value) in doc.members(0) {
         match &*doc.name(key) {
-            "model" => {
-                asked.model = if doc.kind(value) == Kind::Text {
-                    doc.name(value).into()
-                } else {
-                    String::new()
-                }
-            }
+            "model" => asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() },
             "stream" => asked.streaming = doc.raw(value) == "true",
             "tools" | "functions" => asked.tools.extend(doc.items(value).map(|item| tool(doc, item))),
             "messages" => {}
@@ -166,24 +141,18 @@ fn asked(doc: Doc<'_>) -> Asked {
 
 /// The object that says what a tool is: inside `function` or `custom`, or the item itself.
 fn definition(doc: Doc<'_>, item: usize) -> usize {
-    doc.get(item, "function")
-        .or_else(|| doc.get(item, "custom"))
-        .unwrap_or(item)
+    doc.get(item, "function").or_else(|| doc.get(item, "custom")).unwrap_or(item)
 }
 
 fn tool_name<'a>(doc: Doc<'a>, item: usize) -> Cow<'a, str> {
     let definition = definition(doc, item);
     // Tools that the server has built in have no name but their type.
-    doc.text_of(definition, "name")
-        .or_else(|| doc.text_of(item, "type"))
-        .unwrap_or_default()
+    doc.text_of(definition, "name").or_else(|| doc.text_of(item, "type")).unwrap_or_default()
 }
 
 fn tool(doc: Doc<'_>, item: usize) -> Tool {
     let definition = definition(doc, item);
-    let schema = doc
-        .get(definition, "parameters")
-        .or_else(|| doc.get(definition, "format"));
+    let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
     Tool {
         name: tool_name(doc, item).into_owned(),
         description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),

@@ -23,10 +23,7 @@ const CHOICES: usize = 1024;
 impl Response {
     /// The answer with this HTTP status.
     pub(super) fn new(status: u16) -> Self {
-        Self {
-            failed: status >= 400,
-            ..Self::default()
-        }
+        Self { failed: status >= 400, ..Self::default() }
     }
 }
 
@@ -52,16 +49,10 @@ impl Reader for Response {
         let doc = sheet.doc;
         if self.done {
             // SDKs stop reading there; text behind it would never be joined with what came before.
-            return Err(Malformed::Shape {
-                path: String::new(),
-                expected: "the end, after [DONE]",
-            });
+            return Err(Malformed::Shape { path: String::new(), expected: "the end, after [DONE]" });
         }
         if doc.kind(0) != Kind::Object {
-            return Err(Malformed::Shape {
-                path: String::new(),
-                expected: "an object",
-            });
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
@@ -105,12 +96,7 @@ impl Reader for Response {
 impl Response {
     fn choice(&mut self, sheet: &mut Sheet<'_>, place: usize, choice: usize) -> Result<(), Malformed> {
         let doc = sheet.doc;
-        let wrong = |expected| {
-            Err(Malformed::Shape {
-                path: format!("/choices/{place}"),
-                expected,
-            })
-        };
+        let wrong = |expected| Err(Malformed::Shape { path: format!("/choices/{place}"), expected });
         if doc.kind(choice) != Kind::Object {
             return wrong("an object");
         }
@@ -122,10 +108,7 @@ impl Response {
             },
         };
         if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
-            return Err(Malformed::TooLarge {
-                bound: "choices",
-                limit: CHOICES,
-            });
+            return Err(Malformed::TooLarge { bound: "choices", limit: CHOICES });
         }
         match self.choices.entry(index).or_default().read(sheet, choice) {
             Ok(()) => Ok(()),
@@ -134,12 +117,7 @@ impl Response {
     }
 
     fn count(&mut self, sheet: &Sheet<'_>, usage: usize) {
-        let count = |name| {
-            sheet
-                .doc
-                .count_of(usage, name)
-                .map(|count| u32::try_from(count).unwrap_or(u32::MAX))
-        };
+        let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         self.usage.input_tokens = count("prompt_tokens").unwrap_or(self.usage.input_tokens);
         self.usage.output_tokens = count("completion_tokens").unwrap_or(self.usage.output_tokens);
     }

@@ -290,12 +290,8 @@ impl Choice {
             return;
         }
         let piece = self.pieces;
-        let mut over: Vec<PartId> = self
-            .strays
-            .values()
-            .filter(|stray| stray.piece != piece)
-            .map(|stray| stray.part)
-            .collect();
+        let mut over: Vec<PartId> =
+            self.strays.values().filter(|stray| stray.piece != piece).map(|stray| stray.part).collect();
         over.sort_unstable();
         over.into_iter().for_each(|part| parts.end(part));
         self.strays.retain(|_, stray| stray.piece == piece);

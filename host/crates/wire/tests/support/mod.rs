@@ -57,10 +57,7 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn masking() -> Self {
-        Self {
-            mask: true,
-            ..Self::default()
-        }
+        Self { mask: true, ..Self::default() }
     }
 
     /// Fetches all steps, decides all of them, takes what may leave.
@@ -74,13 +71,7 @@ impl Judge {
                     self.asked = Some(asked);
                 }
                 Step::Begin(Part { id, channel, speaker }) => {
-                    let told = Told {
-                        channel,
-                        speaker,
-                        text: String::new(),
-                        ended: false,
-                        released: 0,
-                    };
+                    let told = Told { channel, speaker, text: String::new(), ended: false, released: 0 };
                     assert!(self.parts.insert(id, told).is_none(), "a part begins once");
                 }
                 Step::Text { part, text } => {
@@ -125,36 +116,23 @@ impl Judge {
         while let Some(at) = pending[from..].find(CANARY) {
             let start = (told.released + from + at) as u64;
             from += at + CANARY.len();
-            changes.push(Change {
-                span: start..start + CANARY.len() as u64,
-                by: MASK.to_owned(),
-            });
+            changes.push(Change { span: start..start + CANARY.len() as u64, by: MASK.to_owned() });
         }
         let rest = &pending[from..];
-        let keep = (1..CANARY.len())
-            .rev()
-            .find(|&len| !told.ended && rest.ends_with(&CANARY[..len]))
-            .unwrap_or(0);
+        let keep = (1..CANARY.len()).rev().find(|&len| !told.ended && rest.ends_with(&CANARY[..len])).unwrap_or(0);
         told.released = told.text.len() - keep;
         flow.release(part, told.released as u64, changes);
     }
 
     /// The texts of a channel, in the order of their parts.
     pub(crate) fn texts(&self, channel: Channel) -> Vec<&str> {
-        self.parts
-            .values()
-            .filter(|told| told.channel == channel)
-            .map(|told| told.text.as_str())
-            .collect()
+        self.parts.values().filter(|told| told.channel == channel).map(|told| told.text.as_str()).collect()
     }
 
     /// What was told, with no regard to the numbers of parts.
     pub(crate) fn said(&self) -> Vec<(Channel, Speaker, String)> {
-        let mut said: Vec<_> = self
-            .parts
-            .values()
-            .map(|told| (told.channel, told.speaker, told.text.clone()))
-            .collect();
+        let mut said: Vec<_> =
+            self.parts.values().map(|told| (told.channel, told.speaker, told.text.clone())).collect();
         said.sort();
         said
     }
@@ -192,10 +170,7 @@ pub(crate) fn masked(flow: Box<dyn Flow>, body: &str) -> String {
 
 /// The data of each event, by the letter of the standard, with nothing shared with the crate.
 pub(crate) fn events(stream: &[u8]) -> Vec<String> {
-    let text = std::str::from_utf8(stream)
-        .unwrap()
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
+    let text = std::str::from_utf8(stream).unwrap().replace("\r\n", "\n").replace('\r', "\n");
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut out = Vec::new();
     let mut data: Option<String> = None;
@@ -235,9 +210,7 @@ fn join(out: &mut BTreeMap<(u64, String), String>, index: u64, path: &str, value
             }
         }
         Value::Object(members) => {
-            members
-                .iter()
-                .for_each(|(name, value)| join(out, index, &format!("{path}/{name}"), value));
+            members.iter().for_each(|(name, value)| join(out, index, &format!("{path}/{name}"), value));
         }
         _ => {}
     }
