@@ -30,10 +30,7 @@ impl Problem {
     /// What is wrong at a JSON Pointer of the settings.
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            message: message.into(),
-        }
+        Self { path: path.into(), message: message.into() }
     }
 }
 
@@ -42,11 +39,7 @@ impl Verdict {
     /// offending text; `detail` is for the record only.
     #[must_use]
     pub fn block(code: impl Into<String>, message: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Block(Refusal {
-            code: code.into(),
-            message: message.into(),
-            detail: detail.into(),
-        })
+        Self::Block(Refusal { code: code.into(), message: message.into(), detail: detail.into() })
     }
 
     /// Hold the exchange until a person has decided; approvers and time are the operator's defaults, and every
@@ -65,12 +58,7 @@ impl Verdict {
 
 impl From<Verdict> for Decision {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            edits: Vec::new(),
-            hold_back: 0,
-            notes: Vec::new(),
-        }
+        Self { verdict, edits: Vec::new(), hold_back: 0, notes: Vec::new() }
     }
 }
 
@@ -96,12 +84,7 @@ impl Decision {
     /// Adds an edit.
     #[must_use]
     pub fn edit(mut self, start: u32, end: u32, by: Substitute, reason: impl Into<String>) -> Self {
-        self.edits.push(Edit {
-            start,
-            end,
-            by,
-            reason: reason.into(),
-        });
+        self.edits.push(Edit { start, end, by, reason: reason.into() });
         self
     }
 
@@ -115,23 +98,14 @@ impl Decision {
     /// A note for the session record.
     #[must_use]
     pub fn note(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.notes.push(Attribute {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.notes.push(Attribute { name: name.into(), value: value.into() });
         self
     }
 }
 
 impl From<Verdict> for RequestDecision {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            edits: Vec::new(),
-            remove_tools: Vec::new(),
-            patch: String::new(),
-            notes: Vec::new(),
-        }
+        Self { verdict, edits: Vec::new(), remove_tools: Vec::new(), patch: String::new(), notes: Vec::new() }
     }
 }
 
@@ -145,11 +119,7 @@ impl RequestDecision {
 
 impl From<Verdict> for ToolDecision {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            input: String::new(),
-            notes: Vec::new(),
-        }
+        Self { verdict, input: String::new(), notes: Vec::new() }
     }
 }
 
@@ -163,23 +133,13 @@ impl ToolDecision {
 
 impl From<Verdict> for HeadDecision {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            set: Vec::new(),
-            remove: Vec::new(),
-            notes: Vec::new(),
-        }
+        Self { verdict, set: Vec::new(), remove: Vec::new(), notes: Vec::new() }
     }
 }
 
 impl From<Verdict> for BodyDecision {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            edits: Vec::new(),
-            hold_back: 0,
-            notes: Vec::new(),
-        }
+        Self { verdict, edits: Vec::new(), hold_back: 0, notes: Vec::new() }
     }
 }
 

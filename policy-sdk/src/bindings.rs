@@ -4,13 +4,7 @@
 //! The world is the full one. That costs a policy no import: a core module imports only what its code calls, and the
 //! host (like `wasm-tools component new`) makes the component's imports from the module's. Every hook is exported, and
 //! `Plan` says which of them are called.
-#![allow(
-    missing_docs,
-    clippy::all,
-    unused_qualifications,
-    unreachable_pub,
-    reason = "generated from wit/policy.wit"
-)]
+#![allow(missing_docs, clippy::all, unused_qualifications, unreachable_pub, reason = "generated from wit/policy.wit")]
 
 wit_bindgen::generate!({
     path: "../wit",

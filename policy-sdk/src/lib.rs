@@ -57,6 +57,7 @@ mod policy;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod rig;
 mod settings;
+pub mod terms;
 
 pub use bindings::{
     exports::portcullis::policy::{

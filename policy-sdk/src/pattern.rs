@@ -14,12 +14,7 @@ const FOLDED_BYTES_PER_BYTE: u32 = 3;
 /// when it is split.
 #[must_use]
 pub fn regex(id: &str, regex: &str, max_length: u32) -> Pattern {
-    Pattern {
-        id: id.into(),
-        regex: regex.into(),
-        check: String::new(),
-        max_length,
-    }
+    Pattern { id: id.into(), regex: regex.into(), check: String::new(), max_length }
 }
 
 /// A word or phrase, in any case, not as a part of a longer word; any white space counts as the gap of a phrase.
@@ -30,11 +25,7 @@ pub fn word(id: &str, word: &str) -> Pattern {
     let trimmed = word.trim();
     // ASCII boundaries: in scripts that write no spaces the letter next door must not hide the word.
     let start = if edge(trimmed.chars().next()) { r"(?-u:\b)" } else { "" };
-    let end = if edge(trimmed.chars().next_back()) {
-        r"(?-u:\b)"
-    } else {
-        ""
-    };
+    let end = if edge(trimmed.chars().next_back()) { r"(?-u:\b)" } else { "" };
     let length = u32::try_from(trimmed.len()).unwrap_or(u32::MAX);
     let gaps = u32::try_from(words.len()).unwrap_or(u32::MAX).saturating_mul(GAP_BYTES);
     Pattern {
@@ -89,9 +80,7 @@ mod tests {
     use super::*;
 
     fn finds(phrase: &str, text: &str) -> bool {
-        ::regex::Regex::new(&word("w", phrase).regex)
-            .expect("a word is a regex")
-            .is_match(text)
+        ::regex::Regex::new(&word("w", phrase).regex).expect("a word is a regex").is_match(text)
     }
 
     #[test]

@@ -76,10 +76,7 @@ impl Plan {
     /// An attribute for hosts that know it.
     #[must_use]
     pub fn extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.raw.extra.push(Attribute {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.raw.extra.push(Attribute { name: name.into(), value: value.into() });
         self
     }
 

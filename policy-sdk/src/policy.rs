@@ -92,7 +92,5 @@ pub trait Policy: Sized + 'static {
 }
 
 fn missing<T>(hook: &str) -> Result<T, String> {
-    Err(format!(
-        "the plan asks for the hook `{hook}`, which this policy does not implement"
-    ))
+    Err(format!("the plan asks for the hook `{hook}`, which this policy does not implement"))
 }

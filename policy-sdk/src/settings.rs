@@ -23,9 +23,7 @@ pub fn settings<T: DeserializeOwned>(json: &str) -> Result<T, Vec<Problem>> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let value = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| vec![Problem::new(pointer(error.path()), plain(error.inner()))])?;
-    reader
-        .end()
-        .map_err(|error| vec![Problem::new("", error.to_string())])?;
+    reader.end().map_err(|error| vec![Problem::new("", error.to_string())])?;
     Ok(value)
 }
 

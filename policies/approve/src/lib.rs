@@ -28,17 +28,13 @@ impl Policy for Approve {
     type Settings = Settings;
 
     fn describe() -> Metadata {
-        Metadata::new(
-            "approve",
-            env!("CARGO_PKG_VERSION"),
-            "asks a person about words and tool calls",
-        )
-        .schema(include_str!("../settings.schema.json"))
+        Metadata::new("approve", env!("CARGO_PKG_VERSION"), "asks a person about words and tool calls")
+            .schema(include_str!("../settings.schema.json"))
     }
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         settings.check()?;
-        let patterns = settings.declared();
+        let patterns = settings.terms().declared();
         let mut hooks = Hooks::empty();
         hooks.set(Hooks::TEXT, !patterns.is_empty());
         hooks.set(Hooks::TOOLS, !settings.tools.is_empty());
@@ -54,15 +50,13 @@ impl Policy for Approve {
         let Some(first) = window.hits.first() else {
             return Ok(Decision::allow());
         };
-        let mut found: Vec<&str> = window.hits.iter().map(|hit| self.settings.name(&hit.pattern)).collect();
+        let terms = self.settings.terms();
+        let names = window.hits.iter().map(|hit| Ok(terms.of(&hit.pattern)?.name()));
+        let mut found = names.collect::<Result<Vec<&str>, String>>()?;
         found.sort_unstable();
         found.dedup();
         let names = found.join(", ");
-        let who = if window.speaker.is_empty() {
-            "unknown"
-        } else {
-            &window.speaker
-        };
+        let who = if window.speaker.is_empty() { "unknown" } else { &window.speaker };
         let summary = [
             "The ",
             window.direction.as_str(),
@@ -90,14 +84,7 @@ impl Policy for Approve {
         }
         let shown = head(&call.input, INPUT_BYTES);
         let cut = if shown.len() < call.input.len() { " …" } else { "" };
-        let summary = [
-            "The model proposes a call of the tool ",
-            &call.name,
-            " with:\n",
-            shown,
-            cut,
-        ]
-        .concat();
+        let summary = ["The model proposes a call of the tool ", &call.name, " with:\n", shown, cut].concat();
         let key = match self.settings.remember {
             Remember::Never => String::new(),
             Remember::Text => remembered("call:", &[call.name.as_str(), "\n", &call.input].concat()),
@@ -124,11 +111,7 @@ impl Approve {
 }
 
 fn remembered(what: &str, key: &str) -> String {
-    if key.len() > REMEMBERED_BYTES {
-        String::new()
-    } else {
-        [what, key].concat()
-    }
+    if key.len() > REMEMBERED_BYTES { String::new() } else { [what, key].concat() }
 }
 
 /// The longest beginning of at most this many bytes that cuts no character.

@@ -1,6 +1,9 @@
 //! What the operator may choose.
 
-use policy_sdk::{Direction, Pattern, Problem, pattern};
+use policy_sdk::{
+    Direction, Problem,
+    terms::{NamedPattern, Terms, blank},
+};
 use serde::Deserialize;
 
 /// The settings; the defaults ask about `export`, `delete` and `reset` in what a user says.
@@ -10,7 +13,7 @@ pub struct Settings {
     /// Words and phrases, whole and in any case.
     pub words: Vec<String>,
     /// Own patterns.
-    pub patterns: Vec<Own>,
+    pub patterns: Vec<NamedPattern>,
     /// Globs of tool names: a proposed call of one of them is asked about.
     pub tools: Vec<String>,
     /// Of text; empty: both.
@@ -42,23 +45,6 @@ pub enum Remember {
     Words,
 }
 
-/// A pattern of the operator's own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Own {
-    /// Its name, as approvers see it.
-    pub name: String,
-    /// Syntax of Rust's `regex` crate.
-    pub regex: String,
-    /// Longest match in bytes that must not be missed when it is split.
-    #[serde(default = "default_max_length")]
-    pub max_length: u32,
-}
-
-fn default_max_length() -> u32 {
-    256
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -77,71 +63,22 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is looked for in text.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms { words: &self.words, patterns: &self.patterns }
+    }
+
     /// # Errors
     /// What can't be.
     pub(crate) fn check(&self) -> Result<(), Vec<Problem>> {
-        let mut problems = Vec::new();
-        for (list, texts) in [("words", &self.words), ("tools", &self.tools)] {
-            for (index, text) in texts.iter().enumerate() {
-                if text.trim().is_empty() {
-                    problems.push(Problem::new(
-                        ["/", list, "/", &index.to_string()].concat(),
-                        "must not be empty",
-                    ));
-                }
-            }
-        }
-        for (index, own) in self.patterns.iter().enumerate() {
-            let at = |field: &str| ["/patterns/", &index.to_string(), "/", field].concat();
-            if own.name.is_empty() {
-                problems.push(Problem::new(at("name"), "must not be empty"));
-            }
-            if own.regex.is_empty() {
-                problems.push(Problem::new(at("regex"), "must not be empty"));
-            }
-            if own.max_length == 0 {
-                problems.push(Problem::new(at("max-length"), "must be at least 1"));
-            }
-        }
+        let mut problems = self.terms().problems();
+        problems.extend(blank("/tools", &self.tools));
         if self.title.trim().is_empty() {
             problems.push(Problem::new("/title", "must not be empty"));
         }
-        if self.words.is_empty() && self.patterns.is_empty() && self.tools.is_empty() {
-            problems.push(Problem::new(
-                "",
-                "there is nothing to ask about: no words, no patterns, no tools",
-            ));
+        if self.terms().is_empty() && self.tools.is_empty() {
+            problems.push(Problem::new("", "there is nothing to ask about: no words, no patterns, no tools"));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
-
-    /// The patterns to declare. Their ids are their places: two may have the same name.
-    pub(crate) fn declared(&self) -> Vec<Pattern> {
-        let words = self
-            .words
-            .iter()
-            .enumerate()
-            .map(|(index, word)| pattern::word(&id('w', index), word));
-        let own = self.patterns.iter().enumerate();
-        words
-            .chain(own.map(|(index, own)| pattern::regex(&id('p', index), &own.regex, own.max_length)))
-            .collect()
-    }
-
-    /// The word or name behind an id that [`Settings::declared`] gave.
-    pub(crate) fn name(&self, id: &str) -> &str {
-        let index = id.get(1..).and_then(|digits| digits.parse::<usize>().ok());
-        let name = match (id.as_bytes().first(), index) {
-            (Some(b'w'), Some(index)) => self.words.get(index),
-            (Some(b'p'), Some(index)) => self.patterns.get(index).map(|own| &own.name),
-            _ => None,
-        };
-        name.map_or("?", String::as_str)
-    }
-}
-
-fn id(kind: char, index: usize) -> String {
-    let mut id = index.to_string();
-    id.insert(0, kind);
-    id
 }

@@ -1,5 +1,7 @@
 //! What is asked, of whom, and what is asked only once.
 
+#![expect(clippy::panic, reason = "a test that can't go on fails")]
+
 use approve::Approve;
 use policy_sdk::{
     Direction, Hooks, Policy as _, Question, ToolCall, Verdict,
@@ -22,11 +24,7 @@ fn question(rig: &Rig<Approve>, text: &str) -> Question {
 }
 
 fn about(json: &str, name: &str, input: &str) -> Verdict {
-    let call = ToolCall {
-        id: "1".to_owned(),
-        name: name.to_owned(),
-        input: input.to_owned(),
-    };
+    let call = ToolCall { id: "1".to_owned(), name: name.to_owned(), input: input.to_owned() };
     rig(json).instance().on_tool_call(&call).expect("answers").verdict
 }
 
@@ -43,12 +41,8 @@ fn with_no_settings_export_delete_and_reset_are_asked_about_at_every_split() {
 #[test]
 fn only_what_a_user_says() {
     let text = "You can delete files.";
-    rig("")
-        .of(Direction::Response, "content", "assistant")
-        .every_split(text, text);
-    rig("")
-        .of(Direction::Request, "content", "system")
-        .every_split(text, text);
+    rig("").of(Direction::Response, "content", "assistant").every_split(text, text);
+    rig("").of(Direction::Request, "content", "system").every_split(text, text);
 }
 
 #[test]
@@ -60,18 +54,10 @@ fn clean_text_costs_no_call_and_tools_are_not_watched() {
 
 #[test]
 fn the_approver_is_told_what_and_where() {
-    let text = format!(
-        "{}please delete, then export: delete!{}",
-        "é".repeat(500),
-        "ü".repeat(500)
-    );
+    let text = format!("{}please delete, then export: delete!{}", "é".repeat(500), "ü".repeat(500));
     let asked = question(&rig(""), &text);
     assert_eq!(asked.title, "May this go on? (delete, export)");
-    assert!(
-        asked
-            .summary
-            .starts_with("The request contains: delete, export\nspeaker: user, channel: content\n\n… é")
-    );
+    assert!(asked.summary.starts_with("The request contains: delete, export\nspeaker: user, channel: content\n\n… é"));
     assert!(asked.summary.contains("please delete, then export"));
     assert!(asked.summary.ends_with("ü …"));
     assert!(asked.summary.len() < 700);
@@ -84,11 +70,7 @@ fn the_operators_words_and_people() {
     let json = r#"{"title": "Data may leave: {found}", "summary": "See runbook 7.", "approvers": ["dpo"], "timeout-seconds": 90}"#;
     let asked = question(&rig(json), "export it");
     assert_eq!(asked.title, "Data may leave: export");
-    assert!(
-        asked
-            .summary
-            .starts_with("See runbook 7.\n\nThe request contains: export")
-    );
+    assert!(asked.summary.starts_with("See runbook 7.\n\nThe request contains: export"));
     assert_eq!((asked.approvers, asked.timeout_seconds), (vec!["dpo".to_owned()], 90));
 }
 
@@ -101,26 +83,18 @@ fn the_same_text_is_asked_once_and_another_again() {
     assert_eq!(key(words, "export it"), key(words, "then export that"));
     assert_ne!(key(words, "export it"), key(words, "delete it"));
     assert_eq!(key(r#"{"remember": "never"}"#, "export it"), "");
-    assert_eq!(
-        key("", &format!("export {}", "x".repeat(5_000))),
-        "",
-        "too long to be its own key"
-    );
+    assert_eq!(key("", &format!("export {}", "x".repeat(5_000))), "", "too long to be its own key");
 }
 
 #[test]
 fn tool_calls_by_glob() {
     let json = r#"{"tools": ["*delete*", "shell"], "words": []}"#;
     assert_eq!(about(json, "search", "{}"), Verdict::Allow);
-    let Verdict::Ask(asked) = about(json, "files_delete", r#"{"path": "/"}"#) else {
-        panic!("must ask")
-    };
+    let Verdict::Ask(asked) = about(json, "files_delete", r#"{"path": "/"}"#) else { panic!("must ask") };
     assert_eq!(asked.title, "May this go on? (files_delete)");
     assert!(asked.summary.contains(r#"{"path": "/"}"#));
     assert_ne!(asked.remember_key, "");
-    let Verdict::Ask(long) = about(json, "shell", &"é".repeat(3_000)) else {
-        panic!("must ask")
-    };
+    let Verdict::Ask(long) = about(json, "shell", &"é".repeat(3_000)) else { panic!("must ask") };
     assert!(long.summary.len() < 2_100 && long.summary.ends_with(" …"));
 }
 
@@ -134,10 +108,7 @@ fn own_patterns_have_names() {
 fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"words": [""]}"#), "/words/0");
     assert_eq!(problem(r#"{"tools": ["a", ""]}"#), "/tools/1");
-    assert_eq!(
-        problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#),
-        "/patterns/0/regex"
-    );
+    assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#), "/patterns/0/regex");
     assert_eq!(problem(r#"{"title": " "}"#), "/title");
     assert_eq!(problem(r#"{"words": []}"#), "");
     assert_eq!(problem(r#"{"remember": "always"}"#), "/remember");

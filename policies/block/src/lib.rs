@@ -9,7 +9,7 @@ use policy_sdk::{
     Decision, Hooks, Metadata, Plan, Policy, Problem, Request, RequestDecision, ToolCall, ToolDecision, Verdict, Window,
 };
 
-pub use settings::{List, Offered, Own, Refusal, Settings};
+pub use settings::{List, Offered, Refusal, Settings};
 
 /// The policy.
 pub struct Block {
@@ -20,17 +20,13 @@ impl Policy for Block {
     type Settings = Settings;
 
     fn describe() -> Metadata {
-        Metadata::new(
-            "block",
-            env!("CARGO_PKG_VERSION"),
-            "stops words, patterns, models, tools and sizes",
-        )
-        .schema(include_str!("../settings.schema.json"))
+        Metadata::new("block", env!("CARGO_PKG_VERSION"), "stops words, patterns, models, tools and sizes")
+            .schema(include_str!("../settings.schema.json"))
     }
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         settings.check()?;
-        let patterns = settings.declared();
+        let patterns = settings.terms().declared();
         let mut hooks = Hooks::empty();
         hooks.set(Hooks::TEXT, !patterns.is_empty());
         hooks.set(Hooks::TOOLS, !settings.tools.is_empty());
@@ -48,13 +44,7 @@ impl Policy for Block {
 
     fn on_request(&mut self, request: &Request) -> Result<RequestDecision, String> {
         if !self.settings.models.allows(&request.model) {
-            return Ok(self
-                .refuse(
-                    "model",
-                    "this model may not be used",
-                    ["model: ", &request.model].concat(),
-                )
-                .into());
+            return Ok(self.refuse("model", "this model may not be used", ["model: ", &request.model].concat()).into());
         }
         let bytes = size(request);
         if self.settings.max_request_bytes > 0 && bytes > self.settings.max_request_bytes {
@@ -68,8 +58,9 @@ impl Policy for Block {
         Ok(match window.hits.first() {
             None => Decision::allow(),
             Some(hit) => {
-                let (kind, name) = self.settings.name(&hit.pattern);
-                let detail = [kind, ": ", name, " (", &window.speaker, ", ", &window.channel, ")"].concat();
+                let term = self.settings.terms().of(&hit.pattern)?;
+                let kind = term.kind();
+                let detail = [kind, ": ", term.name(), " (", &window.speaker, ", ", &window.channel, ")"].concat();
                 self.refuse(kind, "the text contains what may not pass", detail).into()
             }
         })
@@ -79,12 +70,8 @@ impl Policy for Block {
         Ok(if self.settings.tools.allows(&call.name) {
             ToolDecision::allow()
         } else {
-            self.refuse(
-                "tool",
-                "the model proposed a tool that may not be used",
-                ["tool: ", &call.name].concat(),
-            )
-            .into()
+            self.refuse("tool", "the model proposed a tool that may not be used", ["tool: ", &call.name].concat())
+                .into()
         })
     }
 }
@@ -92,38 +79,23 @@ impl Policy for Block {
 impl Block {
     /// What to do about the tools that the request offers to the model.
     fn offered(&self, request: &Request) -> Result<RequestDecision, String> {
-        let denied = request
-            .tools
-            .iter()
-            .map(|tool| tool.name.as_str())
-            .filter(|name| !self.settings.tools.allows(name));
+        let denied =
+            request.tools.iter().map(|tool| tool.name.as_str()).filter(|name| !self.settings.tools.allows(name));
         let denied: Vec<String> = denied.map(str::to_owned).collect();
         Ok(match self.settings.offered {
             Offered::Block if !denied.is_empty() => {
                 let detail = ["tools: ", &denied.join(", ")].concat();
-                self.refuse("tool", "the request offers a tool that may not be used", detail)
-                    .into()
+                self.refuse("tool", "the request offers a tool that may not be used", detail).into()
             }
-            Offered::Block | Offered::Remove => RequestDecision {
-                remove_tools: denied,
-                ..RequestDecision::allow()
-            },
+            Offered::Block | Offered::Remove => RequestDecision { remove_tools: denied, ..RequestDecision::allow() },
         })
     }
 
     /// The operator's words where there are some. The caller is told the rule's kind and never the text.
     fn refuse(&self, kind: &str, reason: &str, detail: String) -> Verdict {
         let Refusal { code, message } = &self.settings.refusal;
-        let code = if code.is_empty() {
-            ["block.", kind].concat()
-        } else {
-            code.clone()
-        };
-        let message = if message.is_empty() {
-            ["Blocked by policy: ", reason, "."].concat()
-        } else {
-            message.clone()
-        };
+        let code = if code.is_empty() { ["block.", kind].concat() } else { code.clone() };
+        let message = if message.is_empty() { ["Blocked by policy: ", reason, "."].concat() } else { message.clone() };
         Verdict::block(code, message, detail)
     }
 }
@@ -131,15 +103,8 @@ impl Block {
 /// Bytes of everything in the request that a model would read.
 fn size(request: &Request) -> u64 {
     let parts = request.parts.iter().map(|part| part.text.len());
-    let tools = request
-        .tools
-        .iter()
-        .map(|tool| tool.name.len() + tool.description.len() + tool.parameters.len());
-    parts
-        .chain(tools)
-        .chain([request.parameters.len()])
-        .map(|bytes| bytes as u64)
-        .sum()
+    let tools = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.parameters.len());
+    parts.chain(tools).chain([request.parameters.len()]).map(|bytes| bytes as u64).sum()
 }
 
 policy_sdk::export!(Block);

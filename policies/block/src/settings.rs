@@ -1,6 +1,9 @@
 //! What the operator may choose.
 
-use policy_sdk::{Direction, Pattern, Problem, pattern};
+use policy_sdk::{
+    Direction, Problem, pattern,
+    terms::{NamedPattern, Terms, blank},
+};
 use serde::Deserialize;
 
 /// Openings of the best-known prompt injections. A tripwire and not a defence: whoever means it writes it another way.
@@ -20,7 +23,7 @@ pub struct Settings {
     /// Words and phrases, whole and in any case.
     pub words: Vec<String>,
     /// Own patterns.
-    pub patterns: Vec<Own>,
+    pub patterns: Vec<NamedPattern>,
     /// Of text; empty: both.
     pub directions: Vec<Direction>,
     /// Of text; empty: all.
@@ -68,26 +71,6 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// A pattern of the operator's own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Own {
-    /// Its name, for the record.
-    pub name: String,
-    /// Syntax of Rust's `regex` crate.
-    pub regex: String,
-    /// The host's check: `luhn`, `iban`, `entropy:3.5`; empty: none.
-    #[serde(default)]
-    pub check: String,
-    /// Longest match in bytes that must not be missed when it is split.
-    #[serde(default = "default_max_length")]
-    pub max_length: u32,
-}
-
-fn default_max_length() -> u32 {
-    256
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -120,76 +103,26 @@ impl List {
 }
 
 impl Settings {
+    /// What is looked for in text.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms { words: &self.words, patterns: &self.patterns }
+    }
+
     /// # Errors
     /// What can't be.
     pub(crate) fn check(&self) -> Result<(), Vec<Problem>> {
-        let mut problems = Vec::new();
-        let lists = [
-            ("/words/", &self.words),
-            ("/models/allow/", &self.models.allow),
-            ("/models/deny/", &self.models.deny),
-            ("/tools/allow/", &self.tools.allow),
-            ("/tools/deny/", &self.tools.deny),
-        ];
-        for (path, texts) in lists {
-            for (index, text) in texts.iter().enumerate() {
-                if text.trim().is_empty() {
-                    problems.push(Problem::new([path, &index.to_string()].concat(), "must not be empty"));
-                }
-            }
+        let mut problems = self.terms().problems();
+        for (path, globs) in [
+            ("/models/allow", &self.models.allow),
+            ("/models/deny", &self.models.deny),
+            ("/tools/allow", &self.tools.allow),
+            ("/tools/deny", &self.tools.deny),
+        ] {
+            problems.extend(blank(path, globs));
         }
-        for (index, own) in self.patterns.iter().enumerate() {
-            let at = |field: &str| ["/patterns/", &index.to_string(), "/", field].concat();
-            if own.name.is_empty() {
-                problems.push(Problem::new(at("name"), "must not be empty"));
-            }
-            if own.regex.is_empty() {
-                problems.push(Problem::new(at("regex"), "must not be empty"));
-            }
-            if own.max_length == 0 {
-                problems.push(Problem::new(at("max-length"), "must be at least 1"));
-            }
-        }
-        let text = !self.words.is_empty() || !self.patterns.is_empty();
-        if !text && self.models.is_empty() && self.tools.is_empty() && self.max_request_bytes == 0 {
-            problems.push(Problem::new(
-                "",
-                "there is nothing to stop: no words, patterns, models, tools or size",
-            ));
+        if self.terms().is_empty() && self.models.is_empty() && self.tools.is_empty() && self.max_request_bytes == 0 {
+            problems.push(Problem::new("", "there is nothing to stop: no words, patterns, models, tools or size"));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
-
-    /// The patterns to declare. Their ids are their places: two may have the same name.
-    pub(crate) fn declared(&self) -> Vec<Pattern> {
-        let words = self
-            .words
-            .iter()
-            .enumerate()
-            .map(|(index, word)| pattern::word(&id('w', index), word));
-        let own = self.patterns.iter().enumerate().map(|(index, own)| Pattern {
-            id: id('p', index),
-            regex: own.regex.clone(),
-            check: own.check.clone(),
-            max_length: own.max_length,
-        });
-        words.chain(own).collect()
-    }
-
-    /// What kind of rule is behind an id that [`Settings::declared`] gave, and its word or name.
-    pub(crate) fn name(&self, id: &str) -> (&'static str, &str) {
-        let index = id.get(1..).and_then(|digits| digits.parse::<usize>().ok());
-        let (kind, name) = match (id.as_bytes().first(), index) {
-            (Some(b'w'), Some(index)) => ("word", self.words.get(index)),
-            (Some(b'p'), Some(index)) => ("pattern", self.patterns.get(index).map(|own| &own.name)),
-            _ => ("pattern", None),
-        };
-        (kind, name.map_or("?", String::as_str))
-    }
-}
-
-fn id(kind: char, index: usize) -> String {
-    let mut id = index.to_string();
-    id.insert(0, kind);
-    id
 }

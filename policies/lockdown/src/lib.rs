@@ -47,35 +47,20 @@ impl Policy for Lockdown {
     type Settings = Settings;
 
     fn describe() -> Metadata {
-        Metadata::new(
-            "lockdown",
-            env!("CARGO_PKG_VERSION"),
-            "stops every exchange, new and running",
-        )
-        .schema(include_str!("../settings.schema.json"))
+        Metadata::new("lockdown", env!("CARGO_PKG_VERSION"), "stops every exchange, new and running")
+            .schema(include_str!("../settings.schema.json"))
     }
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         if settings.message.trim().is_empty() {
-            return Err(vec![Problem::new(
-                "/message",
-                "must say something: the caller sees nothing else",
-            )]);
+            return Err(vec![Problem::new("/message", "must say something: the caller sees nothing else")]);
         }
         let (message, detail) = match settings.incident.trim() {
             "" => (settings.message, "lockdown".to_owned()),
-            incident => (
-                format!("{} (reference: {incident})", settings.message),
-                format!("lockdown: {incident}"),
-            ),
+            incident => (format!("{} (reference: {incident})", settings.message), format!("lockdown: {incident}")),
         };
         let plan = Plan::new(Hooks::all() - Hooks::AUDIT);
-        Ok((
-            Self {
-                refusal: Verdict::block(CODE, message, detail),
-            },
-            plan,
-        ))
+        Ok((Self { refusal: Verdict::block(CODE, message, detail) }, plan))
     }
 
     fn open(&mut self, _: &Exchange) -> Result<Verdict, String> {

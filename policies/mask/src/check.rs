@@ -44,10 +44,7 @@ fn version(before: &str) -> bool {
     let named = word.len() < before.len()
         && ["version", "release", "build"].iter().any(|name| {
             let at = word.len().saturating_sub(name.len());
-            let (head, tail) = (
-                bytes.get(..at).unwrap_or_default(),
-                bytes.get(at..word.len()).unwrap_or_default(),
-            );
+            let (head, tail) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..word.len()).unwrap_or_default());
             tail.eq_ignore_ascii_case(name.as_bytes()) && !head.last().is_some_and(u8::is_ascii_alphanumeric)
         });
     product || named

@@ -13,7 +13,7 @@ mod settings;
 
 use policy_sdk::{Decision, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window};
 
-pub use settings::{By, Own, Rule, Settings};
+pub use settings::{By, Rule, Settings};
 
 /// The policy.
 pub struct Mask {
@@ -33,12 +33,8 @@ impl Policy for Mask {
     type Settings = Settings;
 
     fn describe() -> Metadata {
-        Metadata::new(
-            "mask",
-            env!("CARGO_PKG_VERSION"),
-            "takes personal data and secrets out of text",
-        )
-        .schema(include_str!("../settings.schema.json"))
+        Metadata::new("mask", env!("CARGO_PKG_VERSION"), "takes personal data and secrets out of text")
+            .schema(include_str!("../settings.schema.json"))
     }
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
@@ -83,16 +79,8 @@ impl Mask {
         // Spans are within a window, whose offsets are 32 bits wide.
         let from = start + u32::try_from(value.start).ok()?;
         let to = start + u32::try_from(value.end).ok()?;
-        let from = if *tail == 0 {
-            from
-        } else {
-            to.saturating_sub(*tail).max(from)
-        };
-        Some(Found {
-            start: from,
-            end: to,
-            rule,
-        })
+        let from = if *tail == 0 { from } else { to.saturating_sub(*tail).max(from) };
+        Some(Found { start: from, end: to, rule })
     }
 }
 
@@ -102,11 +90,7 @@ fn context(window: &Window, at: u32) -> String {
     let tail = |text: &str, bytes: usize| text[text.ceil_char_boundary(text.len().saturating_sub(bytes))..].to_owned();
     let near = tail(window.slice(0, at), BYTES);
     let missing = BYTES.saturating_sub(at as usize);
-    if missing == 0 {
-        near
-    } else {
-        tail(&window.before, missing) + &near
-    }
+    if missing == 0 { near } else { tail(&window.before, missing) + &near }
 }
 
 impl Rule {

@@ -32,16 +32,8 @@ pub struct Recogniser {
 }
 
 /// What most have in common.
-const PLAIN: Recogniser = Recogniser {
-    name: "",
-    kind: "",
-    label: "",
-    regex: "",
-    host_check: "",
-    check: Check::None,
-    max_length: 0,
-    tail: 0,
-};
+const PLAIN: Recogniser =
+    Recogniser { name: "", kind: "", label: "", regex: "", host_check: "", check: Check::None, max_length: 0, tail: 0 };
 
 /// One separator inside a number: space, no-break space, hyphen, any dash, minus.
 macro_rules! sep {
@@ -207,9 +199,7 @@ pub const ALL: &[Recogniser] = &[
         kind: "private-key",
         label: "PRIVATE_KEY",
         max_length: 16_384,
-        regex: concat!(
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----",
-        ),
+        regex: r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----",
         ..PLAIN
     },
     // A key whose end is missing, or too far away.
@@ -218,7 +208,7 @@ pub const ALL: &[Recogniser] = &[
         kind: "private-key",
         label: "PRIVATE_KEY",
         max_length: 16_384,
-        regex: concat!(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:(?:\s|\\[rn])*[A-Za-z0-9+/]{16,}={0,2})*",),
+        regex: r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:(?:\s|\\[rn])*[A-Za-z0-9+/]{16,}={0,2})*",
         ..PLAIN
     },
     Recogniser {

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use policy_sdk::{Direction, Pattern, Problem};
+use policy_sdk::{Direction, Pattern, Problem, terms::NamedPattern};
 use serde::Deserialize;
 
 use crate::{
     check::Check,
     recognisers::{self, Recogniser},
 };
-
-/// Longest match of an own pattern, in bytes, when the settings do not say.
-const DEFAULT_MAX_LENGTH: u32 = 256;
 
 /// The settings; the defaults find everything, everywhere, and put labels in its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,8 +26,8 @@ pub struct Settings {
     pub substitute: By,
     /// The same for single names or kinds.
     pub substitutes: BTreeMap<String, By>,
-    /// Own patterns.
-    pub patterns: Vec<Own>,
+    /// Own patterns; the label is the name in capitals.
+    pub patterns: Vec<NamedPattern>,
 }
 
 /// What comes in place of a value.
@@ -44,29 +41,6 @@ pub enum By {
     Token,
     /// This text.
     Text(String),
-}
-
-/// A pattern of the operator's own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Own {
-    /// Its name.
-    pub name: String,
-    /// Syntax of Rust's `regex` crate.
-    pub regex: String,
-    /// The host's check: `luhn`, `iban`, `entropy:3.5`; empty: none.
-    #[serde(default)]
-    pub check: String,
-    /// Longest match in bytes that must not be missed when it is split.
-    #[serde(default = "default_max_length")]
-    pub max_length: u32,
-    /// The label without its brackets; empty: the name in capitals.
-    #[serde(default)]
-    pub label: String,
-}
-
-fn default_max_length() -> u32 {
-    DEFAULT_MAX_LENGTH
 }
 
 /// A recogniser as chosen: what finds it and what takes its place.
@@ -96,17 +70,9 @@ impl Settings {
         }
         let mut rules = Vec::with_capacity(self.patterns.len() + recognisers::ALL.len());
         rules.extend(self.patterns.iter().map(|own| self.own(own)));
-        rules.extend(
-            recognisers::ALL
-                .iter()
-                .filter(|each| self.wants(each))
-                .map(|each| self.shipped(each)),
-        );
+        rules.extend(recognisers::ALL.iter().filter(|each| self.wants(each)).map(|each| self.shipped(each)));
         if rules.is_empty() {
-            return Err(vec![Problem::new(
-                "",
-                "nothing is left to mask: `except` takes away all that `only` names",
-            )]);
+            return Err(vec![Problem::new("", "nothing is left to mask: `except` takes away all that `only` names")]);
         }
         Ok(rules)
     }
@@ -117,11 +83,7 @@ impl Settings {
     }
 
     fn by(&self, name: &str, kind: &str) -> By {
-        self.substitutes
-            .get(name)
-            .or_else(|| self.substitutes.get(kind))
-            .unwrap_or(&self.substitute)
-            .clone()
+        self.substitutes.get(name).or_else(|| self.substitutes.get(kind)).unwrap_or(&self.substitute).clone()
     }
 
     fn shipped(&self, each: &Recogniser) -> (Pattern, Rule) {
@@ -141,26 +103,15 @@ impl Settings {
         (pattern, rule)
     }
 
-    fn own(&self, own: &Own) -> (Pattern, Rule) {
-        let pattern = Pattern {
-            id: own.name.clone(),
-            regex: own.regex.clone(),
-            check: own.check.clone(),
-            max_length: own.max_length,
-        };
-        let label = if own.label.is_empty() {
-            own.name.to_ascii_uppercase()
-        } else {
-            own.label.clone()
-        };
+    fn own(&self, own: &NamedPattern) -> (Pattern, Rule) {
         let rule = Rule {
             reason: ["mask.", own.name.as_str()].concat(),
-            label,
+            label: own.name.to_ascii_uppercase().replace('-', "_"),
             by: self.by(&own.name, &own.name),
             check: Check::None,
             tail: 0,
         };
-        (pattern, rule)
+        (own.declared(own.name.clone()), rule)
     }
 
     fn problems(&self) -> Vec<Problem> {
@@ -168,10 +119,7 @@ impl Settings {
         for (list, names) in [("only", &self.only), ("except", &self.except)] {
             for (index, name) in names.iter().enumerate() {
                 if !shipped(name) {
-                    problems.push(Problem::new(
-                        ["/", list, "/", &index.to_string()].concat(),
-                        unknown(name),
-                    ));
+                    problems.push(Problem::new(["/", list, "/", &index.to_string()].concat(), unknown(name)));
                 }
             }
         }
@@ -181,20 +129,11 @@ impl Settings {
             }
         }
         for (index, own) in self.patterns.iter().enumerate() {
-            let at = |field: &str| ["/patterns/", &index.to_string(), "/", field].concat();
-            if own.name.is_empty() {
-                problems.push(Problem::new(at("name"), "must not be empty"));
-            } else if shipped(&own.name) || self.patterns[..index].iter().any(|other| other.name == own.name) {
-                problems.push(Problem::new(
-                    at("name"),
-                    ["`", own.name.as_str(), "` is taken"].concat(),
-                ));
-            }
-            if own.regex.is_empty() {
-                problems.push(Problem::new(at("regex"), "must not be empty"));
-            }
-            if own.max_length == 0 {
-                problems.push(Problem::new(at("max-length"), "must be at least 1"));
+            let path = ["/patterns/", &index.to_string()].concat();
+            problems.extend(own.problems(&path));
+            if shipped(&own.name) || self.patterns[..index].iter().any(|other| other.name == own.name) {
+                let message = ["`", own.name.as_str(), "` is taken"].concat();
+                problems.push(Problem::new(path + "/name", message));
             }
         }
         problems
@@ -212,11 +151,5 @@ fn shipped(name: &str) -> bool {
 fn unknown(name: &str) -> String {
     let mut kinds: Vec<&str> = recognisers::ALL.iter().map(|each| each.kind).collect();
     kinds.dedup();
-    [
-        "no recogniser has the name or kind `",
-        name,
-        "`; kinds: ",
-        &kinds.join(", "),
-    ]
-    .concat()
+    ["no recogniser has the name or kind `", name, "`; kinds: ", &kinds.join(", ")].concat()
 }

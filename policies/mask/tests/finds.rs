@@ -49,25 +49,10 @@ const FOUND: &[(&str, &str, &str, &str)] = &[
     ("ipv6", "from ", "2001:db8::8a2e:370:7334", " ok"),
     ("ipv6", "[", "fe80::1ff:fe23:4567:890a", "]"),
     ("ipv6", "", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", ""),
-    (
-        "jwt",
-        "bearer ",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g",
-        "",
-    ),
+    ("jwt", "bearer ", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g", ""),
     ("aws-access-key", "key ", "AKIAIOSFODNN7EXAMPLE", ""),
-    (
-        "aws-secret-key",
-        "aws_secret_access_key = ",
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "\n",
-    ),
-    (
-        "aws-secret-key",
-        r#""AWS_SECRET_ACCESS_KEY": ""#,
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        r#"""#,
-    ),
+    ("aws-secret-key", "aws_secret_access_key = ", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "\n"),
+    ("aws-secret-key", r#""AWS_SECRET_ACCESS_KEY": ""#, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", r#"""#),
     ("github-token", "", "ghp_0123456789abcdefghijABCDEFGHIJ012345", " x"),
     ("github-token", "", "github_pat_11ABCDEFG0abcdefghijkl_ABCDEFGHIJ", " x"),
     ("gitlab-token", "", "glpat-AbCdEfGhIjKlMnOpQrSt", ""),
@@ -76,39 +61,14 @@ const FOUND: &[(&str, &str, &str, &str)] = &[
     ("openai-key", "", "sk-AbCdEfGhIjKlMnOpQrStUvWx", "."),
     ("stripe-key", "", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", ""),
     ("slack-token", "", "xoxb-123456789012-AbCdEfGhIjKl", ""),
-    (
-        "slack-webhook",
-        "https://",
-        "hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
-        "",
-    ),
+    ("slack-webhook", "https://", "hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", ""),
     ("google-key", "", "AIzaSyA1234567890abcdefghijklmnopqrstuv", ""),
     ("npm-token", "", "npm_abcdefghijklmnopqrstuvwxyz0123456789", ""),
-    (
-        "pypi-token",
-        "",
-        "pypi-AgEIcHlwaS5vcmcCJDAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDA",
-        "",
-    ),
+    ("pypi-token", "", "pypi-AgEIcHlwaS5vcmcCJDAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDA", ""),
     ("huggingface-token", "", "hf_AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh", ""),
-    (
-        "sendgrid-key",
-        "",
-        "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",
-        "",
-    ),
-    (
-        "groq-key",
-        "",
-        "gsk_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOp",
-        "",
-    ),
-    (
-        "digitalocean-token",
-        "",
-        "dop_v1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-        "",
-    ),
+    ("sendgrid-key", "", "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", ""),
+    ("groq-key", "", "gsk_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOp", ""),
+    ("digitalocean-token", "", "dop_v1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", ""),
     (
         "azure-storage-key",
         "AccountKey=",
@@ -121,27 +81,14 @@ const FOUND: &[(&str, &str, &str, &str)] = &[
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
         "\nbye",
     ),
-    (
-        "private-key-part",
-        "",
-        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSj",
-        "\n…",
-    ),
-    (
-        "private-key-part",
-        "\"",
-        r"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B",
-        "\"",
-    ),
+    ("private-key-part", "", "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSj", "\n…"),
+    ("private-key-part", "\"", r"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B", "\""),
 ];
 
 #[test]
 fn every_value_goes_at_every_split() {
     for (name, before, value, after) in FOUND {
-        let recogniser = recognisers::ALL
-            .iter()
-            .find(|each| each.name == *name)
-            .expect("a recogniser");
+        let recogniser = recognisers::ALL.iter().find(|each| each.name == *name).expect("a recogniser");
         let text = [*before, *value, *after].concat();
         rig(name).every_split(&text, &format!("{before}[{}]{after}", recogniser.label));
     }
@@ -166,10 +113,7 @@ fn every_recogniser_has_a_value_here() {
 #[test]
 fn no_value_is_longer_than_what_may_be_split() {
     for (name, before, value, _) in FOUND {
-        let each = recognisers::ALL
-            .iter()
-            .find(|each| each.name == *name)
-            .expect("a recogniser");
+        let each = recognisers::ALL.iter().find(|each| each.name == *name).expect("a recogniser");
         assert!(value.len() <= each.max_length as usize, "{name}");
         if each.tail > 0 {
             assert_eq!(value.len(), each.tail as usize, "{name} after {before:?}");

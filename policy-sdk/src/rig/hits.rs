@@ -64,16 +64,9 @@ impl Matcher {
         let mut from = 0;
         while let Some(candidate) = self.regex.find_at(text, from) {
             let (start, end) = (candidate.start(), candidate.end());
-            match (start + 1..=end)
-                .rev()
-                .find(|end| self.counts(text, start, *end, candidate.end()))
-            {
+            match (start + 1..=end).rev().find(|end| self.counts(text, start, *end, candidate.end())) {
                 Some(end) => {
-                    found.push(Found {
-                        pattern: self.id.clone(),
-                        start,
-                        end,
-                    });
+                    found.push(Found { pattern: self.id.clone(), start, end });
                     from = end;
                 }
                 None => from = text.ceil_char_boundary(start + 1),
@@ -124,14 +117,10 @@ fn iban(text: &str) -> bool {
     let Some((front, rest)) = letters.split_at_checked(4) else {
         return false;
     };
-    let remainder = rest
-        .chars()
-        .chain(front.chars())
-        .filter_map(|c| c.to_digit(36))
-        .fold(0, |remainder, digit| {
-            let base = if digit < 10 { 10 } else { 100 };
-            (remainder * base + digit) % 97
-        });
+    let remainder = rest.chars().chain(front.chars()).filter_map(|c| c.to_digit(36)).fold(0, |remainder, digit| {
+        let base = if digit < 10 { 10 } else { 100 };
+        (remainder * base + digit) % 97
+    });
     (15..=34).contains(&letters.len()) && remainder == 1
 }
 
@@ -140,11 +129,7 @@ fn entropy(text: &str) -> f64 {
     let mut counts: HashMap<char, u32> = HashMap::new();
     text.chars().for_each(|c| *counts.entry(c).or_default() += 1);
     let total: f64 = counts.values().copied().map(f64::from).sum();
-    counts
-        .values()
-        .map(|count| f64::from(*count) / total)
-        .map(|share| -share * share.log2())
-        .sum()
+    counts.values().map(|count| f64::from(*count) / total).map(|share| -share * share.log2()).sum()
 }
 
 #[cfg(test)]
@@ -152,29 +137,15 @@ mod tests {
     use super::*;
 
     fn found(regex: &str, check: &str, text: &str) -> Vec<String> {
-        let pattern = Pattern {
-            id: "p".into(),
-            regex: regex.into(),
-            check: check.into(),
-            max_length: 64,
-        };
+        let pattern = Pattern { id: "p".into(), regex: regex.into(), check: check.into(), max_length: 64 };
         let matcher = Matcher::new(&pattern).expect("compiles");
-        matcher
-            .find(text)
-            .iter()
-            .map(|found| text[found.start..found.end].to_owned())
-            .collect()
+        matcher.find(text).iter().map(|found| text[found.start..found.end].to_owned()).collect()
     }
 
     #[test]
     fn a_failed_check_hides_nothing() {
         let card = r"\b(?:[0-9][ -]?){12,18}[0-9]\b";
-        for text in [
-            "4111 1111 1111 1111",
-            "12 4111 1111 1111 1111",
-            "4111-1111-1111-1111 12",
-            "x 4111111111111111.",
-        ] {
+        for text in ["4111 1111 1111 1111", "12 4111 1111 1111 1111", "4111-1111-1111-1111 12", "x 4111111111111111."] {
             assert_eq!(found(card, "luhn", text).len(), 1, "{text}");
         }
         assert!(found(card, "luhn", "4111 1111 1111 1112").is_empty());
@@ -191,12 +162,7 @@ mod tests {
     #[test]
     fn what_the_host_refuses_is_refused_here() {
         for (regex, check) in [("a*", ""), ("(", ""), ("a", "lhun")] {
-            let pattern = Pattern {
-                id: "p".into(),
-                regex: regex.into(),
-                check: check.into(),
-                max_length: 9,
-            };
+            let pattern = Pattern { id: "p".into(), regex: regex.into(), check: check.into(), max_length: 9 };
             assert!(Matcher::new(&pattern).is_err(), "{regex} {check}");
         }
     }

@@ -60,12 +60,7 @@ impl<P: Policy> Rig<P> {
     /// What the policy says of its settings, or what is wrong with a pattern that it declares.
     pub fn new(json: &str) -> Result<Self, Vec<Problem>> {
         let (_, plan) = settings(json).and_then(P::configure)?;
-        let matchers = plan
-            .as_raw()
-            .patterns
-            .iter()
-            .map(Matcher::new)
-            .collect::<Result<_, _>>();
+        let matchers = plan.as_raw().patterns.iter().map(Matcher::new).collect::<Result<_, _>>();
         Ok(Self {
             settings: json.to_owned(),
             plan,
@@ -104,9 +99,8 @@ impl<P: Policy> Rig<P> {
     /// When the policy answers the same settings differently the second time.
     #[must_use]
     pub fn instance(&self) -> P {
-        let (policy, plan) = settings(&self.settings)
-            .and_then(P::configure)
-            .expect("configured with the same settings before");
+        let (policy, plan) =
+            settings(&self.settings).and_then(P::configure).expect("configured with the same settings before");
         assert_eq!(plan, self.plan, "same settings, same answer");
         policy
     }
@@ -139,11 +133,7 @@ impl<P: Policy> Rig<P> {
     /// When more goes through, or `ends` says no; says at which split.
     pub fn every_split_ends(&self, text: &str, most: &str, ends: impl Fn(&End) -> bool) {
         let check = |split: &str, outcome: &Outcome| {
-            assert!(
-                most.starts_with(&outcome.text),
-                "{split}: {:?} went through of {text:?}",
-                outcome.text
-            );
+            assert!(most.starts_with(&outcome.text), "{split}: {:?} went through of {text:?}", outcome.text);
             assert!(ends(&outcome.end), "{split}: {:?} for {text:?}", outcome.end);
         };
         check("whole", &self.run(&[text]));
@@ -160,14 +150,8 @@ impl<P: Policy> Rig<P> {
                 check(&format!("character by character{how}"), &stream().run(&single));
                 for (at, _) in text.char_indices().skip(1) {
                     let (left, right) = text.split_at(at);
-                    check(
-                        &format!("split at byte {at}/{}{how}", text.len()),
-                        &stream().run(&[left, right]),
-                    );
-                    check(
-                        &format!("split at byte {at}, empty end{how}"),
-                        &stream().run(&[left, right, ""]),
-                    );
+                    check(&format!("split at byte {at}/{}{how}", text.len()), &stream().run(&[left, right]));
+                    check(&format!("split at byte {at}, empty end{how}"), &stream().run(&[left, right, ""]));
                 }
             }
         }

@@ -42,23 +42,13 @@ impl<'a, P: Policy> Stream<'a, P> {
             shown: 0,
             done: false,
             tokens: Vec::new(),
-            outcome: Outcome {
-                text: String::new(),
-                end: End::Complete,
-                reasons: Vec::new(),
-                calls: 0,
-            },
+            outcome: Outcome { text: String::new(), end: End::Complete, reasons: Vec::new(), calls: 0 },
         }
     }
 
     pub(super) fn run(mut self, pieces: &[&str]) -> Outcome {
         let whole = pieces.concat();
-        self.hits = self
-            .rig
-            .matchers
-            .iter()
-            .flat_map(|matcher| matcher.find(&whole))
-            .collect();
+        self.hits = self.rig.matchers.iter().flat_map(|matcher| matcher.find(&whole)).collect();
         self.hits.sort_by_key(|hit| (hit.start, hit.end));
         let mut seen = 0;
         for (index, piece) in pieces.iter().enumerate() {
@@ -126,12 +116,8 @@ impl<'a, P: Policy> Stream<'a, P> {
             return self.released;
         }
         let mut free = seen;
-        while let Some(cut) = self
-            .hits
-            .iter()
-            .filter(|hit| hit.start < free && hit.end > free)
-            .map(|hit| hit.start)
-            .min()
+        while let Some(cut) =
+            self.hits.iter().filter(|hit| hit.start < free && hit.end > free).map(|hit| hit.start).min()
         {
             free = cut;
         }
@@ -151,9 +137,7 @@ impl<'a, P: Policy> Stream<'a, P> {
             self.instance = Some(fresh);
             self.shown = 0;
         }
-        let behind = self
-            .released
-            .saturating_sub(self.rig.plan.as_raw().look_behind as usize);
+        let behind = self.released.saturating_sub(self.rig.plan.as_raw().look_behind as usize);
         let window = Window {
             direction: self.rig.direction,
             channel: self.rig.channel.clone(),
@@ -178,10 +162,7 @@ impl<'a, P: Policy> Stream<'a, P> {
     fn release(&mut self, whole: &str, until: usize, edits: &[Edit]) {
         let base = self.released;
         let span = |edit: &Edit| (base + edit.start as usize, base + edit.end as usize);
-        let crossing = edits
-            .iter()
-            .map(span)
-            .find(|(start, end)| *start < until && *end > until);
+        let crossing = edits.iter().map(span).find(|(start, end)| *start < until && *end > until);
         let until = crossing.map_or(until, |(start, _)| start);
         let mut at = base;
         for edit in edits {
@@ -227,14 +208,10 @@ fn obeys(decision: &Decision, pending: &str, last: bool) -> Result<(), String> {
     for Edit { start, end, reason, .. } in &decision.edits {
         let (start, end) = (*start as usize, *end as usize);
         if start < at || end < start {
-            return Err(format!(
-                "the edit {start}..{end} ({reason}) overlaps or is out of order"
-            ));
+            return Err(format!("the edit {start}..{end} ({reason}) overlaps or is out of order"));
         }
         if pending.get(start..end).is_none() {
-            return Err(format!(
-                "the edit {start}..{end} ({reason}) is out of bounds or cuts a character"
-            ));
+            return Err(format!("the edit {start}..{end} ({reason}) is out of bounds or cuts a character"));
         }
         at = end;
     }

@@ -1,0 +1,158 @@
+//! Words and patterns of the operator's own, as settings name them and as the host looks for them.
+
+use serde::Deserialize;
+
+use crate::{Pattern, Problem, pattern};
+
+/// Longest match of a pattern in bytes, when the settings do not say.
+const DEFAULT_MAX_LENGTH: u32 = 256;
+
+/// A pattern in the settings: `{ name = "codename", regex = "(?i)project x[0-9]+", check = "", max-length = 64 }`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NamedPattern {
+    /// What people call it.
+    pub name: String,
+    /// Syntax of Rust's `regex` crate.
+    pub regex: String,
+    /// The host's check: `luhn`, `iban`, `entropy:3.5`; empty: none.
+    #[serde(default)]
+    pub check: String,
+    /// Longest match in bytes that must not be missed when it is split.
+    #[serde(default = "default_max_length")]
+    pub max_length: u32,
+}
+
+fn default_max_length() -> u32 {
+    DEFAULT_MAX_LENGTH
+}
+
+impl NamedPattern {
+    /// What can't be; `path` is the JSON Pointer of this pattern. Whether the regex is one, only the host can tell.
+    #[must_use]
+    pub fn problems(&self, path: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (field, text) in [("/name", &self.name), ("/regex", &self.regex)] {
+            if text.is_empty() {
+                problems.push(Problem::new([path, field].concat(), "must not be empty"));
+            }
+        }
+        if self.max_length == 0 {
+            problems.push(Problem::new([path, "/max-length"].concat(), "must be at least 1"));
+        }
+        problems
+    }
+
+    /// As the plan declares it.
+    #[must_use]
+    pub fn declared(&self, id: String) -> Pattern {
+        Pattern { id, regex: self.regex.clone(), check: self.check.clone(), max_length: self.max_length }
+    }
+}
+
+/// Words and patterns that are looked for together. Their ids in the plan are their places: two may have one name.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Whole words and phrases, in any case.
+    pub words: &'a [String],
+    /// Patterns.
+    pub patterns: &'a [NamedPattern],
+}
+
+/// What a hit was of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term<'a> {
+    /// This word.
+    Word(&'a str),
+    /// The pattern of this name.
+    Pattern(&'a str),
+}
+
+impl<'a> Terms<'a> {
+    /// Whether there is nothing to look for.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.words.is_empty() && self.patterns.is_empty()
+    }
+
+    /// What can't be, under `/words` and `/patterns`.
+    #[must_use]
+    pub fn problems(self) -> Vec<Problem> {
+        let mut problems = blank("/words", self.words);
+        for (index, each) in self.patterns.iter().enumerate() {
+            problems.extend(each.problems(&["/patterns/", &index.to_string()].concat()));
+        }
+        problems
+    }
+
+    /// As the plan declares them.
+    #[must_use]
+    pub fn declared(self) -> Vec<Pattern> {
+        let words = self.words.iter().enumerate().map(|(index, word)| pattern::word(&id('w', index), word));
+        let patterns = self.patterns.iter().enumerate().map(|(index, each)| each.declared(id('p', index)));
+        words.chain(patterns).collect()
+    }
+
+    /// What a hit of the pattern with this id was of.
+    ///
+    /// # Errors
+    /// When [`Terms::declared`] gave no such id.
+    pub fn of(self, id: &str) -> Result<Term<'a>, String> {
+        let place = id.get(1..).and_then(|digits| digits.parse::<usize>().ok());
+        let term = place.and_then(|place| match id.as_bytes()[0] {
+            b'w' => self.words.get(place).map(|word| Term::Word(word)),
+            b'p' => self.patterns.get(place).map(|each| Term::Pattern(&each.name)),
+            _ => None,
+        });
+        term.ok_or_else(|| ["the host reports the pattern ", id, ", which was not declared"].concat())
+    }
+}
+
+impl<'a> Term<'a> {
+    /// The word, or the pattern's name.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Word(name) | Self::Pattern(name) => name,
+        }
+    }
+
+    /// `word` or `pattern`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Word(_) => "word",
+            Self::Pattern(_) => "pattern",
+        }
+    }
+}
+
+/// A problem for each text of a list that says nothing; `path` is the list's JSON Pointer.
+#[must_use]
+pub fn blank(path: &str, texts: &[String]) -> Vec<Problem> {
+    let blank = texts.iter().enumerate().filter(|(_, text)| text.trim().is_empty());
+    blank.map(|(index, _)| Problem::new([path, "/", &index.to_string()].concat(), "must not be empty")).collect()
+}
+
+fn id(kind: char, place: usize) -> String {
+    let mut id = place.to_string();
+    id.insert(0, kind);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_declared_id_leads_back_to_its_term() {
+        let words = ["a".to_owned(), "b".to_owned()];
+        let each = NamedPattern { name: "n".into(), regex: "x".into(), check: String::new(), max_length: 1 };
+        let terms = Terms { words: &words, patterns: &[each] };
+        let names: Vec<_> = terms.declared().iter().map(|pattern| terms.of(&pattern.id)).collect();
+        assert_eq!(names, [Ok(Term::Word("a")), Ok(Term::Word("b")), Ok(Term::Pattern("n"))]);
+        for id in ["", "w", "w2", "p1", "x0", "é", "w-1"] {
+            assert!(terms.of(id).is_err(), "{id}");
+        }
+    }
+}
