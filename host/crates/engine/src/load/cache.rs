@@ -50,11 +50,7 @@ impl CacheConfig {
     /// A cache of ordinary size in this folder.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            entries: 128,
-            bytes: 2 << 30,
-        }
+        Self { folder: folder.into(), entries: 128, bytes: 2 << 30 }
     }
 }
 
@@ -102,26 +98,17 @@ impl Cache {
             .recursive(true)
             .mode(0o700)
             .create(&config.folder)
-            .map_err(|source| CacheError::Io {
-                path: config.folder.clone(),
-                source,
-            })?;
+            .map_err(|source| CacheError::Io { path: config.folder.clone(), source })?;
         own(&config.folder, true, 0o700)?;
         let key = read_or_make_key(&config.folder)?;
-        Ok(Self {
-            config,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-        })
+        Ok(Self { config, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
     /// What this policy compiled to for this engine, if it is kept and nobody has touched it.
     pub(super) fn get(&self, wasm: Digest, engine: &Engine) -> Option<Sealed> {
         let name = name_of(wasm, engine);
         let path = self.config.folder.join(name.to_string());
-        let content = self
-            .read(&path)
-            .inspect_err(|error| log_unreadable(&path, error))
-            .ok()?;
+        let content = self.read(&path).inspect_err(|error| log_unreadable(&path, error)).ok()?;
         let Some(payload) = self.verify(name, &content) else {
             tracing::warn!(path = %path.display(), "an entry of the policy cache is damaged or not ours; it is removed");
             let _ = fs::remove_file(&path);
@@ -163,9 +150,7 @@ impl Cache {
     /// The payload, if the entry was made under our key for this name. Compares in constant time.
     fn verify<'a>(&self, name: Digest, content: &'a [u8]) -> Option<&'a [u8]> {
         let (tag, payload) = content.strip_prefix(MAGIC)?.split_at_checked(TAG_BYTES)?;
-        verify_slices_are_equal(self.tag(name, payload).as_ref(), tag)
-            .ok()
-            .map(|()| payload)
+        verify_slices_are_equal(self.tag(name, payload).as_ref(), tag).ok().map(|()| payload)
     }
 
     /// Removes the least recently used entries until the rest is within bounds.
@@ -220,17 +205,8 @@ fn no_follow() -> i32 {
 
 /// Whether a path is this user's, a folder or file as expected, and nobody else's.
 fn own(path: &Path, folder: bool, mode: u32) -> Result<(), CacheError> {
-    let data = fs::symlink_metadata(path).map_err(|source| CacheError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let open = |wrong| {
-        Err(CacheError::Open {
-            path: path.to_owned(),
-            wrong,
-            mode,
-        })
-    };
+    let data = fs::symlink_metadata(path).map_err(|source| CacheError::Io { path: path.to_owned(), source })?;
+    let open = |wrong| Err(CacheError::Open { path: path.to_owned(), wrong, mode });
     if data.file_type().is_symlink() {
         return open("is a symbolic link");
     }
@@ -249,10 +225,7 @@ fn own(path: &Path, folder: bool, mode: u32) -> Result<(), CacheError> {
 /// The key: 32 random bytes, made once. When two hosts start at once, the file that was there first counts for both.
 fn read_or_make_key(folder: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     let path = folder.join(KEY_FILE);
-    let io = |source| CacheError::Io {
-        path: path.clone(),
-        source,
-    };
+    let io = |source| CacheError::Io { path: path.clone(), source };
     if !path.exists() {
         let mut key = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut key).map_err(|_| CacheError::Random)?;
@@ -267,12 +240,7 @@ fn read_or_make_key(folder: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     }
     own(&path, false, 0o600)?;
     let bytes = fs::read(&path).map_err(io)?;
-    bytes.try_into().map_err(|_| {
-        io(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the key is damaged; remove it",
-        ))
-    })
+    bytes.try_into().map_err(|_| io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged; remove it")))
 }
 
 /// Writes a file beside its place and moves it there, mode 0600. No fsync: an entry that a power cut tears fails its
@@ -281,16 +249,8 @@ fn write_whole(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let write = WRITES.fetch_add(1, Ordering::Relaxed);
     let beside = path.with_extension(format!("new-{}-{write}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    let written = pieces
-        .iter()
-        .try_for_each(|piece| file.write_all(piece))
-        .and_then(|()| fs::rename(&beside, path));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let written = pieces.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -302,11 +262,7 @@ mod tests {
     use super::*;
 
     fn cache(folder: &Path, entries: usize) -> Cache {
-        let config = CacheConfig {
-            folder: folder.join("cache"),
-            entries,
-            bytes: 10_000,
-        };
+        let config = CacheConfig { folder: folder.join("cache"), entries, bytes: 10_000 };
         Cache::open(config).unwrap()
     }
 
@@ -322,29 +278,19 @@ mod tests {
     fn what_is_kept_comes_back_also_after_a_restart() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let first = cache(folder.path(), 4);
-        first
-            .put(Digest([1; 32]), &engine, &Sealed::from_child(b"machine code".to_vec()))
-            .unwrap();
-        assert_eq!(
-            kept(&first, Digest([1; 32]), &engine).as_deref(),
-            Some(&b"machine code"[..])
-        );
+        first.put(Digest([1; 32]), &engine, &Sealed::from_child(b"machine code".to_vec())).unwrap();
+        assert_eq!(kept(&first, Digest([1; 32]), &engine).as_deref(), Some(&b"machine code"[..]));
         assert_eq!(kept(&first, Digest([2; 32]), &engine), None);
         drop(first);
         let again = cache(folder.path(), 4);
-        assert_eq!(
-            kept(&again, Digest([1; 32]), &engine).as_deref(),
-            Some(&b"machine code"[..])
-        );
+        assert_eq!(kept(&again, Digest([1; 32]), &engine).as_deref(), Some(&b"machine code"[..]));
     }
 
     #[test]
     fn another_engine_finds_nothing() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = cache(folder.path(), 4);
-        cache
-            .put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec()))
-            .unwrap();
+        cache.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
         let mut config = wasmtime::Config::new();
         config.epoch_interruption(true);
         assert_eq!(kept(&cache, Digest([1; 32]), &Engine::new(&config).unwrap()), None);
@@ -355,12 +301,8 @@ mod tests {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = cache(folder.path(), 8);
         let (one, two) = (Digest([1; 32]), Digest([2; 32]));
-        cache
-            .put(one, &engine, &Sealed::from_child(b"code of one".to_vec()))
-            .unwrap();
-        cache
-            .put(two, &engine, &Sealed::from_child(b"code of two".to_vec()))
-            .unwrap();
+        cache.put(one, &engine, &Sealed::from_child(b"code of one".to_vec())).unwrap();
+        cache.put(two, &engine, &Sealed::from_child(b"code of two".to_vec())).unwrap();
         let path = entry(&cache, one, &engine);
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
@@ -373,11 +315,7 @@ mod tests {
             assert_eq!(kept(&cache, one, &engine), None, "cut at {at}");
         }
         fs::copy(entry(&cache, two, &engine), &path).unwrap();
-        assert_eq!(
-            kept(&cache, one, &engine),
-            None,
-            "an entry counts under its own name only"
-        );
+        assert_eq!(kept(&cache, one, &engine), None, "an entry counts under its own name only");
         fs::write(&path, &good).unwrap();
         assert!(kept(&cache, one, &engine).is_some());
     }
@@ -386,8 +324,7 @@ mod tests {
     fn an_entry_made_under_another_key_is_none() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let ours = cache(folder.path(), 4);
-        ours.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec()))
-            .unwrap();
+        ours.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
         fs::remove_file(folder.path().join("cache/key")).unwrap();
         assert_eq!(kept(&cache(folder.path(), 4), Digest([1; 32]), &engine), None);
     }
@@ -397,34 +334,19 @@ mod tests {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = cache(folder.path(), 2);
         let put = |number: u8, age: u64| {
-            cache
-                .put(Digest([number; 32]), &engine, &Sealed::from_child(vec![number; 10]))
-                .unwrap();
+            cache.put(Digest([number; 32]), &engine, &Sealed::from_child(vec![number; 10])).unwrap();
             let used = SystemTime::now() - std::time::Duration::from_secs(age);
             let path = entry(&cache, Digest([number; 32]), &engine);
-            OpenOptions::new()
-                .write(true)
-                .open(path)
-                .unwrap()
-                .set_modified(used)
-                .unwrap();
+            OpenOptions::new().write(true).open(path).unwrap().set_modified(used).unwrap();
         };
         put(1, 30);
         put(2, 20);
-        assert!(
-            kept(&cache, Digest([1; 32]), &engine).is_some(),
-            "used: now the youngest"
-        );
+        assert!(kept(&cache, Digest([1; 32]), &engine).is_some(), "used: now the youngest");
         put(3, 0);
         assert!(kept(&cache, Digest([2; 32]), &engine).is_none());
         assert!(kept(&cache, Digest([1; 32]), &engine).is_some());
-        cache
-            .put(Digest([4; 32]), &engine, &Sealed::from_child(vec![4; 9_990]))
-            .unwrap();
-        assert!(
-            kept(&cache, Digest([4; 32]), &engine).is_none(),
-            "with its tag it is over the bound of bytes"
-        );
+        cache.put(Digest([4; 32]), &engine, &Sealed::from_child(vec![4; 9_990])).unwrap();
+        assert!(kept(&cache, Digest([4; 32]), &engine).is_none(), "with its tag it is over the bound of bytes");
     }
 
     #[test]
@@ -440,9 +362,6 @@ mod tests {
         fs::set_permissions(folder.path().join("cache"), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(matches!(Cache::open(config), Err(CacheError::Open { .. })));
         std::os::unix::fs::symlink(folder.path().join("cache"), folder.path().join("link")).unwrap();
-        assert!(matches!(
-            Cache::open(CacheConfig::new(folder.path().join("link"))),
-            Err(CacheError::Open { .. })
-        ));
+        assert!(matches!(Cache::open(CacheConfig::new(folder.path().join("link"))), Err(CacheError::Open { .. })));
     }
 }

@@ -52,12 +52,7 @@ impl fmt::Display for Change {
     /// `+ ssn-guard 9f3c01d2 (enforce, compiled in 41 ms)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ChangeKind::Bound {
-                digest,
-                before,
-                mode,
-                how,
-            } => {
+            ChangeKind::Bound { digest, before, mode, how } => {
                 write!(f, "+ {} {} ({}", self.subject, digest.short(), mode_word(*mode))?;
                 match how {
                     Some(How { took, cached: false }) => write!(f, ", compiled in {} ms", took.as_millis())?,
@@ -92,43 +87,25 @@ pub(super) fn changes(before: Option<&PolicySet>, after: &PolicySet, how: &BTree
     for info in infos(Some(after)) {
         let before = old.get(info.id.as_str()).map(|info| info.digest);
         if before != Some(info.digest) {
-            let kind = ChangeKind::Bound {
-                digest: info.digest,
-                before,
-                mode: info.mode,
-                how: how.get(&info.id).copied(),
-            };
-            changes.push(Change {
-                subject: info.id.clone(),
-                kind,
-            });
+            let kind =
+                ChangeKind::Bound { digest: info.digest, before, mode: info.mode, how: how.get(&info.id).copied() };
+            changes.push(Change { subject: info.id.clone(), kind });
         }
     }
     for info in infos(before).filter(|info| !new.contains_key(info.id.as_str())) {
-        changes.push(Change {
-            subject: info.id.clone(),
-            kind: ChangeKind::Unbound { digest: info.digest },
-        });
+        changes.push(Change { subject: info.id.clone(), kind: ChangeKind::Unbound { digest: info.digest } });
     }
     let known = before.map_or(&[][..], |set| &set.problems);
     for problem in after.problems.iter().filter(|problem| !known.contains(problem)) {
-        changes.push(Change {
-            subject: problem.file.clone(),
-            kind: ChangeKind::Wrong(problem.clone()),
-        });
+        changes.push(Change { subject: problem.file.clone(), kind: ChangeKind::Wrong(problem.clone()) });
     }
     let mut mended: Vec<&str> = known.iter().map(|problem| problem.file.as_str()).collect();
     mended.retain(|file| !after.problems.iter().any(|problem| problem.file == *file));
     mended.dedup();
-    changes.extend(mended.into_iter().map(|file| Change {
-        subject: file.to_owned(),
-        kind: ChangeKind::Mended,
-    }));
+    changes.extend(mended.into_iter().map(|file| Change { subject: file.to_owned(), kind: ChangeKind::Mended }));
     changes
 }
 
 fn infos(set: Option<&PolicySet>) -> impl Iterator<Item = &PolicyInfo> {
-    set.into_iter()
-        .flat_map(|set| &set.policies)
-        .map(|policy| policy.info())
+    set.into_iter().flat_map(|set| &set.policies).map(|policy| policy.info())
 }

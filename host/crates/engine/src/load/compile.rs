@@ -103,12 +103,7 @@ impl Compiler {
     /// A compiler for the runtime's engine; without a cache everything is compiled anew.
     #[must_use]
     pub fn new(config: CompileConfig, runtime: &Runtime, cache: Option<Cache>) -> Self {
-        Self {
-            config,
-            engine: runtime.engine().clone(),
-            cache,
-            children: Semaphore::new(MAX_CHILDREN),
-        }
+        Self { config, engine: runtime.engine().clone(), cache, children: Semaphore::new(MAX_CHILDREN) }
     }
 
     /// The bounds.
@@ -124,11 +119,7 @@ impl Compiler {
     /// [`Refused`] when the file is no valid policy, or breaks a limit.
     pub async fn compile(self: &Arc<Self>, bytes: Arc<[u8]>, digest: Digest) -> Result<Compiled, Refused> {
         let begun = Instant::now();
-        let done = |component, cached| Compiled {
-            component,
-            took: begun.elapsed(),
-            cached,
-        };
+        let done = |component, cached| Compiled { component, took: begun.elapsed(), cached };
         if let Some(component) = self.blocking(move |this| this.remembered(digest)).await? {
             return Ok(done(component, true));
         }
@@ -136,9 +127,7 @@ impl Compiler {
             return Err(Refused::passing(stage::COMPILE, "the host is stopping"));
         };
         let sealed = run_child(&self.config, &bytes).await?;
-        let component = self
-            .blocking(move |this| this.load_and_remember(&sealed, digest))
-            .await??;
+        let component = self.blocking(move |this| this.load_and_remember(&sealed, digest)).await??;
         Ok(done(component, false))
     }
 
@@ -155,10 +144,7 @@ impl Compiler {
 
     fn remembered(&self, digest: Digest) -> Option<Component> {
         let sealed = self.cache.as_ref()?.get(digest, &self.engine)?;
-        sealed
-            .load(&self.engine)
-            .inspect_err(|error| tracing::warn!(%error, "cached policy is compiled anew"))
-            .ok()
+        sealed.load(&self.engine).inspect_err(|error| tracing::warn!(%error, "cached policy is compiled anew")).ok()
     }
 
     fn load_and_remember(&self, sealed: &Sealed, digest: Digest) -> Result<Component, Refused> {
@@ -181,10 +167,7 @@ async fn run_child(config: &CompileConfig, wasm: &[u8]) -> Result<Sealed, Refuse
     let killed = child.kill().await;
     let Ok(outcome) = outcome else {
         let late = config.wall.as_secs_f32();
-        return Err(Refused::new(
-            stage::COMPILE,
-            format!("compiling took longer than {late} s and was ended"),
-        ));
+        return Err(Refused::new(stage::COMPILE, format!("compiling took longer than {late} s and was ended")));
     };
     let (status, output, complaint) = outcome
         .and_then(|outcome| killed.map(|()| outcome))
@@ -193,9 +176,7 @@ async fn run_child(config: &CompileConfig, wasm: &[u8]) -> Result<Sealed, Refuse
 }
 
 fn start_child(config: &CompileConfig) -> std::io::Result<Child> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     Command::new(&config.program)
         .args(&config.args)
         .env_clear()
@@ -222,11 +203,8 @@ async fn talk(child: &mut Child, wasm: &[u8], bound: u64) -> std::io::Result<(Ex
         let _ = stdin.write_all(wasm).await;
         drop(stdin);
     };
-    let ((), output, complaint) = tokio::join!(
-        feed,
-        read_at_most(stdout, bound + 1),
-        read_at_most(stderr, MAX_COMPLAINT_BYTES),
-    );
+    let ((), output, complaint) =
+        tokio::join!(feed, read_at_most(stdout, bound + 1), read_at_most(stderr, MAX_COMPLAINT_BYTES),);
     let (output, complaint) = (output?, complaint?);
     Ok((child.wait().await?, output, complaint))
 }
@@ -254,11 +232,7 @@ fn verdict(config: &CompileConfig, status: ExitStatus, output: Vec<u8>, complain
     }
     if status.code() == Some(i32::from(EXIT_REFUSED)) {
         let (word, message) = complaint.split_once('\n').unwrap_or((stage::COMPILE, &complaint));
-        let stage = if word == stage::VALIDATE {
-            stage::VALIDATE
-        } else {
-            stage::COMPILE
-        };
+        let stage = if word == stage::VALIDATE { stage::VALIDATE } else { stage::COMPILE };
         return Err(Refused::new(stage, message.trim_end()));
     }
     let memory = config.memory_bytes >> 20;
@@ -266,30 +240,22 @@ fn verdict(config: &CompileConfig, status: ExitStatus, output: Vec<u8>, complain
         return refused(format!("compiling took more than {memory} MiB of memory and was ended"));
     }
     match status.signal().and_then(Signal::from_named_raw) {
-        Some(Signal::XCPU) => refused(format!(
-            "compiling took more than {} s of CPU time and was ended",
-            config.cpu_seconds
-        )),
-        Some(Signal::SEGV | Signal::ABORT | Signal::BUS) => refused(format!(
-            "the compiler crashed on it (memory limit {memory} MiB): {}",
-            last_line(&complaint)
-        )),
+        Some(Signal::XCPU) => {
+            refused(format!("compiling took more than {} s of CPU time and was ended", config.cpu_seconds))
+        }
+        Some(Signal::SEGV | Signal::ABORT | Signal::BUS) => {
+            refused(format!("the compiler crashed on it (memory limit {memory} MiB): {}", last_line(&complaint)))
+        }
         // From outside: an operator, or the kernel when the machine ran out of memory.
-        Some(Signal::KILL | Signal::TERM) => Err(Refused::passing(
-            stage::COMPILE,
-            "the compiler was killed from outside, perhaps for want of memory",
-        )),
+        Some(Signal::KILL | Signal::TERM) => {
+            Err(Refused::passing(stage::COMPILE, "the compiler was killed from outside, perhaps for want of memory"))
+        }
         _ => refused(format!("the compiler failed ({status}): {}", last_line(&complaint))),
     }
 }
 
 fn last_line(complaint: &str) -> &str {
-    complaint
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or("it said nothing")
+    complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing")
 }
 
 // ------------------------------------------------------------------------------------------------ in the child
@@ -310,19 +276,12 @@ pub fn compile_child_main() -> ExitCode {
 /// Sets the limits that the host named, or the defaults; answers how many bytes may be read.
 fn limit_myself() -> Result<u64, Refused> {
     let defaults = CompileConfig::default();
-    let named = |name: &str, default: u64| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
+    let named =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let cpu = named(CPU_SECONDS, defaults.cpu_seconds).max(1);
     let memory = named(MEMORY_BYTES, defaults.memory_bytes);
     let set = |resource, current: u64, maximum: u64| {
-        let limit = Rlimit {
-            current: Some(current),
-            maximum: Some(maximum),
-        };
+        let limit = Rlimit { current: Some(current), maximum: Some(maximum) };
         setrlimit(resource, limit)
             .map_err(|error| Refused::new(stage::COMPILE, format!("the compiler can't limit itself: {error}")))
     };
@@ -340,16 +299,9 @@ fn limit_myself() -> Result<u64, Refused> {
 fn compile_stdin(wasm_bytes: u64) -> Result<(), Refused> {
     let io = |error: std::io::Error| Refused::new(stage::COMPILE, format!("the compiler lost the host: {error}"));
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(wasm_bytes + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
+    std::io::stdin().lock().take(wasm_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > wasm_bytes {
-        return Err(Refused::new(
-            stage::VALIDATE,
-            format!("it is larger than {wasm_bytes} bytes"),
-        ));
+        return Err(Refused::new(stage::VALIDATE, format!("it is larger than {wasm_bytes} bytes")));
     }
     let (_form, component) = component::to_component(&bytes)?;
     component::validate(&component)?;

@@ -24,10 +24,7 @@ pub fn to_component(bytes: &[u8]) -> Result<(Form, Cow<'_, [u8]>), Refused> {
         .module(bytes)
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| {
-            Refused::new(
-                stage::VALIDATE,
-                format!("no component can be made of this core module: {error:#}"),
-            )
+            Refused::new(stage::VALIDATE, format!("no component can be made of this core module: {error:#}"))
         })?;
     Ok((Form::CoreModule, Cow::Owned(wrapped)))
 }
@@ -37,15 +34,9 @@ pub fn to_component(bytes: &[u8]) -> Result<(Form, Cow<'_, [u8]>), Refused> {
 /// # Errors
 /// The validator's own message.
 pub fn validate(component: &[u8]) -> Result<(), Refused> {
-    Validator::new_with_features(features())
-        .validate_all(component)
-        .map(|_types| ())
-        .map_err(|error| {
-            Refused::new(
-                stage::VALIDATE,
-                format!("invalid WebAssembly: {} at byte {}", error.message(), error.offset()),
-            )
-        })
+    Validator::new_with_features(features()).validate_all(component).map(|_types| ()).map_err(|error| {
+        Refused::new(stage::VALIDATE, format!("invalid WebAssembly: {} at byte {}", error.message(), error.offset()))
+    })
 }
 
 /// WebAssembly 2.0, the component model, and the proposals that toolchains emit today. No threads, no 64-bit memories,

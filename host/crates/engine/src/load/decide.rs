@@ -82,11 +82,7 @@ pub(super) fn decide(known: &Known, sight: Sight, now: Instant, grace: Duration)
         }
         Sight::Content { settings: false, .. } if known.had_settings && known.standing => {
             let end = known.settings_gone.unwrap_or(now) + grace;
-            if now < end {
-                Step::KeepSettingsGone(end)
-            } else {
-                Step::Take
-            }
+            if now < end { Step::KeepSettingsGone(end) } else { Step::Take }
         }
         Sight::Content { .. } => Step::Take,
     }
@@ -101,11 +97,7 @@ mod tests {
     const TWO: Digest = Digest([2; 32]);
 
     fn in_force() -> Known {
-        Known {
-            standing: true,
-            taken: Some(ONE),
-            ..Known::default()
-        }
+        Known { standing: true, taken: Some(ONE), ..Known::default() }
     }
 
     fn content(digest: Digest) -> Sight {
@@ -124,37 +116,18 @@ mod tests {
     #[test]
     fn content_that_failed_is_tried_again_only_when_it_was_not_to_blame() {
         let now = Instant::now();
-        let failed = Known {
-            taken: Some(TWO),
-            ..in_force()
-        };
+        let failed = Known { taken: Some(TWO), ..in_force() };
         assert_eq!(decide(&failed, content(TWO), now, GRACE), Step::Keep);
-        assert_eq!(
-            decide(&Known { again: true, ..failed }, content(TWO), now, GRACE),
-            Step::Take
-        );
-        assert_eq!(
-            decide(&failed, content(ONE), now, GRACE),
-            Step::Take,
-            "the good version is put back"
-        );
+        assert_eq!(decide(&Known { again: true, ..failed }, content(TWO), now, GRACE), Step::Take);
+        assert_eq!(decide(&failed, content(ONE), now, GRACE), Step::Take, "the good version is put back");
     }
 
     #[test]
     fn a_deleted_policy_stays_for_the_grace_and_a_required_one_for_ever() {
         let now = Instant::now();
-        let gone = Known {
-            gone: Some(now),
-            ..in_force()
-        };
-        assert_eq!(
-            decide(&in_force(), Sight::Gone, now, GRACE),
-            Step::KeepGone(now + GRACE)
-        );
-        assert_eq!(
-            decide(&gone, Sight::Gone, now + GRACE / 2, GRACE),
-            Step::KeepGone(now + GRACE)
-        );
+        let gone = Known { gone: Some(now), ..in_force() };
+        assert_eq!(decide(&in_force(), Sight::Gone, now, GRACE), Step::KeepGone(now + GRACE));
+        assert_eq!(decide(&gone, Sight::Gone, now + GRACE / 2, GRACE), Step::KeepGone(now + GRACE));
         assert_eq!(decide(&gone, Sight::Gone, now + GRACE, GRACE), Step::Unbind);
         let required = Known { required: true, ..gone };
         assert_eq!(decide(&required, Sight::Gone, now + GRACE, GRACE), Step::KeepRequired);
@@ -164,28 +137,16 @@ mod tests {
     #[test]
     fn deleted_settings_count_only_after_the_grace() {
         let now = Instant::now();
-        let bare = Sight::Content {
-            digest: TWO,
-            settings: false,
-        };
-        let known = Known {
-            had_settings: true,
-            ..in_force()
-        };
+        let bare = Sight::Content { digest: TWO, settings: false };
+        let known = Known { had_settings: true, ..in_force() };
         assert_eq!(decide(&known, bare, now, GRACE), Step::KeepSettingsGone(now + GRACE));
-        let later = Known {
-            settings_gone: Some(now),
-            ..known
-        };
+        let later = Known { settings_gone: Some(now), ..known };
         assert_eq!(decide(&later, bare, now + GRACE, GRACE), Step::Take);
         assert_eq!(decide(&in_force(), bare, now, GRACE), Step::Take, "it never had any");
     }
 
     #[test]
     fn what_cannot_be_read_changes_nothing() {
-        assert_eq!(
-            decide(&in_force(), Sight::Unreadable, Instant::now(), GRACE),
-            Step::KeepUnreadable
-        );
+        assert_eq!(decide(&in_force(), Sight::Unreadable, Instant::now(), GRACE), Step::KeepUnreadable);
     }
 }

@@ -46,11 +46,7 @@ impl Hasher for Collect {
 
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finish();
-        digest
-            .as_ref()
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+        digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
     }
 }
 

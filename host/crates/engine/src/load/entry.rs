@@ -146,11 +146,8 @@ impl Entry {
             self.stand(None);
             return Taken::Settled;
         }
-        let ready = self
-            .recent
-            .iter()
-            .find(|(digest, _)| *digest == content.digest)
-            .map(|(_, policy)| Arc::clone(policy));
+        let ready =
+            self.recent.iter().find(|(digest, _)| *digest == content.digest).map(|(_, policy)| Arc::clone(policy));
         match ready {
             Some(policy) => {
                 self.put_in_force(policy);

@@ -46,10 +46,7 @@ impl FolderId {
         if !data.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self {
-            device: data.dev(),
-            inode: data.ino(),
-        })
+        Ok(Self { device: data.dev(), inode: data.ino() })
     }
 }
 
@@ -80,25 +77,14 @@ pub struct Listing {
 /// # Errors
 /// [`Refused`] when the folder can't be listed whole.
 pub fn list(path: &Path) -> Result<Listing, Refused> {
-    let refuse = |error: &io::Error| {
-        Refused::passing(
-            stage::READ,
-            format!("the policy folder can't be read: {}", plain(error)),
-        )
-    };
+    let refuse =
+        |error: &io::Error| Refused::passing(stage::READ, format!("the policy folder can't be read: {}", plain(error)));
     let folder = FolderId::of(path).map_err(|error| refuse(&error))?;
-    let mut listing = Listing {
-        folder,
-        policies: BTreeMap::new(),
-        mistakes: Vec::new(),
-    };
+    let mut listing = Listing { folder, policies: BTreeMap::new(), mistakes: Vec::new() };
     for (at, entry) in fs::read_dir(path).map_err(|error| refuse(&error))?.enumerate() {
         let entry = entry.map_err(|error| refuse(&error))?;
         if at >= MAX_NAMES {
-            return Err(Refused::passing(
-                stage::READ,
-                format!("the policy folder holds more than {MAX_NAMES} files"),
-            ));
+            return Err(Refused::passing(stage::READ, format!("the policy folder holds more than {MAX_NAMES} files")));
         }
         listing.take(&entry.file_name(), entry.path());
     }
@@ -148,11 +134,7 @@ impl Listing {
 /// Whether a file's stem can be a policy's id, which goes to records, metrics and terminals.
 fn usable(stem: &str) -> bool {
     let letters = stem.chars().count();
-    letters >= 1
-        && letters <= MAX_ID
-        && stem
-            .chars()
-            .all(|letter| letter.is_alphanumeric() || "-_.".contains(letter))
+    letters >= 1 && letters <= MAX_ID && stem.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter))
 }
 
 /// Any name as harmless text.
@@ -174,12 +156,8 @@ pub struct Stamp {
 
 impl Stamp {
     fn of(data: &Metadata) -> Self {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let age = i64::try_from(now.as_secs())
-            .unwrap_or(i64::MAX)
-            .saturating_sub(data.ctime().max(data.mtime()));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let age = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_sub(data.ctime().max(data.mtime()));
         Self {
             device: data.dev(),
             inode: data.ino(),
@@ -203,10 +181,7 @@ impl Stamp {
     }
 
     fn same_file(&self, other: &Self) -> bool {
-        Self {
-            settled: other.settled,
-            ..*self
-        } == *other
+        Self { settled: other.settled, ..*self } == *other
     }
 }
 
@@ -235,10 +210,7 @@ pub fn read(path: &Path, bound: u64) -> Result<Read, Refused> {
             }
             Ok(Read::Gone)
         }
-        Err(Trouble::Io(error)) => Err(Refused::passing(
-            stage::READ,
-            format!("it can't be read: {}", plain(&error)),
-        )),
+        Err(Trouble::Io(error)) => Err(Refused::passing(stage::READ, format!("it can't be read: {}", plain(&error)))),
         Err(Trouble::Refused(refused)) => Err(refused),
     }
 }
@@ -296,10 +268,7 @@ fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is none".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            format!(
-                "permission denied for this user (uid {})",
-                rustix::process::geteuid().as_raw()
-            )
+            format!("permission denied for this user (uid {})", rustix::process::geteuid().as_raw())
         }
         io::ErrorKind::NotADirectory => "it is not a folder".to_owned(),
         _ => error.to_string(),
@@ -319,9 +288,7 @@ mod tests {
     }
 
     fn bytes(path: &Path) -> (Vec<u8>, Stamp) {
-        let Ok(Read::Bytes(bytes, stamp)) = read(path, BOUND) else {
-            panic!("{} can be read", path.display())
-        };
+        let Ok(Read::Bytes(bytes, stamp)) = read(path, BOUND) else { panic!("{} can be read", path.display()) };
         (bytes, stamp)
     }
 
@@ -377,10 +344,7 @@ mod tests {
         // An administrator reads it all the same.
         match read(&path, BOUND) {
             Ok(Read::Bytes(bytes, _)) => {
-                assert_eq!(
-                    (bytes.as_slice(), rustix::process::geteuid().as_raw()),
-                    (&b"bytes"[..], 0)
-                );
+                assert_eq!((bytes.as_slice(), rustix::process::geteuid().as_raw()), (&b"bytes"[..], 0));
             }
             Ok(other) => panic!("it is there: {other:?}"),
             Err(refused) => assert!(refused.message.contains("permission denied"), "{refused}"),
@@ -393,10 +357,7 @@ mod tests {
         let path = folder.path().join("p.wasm");
         fs::write(&path, b"one").unwrap();
         let (_, young) = bytes(&path);
-        assert!(
-            !young.still(&path),
-            "written just now: it may be written again within the same tick"
-        );
+        assert!(!young.still(&path), "written just now: it may be written again within the same tick");
         let old = Stamp { settled: true, ..young };
         assert!(old.still(&path));
         fs::write(&path, b"two").unwrap();
@@ -416,51 +377,25 @@ mod tests {
         for name in ["10-mask.wasm", "10-mask.toml", "lonely.toml", "ünï.wasm", "a.b.wasm"] {
             touch(name.as_bytes());
         }
-        for litter in [
-            "x.wasm~",
-            "x.wasm.tmp",
-            "#x.wasm#",
-            ".x.wasm.swp",
-            ".#x.wasm",
-            "4913",
-            "x.wasm.part",
-            "README.md",
-        ] {
+        for litter in
+            ["x.wasm~", "x.wasm.tmp", "#x.wasm#", ".x.wasm.swp", ".#x.wasm", "4913", "x.wasm.part", "README.md"]
+        {
             touch(litter.as_bytes());
         }
         for mistake in ["fast.cwasm", "LOUD.WASM"] {
             touch(mistake.as_bytes());
         }
-        for hostile in [
-            &b"bad\xff.wasm"[..],
-            b"two words.wasm",
-            b"esc\x1b[31m.wasm",
-            "x".repeat(65).as_bytes(),
-        ] {
+        for hostile in [&b"bad\xff.wasm"[..], b"two words.wasm", b"esc\x1b[31m.wasm", "x".repeat(65).as_bytes()] {
             touch(&[hostile, if hostile.ends_with(b"wasm") { b"" } else { b".wasm" }].concat());
         }
         let listing = list(folder.path()).unwrap();
-        let good: Vec<_> = listing
-            .policies
-            .iter()
-            .filter(|(_, names)| names.refused.is_none())
-            .collect();
-        assert_eq!(
-            good.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
-            ["10-mask", "a.b", "lonely", "ünï"]
-        );
+        let good: Vec<_> = listing.policies.iter().filter(|(_, names)| names.refused.is_none()).collect();
+        assert_eq!(good.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["10-mask", "a.b", "lonely", "ünï"]);
         assert!(good[0].1.wasm.is_some() && good[0].1.settings.is_some());
         assert!(good[2].1.wasm.is_none() && good[2].1.settings.is_some());
-        let bad: Vec<_> = listing
-            .policies
-            .iter()
-            .filter(|(_, names)| names.refused.is_some())
-            .collect();
+        let bad: Vec<_> = listing.policies.iter().filter(|(_, names)| names.refused.is_some()).collect();
         assert_eq!(bad.len(), 4);
-        assert!(
-            bad.iter().all(|(id, _)| id.chars().all(|letter| !letter.is_control())),
-            "{bad:?}"
-        );
+        assert!(bad.iter().all(|(id, _)| id.chars().all(|letter| !letter.is_control())), "{bad:?}");
         let mut mistakes: Vec<_> = listing.mistakes.iter().map(|(name, _)| name.as_str()).collect();
         mistakes.sort_unstable();
         assert_eq!(mistakes, ["LOUD.WASM", "fast.cwasm"]);
@@ -469,18 +404,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_none_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(
-            list(&folder.path().join("none"))
-                .expect_err("none")
-                .message
-                .contains("there is none")
-        );
+        assert!(list(&folder.path().join("none")).expect_err("none").message.contains("there is none"));
         fs::write(folder.path().join("file"), b"").unwrap();
-        assert!(
-            list(&folder.path().join("file"))
-                .expect_err("a file")
-                .message
-                .contains("not a folder")
-        );
+        assert!(list(&folder.path().join("file")).expect_err("a file").message.contains("not a folder"));
     }
 }

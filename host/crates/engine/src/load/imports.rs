@@ -28,10 +28,7 @@ pub struct Import {
 /// Lists what a policy imports.
 #[must_use]
 pub fn list(shape: &Shape, grants: Grants) -> Vec<Import> {
-    let granted = |name: &String| Import {
-        name: name.clone(),
-        granted: check_one(name, shape, grants).is_ok(),
-    };
+    let granted = |name: &String| Import { name: name.clone(), granted: check_one(name, shape, grants).is_ok() };
     shape.imports.iter().map(granted).collect()
 }
 
@@ -69,9 +66,7 @@ fn check_one(name: &str, shape: &Shape, grants: Grants) -> Result<(), Wrong> {
     let Some(named) = Named::parse(name) else {
         // How a core module names the canonical built-ins of what it exports itself.
         let built_in = shape.form == Form::CoreModule
-            && name
-                .strip_prefix("[export]")
-                .is_some_and(|exported| Named::parse(exported).is_some());
+            && name.strip_prefix("[export]").is_some_and(|exported| Named::parse(exported).is_some());
         return if built_in { Ok(()) } else { Err(Wrong::Foreign) };
     };
     if !named.compatible() {
@@ -96,10 +91,7 @@ fn check_one(name: &str, shape: &Shape, grants: Grants) -> Result<(), Wrong> {
 /// A policy must export `portcullis:policy/policy`.
 fn check_exports(shape: &Shape) -> Result<(), Refused> {
     // A core module exports `interface#function`.
-    let interfaces = shape
-        .exports
-        .iter()
-        .map(|name| name.split_once('#').map_or(name.as_str(), |(name, _)| name));
+    let interfaces = shape.exports.iter().map(|name| name.split_once('#').map_or(name.as_str(), |(name, _)| name));
     let mut other_version = None;
     for name in interfaces {
         let Some(named) = Named::parse(name) else { continue };
@@ -124,11 +116,7 @@ fn check_exports(shape: &Shape) -> Result<(), Refused> {
 
 fn wrong_version(verb: &str, name: &str) -> String {
     let (major, minor, patch) = VERSION;
-    let range = if major == 0 {
-        format!("{major}.{minor}.x")
-    } else {
-        format!("{major}.x")
-    };
+    let range = if major == 0 { format!("{major}.{minor}.x") } else { format!("{major}.x") };
     format!(
         "it {verb} `{name}`, but this host speaks {PACKAGE}@{major}.{minor}.{patch} (any {range}): build it again with the \
          host's wit/policy.wit"
@@ -167,12 +155,7 @@ impl<'a> Named<'a> {
 /// Names the imports, and what the toolchain that made the file has against them.
 fn refuse_foreign(names: &[&str], producers: &[String]) -> String {
     const SHOWN: usize = 3;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let more = match names.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -190,14 +173,8 @@ fn refuse_foreign(names: &[&str], producers: &[String]) -> String {
 /// ones stand first: componentize-py's files carry the names of C tools too.
 fn way_out(producers: &[String]) -> String {
     const TOOLCHAINS: [(&[&str], &str); 7] = [
-        (
-            &["componentize-py", "python"],
-            "componentize-py leaves WASI out with `-s` (`componentize app -s …`)",
-        ),
-        (
-            &["componentize-qjs", "quickjs"],
-            "componentize-qjs leaves WASI out with `--stub-wasi` (and needs `--sync`)",
-        ),
+        (&["componentize-py", "python"], "componentize-py leaves WASI out with `-s` (`componentize app -s …`)"),
+        (&["componentize-qjs", "quickjs"], "componentize-qjs leaves WASI out with `--stub-wasi` (and needs `--sync`)"),
         (
             &["componentizejs", "componentize-js", "starlingmonkey", "javascript"],
             "componentize-js leaves WASI out when its API is called with `disableFeatures: [\"stdio\", \"random\", \
@@ -208,10 +185,7 @@ fn way_out(producers: &[String]) -> String {
             "Go's runtime always imports WASI; give `wasm-tools component new` a null adapter \
              (`--adapt wasi_snapshot_preview1=null.wasm`)",
         ),
-        (
-            &["rust", "rustc"],
-            "build for `--target wasm32-unknown-unknown` instead of a wasip1 or wasip2 target",
-        ),
+        (&["rust", "rustc"], "build for `--target wasm32-unknown-unknown` instead of a wasip1 or wasip2 target"),
         (
             &["clang", "c_plus_plus", "c", "zig"],
             "build with `-mexec-model=reactor` and without stdio, clocks and files, or give `wasm-tools component new` a \
@@ -248,9 +222,7 @@ mod tests {
     }
 
     fn refusal(imports: &[&str], producers: &[&str]) -> String {
-        check(&shape(imports, producers), Grants::default())
-            .expect_err("refused")
-            .message
+        check(&shape(imports, producers), Grants::default()).expect_err("refused").message
     }
 
     #[test]
@@ -261,35 +233,22 @@ mod tests {
 
     #[test]
     fn a_grant_opens_one_interface_only() {
-        let state = Grants {
-            state: true,
-            ..Grants::default()
-        };
+        let state = Grants { state: true, ..Grants::default() };
         let both = shape(&["portcullis:policy/state@0.1.0", "portcullis:policy/clock@0.1.0"], &[]);
         let message = check(&both, state).expect_err("clock is not granted").message;
         assert!(message.contains("`portcullis:policy/clock@0.1.0`") && message.contains(r#"grants = ["clock"]"#));
         assert!(!message.contains("state"), "{message}");
         assert_eq!(check(&both, Grants { clock: true, ..state }), Ok(()));
         let shown = list(&both, state);
-        assert_eq!(
-            shown.iter().map(|import| import.granted).collect::<Vec<_>>(),
-            [true, false]
-        );
+        assert_eq!(shown.iter().map(|import| import.granted).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]
     fn wasi_is_refused_with_the_toolchains_own_switch() {
-        let wasi = [
-            "wasi:cli/environment@0.2.0",
-            "wasi:io/error@0.2.0",
-            "wasi:sockets/tcp@0.2.0",
-            "wasi:io/poll@0.2.0",
-        ];
+        let wasi =
+            ["wasi:cli/environment@0.2.0", "wasi:io/error@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:io/poll@0.2.0"];
         for (producers, expected) in [
-            (
-                &["clang", "componentize-py", "Rust"][..],
-                "componentize-py leaves WASI out with `-s`",
-            ),
+            (&["clang", "componentize-py", "Rust"][..], "componentize-py leaves WASI out with `-s`"),
             (&["JavaScript", "ComponentizeJS"], "disableFeatures"),
             (&["componentize-qjs"], "`--stub-wasi`"),
             (&["Go", "Go cmd/compile"], "null adapter"),
@@ -299,10 +258,7 @@ mod tests {
         ] {
             let message = refusal(&wasi, producers);
             assert!(message.contains(expected), "{producers:?}: {message}");
-            assert!(
-                message.contains("`wasi:cli/environment@0.2.0`") && message.contains("and 1 more"),
-                "{message}"
-            );
+            assert!(message.contains("`wasi:cli/environment@0.2.0`") && message.contains("and 1 more"), "{message}");
         }
     }
 
@@ -312,10 +268,7 @@ mod tests {
         assert!(refusal(&["anything"], &[]).contains("`anything`"));
         for version in ["@0.2.0", "@1.0.0", "", "@0.1", "@0.1.x"] {
             let message = refusal(&[&format!("portcullis:policy/log{version}")], &[]);
-            assert!(
-                message.contains("this host speaks portcullis:policy@0.1.0"),
-                "{message}"
-            );
+            assert!(message.contains("this host speaks portcullis:policy@0.1.0"), "{message}");
         }
         assert!(refusal(&["portcullis:policy/network@0.1.0"], &[]).contains("does not offer"));
         assert!(refusal(&["portcullis:policy-evil/log@0.1.0"], &[]).contains("outside the contract"));
@@ -325,19 +278,9 @@ mod tests {
     fn a_component_that_is_no_policy_is_told_so() {
         let mut other = shape(&[], &[]);
         other.exports = vec!["wasi:http/incoming-handler@0.2.0".to_owned()];
-        assert!(
-            check(&other, Grants::default())
-                .expect_err("no policy")
-                .message
-                .contains("does not export")
-        );
+        assert!(check(&other, Grants::default()).expect_err("no policy").message.contains("does not export"));
         other.exports = vec!["portcullis:policy/policy@0.7.0".to_owned()];
-        assert!(
-            check(&other, Grants::default())
-                .expect_err("other version")
-                .message
-                .contains("this host speaks")
-        );
+        assert!(check(&other, Grants::default()).expect_err("other version").message.contains("this host speaks"));
         other.exports = vec!["portcullis:policy/policy@0.1.0#describe".to_owned()];
         assert_eq!(check(&other, Grants::default()), Ok(()));
     }

@@ -62,10 +62,7 @@ pub struct Inspection {
 
 impl Inspection {
     fn new(path: &Path) -> Self {
-        let id = path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Self {
             file: path.to_owned(),
             size: 0,
@@ -106,10 +103,7 @@ pub async fn inspect(runtime: &Arc<Runtime>, compiler: &Arc<Compiler>, path: &Pa
         Ok((inspection, None)) => return inspection,
         Err(error) => {
             let mut inspection = Inspection::new(Path::new(""));
-            inspection.refuse(&Refused::new(
-                stage::READ,
-                format!("the host failed while reading it: {error}"),
-            ));
+            inspection.refuse(&Refused::new(stage::READ, format!("the host failed while reading it: {error}")));
             return inspection;
         }
     };
@@ -140,19 +134,10 @@ pub async fn inspect_folder(
     folder: &Path,
 ) -> Result<(Vec<Inspection>, Vec<Problem>), Refused> {
     let owned = folder.to_owned();
-    let listing = tokio::task::spawn_blocking(move || folder::list(&owned))
-        .await
-        .unwrap_or_else(|error| {
-            Err(Refused::passing(
-                stage::READ,
-                format!("the host failed while reading it: {error}"),
-            ))
-        })?;
-    let mut problems: Vec<Problem> = listing
-        .mistakes
-        .iter()
-        .map(|(name, refused)| refused.problem(name))
-        .collect();
+    let listing = tokio::task::spawn_blocking(move || folder::list(&owned)).await.unwrap_or_else(|error| {
+        Err(Refused::passing(stage::READ, format!("the host failed while reading it: {error}")))
+    })?;
+    let mut problems: Vec<Problem> = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
     let mut inspections = Vec::new();
     for (id, names) in &listing.policies {
         match (&names.refused, &names.wasm) {
@@ -216,9 +201,7 @@ fn settings_beside(path: &Path, inspection: &mut Inspection) -> Option<Vec<u8>> 
         Ok(Read::Bytes(bytes, _)) => bytes,
         Ok(Read::Gone) => return None,
         Ok(Read::Changing) => {
-            inspection
-                .problems
-                .push(Refused::passing(stage::READ, "it is being written to").problem(file));
+            inspection.problems.push(Refused::passing(stage::READ, "it is being written to").problem(file));
             return None;
         }
         Err(refused) => {

@@ -60,11 +60,7 @@ impl LoaderConfig {
     /// For this folder, with the usual times.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            grace: Duration::from_secs(2),
-            patience: Duration::from_millis(100),
-        }
+        Self { folder: folder.into(), grace: Duration::from_secs(2), patience: Duration::from_millis(100) }
     }
 }
 
@@ -162,18 +158,10 @@ impl Loader {
         };
         let real_now = Instant::now();
         let soon = (round.more || round.changing).then(|| real_now + LOOK_SOON);
-        let again = self
-            .entries
-            .values()
-            .any(|entry| entry.known.again)
-            .then(|| real_now + TRY_AGAIN);
+        let again = self.entries.values().any(|entry| entry.known.again).then(|| real_now + TRY_AGAIN);
         let look_again = [round.look_again, soon, again].into_iter().flatten().min();
         let (set, changes) = self.publish();
-        ScanOutcome {
-            set,
-            changes,
-            look_again,
-        }
+        ScanOutcome { set, changes, look_again }
     }
 
     /// Ready when a compilation that a scan did not wait for has ended: scan again then. Never ready when there is none.
@@ -188,19 +176,11 @@ impl Loader {
     async fn look(&self) -> Result<Look, Refused> {
         let folder = self.config.folder.clone();
         let wasm_bytes = self.compiler.config().wasm_bytes;
-        let known: BTreeMap<String, Stamps> = self
-            .entries
-            .iter()
-            .filter_map(|(id, entry)| Some((id.clone(), entry.stamps?)))
-            .collect();
-        tokio::task::spawn_blocking(move || sight::look(&folder, &known, wasm_bytes))
-            .await
-            .unwrap_or_else(|error| {
-                Err(Refused::passing(
-                    stage::READ,
-                    format!("the host failed while reading it: {error}"),
-                ))
-            })
+        let known: BTreeMap<String, Stamps> =
+            self.entries.iter().filter_map(|(id, entry)| Some((id.clone(), entry.stamps?))).collect();
+        tokio::task::spawn_blocking(move || sight::look(&folder, &known, wasm_bytes)).await.unwrap_or_else(|error| {
+            Err(Refused::passing(stage::READ, format!("the host failed while reading it: {error}")))
+        })
     }
 
     /// Takes in what the folder shows, and starts what must be prepared.
@@ -264,10 +244,7 @@ impl Loader {
             None => Sight::Gone,
             Some(Seen::Same) => Sight::Same,
             Some(Seen::Unreadable(_)) => Sight::Unreadable,
-            Some(Seen::Content(content)) => Sight::Content {
-                digest: content.digest,
-                settings: content.has_settings,
-            },
+            Some(Seen::Content(content)) => Sight::Content { digest: content.digest, settings: content.has_settings },
             Some(Seen::Later) => return None,
             Some(Seen::Changing) => {
                 round.changing |= entry.seen_changing();
@@ -330,10 +307,7 @@ impl Loader {
         self.folder_problem = Some(refused.problem(name));
         // At the start there is nothing yet that could stay in force.
         if self.current.is_none() {
-            let settings = Settings {
-                order: i64::MIN,
-                ..Settings::of_name(FOLDER_ID)
-            };
+            let settings = Settings { order: i64::MIN, ..Settings::of_name(FOLDER_ID) };
             self.folder_stand_in = Some(Arc::new(StandIn::new(FOLDER_ID, &settings, None, &refused.message)));
         }
     }
@@ -343,13 +317,7 @@ impl Loader {
         let (runtime, compiler) = (Arc::clone(&self.runtime), Arc::clone(&self.compiler));
         let job = {
             let id = id.clone();
-            self.jobs.spawn(async move {
-                Done {
-                    id,
-                    digest,
-                    result: prepare(&runtime, &compiler, candidate).await,
-                }
-            })
+            self.jobs.spawn(async move { Done { id, digest, result: prepare(&runtime, &compiler, candidate).await } })
         };
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.under_way = Some((digest, job));
@@ -385,11 +353,7 @@ impl Loader {
             Err(error) => {
                 let Some((id, digest)) = self.who(&error) else { return };
                 let refused = Refused::new(stage::COMPILE, format!("the host failed while preparing it: {error}"));
-                Done {
-                    id,
-                    digest,
-                    result: Err(refused),
-                }
+                Done { id, digest, result: Err(refused) }
             }
         };
         let Some(entry) = self.entries.get_mut(&done.id) else {
@@ -424,20 +388,12 @@ impl Loader {
 
         let digest = digest_of(&policies);
         let before = self.current.take();
-        if let Some(before) = before
-            .as_ref()
-            .filter(|set| set.digest == digest && set.problems == problems)
-        {
+        if let Some(before) = before.as_ref().filter(|set| set.digest == digest && set.problems == problems) {
             self.current = Some(Arc::clone(before));
             return (None, Vec::new());
         }
         let generation = Generation(before.as_ref().map_or(0, |set| set.generation.0) + 1);
-        let set = Arc::new(PolicySet {
-            generation,
-            digest,
-            policies,
-            problems,
-        });
+        let set = Arc::new(PolicySet { generation, digest, policies, problems });
         let changes = changes(before.as_deref(), &set, &std::mem::take(&mut self.how));
         self.current = Some(Arc::clone(&set));
         (Some(set), changes)
@@ -461,9 +417,5 @@ impl Round {
 
 /// SHA-256 over ids and digests, in order.
 fn digest_of(policies: &[Arc<dyn Policy>]) -> Digest {
-    of_fields(
-        policies
-            .iter()
-            .flat_map(|policy| [policy.info().id.as_bytes(), &policy.info().digest.0[..]]),
-    )
+    of_fields(policies.iter().flat_map(|policy| [policy.info().id.as_bytes(), &policy.info().digest.0[..]]))
 }

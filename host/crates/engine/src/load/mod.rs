@@ -71,30 +71,18 @@ impl Refused {
     /// The file is to blame: it is not tried again until it changes.
     #[must_use]
     pub fn new(stage: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            stage,
-            message: message.into(),
-            passing: false,
-        }
+        Self { stage, message: message.into(), passing: false }
     }
 
     /// The circumstances are to blame.
     #[must_use]
     pub fn passing(stage: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            stage,
-            message: message.into(),
-            passing: true,
-        }
+        Self { stage, message: message.into(), passing: true }
     }
 
     /// As it stands in a policy set.
     #[must_use]
     pub fn problem(&self, file: impl Into<String>) -> Problem {
-        Problem {
-            file: file.into(),
-            stage: self.stage,
-            message: self.message.clone(),
-        }
+        Problem { file: file.into(), stage: self.stage, message: self.message.clone() }
     }
 }

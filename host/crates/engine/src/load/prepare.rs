@@ -21,16 +21,8 @@ pub(super) struct Candidate {
 impl Candidate {
     /// What the runtime needs to know of it.
     pub(super) fn spec(&self) -> PolicySpec {
-        let Settings {
-            order,
-            mode,
-            on_failure,
-            connections,
-            grants,
-            limits,
-            settings_json,
-            required: _,
-        } = &self.settings;
+        let Settings { order, mode, on_failure, connections, grants, limits, settings_json, required: _ } =
+            &self.settings;
         PolicySpec {
             id: self.id.clone(),
             digest: self.digest,
@@ -63,15 +55,7 @@ pub(super) async fn prepare(
         .map_err(|error| Refused::new(stage::VALIDATE, format!("the host failed while looking at it: {error}")))??;
     let spec = candidate.spec();
     let compiled = compiler.compile(candidate.wasm, candidate.wasm_digest).await?;
-    let policy = runtime
-        .prepare(compiled.component, spec)
-        .await
-        .map_err(|error| Refused::new(error.stage, error.message))?;
-    Ok((
-        policy,
-        How {
-            took: begun.elapsed(),
-            cached: compiled.cached,
-        },
-    ))
+    let policy =
+        runtime.prepare(compiled.component, spec).await.map_err(|error| Refused::new(error.stage, error.message))?;
+    Ok((policy, How { took: begun.elapsed(), cached: compiled.cached }))
 }

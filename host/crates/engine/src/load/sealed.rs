@@ -46,11 +46,7 @@ impl Sealed {
         //   `Err` when they differ; the name in the cache covers `precompile_compatibility_hash` besides.
         // - A policy's author controls the compiler's input, not its output; that wasmtime compiles hostile input to
         //   harmless code is the promise on which the whole sandbox stands, in this process or in a child.
-        unsafe { Component::deserialize(engine, &self.0) }.map_err(|error| {
-            Refused::new(
-                stage::COMPILE,
-                format!("the compiled policy can't be loaded: {error:#}"),
-            )
-        })
+        unsafe { Component::deserialize(engine, &self.0) }
+            .map_err(|error| Refused::new(stage::COMPILE, format!("the compiled policy can't be loaded: {error:#}")))
     }
 }

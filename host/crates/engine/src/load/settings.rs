@@ -36,16 +36,7 @@ use crate::runtime::Grants;
 /// Place in the chain of a policy whose name begins with no number and that says nothing.
 pub const DEFAULT_ORDER: i64 = 1000;
 /// Keys of the file.
-const KEYS: [&str; 8] = [
-    "order",
-    "mode",
-    "on_failure",
-    "connections",
-    "grants",
-    "required",
-    "limits",
-    "settings",
-];
+const KEYS: [&str; 8] = ["order", "mode", "on_failure", "connections", "grants", "required", "limits", "settings"];
 /// Keys of `[limits]`.
 const LIMIT_KEYS: [&str; 4] = ["time_per_call", "memory", "hold_back", "answer"];
 /// What the operator may ask for.
@@ -107,16 +98,9 @@ impl SettingsError {
     /// Of a file that is not UTF-8; `good`: what stands before the first wrong byte.
     pub(super) fn not_text(file: impl Into<PathBuf>, good: &[u8]) -> Self {
         let source = String::from_utf8_lossy(good).into_owned();
-        let mut reader = Reader {
-            text: &source,
-            faults: Vec::new(),
-        };
+        let mut reader = Reader { text: &source, faults: Vec::new() };
         reader.fault(source.len()..source.len(), "the file is not text in UTF-8", None);
-        Self {
-            file: file.into(),
-            faults: reader.faults,
-            source,
-        }
+        Self { file: file.into(), faults: reader.faults, source }
     }
 }
 
@@ -125,11 +109,7 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, fault) in self.faults.iter().enumerate() {
             let gap = if at == 0 { "" } else { "; " };
-            write!(
-                f,
-                "{gap}line {}, column {}: {}",
-                fault.line, fault.column, fault.message
-            )?;
+            write!(f, "{gap}line {}, column {}: {}", fault.line, fault.column, fault.message)?;
             if let Some(hint) = &fault.hint {
                 write!(f, " ({hint})")?;
             }
@@ -167,20 +147,13 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn parse(stem: &str, file: impl Into<PathBuf>, text: &str) -> Result<Self, SettingsError> {
-        let mut reader = Reader {
-            text,
-            faults: Vec::new(),
-        };
+        let mut reader = Reader { text, faults: Vec::new() };
         let settings = reader.read(stem);
         if reader.faults.is_empty() {
             return Ok(settings);
         }
         reader.faults.sort_by_key(|fault| fault.span.start);
-        Err(SettingsError {
-            file: file.into(),
-            source: text.to_owned(),
-            faults: reader.faults,
-        })
+        Err(SettingsError { file: file.into(), source: text.to_owned(), faults: reader.faults })
     }
 }
 
@@ -213,24 +186,16 @@ impl<'a> Reader<'a> {
                 "order" => self.integer(value).into_iter().for_each(|order| settings.order = order),
                 "mode" => {
                     let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow), ("off", Mode::Off)];
-                    self.choice(value, &modes)
-                        .into_iter()
-                        .for_each(|mode| settings.mode = mode);
+                    self.choice(value, &modes).into_iter().for_each(|mode| settings.mode = mode);
                 }
                 "on_failure" => {
                     let modes = [("closed", FailureMode::Closed), ("open", FailureMode::Open)];
-                    self.choice(value, &modes)
-                        .into_iter()
-                        .for_each(|mode| settings.on_failure = mode);
+                    self.choice(value, &modes).into_iter().for_each(|mode| settings.on_failure = mode);
                 }
                 "connections" => {
                     settings.connections = self.names(value, None);
                     if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
-                        self.fault(
-                            value.span(),
-                            "an empty list guards nothing; leave the key out to guard all",
-                            None,
-                        );
+                        self.fault(value.span(), "an empty list guards nothing; leave the key out to guard all", None);
                     }
                 }
                 "grants" => {
@@ -258,22 +223,12 @@ impl<'a> Reader<'a> {
         };
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "time_per_call" => self
-                    .duration(value)
-                    .into_iter()
-                    .for_each(|time| limits.time_per_call = time),
-                "memory" => self
-                    .bytes(value, MEMORY)
-                    .into_iter()
-                    .for_each(|bytes| limits.memory_bytes = bytes),
-                "hold_back" => self
-                    .bytes(value, HOLD_BACK)
-                    .into_iter()
-                    .for_each(|bytes| limits.hold_back_bytes = bytes),
-                "answer" => self
-                    .bytes(value, ANSWER)
-                    .into_iter()
-                    .for_each(|bytes| limits.answer_bytes = bytes),
+                "time_per_call" => self.duration(value).into_iter().for_each(|time| limits.time_per_call = time),
+                "memory" => self.bytes(value, MEMORY).into_iter().for_each(|bytes| limits.memory_bytes = bytes),
+                "hold_back" => {
+                    self.bytes(value, HOLD_BACK).into_iter().for_each(|bytes| limits.hold_back_bytes = bytes)
+                }
+                "answer" => self.bytes(value, ANSWER).into_iter().for_each(|bytes| limits.answer_bytes = bytes),
                 _ => self.unknown(key.get_ref(), key.span(), "limit", &LIMIT_KEYS),
             }
         }
@@ -297,10 +252,7 @@ impl<'a> Reader<'a> {
             self.wrong_type(value, &quoted(&names));
             return None;
         };
-        let found = choices
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, choice)| *choice);
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice);
         if found.is_none() {
             self.unknown(text, value.span(), "value", &names);
         }
@@ -378,31 +330,25 @@ impl<'a> Reader<'a> {
         match value.get_ref() {
             DeValue::String(text) => Json::from(text.as_ref()),
             DeValue::Integer(_) => self.integer(value).map_or(Json::Null, Json::from),
-            DeValue::Float(number) => match number
-                .as_str()
-                .parse::<f64>()
-                .ok()
-                .and_then(serde_json::Number::from_f64)
-            {
-                Some(number) => Json::Number(number),
-                None => {
-                    self.fault(
-                        value.span(),
-                        "JSON, in which policies get their settings, has no such number",
-                        None,
-                    );
-                    Json::Null
+            DeValue::Float(number) => {
+                match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+                    Some(number) => Json::Number(number),
+                    None => {
+                        self.fault(
+                            value.span(),
+                            "JSON, in which policies get their settings, has no such number",
+                            None,
+                        );
+                        Json::Null
+                    }
                 }
-            },
+            }
             DeValue::Boolean(truth) => Json::from(*truth),
             DeValue::Datetime(time) => Json::from(time.to_string()),
             DeValue::Array(list) => list.iter().map(|item| self.json(item)).collect(),
-            DeValue::Table(table) => Json::Object(
-                table
-                    .iter()
-                    .map(|(key, value)| (key.get_ref().to_string(), self.json(value)))
-                    .collect(),
-            ),
+            DeValue::Table(table) => {
+                Json::Object(table.iter().map(|(key, value)| (key.get_ref().to_string(), self.json(value))).collect())
+            }
         }
     }
 
@@ -422,11 +368,7 @@ impl<'a> Reader<'a> {
             .filter(|(likeness, _)| *likeness >= ALIKE)
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = nearest.map(|(_, other)| format!("did you mean `{other}`?"));
-        self.fault(
-            span,
-            &format!("unknown {what} `{name}`, expected {}", quoted(known)),
-            hint,
-        );
+        self.fault(span, &format!("unknown {what} `{name}`, expected {}", quoted(known)), hint);
     }
 
     fn fault(&mut self, span: Range<usize>, message: &str, hint: Option<String>) {
@@ -448,11 +390,7 @@ fn quoted(names: &[&str]) -> String {
         [] => String::new(),
         [one] => format!("`{one}`"),
         [first @ .., last] => {
-            let first = first
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
+            let first = first.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             format!("{first} or `{last}`")
         }
     }
@@ -479,10 +417,7 @@ mod tests {
                 mode: Mode::Shadow,
                 on_failure: FailureMode::Open,
                 connections: vec!["openai".to_owned()],
-                grants: Grants {
-                    state: true,
-                    ..Grants::default()
-                },
+                grants: Grants { state: true, ..Grants::default() },
                 required: true,
                 limits: PolicyLimits {
                     time_per_call: Duration::from_millis(20),
@@ -504,22 +439,13 @@ mod tests {
     fn nothing_said_means_the_safe_defaults() {
         assert_eq!(Settings::parse("p", "p.toml", "").unwrap(), Settings::of_name("p"));
         let settings = Settings::of_name("p");
-        assert_eq!(
-            (settings.mode, settings.on_failure),
-            (Mode::Enforce, FailureMode::Closed)
-        );
+        assert_eq!((settings.mode, settings.on_failure), (Mode::Enforce, FailureMode::Closed));
         assert_eq!(settings.settings_json, "{}");
     }
 
     #[test]
     fn the_order_is_in_the_name() {
-        for (stem, order) in [
-            ("10-mask", 10),
-            ("00-lockdown", 0),
-            ("7", 7),
-            ("mask", 1000),
-            ("-1", 1000),
-        ] {
+        for (stem, order) in [("10-mask", 10), ("00-lockdown", 0), ("7", 7), ("mask", 1000), ("-1", 1000)] {
             assert_eq!(Settings::of_name(stem).order, order, "{stem}");
         }
         assert_eq!(Settings::of_name(&"9".repeat(40)).order, DEFAULT_ORDER);
@@ -533,22 +459,10 @@ mod tests {
         let places: Vec<_> = faults.iter().map(|fault| (fault.line, fault.column)).collect();
         assert_eq!(places, [(1, 8), (2, 1), (4, 1), (5, 17)]);
         assert_eq!(&text[faults[0].span.clone()], "\"shaddow\"");
-        assert!(
-            faults[0].message.contains("expected `enforce`, `shadow` or `off`"),
-            "{}",
-            faults[0].message
-        );
+        assert!(faults[0].message.contains("expected `enforce`, `shadow` or `off`"), "{}", faults[0].message);
         let hints: Vec<_> = faults.iter().map(|fault| fault.hint.as_deref()).collect();
         let meant = |name: &str| format!("did you mean `{name}`?");
-        assert_eq!(
-            hints,
-            [
-                Some(meant("shadow").as_str()),
-                Some(&meant("grants")),
-                Some(&meant("memory")),
-                None
-            ]
-        );
+        assert_eq!(hints, [Some(meant("shadow").as_str()), Some(&meant("grants")), Some(&meant("memory")), None]);
     }
 
     #[test]

@@ -79,17 +79,8 @@ impl Stamps {
 /// [`Refused`] when the folder can't be listed.
 pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u64) -> Result<Look, Refused> {
     let listing = folder::list(path)?;
-    let mistakes = listing
-        .mistakes
-        .iter()
-        .map(|(name, refused)| refused.problem(name))
-        .collect();
-    let mut look = Look {
-        folder: listing.folder,
-        seen: BTreeMap::new(),
-        mistakes,
-        more: false,
-    };
+    let mistakes = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
+    let mut look = Look { folder: listing.folder, seen: BTreeMap::new(), mistakes, more: false };
     let mut read = 0;
     for (id, names) in &listing.policies {
         let Some(wasm) = &names.wasm else {
@@ -158,22 +149,14 @@ fn content(id: &str, wasm: &[u8], stamp: Stamp, settings: Option<(Vec<u8>, Stamp
         digest,
         has_settings: text.is_some(),
         settings: read_settings(id, text.as_deref()),
-        stamps: Stamps {
-            wasm: stamp,
-            settings: settings_stamp,
-        },
+        stamps: Stamps { wasm: stamp, settings: settings_stamp },
     }
 }
 
 /// What decides how a policy behaves: its code and its settings.
 pub(super) fn digest_of(wasm: Digest, settings: Option<&[u8]>) -> Digest {
     let presence: &[u8] = if settings.is_some() { b"settings" } else { b"none" };
-    of_fields([
-        &b"portcullis policy"[..],
-        &wasm.0,
-        presence,
-        settings.unwrap_or_default(),
-    ])
+    of_fields([&b"portcullis policy"[..], &wasm.0, presence, settings.unwrap_or_default()])
 }
 
 /// Reads settings that may not be there, or not be text.
@@ -207,11 +190,7 @@ enum Alone {
 }
 
 fn alone(id: &str, names: &Names) -> Alone {
-    let problem = |message: String| Problem {
-        file: settings_file(id),
-        stage: stage::SETTINGS,
-        message,
-    };
+    let problem = |message: String| Problem { file: settings_file(id), stage: stage::SETTINGS, message };
     let wasm = wasm_file(id);
     let nothing = format!("no {wasm} stands beside it, so it applies to nothing: rename or remove it");
     let Some(path) = &names.settings else {

@@ -39,26 +39,13 @@ impl StandIn {
             connections: settings.connections.clone(),
             limits: settings.limits,
         };
-        let hooks = Hooks {
-            open: true,
-            conversation: true,
-            text: true,
-            tools: true,
-            head: true,
-            body: true,
-            audit: false,
-        };
+        let hooks =
+            Hooks { open: true, conversation: true, text: true, tools: true, head: true, body: true, audit: false };
         let message = format!("policy {id} could not be loaded: {why}");
         Self {
             info,
-            plan: Plan {
-                hooks,
-                ..Plan::default()
-            },
-            failure: Failure {
-                kind: FailureKind::Instance,
-                message,
-            },
+            plan: Plan { hooks, ..Plan::default() },
+            failure: Failure { kind: FailureKind::Instance, message },
         }
     }
 }

@@ -30,78 +30,52 @@ fn cache(home: &Path) -> Cache {
 }
 
 fn entry(home: &Path) -> PathBuf {
-    let entries = fs::read_dir(home.join("cache"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(home.join("cache")).unwrap().map(|entry| entry.unwrap().path());
     let mut entries: Vec<PathBuf> = entries.filter(|path| path.file_name().unwrap() != "key").collect();
     assert_eq!(entries.len(), 1, "{entries:?}");
     entries.remove(0)
 }
 
 /// A component that is valid, small for what it costs, and costs seconds.
-fn bomb() -> Vec<u8> {
-    const FUNCTIONS: usize = 40;
-    const STEPS: usize = 6_000;
+fn bomb(functions: usize, steps: usize) -> Vec<u8> {
     let mut body = String::new();
-    for step in 0..STEPS {
+    for step in 0..steps {
         // Every local stays alive to the end, and each step needs several: hard work for the register allocator.
         let (a, b, c) = (step % 97, (step * 31) % 89, (step * 17) % 83);
-        let _ = write!(
-            body,
-            "(local.set {a} (i64.add (i64.mul (local.get {b}) (local.get {c})) (i64.const {step})))"
-        );
+        let _ = write!(body, "(local.set {a} (i64.add (i64.mul (local.get {b}) (local.get {c})) (i64.const {step})))");
         if step % 50 == 0 {
-            let _ = write!(
-                body,
-                "(if (i64.eqz (local.get {b})) (then (local.set {c} (i64.const 1))))"
-            );
+            let _ = write!(body, "(if (i64.eqz (local.get {b})) (then (local.set {c} (i64.const 1))))");
         }
     }
     let locals = "i64 ".repeat(97);
     let function = format!("(func (result i64) (local {locals}) {body} (local.get 0))");
-    wat::parse_str(format!("(component (core module {}))", function.repeat(FUNCTIONS))).unwrap()
+    wat::parse_str(format!("(component (core module {}))", function.repeat(functions))).unwrap()
 }
 
 #[tokio::test]
 async fn a_shipped_policy_compiles_once_and_then_comes_from_the_cache() {
     let home = tempfile::tempdir().unwrap();
-    let first = compile_with(children(), Some(cache(home.path())), &lockdown())
-        .await
-        .unwrap();
+    let first = compile_with(children(), Some(cache(home.path())), &lockdown()).await.unwrap();
     assert!(!first.cached);
-    let again = compile_with(children(), Some(cache(home.path())), &lockdown())
-        .await
-        .unwrap();
+    let again = compile_with(children(), Some(cache(home.path())), &lockdown()).await.unwrap();
     assert!(again.cached);
     // From the cache no child is needed.
-    let alone = compile_with(script("exit 1"), Some(cache(home.path())), &lockdown())
-        .await
-        .unwrap();
+    let alone = compile_with(script("exit 1"), Some(cache(home.path())), &lockdown()).await.unwrap();
     assert!(alone.cached);
 }
 
 #[tokio::test]
 async fn an_entry_of_the_cache_that_was_tampered_with_is_compiled_anew() {
     let home = tempfile::tempdir().unwrap();
-    compile_with(children(), Some(cache(home.path())), &lockdown())
-        .await
-        .unwrap();
+    compile_with(children(), Some(cache(home.path())), &lockdown()).await.unwrap();
     let path = entry(home.path());
     let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x40;
     fs::write(&path, &bytes).unwrap();
-    let anew = compile_with(children(), Some(cache(home.path())), &lockdown())
-        .await
-        .unwrap();
+    let anew = compile_with(children(), Some(cache(home.path())), &lockdown()).await.unwrap();
     assert!(!anew.cached);
-    assert!(
-        compile_with(children(), Some(cache(home.path())), &lockdown())
-            .await
-            .unwrap()
-            .cached,
-        "and kept again"
-    );
+    assert!(compile_with(children(), Some(cache(home.path())), &lockdown()).await.unwrap().cached, "and kept again");
 }
 
 #[tokio::test]
@@ -112,63 +86,29 @@ async fn what_is_invalid_is_refused_by_the_child_with_the_reason() {
     assert!(refused.message.contains("type mismatch"), "{refused}");
 
     let nonsense = wat::parse_str(r#"(module (@custom "component-type:x" "nonsense"))"#).unwrap();
-    assert!(
-        refusal(children(), &nonsense)
-            .await
-            .message
-            .contains("no component can be made")
-    );
+    assert!(refusal(children(), &nonsense).await.message.contains("no component can be made"));
 
-    let small = CompileConfig {
-        wasm_bytes: 100,
-        ..children()
-    };
-    assert!(
-        refusal(small, &lockdown())
-            .await
-            .message
-            .contains("larger than 100 bytes")
-    );
+    let small = CompileConfig { wasm_bytes: 100, ..children() };
+    assert!(refusal(small, &lockdown()).await.message.contains("larger than 100 bytes"));
 }
 
 #[tokio::test]
 async fn a_compile_bomb_ends_at_its_limit_of_cpu_time() {
-    let refused = refusal(
-        CompileConfig {
-            cpu_seconds: 1,
-            ..children()
-        },
-        &bomb(),
-    )
-    .await;
+    let refused = refusal(CompileConfig { cpu_seconds: 1, ..children() }, &bomb()).await;
     assert_eq!((refused.stage, refused.passing), ("compile", false));
     assert!(refused.message.contains("more than 1 s of CPU time"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_compile_bomb_ends_at_its_limit_of_memory() {
-    let refused = refusal(
-        CompileConfig {
-            memory_bytes: 150 << 20,
-            ..children()
-        },
-        &bomb(),
-    )
-    .await;
+    let refused = refusal(CompileConfig { memory_bytes: 150 << 20, ..children() }, &bomb()).await;
     assert_eq!(refused.stage, "compile");
     assert!(refused.message.contains("memory"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_compile_bomb_ends_by_the_clock() {
-    let refused = refusal(
-        CompileConfig {
-            wall: Duration::from_millis(300),
-            ..children()
-        },
-        &bomb(),
-    )
-    .await;
+    let refused = refusal(CompileConfig { wall: Duration::from_millis(300), ..children() }, &bomb()).await;
     assert!(refused.message.contains("longer than 0.3 s"), "{refused}");
 }
 
@@ -177,10 +117,7 @@ async fn children_that_misbehave_fail_the_file_and_nothing_else() {
     for (text, expected) in [
         ("cat > /dev/null", "answered nothing"),
         ("cat > /dev/null; echo this is no machine code", "can't be loaded"),
-        (
-            "cat > /dev/null; echo first >&2; echo the last word >&2; exit 1",
-            "the last word",
-        ),
+        ("cat > /dev/null; echo first >&2; echo the last word >&2; exit 1", "the last word"),
         ("cat > /dev/null; echo half; exit 7", "the compiler failed"),
         ("exit 0", "answered nothing"),
         ("kill -ABRT $$", "crashed"),
@@ -194,19 +131,9 @@ async fn children_that_misbehave_fail_the_file_and_nothing_else() {
 
 #[tokio::test]
 async fn a_child_that_writes_without_end_is_cut_off() {
-    let refused = refusal(
-        CompileConfig {
-            output_bytes: 100_000,
-            ..script("cat /dev/zero")
-        },
-        &lockdown(),
-    )
-    .await;
+    let refused = refusal(CompileConfig { output_bytes: 100_000, ..script("cat /dev/zero") }, &lockdown()).await;
     assert!(refused.message.contains("more than 100000 bytes"), "{refused}");
-    let chatter = CompileConfig {
-        wall: Duration::from_secs(5),
-        ..script("cat /dev/zero >&2")
-    };
+    let chatter = CompileConfig { wall: Duration::from_secs(5), ..script("cat /dev/zero >&2") };
     let refused = refusal(chatter, &lockdown()).await;
     assert_eq!(refused.stage, "compile");
 }
@@ -215,14 +142,7 @@ async fn a_child_that_writes_without_end_is_cut_off() {
 async fn children_that_never_end_are_killed() {
     for text in ["exec sleep 600", "cat > /dev/null; exec >&- 2>&-; exec sleep 600"] {
         let begun = Instant::now();
-        let refused = refusal(
-            CompileConfig {
-                wall: Duration::from_millis(300),
-                ..script(text)
-            },
-            &lockdown(),
-        )
-        .await;
+        let refused = refusal(CompileConfig { wall: Duration::from_millis(300), ..script(text) }, &lockdown()).await;
         assert!(refused.message.contains("longer than 0.3 s"), "{text}: {refused}");
         assert!(begun.elapsed() < Duration::from_secs(300), "{text}");
     }
@@ -231,19 +151,10 @@ async fn children_that_never_end_are_killed() {
 #[tokio::test]
 async fn circumstances_are_not_held_against_the_file() {
     let killed = refusal(script("kill -KILL $$"), &lockdown()).await;
-    assert!(
-        killed.passing && killed.message.contains("killed from outside"),
-        "{killed}"
-    );
-    let missing = CompileConfig {
-        program: PathBuf::from("/nowhere/portcullis"),
-        ..children()
-    };
+    assert!(killed.passing && killed.message.contains("killed from outside"), "{killed}");
+    let missing = CompileConfig { program: PathBuf::from("/nowhere/portcullis"), ..children() };
     let missing = refusal(missing, &lockdown()).await;
-    assert!(
-        missing.passing && missing.message.contains("can't be started"),
-        "{missing}"
-    );
+    assert!(missing.passing && missing.message.contains("can't be started"), "{missing}");
 }
 
 #[tokio::test]

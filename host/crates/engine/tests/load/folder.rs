@@ -21,10 +21,7 @@ const SETTINGS: &str = "order = 5\n[settings]\nincident = \"INC-1\"\n";
 async fn policies_come_go_and_change() {
     let mut folder = Folder::new();
     let empty = folder.scan().await;
-    assert_eq!(
-        (empty.generation, ids(&empty).len(), empty.problems.len()),
-        (Generation(1), 0, 0)
-    );
+    assert_eq!((empty.generation, ids(&empty).len(), empty.problems.len()), (Generation(1), 0, 0));
     folder.scan_same().await;
 
     folder.put("20-stop.wasm", lockdown());
@@ -33,23 +30,14 @@ async fn policies_come_go_and_change() {
     let two = outcome.set.unwrap();
     assert_eq!((two.generation, ids(&two)), (Generation(2), vec!["10-mask", "20-stop"]));
     let line = outcome.changes[0].to_string();
-    assert!(
-        line.starts_with("+ 10-mask ") && line.contains("(enforce, ") && line.ends_with(" ms)"),
-        "{line}"
-    );
-    assert!(matches!(
-        opened(policy(&two, "20-stop")).await,
-        Ok(Verdict::Allow | Verdict::Block(_))
-    ));
+    assert!(line.starts_with("+ 10-mask ") && line.contains("(enforce, ") && line.ends_with(" ms)"), "{line}");
+    assert!(matches!(opened(policy(&two, "20-stop")).await, Ok(Verdict::Allow | Verdict::Block(_))));
     folder.scan_same().await;
 
     folder.put("20-stop.toml", SETTINGS);
     let moved = folder.scan().await;
     assert_eq!(ids(&moved), ["20-stop", "10-mask"], "the settings say an order");
-    assert!(
-        Arc::ptr_eq(policy(&two, "10-mask"), policy(&moved, "10-mask")),
-        "what did not change is the same"
-    );
+    assert!(Arc::ptr_eq(policy(&two, "10-mask"), policy(&moved, "10-mask")), "what did not change is the same");
     assert_ne!(two.digest, moved.digest);
 
     folder.put("20-stop.toml", "mode = \"shadow\"");
@@ -59,10 +47,7 @@ async fn policies_come_go_and_change() {
     folder.scan_same().await;
     folder.put("20-stop.toml", SETTINGS);
     let back = folder.scan().await;
-    assert!(
-        Arc::ptr_eq(policy(&moved, "20-stop"), policy(&back, "20-stop")),
-        "equal digests are the same policy"
-    );
+    assert!(Arc::ptr_eq(policy(&moved, "20-stop"), policy(&back, "20-stop")), "equal digests are the same policy");
     assert_eq!(back.digest, moved.digest);
     assert!(back.generation > moved.generation);
 }
@@ -84,10 +69,7 @@ async fn a_bad_file_leaves_the_last_good_version_in_force() {
     let outcome = folder.outcome().await;
     let mended = outcome.set.unwrap();
     assert!(mended.problems.is_empty() && Arc::ptr_eq(policy(&good, "stop"), policy(&mended, "stop")));
-    assert_eq!(
-        outcome.changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["= stop.wasm: in order again"]
-    );
+    assert_eq!(outcome.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["= stop.wasm: in order again"]);
 
     // A policy that refuses its settings, settings that do not fit its schema, and settings that are none.
     for (bad, stage) in [
@@ -99,11 +81,7 @@ async fn a_bad_file_leaves_the_last_good_version_in_force() {
         folder.put("stop.toml", bad);
         let set = folder.scan().await;
         assert!(Arc::ptr_eq(policy(&good, "stop"), policy(&set, "stop")), "{bad}");
-        assert!(
-            wrong(&set)[0].ends_with(stage) && set.problems.len() == 1,
-            "{bad}: {:?}",
-            set.problems
-        );
+        assert!(wrong(&set)[0].ends_with(stage) && set.problems.len() == 1, "{bad}: {:?}", set.problems);
     }
 }
 
@@ -116,11 +94,7 @@ async fn a_partial_write_is_nothing_until_it_is_complete() {
     let half = folder.scan().await;
     assert!(half.policies.is_empty(), "a copy in progress blocks nothing");
     assert_eq!(wrong(&half), ["stop.wasm validate"]);
-    assert!(
-        half.problems[0].message.contains("truncated"),
-        "{}",
-        half.problems[0].message
-    );
+    assert!(half.problems[0].message.contains("truncated"), "{}", half.problems[0].message);
     folder.put("stop.wasm", &whole);
     let set = folder.scan().await;
     assert_eq!((ids(&set), set.problems.len()), (vec!["stop"], 0));
@@ -165,13 +139,7 @@ async fn deleted_settings_stay_for_the_grace_and_then_the_defaults_count() {
     folder.scan_same().await;
     folder.wait(GRACE);
     let after = folder.scan().await;
-    assert_eq!(
-        (
-            policy(&before, "stop").info().order,
-            policy(&after, "stop").info().order
-        ),
-        (5, 1000)
-    );
+    assert_eq!((policy(&before, "stop").info().order, policy(&after, "stop").info().order), (5, 1000));
 }
 
 #[tokio::test]
@@ -188,10 +156,7 @@ async fn a_required_policy_outlives_its_files() {
     folder.scan_same().await;
     folder.wait(GRACE);
     let set = folder.scan().await;
-    assert_eq!(
-        (ids(&set), wrong(&set)),
-        (vec!["stop"], vec!["stop.wasm read".to_owned()])
-    );
+    assert_eq!((ids(&set), wrong(&set)), (vec!["stop"], vec!["stop.wasm read".to_owned()]));
     folder.put("stop.wasm", lockdown());
     folder.put("stop.toml", "required = false");
     assert!(folder.scan().await.problems.is_empty());
@@ -217,10 +182,7 @@ async fn what_is_bad_at_the_start_is_blocked_until_it_is_mended() {
     fs::create_dir(folder.path("g-folder.wasm")).unwrap();
     folder.put("h-good.wasm", lockdown());
     let set = folder.scan().await;
-    assert_eq!(
-        ids(&set),
-        ["e-one", "a-bad", "d-typo", "f-absent", "g-folder", "h-good"]
-    );
+    assert_eq!(ids(&set), ["e-one", "a-bad", "d-typo", "f-absent", "g-folder", "h-good"]);
     assert_eq!(set.problems.len(), 7);
     assert_eq!(policy(&set, "e-one").info().connections, ["one"]);
     for id in ["a-bad", "d-typo", "e-one", "f-absent", "g-folder"] {
@@ -288,14 +250,8 @@ async fn a_folder_that_was_unmounted_is_not_an_empty_folder() {
     fs::write(elsewhere.path().join("stop.wasm"), lockdown()).unwrap();
     symlink(elsewhere.path(), &link).unwrap();
     let compiler = Arc::new(Compiler::new(children(), &runtime(), Some(shared_cache())));
-    let mut loader = Loader::new(
-        runtime(),
-        compiler,
-        LoaderConfig {
-            grace: Duration::ZERO,
-            ..LoaderConfig::new(&link)
-        },
-    );
+    let mut loader =
+        Loader::new(runtime(), compiler, LoaderConfig { grace: Duration::ZERO, ..LoaderConfig::new(&link) });
     let before = loader.scan(Instant::now()).await.set.unwrap();
     fs::remove_file(&link).unwrap();
     symlink(&on_disk, &link).unwrap();
@@ -345,10 +301,7 @@ async fn pipes_devices_giants_and_strange_names_are_named_and_change_nothing() {
     )
     .unwrap();
     symlink("/dev/zero", folder.path("zero.wasm")).unwrap();
-    fs::File::create(folder.path("giant.wasm"))
-        .unwrap()
-        .set_len(1 << 40)
-        .unwrap();
+    fs::File::create(folder.path("giant.wasm")).unwrap().set_len(1 << 40).unwrap();
     folder.put("two words.wasm", lockdown());
     folder.put("fast.cwasm", "machine code");
     folder.put(".stop.wasm.swp", "litter");
@@ -382,9 +335,7 @@ async fn more_policies_than_the_host_takes_are_named_and_displace_nothing() {
     let set = folder.scan().await;
     assert_eq!(ids(&set), ["zz-stop"]);
     assert!(
-        set.problems
-            .iter()
-            .any(|problem| problem.message.contains("45 policies beyond the 256")),
+        set.problems.iter().any(|problem| problem.message.contains("45 policies beyond the 256")),
         "{:?}",
         set.problems[0]
     );
@@ -406,33 +357,22 @@ async fn a_slow_compilation_delays_nobody_and_is_published_when_it_is_done() {
     let home = tempfile::tempdir().unwrap();
     let gate = home.path().join("gate");
     let real = env!("CARGO_BIN_EXE_compile-child");
-    let wait = script(&format!(
-        "while [ ! -e {} ]; do sleep 0.01; done; exec {real}",
-        gate.display()
-    ));
-    let mut folder = Folder::with(wait, |config| LoaderConfig {
-        patience: Duration::from_millis(10),
-        ..config
-    });
+    let wait = script(&format!("while [ ! -e {} ]; do sleep 0.01; done; exec {real}", gate.display()));
+    let mut folder = Folder::with(wait, |config| LoaderConfig { patience: Duration::from_millis(10), ..config });
     folder.scan().await;
     folder.put("slow.wasm", lockdown());
     folder.scan_same().await;
     folder.put("off.wasm", "nonsense");
     assert_eq!(wrong(&folder.scan().await), ["off.wasm validate"], "others go on");
     fs::write(&gate, "").unwrap();
-    tokio::time::timeout(Duration::from_secs(300), folder.loader.finished())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(300), folder.loader.finished()).await.unwrap();
     assert_eq!(ids(&folder.scan().await), ["slow"]);
 }
 
 #[tokio::test]
 async fn newer_content_takes_the_place_of_what_is_still_compiling() {
     let never = script("exec sleep 600");
-    let mut folder = Folder::with(never, |config| LoaderConfig {
-        patience: Duration::from_millis(10),
-        ..config
-    });
+    let mut folder = Folder::with(never, |config| LoaderConfig { patience: Duration::from_millis(10), ..config });
     folder.scan().await;
     folder.put("p.wasm", lockdown());
     folder.scan_same().await;
@@ -446,10 +386,7 @@ async fn a_failure_that_may_pass_is_tried_again() {
     let home = tempfile::tempdir().unwrap();
     let mark = home.path().join("mark");
     let real = env!("CARGO_BIN_EXE_compile-child");
-    let second = script(&format!(
-        "if [ -e {0} ]; then exec {real}; fi; : > {0}; kill -KILL $$",
-        mark.display()
-    ));
+    let second = script(&format!("if [ -e {0} ]; then exec {real}; fi; : > {0}; kill -KILL $$", mark.display()));
     let mut folder = Folder::with(second, |config| config);
     folder.scan().await;
     folder.put("p.wasm", lockdown());

@@ -17,10 +17,7 @@ async fn a_shipped_policy_tells_everything_of_itself() {
     fs::write(&path, shipped("mask")).unwrap();
     let found = inspect(&runtime(), &compiler(), &path).await;
     assert_eq!(found.problems, []);
-    assert_eq!(
-        (found.id.as_str(), found.form, found.settings.order),
-        ("10-mask", Some(Form::CoreModule), 10)
-    );
+    assert_eq!((found.id.as_str(), found.form, found.settings.order), ("10-mask", Some(Form::CoreModule), 10));
     assert_eq!(found.size, shipped("mask").len() as u64);
     let description = found.description.unwrap();
     assert_eq!(description.name, "mask");
@@ -29,11 +26,7 @@ async fn a_shipped_policy_tells_everything_of_itself() {
     let plan = found.plan.unwrap();
     assert!(plan.hooks.text && !plan.patterns.is_empty());
     assert!(found.imports.iter().all(|import| import.granted), "{:?}", found.imports);
-    assert!(
-        found.producers.iter().any(|name| name == "Rust"),
-        "{:?}",
-        found.producers
-    );
+    assert!(found.producers.iter().any(|name| name == "Rust"), "{:?}", found.producers);
 }
 
 #[tokio::test]
@@ -41,29 +34,16 @@ async fn everything_that_is_wrong_is_told() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("stop.wasm");
     fs::write(&path, lockdown()).unwrap();
-    fs::write(
-        path.with_extension("toml"),
-        "mode = \"shaddow\"\nordr = 1\n[settings]\nmessage = 3\n",
-    )
-    .unwrap();
+    fs::write(path.with_extension("toml"), "mode = \"shaddow\"\nordr = 1\n[settings]\nmessage = 3\n").unwrap();
     let found = inspect(&runtime(), &compiler(), &path).await;
     let error = found.settings_error.unwrap();
     assert_eq!(error.faults.len(), 2);
     assert_eq!(found.problems.len(), 1);
-    assert_eq!(
-        found.description.unwrap().name,
-        "lockdown",
-        "it is looked at with the defaults all the same"
-    );
+    assert_eq!(found.description.unwrap().name, "lockdown", "it is looked at with the defaults all the same");
 
     fs::write(path.with_extension("toml"), "[settings]\nmessage = 3\n").unwrap();
     let found = inspect(&runtime(), &compiler(), &path).await;
-    assert_eq!(
-        (found.problems.len(), found.problems[0].stage),
-        (1, "settings"),
-        "{:?}",
-        found.problems
-    );
+    assert_eq!((found.problems.len(), found.problems[0].stage), (1, "settings"), "{:?}", found.problems);
     assert!(found.description.is_some() && found.plan.is_none());
 
     let missing = inspect(&runtime(), &compiler(), &home.path().join("none.wasm")).await;
@@ -79,15 +59,8 @@ async fn a_folder_is_inspected_in_the_order_of_the_chain() {
     fs::write(home.path().join("a.toml"), "order = 15").unwrap();
     fs::write(home.path().join("old.cwasm"), "code").unwrap();
     let (found, problems) = inspect_folder(&runtime(), &compiler(), home.path()).await.unwrap();
-    assert_eq!(
-        found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(),
-        ["10-c", "a", "20-b"]
-    );
+    assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["10-c", "a", "20-b"]);
     assert!(found.iter().all(|found| found.problems.is_empty()));
     assert_eq!(problems.len(), 1);
-    assert!(
-        inspect_folder(&runtime(), &compiler(), &home.path().join("none"))
-            .await
-            .is_err()
-    );
+    assert!(inspect_folder(&runtime(), &compiler(), &home.path().join("none")).await.is_err());
 }

@@ -34,19 +34,9 @@ enum Stands {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Put {
-        name: usize,
-        settings: bool,
-        what: Stands,
-        whole: bool,
-    },
-    Swap {
-        one: usize,
-        other: usize,
-    },
-    Wait {
-        ms: u64,
-    },
+    Put { name: usize, settings: bool, what: Stands, whole: bool },
+    Swap { one: usize, other: usize },
+    Wait { ms: u64 },
     Look,
 }
 
@@ -89,10 +79,7 @@ impl Account {
         if self.wasm == Stands::Nothing {
             let since = *self.gone.get_or_insert(now);
             if self.in_force.is_none() || now >= since + GRACE {
-                *self = Self {
-                    settings: self.settings,
-                    ..Self::default()
-                };
+                *self = Self { settings: self.settings, ..Self::default() };
             }
             return;
         }
@@ -135,11 +122,7 @@ fn put(folder: &Folder, file: &str, good: Vec<u8>, what: Stands, whole: bool) {
         Stands::Broken => good[..good.len() / 2].to_vec(),
     };
     // Opening a pipe for writing would wait for its reader.
-    if whole || !path.is_file() {
-        folder.put_whole(file, bytes)
-    } else {
-        folder.put(file, bytes)
-    }
+    if whole || !path.is_file() { folder.put_whole(file, bytes) } else { folder.put(file, bytes) }
 }
 
 #[tokio::test]
@@ -154,34 +137,15 @@ async fn two_hundred_random_steps_leave_in_force_what_must_be() {
         let step = steps().new_tree(&mut runner).unwrap().current();
         log.push((folder.now - start, step));
         match step {
-            Step::Put {
-                name,
-                settings: false,
-                what,
-                whole,
-            } => {
+            Step::Put { name, settings: false, what, whole } => {
                 let number = if let Stands::Good(number) = what { number } else { 0 };
                 put(&folder, &format!("{}.wasm", NAMES[name]), version(number), what, whole);
                 accounts[name].wasm = what;
             }
-            Step::Put {
-                name,
-                settings: true,
-                what,
-                whole,
-            } => {
-                let text = if let Stands::Good(order) = what {
-                    format!("order = {order}\n")
-                } else {
-                    "order = ten".into()
-                };
-                put(
-                    &folder,
-                    &format!("{}.toml", NAMES[name]),
-                    text.into_bytes(),
-                    what,
-                    whole,
-                );
+            Step::Put { name, settings: true, what, whole } => {
+                let text =
+                    if let Stands::Good(order) = what { format!("order = {order}\n") } else { "order = ten".into() };
+                put(&folder, &format!("{}.toml", NAMES[name]), text.into_bytes(), what, whole);
                 accounts[name].settings = what;
             }
             Step::Swap { one, other } => {
@@ -213,25 +177,11 @@ fn check(folder: &Folder, accounts: &[Account], log: &[(Duration, Step)]) {
     let found: BTreeMap<&str, (u8, i64)> = set
         .policies
         .iter()
-        .map(|policy| {
-            (
-                policy.info().id.as_str(),
-                (digests[&policy.info().wasm_digest], policy.info().order),
-            )
-        })
+        .map(|policy| (policy.info().id.as_str(), (digests[&policy.info().wasm_digest], policy.info().order)))
         .collect();
-    let expected: BTreeMap<&str, (u8, i64)> = NAMES
-        .iter()
-        .zip(accounts)
-        .filter_map(|(name, account)| Some((*name, account.in_force?)))
-        .collect();
-    assert_eq!(
-        found,
-        expected,
-        "after {log:#?}\n{:?}\nproblems: {:#?}",
-        ids(set),
-        set.problems
-    );
+    let expected: BTreeMap<&str, (u8, i64)> =
+        NAMES.iter().zip(accounts).filter_map(|(name, account)| Some((*name, account.in_force?))).collect();
+    assert_eq!(found, expected, "after {log:#?}\n{:?}\nproblems: {:#?}", ids(set), set.problems);
 }
 
 fn sha256(bytes: &[u8]) -> model::Digest {

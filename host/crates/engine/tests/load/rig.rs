@@ -47,33 +47,19 @@ pub(crate) fn children() -> CompileConfig {
 
 /// Children that do something else.
 pub(crate) fn script(text: &str) -> CompileConfig {
-    CompileConfig {
-        program: PathBuf::from("/bin/sh"),
-        args: vec!["-c".into(), text.into()],
-        ..children()
-    }
+    CompileConfig { program: PathBuf::from("/bin/sh"), args: vec!["-c".into(), text.into()], ..children() }
 }
 
 /// One engine for all tests of a process.
 pub(crate) fn runtime() -> Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
-    let make = || {
-        Runtime::new(RuntimeConfig {
-            memories: 8,
-            pool: false,
-            ..RuntimeConfig::default()
-        })
-        .unwrap()
-    };
+    let make = || Runtime::new(RuntimeConfig { memories: 8, pool: false, ..RuntimeConfig::default() }).unwrap();
     Arc::clone(RUNTIME.get_or_init(make))
 }
 
 /// A cache that all tests share, so that each policy is compiled once.
 pub(crate) fn shared_cache() -> Cache {
-    Cache::open(CacheConfig::new(
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-cache"),
-    ))
-    .unwrap()
+    Cache::open(CacheConfig::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-cache"))).unwrap()
 }
 
 pub(crate) struct Folder {
@@ -85,9 +71,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// An empty folder, not looked at yet.
     pub(crate) fn new() -> Self {
-        Self::make(Compiler::new(children(), &runtime(), Some(shared_cache())), |config| {
-            config
-        })
+        Self::make(Compiler::new(children(), &runtime(), Some(shared_cache())), |config| config)
     }
 
     /// With these children and no cache.
@@ -105,11 +89,7 @@ impl Folder {
             ..LoaderConfig::new(home.path().join("policies"))
         };
         let loader = Loader::new(runtime(), Arc::new(compiler), change(config));
-        Self {
-            home,
-            loader,
-            now: Instant::now(),
-        }
+        Self { home, loader, now: Instant::now() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -143,11 +123,7 @@ impl Folder {
     /// Looks, and expects nothing new.
     pub(crate) async fn scan_same(&mut self) {
         let outcome = self.outcome().await;
-        assert!(
-            outcome.set.is_none() && outcome.changes.is_empty(),
-            "{:?}",
-            outcome.changes
-        );
+        assert!(outcome.set.is_none() && outcome.changes.is_empty(), "{:?}", outcome.changes);
     }
 
     pub(crate) async fn outcome(&mut self) -> ScanOutcome {
@@ -162,17 +138,11 @@ pub(crate) fn ids(set: &Arc<PolicySet>) -> Vec<&str> {
 
 /// What the set says is wrong: `file stage`.
 pub(crate) fn wrong(set: &Arc<PolicySet>) -> Vec<String> {
-    set.problems
-        .iter()
-        .map(|problem| format!("{} {}", problem.file, problem.stage))
-        .collect()
+    set.problems.iter().map(|problem| format!("{} {}", problem.file, problem.stage)).collect()
 }
 
 pub(crate) fn policy<'a>(set: &'a Arc<PolicySet>, id: &str) -> &'a Arc<dyn Policy> {
-    set.policies
-        .iter()
-        .find(|policy| policy.info().id == id)
-        .unwrap_or_else(|| panic!("no {id} in {:?}", ids(set)))
+    set.policies.iter().find(|policy| policy.info().id == id).unwrap_or_else(|| panic!("no {id} in {:?}", ids(set)))
 }
 
 /// What an exchange meets first in this policy.
