@@ -24,10 +24,8 @@ const MEMO_BYTES: usize = 2 << 20;
 /// Text shorter than this is not worth a prefilter.
 const PREFILTER_MIN: usize = 256;
 
-/// No thread: outside every match. Always the first state.
+/// No thread: outside every match. Always the first state. (A state's name is where its row begins in the tables.)
 const QUIET: u32 = 0;
-/// One thread at the beginning of every pattern. Always the second state.
-const ORIGIN: u32 = 1;
 /// Flag of a transition: a match of some pattern ends in its target.
 const MATCH: u32 = 1 << 31;
 /// A transition that has not been worked out.
@@ -95,7 +93,7 @@ impl Automaton {
         };
         let mut memo = Memo::new(&automaton);
         for byte in 0..=u8::MAX {
-            automaton.begins[usize::from(byte)] = memo.probe(&automaton, ORIGIN, byte) != QUIET;
+            automaton.begins[usize::from(byte)] = memo.probe(&automaton, automaton.origin(), byte) != QUIET;
         }
         automaton
     }
@@ -121,15 +119,35 @@ impl Automaton {
             if state == QUIET {
                 at = self.next_begin(text, at);
                 quiet = at;
-                if at == text.len() {
+            }
+            // The common case by itself: transitions that are known and in which nothing ends.
+            let table = memo.search.as_slice();
+            let mut next = UNKNOWN;
+            while let Some(byte) = text.get(at) {
+                next = table[state as usize + self.class(*byte)];
+                if next >= MATCH {
                     break;
                 }
+                state = next;
+                at += 1;
+                if state == QUIET {
+                    quiet = at;
+                    if self.prefilter.is_some() {
+                        break;
+                    }
+                }
             }
-            let next = memo.search(self, state, text[at]);
+            if next < MATCH {
+                continue;
+            }
+            let Some(byte) = text.get(at) else { break };
+            if next == UNKNOWN {
+                next = memo.work_out(self, state, *byte, true);
+            }
             at += 1;
             state = next & !MATCH;
             if next & MATCH != 0 {
-                memo.note_matches(state, quiet, at, stretches);
+                memo.note_matches(self, state, quiet, at, stretches);
             }
         }
         Swept {
@@ -140,7 +158,7 @@ impl Automaton {
 
     /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
     pub(super) fn probe(&self, memo: &mut Memo, text: &[u8]) -> (PatternSet, usize) {
-        let mut state = ORIGIN;
+        let mut state = self.origin();
         for (steps, byte) in text.iter().enumerate() {
             state = memo.probe(self, state, *byte) & !MATCH;
             if state == QUIET {
@@ -150,26 +168,22 @@ impl Automaton {
         (memo.undecided(self, state), text.len())
     }
 
-    /// The first place from `at` on where a match can begin.
-    fn next_begin(&self, text: &[u8], mut at: usize) -> usize {
-        if let Some(prefilter) = &self.prefilter {
-            // The end may cut a literal off, and a shorter one behind its beginning must not hide that.
-            let whole = text.len().saturating_sub(prefilter.max_needle_len());
-            if whole.saturating_sub(at) >= PREFILTER_MIN {
-                let found = prefilter.find(
-                    text,
-                    Span {
-                        start: at,
-                        end: text.len(),
-                    },
-                );
-                at = found.map_or(whole, |found| found.start.min(whole)).max(at);
-            }
+    /// The first place from `at` on where a match may begin, as far as a prefilter says.
+    fn next_begin(&self, text: &[u8], at: usize) -> usize {
+        let Some(prefilter) = &self.prefilter else { return at };
+        // The end may cut a literal off, and a shorter one behind its beginning must not hide that.
+        let whole = text.len().saturating_sub(prefilter.max_needle_len());
+        if whole.saturating_sub(at) < PREFILTER_MIN {
+            return at;
         }
-        text[at..]
-            .iter()
-            .position(|byte| self.begins_with(*byte))
-            .map_or(text.len(), |ahead| at + ahead)
+        let found = prefilter.find(text, Span::from(at..text.len()));
+        found.map_or(whole, |found| found.start.min(whole)).max(at)
+    }
+
+    /// The state with one thread at the beginning of every pattern: the second in each memo.
+    fn origin(&self) -> u32 {
+        // There are at most 256 classes.
+        u32::try_from(self.representatives.len()).unwrap_or(QUIET)
     }
 
     fn class(&self, byte: u8) -> usize {
@@ -236,7 +250,7 @@ struct State {
 /// The states met so far, with their transitions.
 #[derive(Debug)]
 pub(super) struct Memo {
-    numbers: HashMap<Arc<[u32]>, u32>,
+    names: HashMap<Arc<[u32]>, u32>,
     states: Vec<State>,
     /// Transitions while matches may begin anywhere, and while one began at the beginning; one row a state.
     search: Vec<u32>,
@@ -253,7 +267,7 @@ pub(super) struct Memo {
 impl Memo {
     pub(super) fn new(automaton: &Automaton) -> Self {
         let mut memo = Self {
-            numbers: HashMap::new(),
+            names: HashMap::new(),
             states: Vec::new(),
             search: Vec::new(),
             probe: Vec::new(),
@@ -267,9 +281,9 @@ impl Memo {
         memo
     }
 
-    /// Forgets all states but [`QUIET`] and [`ORIGIN`].
+    /// Forgets all states but [`QUIET`] and the origin.
     fn clear(&mut self, automaton: &Automaton) {
-        self.numbers.clear();
+        self.names.clear();
         self.states.clear();
         self.search.clear();
         self.probe.clear();
@@ -282,49 +296,37 @@ impl Memo {
         self.add(automaton, origin);
     }
 
-    /// The transition that keeps looking for beginnings.
-    fn search(&mut self, automaton: &Automaton, state: u32, byte: u8) -> u32 {
-        let class = automaton.class(byte);
-        let known = self.search[state as usize * automaton.representatives.len() + class];
-        if known != UNKNOWN {
-            return known;
-        }
-        self.work_out(automaton, state, class, true)
-    }
-
     /// The transition of a match that has begun.
     fn probe(&mut self, automaton: &Automaton, state: u32, byte: u8) -> u32 {
-        let class = automaton.class(byte);
-        let known = self.probe[state as usize * automaton.representatives.len() + class];
-        if known != UNKNOWN {
-            return known;
+        match self.probe[state as usize + automaton.class(byte)] {
+            UNKNOWN => self.work_out(automaton, state, byte, false),
+            known => known,
         }
-        self.work_out(automaton, state, class, false)
     }
 
+    /// Works out a transition: while matches may begin anywhere, or of one that has begun.
     #[cold]
-    fn work_out(&mut self, automaton: &Automaton, state: u32, class: usize, searching: bool) -> u32 {
-        let byte = automaton.representatives[class];
+    fn work_out(&mut self, automaton: &Automaton, state: u32, byte: u8, searching: bool) -> u32 {
         self.step(automaton, state, byte);
         if searching {
-            self.step(automaton, ORIGIN, byte);
+            self.step(automaton, automaton.origin(), byte);
         }
         let nodes = self.take_reached(automaton);
-        let (number, kept) = match self.numbers.get(&nodes) {
-            Some(number) => (*number, true),
+        let (target, kept) = match self.names.get(&nodes) {
+            Some(name) => (*name, true),
             None => self.intern(automaton, nodes),
         };
-        let ends = if self.states[number as usize].matched.is_empty() {
-            0
-        } else {
-            MATCH
-        };
+        let silent = self.state(automaton, target).matched.is_empty();
+        let target = if silent { target } else { target | MATCH };
         if kept {
-            let place = state as usize * automaton.representatives.len() + class;
             let table = if searching { &mut self.search } else { &mut self.probe };
-            table[place] = number | ends;
+            table[state as usize + automaton.class(byte)] = target;
         }
-        number | ends
+        target
+    }
+
+    fn state(&self, automaton: &Automaton, name: u32) -> &State {
+        &self.states[name as usize / automaton.representatives.len()]
     }
 
     /// Adds a state, and says whether the others are still there.
@@ -332,8 +334,8 @@ impl Memo {
         let full = self.bytes >= MEMO_BYTES;
         if full {
             self.clear(automaton);
-            if let Some(number) = self.numbers.get(&nodes) {
-                return (*number, false);
+            if let Some(name) = self.names.get(&nodes) {
+                return (*name, false);
             }
         }
         (self.add(automaton, nodes), !full)
@@ -358,15 +360,15 @@ impl Memo {
         self.probe.resize(self.probe.len() + row, UNKNOWN);
         self.bytes += 2 * size_of::<State>() + size_of_val(&*nodes) + 2 * row * size_of::<u32>();
         // Far below the flag: the memo is emptied long before.
-        let number = u32::try_from(self.states.len()).unwrap_or(QUIET);
+        let name = u32::try_from(self.states.len() * row).unwrap_or(QUIET);
         self.states.push(state);
-        self.numbers.insert(nodes, number);
-        number
+        self.names.insert(nodes, name);
+        name
     }
 
     /// Reaches what the threads of `state` become when `byte` is read.
     fn step(&mut self, automaton: &Automaton, state: u32, byte: u8) {
-        let nodes = Arc::clone(&self.states[state as usize].nodes);
+        let nodes = Arc::clone(&self.state(automaton, state).nodes);
         for number in nodes.iter() {
             let (node, offset) = automaton.node(*number as usize);
             let next = match node {
@@ -418,13 +420,13 @@ impl Memo {
 
     /// Patterns that text ending in this state leaves undecided.
     fn undecided(&self, automaton: &Automaton, state: u32) -> PatternSet {
-        let state = &self.states[state as usize];
+        let state = self.state(automaton, state);
         state.growing.union(state.matched.intersect(automaton.looking))
     }
 
     /// Lengthens the stretches of the patterns that match here.
-    fn note_matches(&mut self, state: u32, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) {
-        for pattern in self.states[state as usize].matched.iter() {
+    fn note_matches(&mut self, automaton: &Automaton, state: u32, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) {
+        for pattern in self.state(automaton, state).matched.iter() {
             match self.latest[pattern].map(|index| &mut stretches[index]) {
                 Some(stretch) if stretch.start == quiet => stretch.end = end,
                 _ => {

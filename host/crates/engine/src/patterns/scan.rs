@@ -7,6 +7,8 @@
 //! What must hold: a scan that begins where an earlier one let go finds what one scan of the whole text finds. So the tail
 //! never begins inside of what the search for a pattern has passed over, such as a match.
 
+use std::cell::OnceCell;
+
 use exchange::ports::Scan;
 use model::Hit;
 use regex_automata::util::look::LookMatcher;
@@ -63,13 +65,24 @@ impl Scratch {
 }
 
 /// The text of a scan.
-#[derive(Clone, Copy)]
 struct Text<'a> {
     /// The character before it, and nothing else.
     before: &'a str,
     pending: &'a str,
-    /// `before` and `pending`, where a pattern needs to see both.
-    joined: &'a str,
+    /// `before` and `pending` in one, made when a pattern must see both.
+    joined: OnceCell<String>,
+}
+
+impl Text<'_> {
+    /// What to search for matches that begin at `from` or later, and how much further in that text they are. Nothing but
+    /// assertions sees the character before a match.
+    fn seen(&self, from: usize, looking: bool) -> (&str, usize) {
+        if from > 0 || self.before.is_empty() || !looking {
+            return (self.pending, 0);
+        }
+        let joined = self.joined.get_or_init(|| [self.before, self.pending].concat());
+        (joined, self.before.len())
+    }
 }
 
 /// See [`Patterns::scan`]. Only patterns of `wanted` are looked at.
@@ -90,21 +103,15 @@ pub(super) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
         return Scan::default();
     }
     let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
-    let joined = if before.is_empty() {
-        String::new()
-    } else {
-        [before, pending].concat()
-    };
-    let joined = if before.is_empty() { pending } else { &joined };
     let text = Text {
         before,
         pending,
-        joined,
+        joined: OnceCell::new(),
     };
     scratch.open.clear();
     scratch.open.resize(patterns.exact.len(), NOWHERE);
-    patterns.open(scratch, text, swept.quiet, undecided);
-    let hits = patterns.settle(scratch, text, undecided);
+    patterns.open(scratch, &text, swept.quiet, undecided);
+    let hits = patterns.settle(scratch, &text, undecided);
     let keep = patterns.tail(scratch, pending.len());
     scratch.rest();
     Scan { hits, keep }
@@ -112,7 +119,7 @@ pub(super) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
 
 impl Patterns {
     /// Finds for each pattern of `undecided` the first place from `from` on at which a match may still begin or grow.
-    fn open(&self, scratch: &mut Scratch, text: Text<'_>, from: usize, mut undecided: PatternSet) {
+    fn open(&self, scratch: &mut Scratch, text: &Text<'_>, from: usize, mut undecided: PatternSet) {
         let pending = text.pending.as_bytes();
         let longest = undecided.iter().map(|pattern| self.reach(pattern)).max().unwrap_or(0);
         let mut budget = PROBE_BUDGET * longest;
@@ -144,13 +151,17 @@ impl Patterns {
     }
 
     /// Whether the assertions at the beginning of the pattern hold at this place.
-    fn may_begin(&self, pattern: usize, text: Text<'_>, at: usize) -> bool {
-        let at = at + text.before.len();
-        LookMatcher::new().matches_set(self.prefix_looks[pattern], text.joined.as_bytes(), at)
+    fn may_begin(&self, pattern: usize, text: &Text<'_>, at: usize) -> bool {
+        let looks = self.prefix_looks[pattern];
+        if looks.is_empty() {
+            return true;
+        }
+        let (seen, shift) = text.seen(at, true);
+        LookMatcher::new().matches_set(looks, seen.as_bytes(), at + shift)
     }
 
     /// Finds the matches that no further text can change, and moves the open places behind them.
-    fn settle(&self, scratch: &mut Scratch, text: Text<'_>, undecided: PatternSet) -> Vec<Hit> {
+    fn settle(&self, scratch: &mut Scratch, text: &Text<'_>, undecided: PatternSet) -> Vec<Hit> {
         let mut hits = Vec::new();
         scratch.passed.clear();
         let mut stretches = std::mem::take(&mut scratch.stretches);
@@ -167,7 +178,7 @@ impl Patterns {
     fn settle_one(
         &self,
         scratch: &mut Scratch,
-        text: Text<'_>,
+        text: &Text<'_>,
         stretches: &[Stretch],
         undecided: PatternSet,
         hits: &mut Vec<Hit>,
@@ -176,16 +187,17 @@ impl Patterns {
             return;
         };
         let exact = &self.exact[pattern];
-        let shift = text.before.len();
+        let looking = self.automaton.is_looking(pattern);
         let mut from = 0;
         for stretch in stretches {
             from = from.max(stretch.start);
-            while let Some(found) = exact.leftmost(text.joined, from + shift, stretch.end + shift) {
+            let (seen, shift) = text.seen(from, looking);
+            while let Some(found) = exact.leftmost(seen, from + shift, stretch.end + shift) {
                 let start = found.start() - shift;
                 if start >= scratch.open[pattern] {
                     return;
                 }
-                match exact.judge(text.joined, found, &mut scratch.ends) {
+                match exact.judge(seen, found, &mut scratch.ends) {
                     Outcome::Hit(end) => {
                         from = end - shift;
                         hits.push(Hit {

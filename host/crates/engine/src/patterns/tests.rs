@@ -135,7 +135,7 @@ fn cut_anywhere(text: &str, cuts: &[prop::sample::Index]) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_whole_text_gives_what_the_regex_crate_gives(text in text(), chosen in prop::sample::subsequence(menu(), 1..6)) {
