@@ -13,11 +13,7 @@ impl Policy for SsnGuard {
     type Settings = NoSettings;
 
     fn describe() -> Metadata {
-        Metadata::new(
-            "ssn-guard",
-            "1.0.0",
-            "masks US social security numbers and e-mail addresses",
-        )
+        Metadata::new("ssn-guard", "1.0.0", "masks US social security numbers and e-mail addresses")
     }
 
     fn configure(_: NoSettings) -> Result<(Self, Plan), Vec<Problem>> {
@@ -66,22 +62,12 @@ fn undecided(window: &Window) -> u32 {
 
 /// Whether the bytes are the beginning of an SSN, or all of one.
 fn has_shape(bytes: &[u8]) -> bool {
-    bytes.iter().zip(SHAPE).all(|(byte, shape)| {
-        if *shape == b'd' {
-            byte.is_ascii_digit()
-        } else {
-            *byte == b'-'
-        }
-    })
+    bytes.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { *byte == b'-' })
 }
 
 /// Whether no word character stands directly before.
 fn may_begin(window: &Window, at: usize) -> bool {
-    let text = if at == 0 {
-        window.before.as_bytes()
-    } else {
-        &window.pending.as_bytes()[..at]
-    };
+    let text = if at == 0 { window.before.as_bytes() } else { &window.pending.as_bytes()[..at] };
     !text.last().copied().is_some_and(is_word)
 }
 
