@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("block", &["policy-sdk"]),
     ("approve", &["policy-sdk"]),
     ("lockdown", &["policy-sdk"]),
+    ("ssn-guard", &["policy-sdk"]),
     ("guests", &["policy-sdk"]),
     // The tests share nothing with the host: a mistake could hide behind the same mistake.
     ("scenarios", &[]),
