@@ -2,8 +2,8 @@
 
 use guests::{describe, trigger};
 use policy_sdk::{
-    Decision, Exchange, Hooks, Metadata, Plan, Policy, Problem, Request, RequestDecision, ToolCall, ToolDecision, Verdict,
-    Window,
+    Decision, Exchange, Hooks, Metadata, Plan, Policy, Problem, Request, RequestDecision, ToolCall, ToolDecision,
+    Verdict, Window,
 };
 use serde::Deserialize;
 

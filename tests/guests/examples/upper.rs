@@ -20,7 +20,11 @@ impl Policy for Upper {
     fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
         let end = u32::try_from(window.pending.len()).map_err(|error| error.to_string())?;
         let upper = window.pending.to_uppercase();
-        Ok(if upper == window.pending { Decision::allow() } else { Decision::allow().replace(0, end, upper, "case.upper") })
+        Ok(if upper == window.pending {
+            Decision::allow()
+        } else {
+            Decision::allow().replace(0, end, upper, "case.upper")
+        })
     }
 }
 

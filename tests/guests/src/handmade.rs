@@ -79,13 +79,16 @@ fn recipes() -> Vec<Recipe> {
             ..Recipe::new("post-return-spins")
         },
         // `edits` at the answer's offset 40: a list of 2^31 elements, and one of many that all lie in one place.
-        Recipe { on_text: "(i32.store offset=44 (i32.const 32768) (i32.const 0x7fffffff)) (i32.const 32768)", ..Recipe::new("endless-list") },
-        Recipe { on_text: "(i32.const 65532)", ..Recipe::new("answer-out-of-bounds") },
-        Recipe { on_text: "(i32.store8 (i32.const 32768) (i32.const 9)) (i32.const 32768)", ..Recipe::new("unknown-variant") },
         Recipe {
-            contract: Some(("@0.1.0;", "@0.2.0;")),
-            ..Recipe::new("wrong-version")
+            on_text: "(i32.store offset=44 (i32.const 32768) (i32.const 0x7fffffff)) (i32.const 32768)",
+            ..Recipe::new("endless-list")
         },
+        Recipe { on_text: "(i32.const 65532)", ..Recipe::new("answer-out-of-bounds") },
+        Recipe {
+            on_text: "(i32.store8 (i32.const 32768) (i32.const 9)) (i32.const 32768)",
+            ..Recipe::new("unknown-variant")
+        },
+        Recipe { contract: Some(("@0.1.0;", "@0.2.0;")), ..Recipe::new("wrong-version") },
         Recipe {
             world: "import wasi:cli/environment@0.2.0;",
             packages: "package wasi:cli@0.2.0 { interface environment { initial-cwd: func() -> u32; } }",
@@ -145,8 +148,12 @@ fn write(folder: &Path, name: &str, wasm: &[u8]) -> Result<()> {
 /// If the file does not have its version exactly once.
 pub fn retag(wasm: &[u8], version: u8) -> Result<Vec<u8>> {
     const NEEDLE: &[u8] = b"tag-0";
-    let places: Vec<usize> =
-        wasm.windows(NEEDLE.len()).enumerate().filter(|(_, window)| *window == NEEDLE).map(|(place, _)| place).collect();
+    let places: Vec<usize> = wasm
+        .windows(NEEDLE.len())
+        .enumerate()
+        .filter(|(_, window)| *window == NEEDLE)
+        .map(|(place, _)| place)
+        .collect();
     let [place] = places[..] else { anyhow::bail!("the version is in {} places", places.len()) };
     let mut wasm = wasm.to_vec();
     wasm[place + NEEDLE.len() - 1] = b'0' + version;

@@ -111,7 +111,7 @@ macro_rules! export_in_unit {
                 }
             }
 
-            bindings::export_raw!(Exported with_types_in bindings);
+    bindings::export_raw!(Exported with_types_in bindings);
         };
     };
 }

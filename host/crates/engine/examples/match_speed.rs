@@ -38,12 +38,40 @@ fn personal() -> Vec<PatternSpec> {
 
 fn secrets() -> Vec<PatternSpec> {
     let prefixes = [
-        "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "sk-ant-", "xoxb-", "xoxp-", "AIza", "ya29.", "npm_",
-        "pypi-", "dop_v1_", "shpat_", "sq0atp-", "rk_live_", "sk_live_", "pk_live_", "SG.", "key-", "hf_", "dckr_pat_", "lin_api_",
-        "EAAC", "glsa_", "hvs.",
+        "AKIA",
+        "ASIA",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "github_pat_",
+        "glpat-",
+        "sk-",
+        "sk-ant-",
+        "xoxb-",
+        "xoxp-",
+        "AIza",
+        "ya29.",
+        "npm_",
+        "pypi-",
+        "dop_v1_",
+        "shpat_",
+        "sq0atp-",
+        "rk_live_",
+        "sk_live_",
+        "pk_live_",
+        "SG.",
+        "key-",
+        "hf_",
+        "dckr_pat_",
+        "lin_api_",
+        "EAAC",
+        "glsa_",
+        "hvs.",
     ];
-    let mut specs: Vec<_> =
-        prefixes.iter().map(|prefix| spec(&format!(r"\b{}[A-Za-z0-9_-]{{16,80}}", prefix.replace('.', r"\.")), "", 100)).collect();
+    let mut specs: Vec<_> = prefixes
+        .iter()
+        .map(|prefix| spec(&format!(r"\b{}[A-Za-z0-9_-]{{16,80}}", prefix.replace('.', r"\.")), "", 100))
+        .collect();
     specs.push(spec(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----", "", 8192));
     specs
 }
@@ -91,7 +119,12 @@ fn measure(title: &str, specs: &[PatternSpec]) {
     scan("4 KiB of Greek", "", &GREEK.repeat(25), true);
     scan("4 KiB of digits", "", &"4929 1234 5678 ".repeat(270), true);
     scan("4 KiB of base64", "", &"AKIAq0ghp_Zm9vYmFyYmF6cXV4Cg2Ft".repeat(132), true);
-    scan("4 KiB with a hit in each line", "", &format!("{PROSE} mail a.b@example.com or 123-45-6789\n").repeat(20), true);
+    scan(
+        "4 KiB with a hit in each line",
+        "",
+        &format!("{PROSE} mail a.b@example.com or 123-45-6789\n").repeat(20),
+        true,
+    );
 }
 
 fn main() {

@@ -77,20 +77,10 @@ impl Automaton {
             node_count += nfa.states().len();
         }
         let (classes, representatives) = byte_classes(&nfas);
-        let looking = (0..nfas.len())
-            .filter(|pattern| !nfas[*pattern].look_set_any().is_empty())
-            .collect();
+        let looking = (0..nfas.len()).filter(|pattern| !nfas[*pattern].look_set_any().is_empty()).collect();
         let prefilter = prefilter.filter(Prefilter::is_fast);
-        let mut automaton = Self {
-            nfas,
-            offsets,
-            node_count,
-            classes,
-            representatives,
-            begins: [false; 256],
-            prefilter,
-            looking,
-        };
+        let mut automaton =
+            Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking };
         let mut memo = Memo::new(&automaton);
         for byte in 0..=u8::MAX {
             automaton.begins[usize::from(byte)] = memo.probe(&automaton, automaton.origin(), byte) != QUIET;
@@ -150,10 +140,7 @@ impl Automaton {
                 memo.note_matches(self, state, quiet, at, stretches);
             }
         }
-        Swept {
-            undecided: memo.undecided(self, state),
-            quiet,
-        }
+        Swept { undecided: memo.undecided(self, state), quiet }
     }
 
     /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
@@ -225,10 +212,7 @@ fn byte_classes(nfas: &[NFA]) -> ([u8; 256], Vec<u8>) {
     let mut representatives = vec![0];
     for byte in 1..=u8::MAX {
         let index = usize::from(byte);
-        if nfas
-            .iter()
-            .any(|nfa| nfa.byte_classes().get(byte) != nfa.byte_classes().get(byte - 1))
-        {
+        if nfas.iter().any(|nfa| nfa.byte_classes().get(byte) != nfa.byte_classes().get(byte - 1)) {
             representatives.push(byte);
         }
         // There are at most 256 classes, numbered from 0.
@@ -342,11 +326,8 @@ impl Memo {
     }
 
     fn add(&mut self, automaton: &Automaton, nodes: Arc<[u32]>) -> u32 {
-        let mut state = State {
-            nodes: Arc::clone(&nodes),
-            growing: PatternSet::default(),
-            matched: PatternSet::default(),
-        };
+        let mut state =
+            State { nodes: Arc::clone(&nodes), growing: PatternSet::default(), matched: PatternSet::default() };
         for number in nodes.iter() {
             let number = *number as usize;
             let patterns = match automaton.node(number).0 {
@@ -425,17 +406,20 @@ impl Memo {
     }
 
     /// Lengthens the stretches of the patterns that match here.
-    fn note_matches(&mut self, automaton: &Automaton, state: u32, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) {
+    fn note_matches(
+        &mut self,
+        automaton: &Automaton,
+        state: u32,
+        quiet: usize,
+        end: usize,
+        stretches: &mut Vec<Stretch>,
+    ) {
         for pattern in self.state(automaton, state).matched.iter() {
             match self.latest[pattern].map(|index| &mut stretches[index]) {
                 Some(stretch) if stretch.start == quiet => stretch.end = end,
                 _ => {
                     self.latest[pattern] = Some(stretches.len());
-                    stretches.push(Stretch {
-                        pattern,
-                        start: quiet,
-                        end,
-                    });
+                    stretches.push(Stretch { pattern, start: quiet, end });
                 }
             }
         }

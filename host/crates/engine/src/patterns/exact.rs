@@ -36,11 +36,7 @@ impl Exact {
         while from < end {
             let stop = text.ceil_char_boundary(end.min(from.saturating_add(BLOCK * self.max_length)));
             // Matches that begin later may need text behind the block.
-            let settled = if stop == end {
-                end
-            } else {
-                text.floor_char_boundary(stop - self.max_length)
-            };
+            let settled = if stop == end { end } else { text.floor_char_boundary(stop - self.max_length) };
             match self.regex.search(&Input::new(text).range(from..stop)) {
                 Some(found) if found.start() <= settled => {
                     if let Some(fitting) = self.fit(text, found) {
@@ -60,10 +56,7 @@ impl Exact {
         let matched = &text[found.range()];
         self.check.ends(matched, ends);
         let good = ends.iter().rev().map(|length| found.start() + length).find(|end| {
-            *end == found.end()
-                || self
-                    .at(text, found.start(), *end)
-                    .is_some_and(|shorter| shorter.end() == *end)
+            *end == found.end() || self.at(text, found.start(), *end).is_some_and(|shorter| shorter.end() == *end)
         });
         match good {
             Some(end) => Outcome::Hit(end),
@@ -76,17 +69,12 @@ impl Exact {
         if found.len() <= self.max_length {
             return Some(found);
         }
-        self.at(
-            text,
-            found.start(),
-            text.floor_char_boundary(found.start() + self.max_length),
-        )
+        self.at(text, found.start(), text.floor_char_boundary(found.start() + self.max_length))
     }
 
     /// The preferred match at `start` of those that don't cross `end`.
     fn at(&self, text: &str, start: usize, end: usize) -> Option<Match> {
-        self.regex
-            .search(&Input::new(text).range(start..end).anchored(Anchored::Yes))
+        self.regex.search(&Input::new(text).range(start..end).anchored(Anchored::Yes))
     }
 }
 

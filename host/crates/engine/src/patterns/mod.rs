@@ -87,9 +87,7 @@ pub struct Patterns {
 
 impl std::fmt::Debug for Patterns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patterns")
-            .field("ids", &self.ids)
-            .finish_non_exhaustive()
+        f.debug_struct("Patterns").field("ids", &self.ids).finish_non_exhaustive()
     }
 }
 
@@ -179,10 +177,7 @@ impl Compiling {
         }
         let check = Check::parse(&spec.check)?;
         if spec.regex.len() > MAX_REGEX_BYTES {
-            return Err(format!(
-                "the regex has {} bytes; {MAX_REGEX_BYTES} are allowed",
-                spec.regex.len()
-            ));
+            return Err(format!("the regex has {} bytes; {MAX_REGEX_BYTES} are allowed", spec.regex.len()));
         }
         let hir = syntax::parse(&spec.regex).map_err(|error| error.to_string())?;
         let max_length = max_length(spec, check, hir.properties().minimum_len())?;
@@ -191,26 +186,17 @@ impl Compiling {
             .nfa_size_limit(Some(NFA_BYTES))
             .which_captures(WhichCaptures::Implicit)
             .hybrid_cache_capacity(LAZY_DFA_BYTES);
-        let regex = meta::Builder::new()
-            .configure(config)
-            .build_from_hir(&hir)
-            .map_err(too_big)?;
+        let regex = meta::Builder::new().configure(config).build_from_hir(&hir).map_err(too_big)?;
         self.prefix_looks.push(automaton::prefix_looks(&nfa));
         self.nfas.push(nfa);
-        self.exact.push(Exact {
-            regex,
-            check,
-            max_length,
-        });
+        self.exact.push(Exact { regex, check, max_length });
         self.hirs.push(hir);
         Ok(())
     }
 
     /// Compiles for the automaton, within what the plan has left.
     fn nfa(&mut self, hir: &regex_syntax::hir::Hir) -> Result<NFA, String> {
-        let config = thompson::Config::new()
-            .which_captures(WhichCaptures::None)
-            .nfa_size_limit(Some(NFA_BYTES));
+        let config = thompson::Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(NFA_BYTES));
         let nfa = NFA::compiler().configure(config).build_from_hir(hir).map_err(too_big)?;
         self.nfa_bytes += nfa.memory_usage();
         if self.nfa_bytes > PLAN_NFA_BYTES {
@@ -224,29 +210,18 @@ impl Compiling {
 
 /// The bound of a match, if it is one that the pattern can keep.
 fn max_length(spec: &PatternSpec, check: Check, shortest: Option<usize>) -> Result<usize, String> {
-    let most = if check == Check::None {
-        MAX_LENGTH
-    } else {
-        MAX_CHECKED_LENGTH
-    };
+    let most = if check == Check::None { MAX_LENGTH } else { MAX_CHECKED_LENGTH };
     if spec.max_length == 0 || spec.max_length > most {
-        let with = if check == Check::None {
-            String::new()
-        } else {
-            format!(" with check {:?}", spec.check)
-        };
-        return Err(format!(
-            "max-length is {}; a pattern{with} may have 1 to {most}",
-            spec.max_length
-        ));
+        let with = if check == Check::None { String::new() } else { format!(" with check {:?}", spec.check) };
+        return Err(format!("max-length is {}; a pattern{with} may have 1 to {most}", spec.max_length));
     }
     let max_length = usize::try_from(spec.max_length).map_err(|error| error.to_string())?;
     match shortest {
         None => Err("the regex can never match".to_owned()),
         Some(0) => Err("the regex matches the empty text, and so everywhere; let it ask for a character".to_owned()),
-        Some(shortest) if shortest > max_length => Err(format!(
-            "the shortest match has {shortest} bytes, but max-length is {max_length}"
-        )),
+        Some(shortest) if shortest > max_length => {
+            Err(format!("the shortest match has {shortest} bytes, but max-length is {max_length}"))
+        }
         Some(_) => Ok(max_length),
     }
 }

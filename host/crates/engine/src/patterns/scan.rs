@@ -46,13 +46,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(memo: Memo) -> Self {
-        Self {
-            memo,
-            stretches: Vec::new(),
-            open: Vec::new(),
-            passed: Vec::new(),
-            ends: Vec::new(),
-        }
+        Self { memo, stretches: Vec::new(), open: Vec::new(), passed: Vec::new(), ends: Vec::new() }
     }
 
     /// Gives back what an unusual text needed.
@@ -90,24 +84,14 @@ pub(super) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
     let mut scratch = patterns.pool.get();
     let scratch = &mut *scratch;
     scratch.stretches.clear();
-    let swept = patterns
-        .automaton
-        .sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
+    let swept = patterns.automaton.sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
     scratch.stretches.retain(|stretch| wanted.contains(stretch.pattern));
-    let undecided = if last {
-        PatternSet::default()
-    } else {
-        swept.undecided.intersect(wanted)
-    };
+    let undecided = if last { PatternSet::default() } else { swept.undecided.intersect(wanted) };
     if scratch.stretches.is_empty() && undecided.is_empty() {
         return Scan::default();
     }
     let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
-    let text = Text {
-        before,
-        pending,
-        joined: OnceCell::new(),
-    };
+    let text = Text { before, pending, joined: OnceCell::new() };
     scratch.open.clear();
     scratch.open.resize(patterns.exact.len(), NOWHERE);
     patterns.open(scratch, &text, swept.quiet, undecided);
@@ -200,11 +184,7 @@ impl Patterns {
                 match exact.judge(seen, found, &mut scratch.ends) {
                     Outcome::Hit(end) => {
                         from = end - shift;
-                        hits.push(Hit {
-                            pattern: u32::try_from(pattern).unwrap_or(u32::MAX),
-                            start,
-                            end: from,
-                        });
+                        hits.push(Hit { pattern: u32::try_from(pattern).unwrap_or(u32::MAX), start, end: from });
                     }
                     Outcome::Miss(next) => from = next - shift,
                 }

@@ -6,12 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn spec(regex: &str, check: &str, max_length: u32) -> PatternSpec {
-    PatternSpec {
-        id: regex.to_owned(),
-        regex: regex.to_owned(),
-        check: check.to_owned(),
-        max_length,
-    }
+    PatternSpec { id: regex.to_owned(), regex: regex.to_owned(), check: check.to_owned(), max_length }
 }
 
 fn compile(specs: &[PatternSpec]) -> Patterns {
@@ -40,11 +35,7 @@ fn flow(patterns: &Patterns, text: &str, cuts: &[usize]) -> Vec<Hit> {
             assert!(hit.end <= kept || hit.start >= kept, "{hit:?} crosses {kept}");
         }
         let settled = scan.hits.into_iter().filter(|hit| hit.end <= kept);
-        hits.extend(settled.map(|hit| Hit {
-            start: hit.start + released,
-            end: hit.end + released,
-            ..hit
-        }));
+        hits.extend(settled.map(|hit| Hit { start: hit.start + released, end: hit.end + released, ..hit }));
         released += kept;
     }
     hits.sort_by_key(|hit| (hit.start, hit.end, hit.pattern));
@@ -61,10 +52,7 @@ fn reference(specs: &[PatternSpec], text: &str) -> Vec<Hit> {
         let mut ends = Vec::new();
         let mut from = 0;
         while let Some(found) = regex.find_at(text, from) {
-            assert!(
-                found.len() <= spec.max_length as usize,
-                "{found:?} is longer than its pattern's bound"
-            );
+            assert!(found.len() <= spec.max_length as usize, "{found:?} is longer than its pattern's bound");
             check.ends(found.as_str(), &mut ends);
             // Only for patterns without assertions may the text be cut to look for shorter matches.
             let good = ends.iter().rev().map(|end| found.start() + end).find(|end| {
@@ -75,11 +63,7 @@ fn reference(specs: &[PatternSpec], text: &str) -> Vec<Hit> {
             });
             from = match good {
                 Some(end) => {
-                    hits.push(Hit {
-                        pattern,
-                        start: found.start(),
-                        end,
-                    });
+                    hits.push(Hit { pattern, start: found.start(), end });
                     end
                 }
                 None => found.start() + check.step(found.as_str()),
@@ -126,10 +110,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn cut_anywhere(text: &str, cuts: &[prop::sample::Index]) -> Vec<usize> {
-    let mut cuts: Vec<usize> = cuts
-        .iter()
-        .map(|cut| text.floor_char_boundary(cut.index(text.len() + 1)))
-        .collect();
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| text.floor_char_boundary(cut.index(text.len() + 1))).collect();
     cuts.sort_unstable();
     cuts
 }
@@ -195,19 +176,10 @@ fn keeps_only_what_may_still_match() {
     assert_eq!(card.scan("a", "1", false).keep, 0, "no boundary between a and 1");
     assert_eq!(card.scan(" ", "1", false).keep, 1);
     let key = one("AKIA[A-Z0-9]{16}", "", 20);
-    for (text, keep) in [
-        ("AK", 2),
-        ("AKI ", 0),
-        ("xAKIAABCDEFGHIJKLMNO", 19),
-        ("xAKIAABCDEFGHIJKLMNOP", 0),
-    ] {
+    for (text, keep) in [("AK", 2), ("AKI ", 0), ("xAKIAABCDEFGHIJKLMNO", 19), ("xAKIAABCDEFGHIJKLMNOP", 0)] {
         assert_eq!(key.scan("", text, false).keep, keep, "{text:?}");
     }
-    assert_eq!(
-        key.scan("", "xAKIAABCDEFGHIJKLMNOP", false).hits.len(),
-        1,
-        "told at once: nothing can change it"
-    );
+    assert_eq!(key.scan("", "xAKIAABCDEFGHIJKLMNOP", false).hits.len(), 1, "told at once: nothing can change it");
 }
 
 #[test]
@@ -225,16 +197,10 @@ fn a_failed_check_hides_nothing() {
     let card = one(r"(?:\d[ -]?){13,19}", "luhn", 64);
     for number in 10..100 {
         // Digits next to the card may pass together with most of it; most of it is found anyway.
-        for (text, from) in [
-            (format!("{number} 4111 1111 1111 1111"), 3),
-            (format!("4111 1111 1111 1111 {number}"), 0),
-        ] {
+        for (text, from) in [(format!("{number} 4111 1111 1111 1111"), 3), (format!("4111 1111 1111 1111 {number}"), 0)]
+        {
             let hits = card.find(&text, &[]);
-            assert!(
-                hits.iter()
-                    .any(|hit| hit.end.min(from + 19) - hit.start.max(from) >= 12),
-                "{text}: {hits:?}"
-            );
+            assert!(hits.iter().any(|hit| hit.end.min(from + 19) - hit.start.max(from) >= 12), "{text}: {hits:?}");
         }
     }
 }
@@ -242,14 +208,7 @@ fn a_failed_check_hides_nothing() {
 #[test]
 fn finds_only_the_patterns_asked_for() {
     let patterns = compile(&[spec("a", "", 1), spec("b", "", 1)]);
-    assert_eq!(
-        patterns.find("ab", &[1]),
-        [Hit {
-            pattern: 1,
-            start: 1,
-            end: 2
-        }]
-    );
+    assert_eq!(patterns.find("ab", &[1]), [Hit { pattern: 1, start: 1, end: 2 }]);
     assert_eq!(patterns.find("ab", &[]).len(), 2);
     assert!(patterns.find("ab", &[7]).is_empty());
     assert!(compile(&[]).find("ab", &[]).is_empty());
@@ -258,19 +217,13 @@ fn finds_only_the_patterns_asked_for() {
 
 #[test]
 fn long_texts_and_prefilters() {
-    let patterns = compile(&[
-        spec("ghp_[A-Za-z0-9]{36}", "", 40),
-        spec("p_[a-z]+!", "", 40),
-        spec("sk-[a-z]{20}", "", 23),
-    ]);
+    let patterns =
+        compile(&[spec("ghp_[A-Za-z0-9]{36}", "", 40), spec("p_[a-z]+!", "", 40), spec("sk-[a-z]{20}", "", 23)]);
     let filler = "The quick brown fox jumps over the lazy dog. ".repeat(40);
     let token = format!("ghp_{}", "a1".repeat(18));
     let text = format!("{filler}{token} {filler}p_abc! {filler}gh");
     let hits = patterns.find(&text, &[]);
-    assert_eq!(
-        hits.iter().map(|hit| &text[hit.start..hit.end]).collect::<Vec<_>>(),
-        [token.as_str(), "p_abc!"]
-    );
+    assert_eq!(hits.iter().map(|hit| &text[hit.start..hit.end]).collect::<Vec<_>>(), [token.as_str(), "p_abc!"]);
     assert_eq!(patterns.scan("", &text, false).keep, 2);
     for cut in text.len() - 60..text.len() {
         assert_eq!(flow(&patterns, &text, &[cut]), hits);
@@ -297,22 +250,14 @@ fn says_what_is_wrong_with_a_pattern() {
     }
     let many: Vec<_> = (0..=MAX_PATTERNS).map(|_| spec("a", "", 1)).collect();
     assert_eq!(Patterns::compile(&many).unwrap_err().index, MAX_PATTERNS);
-    assert!(
-        Patterns::compile(&[PatternSpec {
-            id: String::new(),
-            ..spec("a", "", 1)
-        }])
-        .is_err()
-    );
+    assert!(Patterns::compile(&[PatternSpec { id: String::new(), ..spec("a", "", 1) }]).is_err());
 }
 
 /// Text made to need new states all the time must not make the memo grow.
 #[test]
 fn a_full_memo_starts_over() {
-    let patterns = compile(&[
-        spec("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", "iban", 64),
-        spec("[A-Z].{0,200}[0-9]!", "", 900),
-    ]);
+    let patterns =
+        compile(&[spec("[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", "iban", 64), spec("[A-Z].{0,200}[0-9]!", "", 900)]);
     let mut seed = 7_u32;
     let text: String = (0..20_000)
         .map(|_| {
