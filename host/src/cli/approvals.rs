@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use model::ApprovalId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -80,7 +81,7 @@ struct DecideArgs {
 /// What is shown of an approval; the rest of what the host tells is for `--json`.
 #[derive(Debug, Deserialize)]
 struct Shown {
-    id: String,
+    id: ApprovalId,
     state: String,
     caller: Caller,
     connection: String,
@@ -136,7 +137,7 @@ async fn list(place: &Place, all: bool, json: bool) -> anyhow::Result<()> {
     for approval in approvals {
         let approval: Shown = serde_json::from_value(approval)?;
         table.add_row([
-            line_of(&approval.id),
+            approval.id.to_string(),
             line_of(&approval.state),
             left(&approval),
             short(&approval.caller.subject, 24),
@@ -197,7 +198,7 @@ fn describe(approval: &Shown) -> String {
         _ => format!("{} by {}", line_of(&approval.state), line_of(&approval.by)),
     };
     let rows = [
-        ("approval", line_of(&approval.id)),
+        ("approval", approval.id.to_string()),
         ("state", state),
         ("reason", line_of(&approval.reason)),
         ("asked", time_of(approval.asked_at_ms)),
@@ -206,7 +207,7 @@ fn describe(approval: &Shown) -> String {
         ("model", line_of(&approval.model)),
         ("policy", line_of(&approval.policy)),
         ("question", line_of(&approval.question.title)),
-        ("summary", line_of(&approval.question.summary)),
+        ("summary", text_of(&approval.question.summary).replace('\n', "\n            ")),
     ];
     let told = rows.into_iter().filter(|(_, value)| !value.is_empty());
     told.map(|(name, value)| format!("{name:<11} {value}")).collect::<Vec<_>>().join("\n")
@@ -221,5 +222,5 @@ async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<()> {
         return print_line(&json_of(&decided)?);
     }
     let decided: Shown = serde_json::from_value(decided)?;
-    print_line(&format!("{} {} by {}", line_of(&decided.id), line_of(&decided.state), line_of(&decided.by)))
+    print_line(&format!("{} {} by {}", decided.id, line_of(&decided.state), line_of(&decided.by)))
 }

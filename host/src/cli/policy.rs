@@ -81,7 +81,7 @@ async fn list(host: &HostArgs, json: bool) -> anyhow::Result<ExitCode> {
             text(&policy["mode"]),
             text(&policy["on_failure"]),
             if connections.is_empty() { "all".to_owned() } else { short(&connections.join(", "), 32) },
-            short(&text(&policy["digest"]), 8).replace('…', ""),
+            text(&policy["digest"]).chars().take(8).collect(),
             short(&text(&policy["summary"]), 60),
         ]);
     }
@@ -132,7 +132,7 @@ pub(super) fn inspection_json(found: &Inspection) -> Value {
         "size": found.size,
         "digest": found.digest,
         "wasm_digest": found.wasm_digest,
-        "form": found.form.map(|form| format!("{form:?}").to_lowercase()),
+        "form": found.form.map(form_word),
         "imports": imports,
         "exports": found.exports,
         "producers": found.producers,
@@ -148,12 +148,28 @@ pub(super) fn inspection_json(found: &Inspection) -> Value {
     })
 }
 
+fn form_word(form: Form) -> &'static str {
+    match form {
+        Form::Component => "component",
+        Form::CoreModule => "core module",
+    }
+}
+
+/// The contract's interfaces that it exports, each once: `text`, `tools`.
+fn hooks(found: &Inspection) -> Vec<&str> {
+    let ours = found.exports.iter().filter_map(|export| export.strip_prefix(PACKAGE)?.strip_prefix('/'));
+    let mut hooks: Vec<&str> = ours.map(|export| export.split(['@', '#']).next().unwrap_or(export)).collect();
+    hooks.sort_unstable();
+    hooks.dedup();
+    hooks
+}
+
 fn inspection_text(found: &Inspection) -> String {
     let mut rows =
         vec![("file", found.file.display().to_string()), ("id", found.id.clone()), ("size", size_of(found.size))];
     rows.push(("sha-256", found.wasm_digest.to_string()));
     if let Some(form) = found.form {
-        rows.push(("form", format!("{form:?}").to_lowercase()));
+        rows.push(("form", form_word(form).to_owned()));
     }
     rows.push(("made by", found.producers.join(", ")));
     if let Some(about) = &found.description {
@@ -161,11 +177,9 @@ fn inspection_text(found: &Inspection) -> String {
         rows.push(("does", about.summary.clone()));
     }
     rows.push(("order", found.settings.order.to_string()));
-    let import = |import: &engine::load::imports::Import| {
-        format!("{}{}", import.name, if import.granted { "" } else { " (NOT GRANTED)" })
-    };
+    let import = |import: &Import| format!("{}{}", import.name, if import.granted { "" } else { " (NOT GRANTED)" });
     rows.push(("imports", found.imports.iter().map(import).collect::<Vec<_>>().join(", ")));
-    rows.push(("exports", found.exports.join(", ")));
+    rows.push(("hooks", hooks(found).join(", ")));
     if let Some(plan) = &found.plan {
         rows.push(("patterns", plan.patterns.join(", ")));
     }

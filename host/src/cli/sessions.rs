@@ -269,7 +269,8 @@ fn judged_text(judged: &model::record::Judged) -> (String, String) {
         JudgedVerdict::Skipped(why) => format!("skipped: {}", line_of(why)),
     };
     let shadow = if judged.shadow { " (shadow)" } else { "" };
-    let title = format!("judged     {} {}: {verdict}{shadow}", line_of(&judged.policy), line_of(&judged.hook));
+    let changed = if judged.edits.is_empty() { String::new() } else { format!(", {} edit(s)", judged.edits.len()) };
+    let title = format!("judged     {} {}: {verdict}{changed}{shadow}", line_of(&judged.policy), line_of(&judged.hook));
     let edits = judged
         .edits
         .iter()

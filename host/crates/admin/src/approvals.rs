@@ -67,7 +67,8 @@ async fn decide(control: &Control, id: &str, decision: Decision, body: &Bytes) -
     let said: Said = if body.is_empty() {
         Said::default()
     } else {
-        serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("the body is not as wanted: {error}")))?
+        serde_json::from_slice(body)
+            .map_err(|error| Problem::bad_request(format!("the body is not as wanted: {error}")))?
     };
     if said.by.len() > BY_BYTES || said.reason.len() > REASON_BYTES {
         return Err(Problem::bad_request(format!("`by` has at most {BY_BYTES} bytes, `reason` {REASON_BYTES}")));

@@ -57,11 +57,7 @@ fn checks(control: &Control) -> Vec<Check> {
     let phase = *control.phase.borrow();
     let problems = control.policies.borrow().problems.len();
     vec![
-        Check {
-            name: "listening",
-            wrong: (phase != Phase::Ready).then(|| phase.as_str().to_owned()),
-            stops: true,
-        },
+        Check { name: "listening", wrong: (phase != Phase::Ready).then(|| phase.as_str().to_owned()), stops: true },
         Check { name: "store", wrong: control.store.status().failed, stops: true },
         Check {
             name: "policies",

@@ -11,17 +11,17 @@
 //! that names another host than this one is refused (a rebound name can't reach it); no cross-origin access is ever
 //! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
 
-mod serve;
-mod guard;
-mod token;
-mod health;
-mod status;
-mod policies;
 mod approvals;
-mod records;
+mod guard;
+mod health;
+mod policies;
 mod problem;
+mod records;
+mod serve;
+mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::sync::Arc;
 

@@ -72,9 +72,10 @@ impl From<StoreError> for Problem {
             StoreError::UnknownExchange(_) | StoreError::UnknownSession(_) => (StatusCode::NOT_FOUND, "not_found"),
             StoreError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "record_damaged"),
             StoreError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_failed"),
-            StoreError::Io { .. } | StoreError::InUse { .. } | StoreError::Database { .. } | StoreError::Format { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable")
-            }
+            StoreError::Io { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Database { .. }
+            | StoreError::Format { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -96,13 +96,14 @@ pub fn on_own_thread(
     shutdown: CancellationToken,
 ) -> io::Result<thread::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build()?;
     let listener = {
         let _inside = runtime.enter();
         TcpListener::from_std(listener)?
     };
-    thread::Builder::new().name("control".to_owned()).spawn(move || runtime.block_on(serve(listener, control, shutdown)))
+    thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(serve(listener, control, shutdown)))
 }
 
 async fn accept(

@@ -129,7 +129,8 @@ impl Rig {
             remember_key: String::new(),
         };
         let policy = ("approve".to_owned(), Digest([1; 32]));
-        let ask = Ask { about: Arc::new(about), policy, question, shown: "delete it".to_owned(), bound_to: Digest([2; 32]) };
+        let ask =
+            Ask { about: Arc::new(about), policy, question, shown: "delete it".to_owned(), bound_to: Digest([2; 32]) };
         self.control.approvals.ask(ask).await.unwrap()
     }
 
@@ -219,7 +220,9 @@ async fn a_web_page_can_not_decide() {
     let ticket = rig.ask("ann").await;
     let path = format!("/v1/approvals/{}/approve", ticket.approval());
     assert_eq!(rig.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED, "GET never decides");
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=application/json"] {
+    for content_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=application/json"]
+    {
         let request = rig.request("POST", &path).header(header::CONTENT_TYPE, content_type);
         assert_eq!(rig.send(request, "{}").await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
     }

@@ -67,7 +67,8 @@ impl AdminToken {
         let mut random = [0; RANDOM_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| io("make")(io::Error::other("no randomness")))?;
         let token = URL_SAFE_NO_PAD.encode(random);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make"))?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make"))?;
         file.write_all(format!("{token}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io("write"))?;
         Ok(Self::of(&token))
     }

@@ -111,9 +111,10 @@ impl Approval {
     /// Whether this person may decide so.
     pub(crate) fn may(&self, approver: &Approver, decision: Decision) -> bool {
         let own = approver.name == self.caller.subject && decision == Decision::Approve;
-        let member = approver.groups.as_ref().is_none_or(|groups| {
-            self.question.approvers.iter().any(|wanted| groups.contains(wanted))
-        });
+        let member = approver
+            .groups
+            .as_ref()
+            .is_none_or(|groups| self.question.approvers.iter().any(|wanted| groups.contains(wanted)));
         !own && member
     }
 }

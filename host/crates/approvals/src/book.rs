@@ -261,7 +261,8 @@ impl Book {
     fn remember(&mut self, decided: &Approval) {
         let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
         if self.remembered.len() >= REMEMBERED
-            && let Some(oldest) = self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+            && let Some(oldest) =
+                self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
         {
             self.remembered.remove(&oldest);
         }
@@ -289,7 +290,9 @@ impl Book {
         let ruling = match open.state {
             State::Approved => ruling(RulingState::Approved, open),
             State::Denied => ruling(RulingState::Denied, open),
-            State::Pending | State::Expired | State::Cancelled | State::Consumed => return Claim::Wait(open.expires_at_ms),
+            State::Pending | State::Expired | State::Cancelled | State::Consumed => {
+                return Claim::Wait(open.expires_at_ms);
+            }
         };
         self.use_up(id);
         Claim::Ruled(ruling)

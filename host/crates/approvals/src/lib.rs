@@ -22,9 +22,9 @@
 
 mod approval;
 mod book;
-mod shell;
 #[cfg(test)]
 pub(crate) mod reference;
+mod shell;
 
 pub use approval::{Approval, Approver, Decision, State};
 pub use book::{Asked, Book, Claim, Terms, Wrong};

@@ -107,14 +107,21 @@ impl Audit {
         };
         prop_assert_eq!(asked.new, !self.questions.contains_key(&asked.id));
         let now_ms = self.now_ms;
-        let facts = self.questions.entry(asked.id).or_insert_with(|| Facts { text, asked_ms: now_ms, ..Facts::default() });
+        let facts =
+            self.questions.entry(asked.id).or_insert_with(|| Facts { text, asked_ms: now_ms, ..Facts::default() });
         prop_assert_eq!(facts.text, text, "another text's question");
         prop_assert_eq!(facts.uses, 0, "a used approval is never joined");
         facts.waiting += 1;
         Ok(())
     }
 
-    fn decide(&mut self, book: &mut Book, id: ApprovalId, decision: Decision, recorded: bool) -> Result<(), TestCaseError> {
+    fn decide(
+        &mut self,
+        book: &mut Book,
+        id: ApprovalId,
+        decision: Decision,
+        recorded: bool,
+    ) -> Result<(), TestCaseError> {
         let (now_ms, fresh) = (self.now_ms, self.fresh(self.questions[&id].asked_ms));
         let Ok(decided) = book.begin(id, decision, &operator(), "because", now_ms) else { return Ok(()) };
         prop_assert!(fresh, "decided after its time");
