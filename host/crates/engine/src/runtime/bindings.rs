@@ -1,8 +1,6 @@
 //! The contract as Rust, made from `wit/policy.wit` by wasmtime's generator. Nothing outside `runtime` names these
 //! types.
 
-#![expect(clippy::all, clippy::pedantic, reason = "generated; the contract documents it")]
-
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "full-policy",

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn counters_count_and_never_wrap() {
         let (state, now) = (State::default(), Instant::now());
-        let mut add = |delta| state.add("p", Owner::Policy, "n".to_owned(), delta, 0, now);
+        let add = |delta| state.add("p", Owner::Policy, "n".to_owned(), delta, 0, now);
         assert_eq!(add(2), Ok(2));
         assert_eq!(add(-5), Ok(-3));
         assert_eq!(add(i64::MIN), Err(StateProblem::TooLarge));
