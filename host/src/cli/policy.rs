@@ -7,7 +7,9 @@ use engine::{
     Runtime, RuntimeConfig,
     load::{
         CompileConfig, Compiler,
+        imports::{Import, PACKAGE},
         inspect::{Inspection, inspect},
+        shape::Form,
     },
 };
 use serde_json::{Value, json};
