@@ -21,6 +21,12 @@ use super::set::PatternSet;
 /// Memory of one memo, beyond which it is emptied.
 const MEMO_BYTES: usize = 2 << 20;
 
+/// Transitions that one pass over a text may have to work out, besides one for every [`MISS_EVERY`] bytes. Text that wants
+/// more leads to ever new states, and the exact engines, one after the other, are cheaper then.
+const MISSES: usize = 512;
+/// See [`MISSES`].
+const MISS_EVERY: usize = 256;
+
 /// Text shorter than this is not worth a prefilter.
 const PREFILTER_MIN: usize = 256;
 
@@ -102,6 +108,7 @@ impl Automaton {
     pub(super) fn sweep(&self, memo: &mut Memo, text: &[u8], stretches: &mut Vec<Stretch>) -> Swept {
         memo.latest.clear();
         memo.latest.resize(self.nfas.len(), None);
+        let mut misses = MISSES + text.len() / MISS_EVERY;
         let mut state = QUIET;
         let mut quiet = 0;
         let mut at = 0;
@@ -132,15 +139,27 @@ impl Automaton {
             }
             let Some(byte) = text.get(at) else { break };
             if next == UNKNOWN {
+                let Some(left) = misses.checked_sub(1) else {
+                    return self.give_up(memo, quiet, text.len(), stretches);
+                };
+                misses = left;
                 next = memo.work_out(self, state, *byte, true);
             }
             at += 1;
             state = next & !MATCH;
             if next & MATCH != 0 {
-                memo.note_matches(self, state, quiet, at, stretches);
+                let matched = memo.state(self, state).matched;
+                memo.note(matched, quiet, at, stretches);
             }
         }
         Swept { undecided: memo.undecided(self, state), quiet }
+    }
+
+    /// Says of the rest of the text that anything may be there.
+    fn give_up(&self, memo: &mut Memo, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) -> Swept {
+        let all: PatternSet = (0..self.nfas.len()).collect();
+        memo.note(all, quiet, end, stretches);
+        Swept { undecided: all, quiet }
     }
 
     /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
@@ -405,16 +424,9 @@ impl Memo {
         state.growing.union(state.matched.intersect(automaton.looking))
     }
 
-    /// Lengthens the stretches of the patterns that match here.
-    fn note_matches(
-        &mut self,
-        automaton: &Automaton,
-        state: u32,
-        quiet: usize,
-        end: usize,
-        stretches: &mut Vec<Stretch>,
-    ) {
-        for pattern in self.state(automaton, state).matched.iter() {
+    /// Lengthens the stretches of patterns that may match up to here.
+    fn note(&mut self, patterns: PatternSet, quiet: usize, end: usize, stretches: &mut Vec<Stretch>) {
+        for pattern in patterns.iter() {
             match self.latest[pattern].map(|index| &mut stretches[index]) {
                 Some(stretch) if stretch.start == quiet => stretch.end = end,
                 _ => {
