@@ -232,11 +232,12 @@ fn static_token(token: &config::Token) -> StaticToken {
 }
 
 fn terms(config: &Config) -> Terms {
-    let config::Approvals { default_timeout, approvers, pending, .. } = &config.approvals;
+    let config::Approvals { default_timeout, approvers, pending, pending_per_caller, .. } = &config.approvals;
     Terms {
         default_timeout_ms: millis(*default_timeout),
         approvers: approvers.clone(),
         pending: *pending,
+        pending_per_caller: *pending_per_caller,
         ..Terms::default()
     }
 }
@@ -256,7 +257,8 @@ fn limits(config: &Config) -> exchange::Limits {
         upstream_idle: limits.upstream_idle,
         approval_wait: config.approvals.wait,
         heartbeat: config.approvals.heartbeat,
-        ..exchange::Limits::default()
+        session_gap: limits.session_gap,
+        sessions: limits.sessions,
     }
 }
 

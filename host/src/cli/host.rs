@@ -187,6 +187,6 @@ fn read_token(path: &Path) -> anyhow::Result<zeroize::Zeroizing<String>> {
 fn refused(status: StatusCode, body: &[u8]) -> Unanswered {
     let problem: Option<Value> = serde_json::from_slice(body).ok();
     let said = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
-    let detail = said.map_or_else(|| format!("the host answered {status}"), |said| line_of(said));
+    let detail = said.map_or_else(|| format!("the host answered {status}"), line_of);
     Unanswered::Refused { status, detail }
 }

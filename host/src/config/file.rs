@@ -30,7 +30,13 @@ pub(super) struct File {
 /// `[listen]`.
 pub(super) struct ListenTable {
     pub(super) address: Option<Spanned<String>>,
-    pub(super) tls: Option<(Option<Spanned<String>>, Option<Spanned<String>>)>,
+    pub(super) tls: Option<TlsTable>,
+}
+
+/// `tls = { … }`.
+pub(super) struct TlsTable {
+    pub(super) certificate: Option<Spanned<String>>,
+    pub(super) key: Option<Spanned<String>>,
 }
 
 /// `[control]`.
@@ -173,7 +179,7 @@ fn listen(section: &mut Section<'_, '_>, problems: &mut Problems) -> ListenTable
         let certificate = tls.needed("certificate", "\"./tls/chain.pem\"", problems);
         let key = tls.needed("key", "\"./tls/key.pem\"", problems);
         tls.finish(problems);
-        (certificate, key)
+        TlsTable { certificate, key }
     });
     ListenTable { address, tls }
 }

@@ -16,7 +16,7 @@ const HOUR: u64 = 3600 * SECOND;
 
 /// What a bound counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// Bytes.
     Size,
     /// Milliseconds.
@@ -27,7 +27,7 @@ pub enum Unit {
 
 /// A bound as the documentation shows it.
 #[derive(Clone, Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// Its key in `[limits]`.
     pub key: &'static str,
     /// What it counts.
@@ -41,7 +41,7 @@ pub struct Bound {
 impl Bound {
     /// The default as one would write it.
     #[must_use]
-    pub fn default_text(&self) -> String {
+    pub(crate) fn default_text(&self) -> String {
         self.unit.show(self.default)
     }
 }
@@ -77,12 +77,12 @@ macro_rules! limits {
     ($($(#[$doc:meta])* $key:ident: $type:ty = $unit:ident($default:expr, $low:expr, $high:expr);)*) => {
         /// Bounds of the path. A bound that is reached ends the exchange; nothing is ever cut off silently.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct Limits { $($(#[$doc])* pub $key: $type),* }
+        pub(crate) struct Limits { $($(#[$doc])* pub $key: $type),* }
 
         impl Limits {
             /// Every bound.
-            #[must_use]
-            pub fn bounds() -> Vec<Bound> {
+            #[cfg(test)]
+            pub(crate) fn bounds() -> Vec<Bound> {
                 vec![$(Bound { key: stringify!($key), unit: Unit::$unit, default: $default, range: $low..=$high }),*]
             }
 

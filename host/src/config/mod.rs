@@ -27,14 +27,12 @@ use std::{
 
 use model::{Connection, Digest};
 
-pub use limits::Limits;
-pub use problem::{Problem, Problems, Severity};
+pub(crate) use limits::Limits;
+pub(crate) use problem::{Problem, Problems, Severity};
 
 /// Everything that the host is told by its operator.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// The file it was read from.
-    pub file: PathBuf,
+pub(crate) struct Config {
     /// Where callers come in.
     pub listen: Listen,
     /// Where operators come in.
@@ -55,7 +53,7 @@ pub struct Config {
 
 /// The data listener.
 #[derive(Clone, Debug)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
     /// Certificate and key; `None`: plain HTTP.
@@ -64,7 +62,7 @@ pub struct Listen {
 
 /// PEM files of the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// The chain, leaf first.
     pub certificate: PathBuf,
     /// The private key.
@@ -73,7 +71,7 @@ pub struct TlsFiles {
 
 /// The control listener.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub(crate) struct Control {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
     /// Names besides its address under which it may be called (`Host` header, without port).
@@ -82,7 +80,7 @@ pub struct Control {
 
 /// Where the listeners are when the file does not say.
 #[derive(Clone, Copy, Debug)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     /// The data listener.
     pub listen: SocketAddr,
     /// The control listener.
@@ -98,7 +96,7 @@ impl Default for Addresses {
 
 /// The store.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     /// Its folder; made when missing.
     pub path: PathBuf,
     /// When a record counts as kept.
@@ -110,14 +108,14 @@ pub struct Store {
 impl Store {
     /// The file with the control listener's token.
     #[must_use]
-    pub fn admin_token(&self) -> PathBuf {
+    pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join("admin.token")
     }
 }
 
 /// When a record counts as kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// On the disk before the exchange goes on.
     #[default]
     Strict,
@@ -129,13 +127,13 @@ pub enum Durability {
 
 impl Durability {
     /// Every mode by its word in the file.
-    pub const ALL: [(&'static str, Self); 3] =
+    pub(crate) const ALL: [(&'static str, Self); 3] =
         [("strict", Self::Strict), ("bounded", Self::Bounded), ("off", Self::Off)];
 }
 
 /// The policy folder.
 #[derive(Clone, Debug)]
-pub struct Policies {
+pub(crate) struct Policies {
     /// The folder.
     pub folder: PathBuf,
     /// Quiet time after a change before the folder is read.
@@ -148,7 +146,7 @@ pub struct Policies {
 
 /// How people are asked.
 #[derive(Clone, Debug)]
-pub struct Approvals {
+pub(crate) struct Approvals {
     /// How long a question stays open when the policy does not say.
     pub default_timeout: Duration,
     /// How long the caller of a whole (not streamed) answer waits before it is told `approval_pending`.
@@ -165,7 +163,7 @@ pub struct Approvals {
 
 /// A connection and what only the host may know of it.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// What everybody may know.
     pub connection: Connection,
     /// What is put into each request in place of the caller's own credential.
@@ -177,11 +175,11 @@ pub struct Route {
 }
 
 /// Stands for the built-in model until its address is known. Never resolves (RFC 6761, section 6.4).
-pub const BUILT_IN: &str = "echo-1.invalid";
+pub(crate) const BUILT_IN: &str = "echo-1.invalid";
 
 /// A credential of the host's own for an upstream.
 #[derive(Clone, Debug)]
-pub struct Credential {
+pub(crate) struct Credential {
     /// The header.
     pub header: http::HeaderName,
     /// Its value, marked sensitive.
@@ -190,7 +188,7 @@ pub struct Credential {
 
 /// A static token: what may be used by whoever presents it. Its value is not kept.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// Its name, and the caller's subject.
     pub name: String,
     /// SHA-256 of its value.
@@ -205,7 +203,7 @@ pub struct Token {
 ///
 /// # Errors
 /// Everything that is wrong with the file, at once.
-pub fn load(path: &Path) -> Result<(Config, Problems), Problems> {
+pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return Err(Problems::unreadable(path, &error)),
@@ -217,7 +215,7 @@ pub fn load(path: &Path) -> Result<(Config, Problems), Problems> {
 ///
 /// # Errors
 /// Everything that is wrong with the text, at once.
-pub fn parse(path: &Path, text: String) -> Result<(Config, Problems), Problems> {
+pub(crate) fn parse(path: &Path, text: String) -> Result<(Config, Problems), Problems> {
     let mut problems = Problems::new(path, text);
     let file = file::File::read(&mut problems);
     let config = resolve::resolve(file, path, &mut problems);

@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// The configuration can't be used.
     Error,
     /// It can, but should not stay so.
@@ -19,7 +19,7 @@ pub enum Severity {
 
 /// What kind of problem; the code stands in messages and in `host/docs/configuration.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(crate) enum Code {
     /// The file can't be read.
     Unreadable,
     /// Not TOML.
@@ -51,7 +51,7 @@ pub enum Code {
 impl Code {
     /// Its text form.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "P0100",
             Self::Syntax => "P0101",
@@ -72,7 +72,7 @@ impl Code {
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// What kind.
     pub code: Code,
     /// How bad.
@@ -92,7 +92,7 @@ pub struct Problem {
 impl Problem {
     /// An error at a place.
     #[must_use]
-    pub fn error(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -106,27 +106,27 @@ impl Problem {
 
     /// A warning at a place.
     #[must_use]
-    pub fn warning(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
 
     /// Says this at the place.
     #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
     /// Names a second place.
     #[must_use]
-    pub fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub(crate) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.other = Some((span, label.into()));
         self
     }
 
     /// Names the way out.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -134,7 +134,7 @@ impl Problem {
 
 /// All problems of one file, with its text.
 #[derive(Clone, Debug)]
-pub struct Problems {
+pub(crate) struct Problems {
     path: PathBuf,
     text: String,
     hidden: Vec<Range<usize>>,
@@ -144,13 +144,13 @@ pub struct Problems {
 impl Problems {
     /// None so far.
     #[must_use]
-    pub fn new(path: &Path, text: String) -> Self {
+    pub(crate) fn new(path: &Path, text: String) -> Self {
         Self { path: path.to_owned(), text, hidden: Vec::new(), found: Vec::new() }
     }
 
     /// The file itself can't be read.
     #[must_use]
-    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
         let mut problems = Self::new(path, String::new());
         let help = match error.kind() {
             io::ErrorKind::NotFound => Some(format!("`portcullis init {}` writes one to start from", path.display())),
@@ -163,13 +163,13 @@ impl Problems {
     }
 
     /// Adds one.
-    pub fn push(&mut self, problem: Problem) {
+    pub(crate) fn push(&mut self, problem: Problem) {
         self.found.push(problem);
     }
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.found.len()
     }
 
@@ -181,7 +181,7 @@ impl Problems {
 
     /// The file's text.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
@@ -199,19 +199,19 @@ impl Problems {
 
     /// Whether the configuration can't be used.
     #[must_use]
-    pub fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.found.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// Whether there is nothing to say.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
     /// All of them, in the order of the file.
     #[must_use]
-    pub fn sorted(&self) -> Vec<&Problem> {
+    pub(crate) fn sorted(&self) -> Vec<&Problem> {
         let mut all: Vec<&Problem> = self.found.iter().collect();
         all.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         all
@@ -219,7 +219,7 @@ impl Problems {
 
     /// Line and column of a problem, from 1, as editors count.
     #[must_use]
-    pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
+    pub(crate) fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
         let start = problem.span.as_ref()?.start.min(self.text.len());
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -228,7 +228,7 @@ impl Problems {
 
     /// What people read, with colours where `colour` says so.
     #[must_use]
-    pub fn render(&self, colour: bool) -> String {
+    pub(crate) fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let text = self.shown_text();
         let each = self.sorted().into_iter().map(|problem| self.render_one(&renderer, &text, problem));

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
-    file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TokenTable},
+    file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
     problem::Code,
     read::nearest,
     secret::{self, Secret},
@@ -48,7 +48,6 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let connections = connections(file.connections, &base, problems);
     let tokens = tokens(file.tokens, &connections, &base, problems);
     Some(Config {
-        file: path.to_owned(),
         listen: listen?,
         control: control?,
         store,
@@ -67,7 +66,9 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
 
 fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Option<Listen> {
     let tls = match table.tls {
-        Some((Some(certificate), Some(key))) => tls_files(&certificate, &key, base, problems),
+        Some(TlsTable { certificate: Some(certificate), key: Some(key) }) => {
+            tls_files(&certificate, &key, base, problems)
+        }
         _ => None,
     };
     let address = address(table.address.as_ref(), Addresses::default().listen, problems)?;
