@@ -94,21 +94,21 @@ async fn what_is_invalid_is_refused_by_the_child_with_the_reason() {
 
 #[tokio::test]
 async fn a_compile_bomb_ends_at_its_limit_of_cpu_time() {
-    let refused = refusal(CompileConfig { cpu_seconds: 1, ..children() }, &bomb()).await;
+    let refused = refusal(CompileConfig { cpu_seconds: 1, ..children() }, &bomb(40, 6_000)).await;
     assert_eq!((refused.stage, refused.passing), ("compile", false));
     assert!(refused.message.contains("more than 1 s of CPU time"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_compile_bomb_ends_at_its_limit_of_memory() {
-    let refused = refusal(CompileConfig { memory_bytes: 150 << 20, ..children() }, &bomb()).await;
+    let refused = refusal(CompileConfig { memory_bytes: 150 << 20, ..children() }, &bomb(2, 100_000)).await;
     assert_eq!(refused.stage, "compile");
     assert!(refused.message.contains("memory"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_compile_bomb_ends_by_the_clock() {
-    let refused = refusal(CompileConfig { wall: Duration::from_millis(300), ..children() }, &bomb()).await;
+    let refused = refusal(CompileConfig { wall: Duration::from_millis(300), ..children() }, &bomb(40, 6_000)).await;
     assert!(refused.message.contains("longer than 0.3 s"), "{refused}");
 }
 
