@@ -56,7 +56,7 @@ impl Watched {
         let (record, stop) = (Arc::new(Record::default()), CancellationToken::new());
         let times = Times { settle: Duration::from_millis(5), rescan };
         let recorder: Arc<dyn Recorder> = record.clone();
-        let task = tokio::spawn(super::watch(loader, publish, recorder, times, stop.clone()));
+        let task = tokio::spawn(watch(loader, publish, recorder, times, stop.clone()));
         Self { home, set, record, stop, task }
     }
 

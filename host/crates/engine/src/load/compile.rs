@@ -264,7 +264,7 @@ fn last_line(complaint: &str) -> &str {
 /// output. Exit code 3 means that the file is refused; standard error has the stage and the reason then.
 #[must_use]
 pub fn compile_child_main() -> ExitCode {
-    match limit_myself().and_then(|wasm_bytes| compile_stdin(wasm_bytes)) {
+    match limit_myself().and_then(compile_stdin) {
         Ok(()) => ExitCode::SUCCESS,
         Err(refused) => {
             let _ = writeln!(std::io::stderr(), "{}\n{}", refused.stage, refused.message);

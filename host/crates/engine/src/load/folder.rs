@@ -134,7 +134,7 @@ impl Listing {
 /// Whether a file's stem can be a policy's id, which goes to records, metrics and terminals.
 fn usable(stem: &str) -> bool {
     let letters = stem.chars().count();
-    letters >= 1 && letters <= MAX_ID && stem.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter))
+    (1..=MAX_ID).contains(&letters) && stem.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter))
 }
 
 /// Any name as harmless text.
@@ -340,7 +340,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret.wasm");
         fs::write(&path, b"bytes").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         // An administrator reads it all the same.
         match read(&path, BOUND) {
             Ok(Read::Bytes(bytes, _)) => {

@@ -183,14 +183,14 @@ impl<'a> Reader<'a> {
         }
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
-                "order" => self.integer(value).into_iter().for_each(|order| settings.order = order),
+                "order" => set(&mut settings.order, self.integer(value)),
                 "mode" => {
                     let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow), ("off", Mode::Off)];
-                    self.choice(value, &modes).into_iter().for_each(|mode| settings.mode = mode);
+                    set(&mut settings.mode, self.choice(value, &modes));
                 }
                 "on_failure" => {
                     let modes = [("closed", FailureMode::Closed), ("open", FailureMode::Open)];
-                    self.choice(value, &modes).into_iter().for_each(|mode| settings.on_failure = mode);
+                    set(&mut settings.on_failure, self.choice(value, &modes));
                 }
                 "connections" => {
                     settings.connections = self.names(value, None);
@@ -223,12 +223,10 @@ impl<'a> Reader<'a> {
         };
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "time_per_call" => self.duration(value).into_iter().for_each(|time| limits.time_per_call = time),
-                "memory" => self.bytes(value, MEMORY).into_iter().for_each(|bytes| limits.memory_bytes = bytes),
-                "hold_back" => {
-                    self.bytes(value, HOLD_BACK).into_iter().for_each(|bytes| limits.hold_back_bytes = bytes)
-                }
-                "answer" => self.bytes(value, ANSWER).into_iter().for_each(|bytes| limits.answer_bytes = bytes),
+                "time_per_call" => set(&mut limits.time_per_call, self.duration(value)),
+                "memory" => set(&mut limits.memory_bytes, self.bytes(value, MEMORY)),
+                "hold_back" => set(&mut limits.hold_back_bytes, self.bytes(value, HOLD_BACK)),
+                "answer" => set(&mut limits.answer_bytes, self.bytes(value, ANSWER)),
                 _ => self.unknown(key.get_ref(), key.span(), "limit", &LIMIT_KEYS),
             }
         }
@@ -381,6 +379,13 @@ impl<'a> Reader<'a> {
             span,
             hint,
         });
+    }
+}
+
+/// Leaves the default where there is no good value; the fault is told already.
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
     }
 }
 
