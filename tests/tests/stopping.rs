@@ -165,7 +165,9 @@ async fn a_question_that_nobody_answers_is_a_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     let upstream = answering("done").await;
-    let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
+    let never = "[settings]\nremember = \"never\"\n";
+    let setup = Setup::new().policy("10-mask.wasm", "mask").policy_with("30-approve.wasm", "approve", never);
+    let host = setup.approvals("wait = \"50ms\"").start(upstream.address).await;
     let (asked, id) = held(&host, false).await;
     let (status, _, body) = within("the answer", asked).await.unwrap();
     assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
