@@ -135,7 +135,7 @@ async fn what_is_wrong_from_the_start_is_refused_at_load() {
         (("a", "start-spins", ""), "instantiate", "CPU time"),
         (("b", "start-traps", ""), "instantiate", "unreachable"),
         (("c", "starts-with-4gib", ""), "instantiate", ""),
-        (("d", "huge-table", ""), "instantiate", ""),
+        (("d", "huge-table", ""), "compile", "limit"),
         (("e", "wrong-version", ""), "imports", "portcullis:policy@0.1.0"),
         (("f", "imports-wasi", ""), "imports", "wasi:cli/environment@0.2.0"),
         (("g", "imports-foreign", ""), "imports", "acme:vault/secrets"),
@@ -157,13 +157,15 @@ async fn what_is_wrong_from_the_start_is_refused_at_load() {
     let mut files: Vec<File<'_>> = CASES.iter().map(|(file, ..)| *file).collect();
     files.extend([("good", "upper", ""), ("small", "allow", ""), ("clock", "imports-clock", "grants = [\"clock\"]")]);
     let set = load(&files).await;
+    let mut surprises = Vec::new();
     for ((id, guest, _), stage, word) in CASES {
         let file = format!("{id}.wasm");
-        let problem = set.problems.iter().find(|problem| problem.file == file);
-        let problem = problem.unwrap_or_else(|| panic!("{guest} was taken"));
-        assert_eq!(problem.stage, stage, "{guest}: {}", problem.message);
-        assert!(problem.message.contains(word), "{guest}: {}", problem.message);
+        match set.problems.iter().find(|problem| problem.file == file) {
+            Some(problem) if problem.stage == stage && problem.message.contains(word) => {}
+            other => surprises.push((guest, stage, other)),
+        }
     }
+    assert!(surprises.is_empty(), "{surprises:#?}");
     assert_eq!(set.problems.len(), CASES.len(), "{:?}", set.problems);
     assert_eq!(made_of(policy(&set, "good"), "fine").await, "FINE");
     assert_eq!(made_of(policy(&set, "small"), "fine").await, "fine");
@@ -204,14 +206,18 @@ async fn what_goes_wrong_in_a_call_ends_as_its_failure_and_nobody_else_notices()
 
     let good = Arc::clone(policy(&set, "good"));
     let neighbours: Vec<_> = (0..4).map(|_| tokio::spawn(neighbour(Arc::clone(&good)))).collect();
+    let mut surprises = Vec::new();
     for ((id, ..), (guest, settings, text, kind)) in named.iter().zip(CASES) {
         let mut seat = policy(&set, id).guest(&about());
         seat.on_text(window("harmless", true)).await.unwrap();
-        let failure = seat.on_text(window(text, true)).await.expect_err(settings);
-        assert_eq!(failure.kind, kind, "{guest}, {settings}: {failure}");
+        match seat.on_text(window(text, true)).await {
+            Err(failure) if failure.kind == kind => {}
+            other => surprises.push((guest, settings, other)),
+        }
         let after = seat.on_text(window("harmless again", true)).await;
         assert_eq!(after.unwrap().verdict, Verdict::Allow, "{guest}, {settings}: the next instance works");
     }
+    assert!(surprises.is_empty(), "{surprises:#?}");
     for neighbour in neighbours {
         assert_eq!(neighbour.await.unwrap(), 200);
     }
