@@ -38,7 +38,8 @@ impl PolicySet {
 pub struct Problem {
     /// The file's name in the folder.
     pub file: String,
-    /// Where it failed: `read`, `settings`, `validate`, `compile`, `imports`, `instantiate`, `configure`.
+    /// Where it failed: `read`, `settings`, `validate`, `compile`, `imports`, `instantiate`, `configure`,
+    /// `trial`.
     pub stage: &'static str,
     /// What is wrong, and the way out.
     pub message: String,

@@ -26,21 +26,16 @@ const NOTES: usize = 64;
 
 /// A rule of the contract is broken.
 pub(super) fn broken(message: impl Into<String>) -> Failure {
-    Failure {
-        kind: FailureKind::Answer,
-        message: message.into(),
-    }
+    Failure { kind: FailureKind::Answer, message: message.into() }
 }
 
 pub(super) fn verdict(verdict: types::Verdict) -> Verdict {
     match verdict {
         types::Verdict::Allow => Verdict::Allow,
         types::Verdict::Done => Verdict::Done,
-        types::Verdict::Block(refusal) => Verdict::Block(Refusal {
-            code: refusal.code,
-            message: refusal.message,
-            detail: refusal.detail,
-        }),
+        types::Verdict::Block(refusal) => {
+            Verdict::Block(Refusal { code: refusal.code, message: refusal.message, detail: refusal.detail })
+        }
         types::Verdict::Ask(question) => Verdict::Ask(Question {
             title: question.title,
             summary: question.summary,
@@ -53,18 +48,9 @@ pub(super) fn verdict(verdict: types::Verdict) -> Verdict {
 
 pub(super) fn notes(notes: Vec<types::AttributeResult>) -> Result<Vec<Attribute>, Failure> {
     if notes.len() > NOTES {
-        return Err(broken(format!(
-            "it made {} notes, and {NOTES} are allowed",
-            notes.len()
-        )));
+        return Err(broken(format!("it made {} notes, and {NOTES} are allowed", notes.len())));
     }
-    Ok(notes
-        .into_iter()
-        .map(|note| Attribute {
-            name: note.name,
-            value: note.value,
-        })
-        .collect())
+    Ok(notes.into_iter().map(|note| Attribute { name: note.name, value: note.value }).collect())
 }
 
 /// `text.on-text`.
@@ -81,12 +67,7 @@ pub(super) fn decision(
     let (hold_back, kept) = keep(pending.len(), hold_back, spans, limits)?;
     let mut edits = edits;
     edits.truncate(kept);
-    Ok(Decision {
-        verdict: verdict(answer.verdict),
-        edits,
-        hold_back,
-        notes: notes(answer.notes)?,
-    })
+    Ok(Decision { verdict: verdict(answer.verdict), edits, hold_back, notes: notes(answer.notes)? })
 }
 
 /// `conversation.on-request`.
@@ -100,10 +81,7 @@ pub(super) fn conversation_decision(
     for part_edits in answer.edits {
         let id = PartId(part_edits.part);
         let Some(part) = request.parts.iter().find(|part| part.part == id) else {
-            return Err(broken(format!(
-                "it edits part {}, which the request does not have",
-                id.0
-            )));
+            return Err(broken(format!("it edits part {}, which the request does not have", id.0)));
         };
         if !seen.insert(id) {
             return Err(broken(format!("it names part {} twice", id.0)));
@@ -129,11 +107,7 @@ pub(super) fn tool_decision(answer: tools::ToolDecision) -> Result<ToolDecision,
     if !answer.input.is_empty() && serde_json::from_str::<IgnoredAny>(&answer.input).is_err() {
         return Err(broken("its new input for the tool is not JSON"));
     }
-    Ok(ToolDecision {
-        verdict: verdict(answer.verdict),
-        input: answer.input,
-        notes: notes(answer.notes)?,
-    })
+    Ok(ToolDecision { verdict: verdict(answer.verdict), input: answer.input, notes: notes(answer.notes)? })
 }
 
 /// `bytes.on-head`.
@@ -145,14 +119,7 @@ pub(super) fn head_decision(answer: guest_bytes::HeadDecision) -> Result<HeadDec
     answer.remove.iter().try_for_each(|name| header_name(name))?;
     Ok(HeadDecision {
         verdict: verdict(answer.verdict),
-        set: answer
-            .set
-            .into_iter()
-            .map(|header| Attribute {
-                name: header.name,
-                value: header.value,
-            })
-            .collect(),
+        set: answer.set.into_iter().map(|header| Attribute { name: header.name, value: header.value }).collect(),
         remove: answer.remove,
         notes: notes(answer.notes)?,
     })
@@ -179,12 +146,7 @@ pub(super) fn body_decision(
     let hold_back = held(answer.hold_back, last, limits, |bytes| bytes.min(length))?;
     let (hold_back, kept) = keep(length, hold_back, edits.iter().map(|edit| (edit.0, edit.1)), limits)?;
     edits.truncate(kept);
-    Ok(BodyDecision {
-        verdict: verdict(answer.verdict),
-        edits,
-        hold_back,
-        notes: notes(answer.notes)?,
-    })
+    Ok(BodyDecision { verdict: verdict(answer.verdict), edits, hold_back, notes: notes(answer.notes)? })
 }
 
 fn edits(edits: Vec<types::Edit>, text: &str, unit: Unit) -> Result<Vec<Edit>, Failure> {
@@ -196,11 +158,9 @@ fn edits(edits: Vec<types::Edit>, text: &str, unit: Unit) -> Result<Vec<Edit>, F
         in_order(end, from, to)?;
         end = to;
         let mut place = |offset| {
-            ruler.bytes(offset).ok_or_else(|| {
-                broken(format!(
-                    "an edit's offset {offset} is out of bounds or inside a character"
-                ))
-            })
+            ruler
+                .bytes(offset)
+                .ok_or_else(|| broken(format!("an edit's offset {offset} is out of bounds or inside a character")))
         };
         checked.push(Edit {
             start: place(from)?,
@@ -220,9 +180,7 @@ fn in_order(end: usize, from: usize, to: usize) -> Result<(), Failure> {
         return Err(broken(format!("an edit starts at {from} and ends at {to}")));
     }
     if from < end {
-        return Err(broken(format!(
-            "an edit starts at {from}, before the end of the one before it, {end}"
-        )));
+        return Err(broken(format!("an edit starts at {from}, before the end of the one before it, {end}")));
     }
     Ok(())
 }
@@ -267,10 +225,7 @@ fn keep(
 }
 
 fn too_much(held: usize, limits: &PolicyLimits) -> Failure {
-    broken(format!(
-        "it holds {held} back, and {} bytes are allowed",
-        limits.hold_back_bytes
-    ))
+    broken(format!("it holds {held} back, and {} bytes are allowed", limits.hold_back_bytes))
 }
 
 /// A field name (RFC 9110, section 5.1).
@@ -296,10 +251,7 @@ mod tests {
     use super::*;
 
     fn limits(hold_back_bytes: usize) -> PolicyLimits {
-        PolicyLimits {
-            hold_back_bytes,
-            ..PolicyLimits::default()
-        }
+        PolicyLimits { hold_back_bytes, ..PolicyLimits::default() }
     }
 
     fn answer(spans: &[(u32, u32)], hold_back: u32) -> types::Decision {
@@ -309,39 +261,22 @@ mod tests {
             by: types::Substitute::Literal("x".to_owned()),
             reason: "test".to_owned(),
         });
-        types::Decision {
-            verdict: types::Verdict::Allow,
-            edits: edits.collect(),
-            hold_back,
-            notes: Vec::new(),
-        }
+        types::Decision { verdict: types::Verdict::Allow, edits: edits.collect(), hold_back, notes: Vec::new() }
     }
 
     fn check(spans: &[(u32, u32)], hold_back: u32, text: &str, unit: Unit) -> Result<(Vec<(usize, usize)>, usize), ()> {
         let decision = decision(answer(spans, hold_back), text, false, unit, &limits(8)).map_err(|failure| {
             assert_eq!(failure.kind, FailureKind::Answer);
         })?;
-        Ok((
-            decision.edits.iter().map(|edit| (edit.start, edit.end)).collect(),
-            decision.hold_back,
-        ))
+        Ok((decision.edits.iter().map(|edit| (edit.start, edit.end)).collect(), decision.hold_back))
     }
 
     #[test]
     fn edits_are_converted_from_the_guests_unit() {
         let text = "é😀b";
-        assert_eq!(
-            check(&[(0, 2), (2, 6)], 0, text, Unit::Utf8),
-            Ok((vec![(0, 2), (2, 6)], 0))
-        );
-        assert_eq!(
-            check(&[(0, 1), (1, 3), (4, 4)], 0, text, Unit::Utf16),
-            Ok((vec![(0, 2), (2, 6), (7, 7)], 0))
-        );
-        assert_eq!(
-            check(&[(1, 2), (3, 3)], 0, text, Unit::Scalar),
-            Ok((vec![(2, 6), (7, 7)], 0))
-        );
+        assert_eq!(check(&[(0, 2), (2, 6)], 0, text, Unit::Utf8), Ok((vec![(0, 2), (2, 6)], 0)));
+        assert_eq!(check(&[(0, 1), (1, 3), (4, 4)], 0, text, Unit::Utf16), Ok((vec![(0, 2), (2, 6), (7, 7)], 0)));
+        assert_eq!(check(&[(1, 2), (3, 3)], 0, text, Unit::Scalar), Ok((vec![(2, 6), (7, 7)], 0)));
     }
 
     #[test]
@@ -359,11 +294,7 @@ mod tests {
             (&[], u32::MAX, "abc", Unit::Utf8),
             (&[], 3, "😀😀😀", Unit::Scalar),
         ] {
-            assert_eq!(
-                check(spans, hold_back, text, unit),
-                Err(()),
-                "{spans:?} {hold_back} {text} {unit:?}"
-            );
+            assert_eq!(check(spans, hold_back, text, unit), Err(()), "{spans:?} {hold_back} {text} {unit:?}");
         }
         let last = decision(answer(&[], 1), "abc", true, Unit::Utf8, &limits(8));
         assert_eq!(last.unwrap_err().kind, FailureKind::Answer);
@@ -387,34 +318,22 @@ mod tests {
         let head = |name: &str, value: &str| {
             head_decision(guest_bytes::HeadDecision {
                 verdict: types::Verdict::Allow,
-                set: vec![guest_bytes::HeaderResult {
-                    name: name.to_owned(),
-                    value: value.to_owned(),
-                }],
+                set: vec![guest_bytes::HeaderResult { name: name.to_owned(), value: value.to_owned() }],
                 remove: Vec::new(),
                 notes: Vec::new(),
             })
         };
         assert!(head("x-a", "b\tc \u{ff}").is_ok());
-        for (name, value) in [
-            ("x a", ""),
-            ("", ""),
-            ("x:", ""),
-            ("x", "a\r\nb: c"),
-            ("x", "\0"),
-            ("x", "Ā"),
-            ("x", "\u{7f}"),
-        ] {
+        for (name, value) in
+            [("x a", ""), ("", ""), ("x:", ""), ("x", "a\r\nb: c"), ("x", "\0"), ("x", "Ā"), ("x", "\u{7f}")]
+        {
             assert!(head(name, value).is_err(), "{name:?} {value:?}");
         }
     }
 
     #[test]
     fn notes_are_bounded() {
-        let note = || types::AttributeResult {
-            name: "n".to_owned(),
-            value: String::new(),
-        };
+        let note = || types::AttributeResult { name: "n".to_owned(), value: String::new() };
         assert_eq!(notes((0..NOTES).map(|_| note()).collect()).unwrap().len(), NOTES);
         assert!(notes((0..=NOTES).map(|_| note()).collect()).is_err());
     }

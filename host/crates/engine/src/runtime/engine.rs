@@ -47,11 +47,7 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self {
-            memories: 2_000,
-            wait_for_slot: Duration::from_secs(5),
-            pool: true,
-        }
+        Self { memories: 2_000, wait_for_slot: Duration::from_secs(5), pool: true }
     }
 }
 
@@ -111,13 +107,7 @@ impl Runtime {
         let engine = Self::make_engine(&mut config)?;
         let ticker = Ticker::start(engine.clone())?;
         let slots = Arc::new(Semaphore::new(config.memories as usize));
-        Ok(Arc::new(Self {
-            engine,
-            slots,
-            config,
-            state: Arc::default(),
-            _ticker: ticker,
-        }))
+        Ok(Arc::new(Self { engine, slots, config, state: Arc::default(), _ticker: ticker }))
     }
 
     fn make_engine(config: &mut RuntimeConfig) -> Result<Engine, EngineError> {
@@ -239,17 +229,8 @@ mod tests {
     #[test]
     fn what_is_compiled_aside_runs_pooled_and_mapped() {
         let aside = Engine::new(&Runtime::config_for_compile()).unwrap();
-        let pooled = Runtime::new(RuntimeConfig {
-            memories: 4,
-            ..RuntimeConfig::default()
-        })
-        .unwrap();
-        let mapped = Runtime::new(RuntimeConfig {
-            memories: 4,
-            pool: false,
-            ..RuntimeConfig::default()
-        })
-        .unwrap();
+        let pooled = Runtime::new(RuntimeConfig { memories: 4, ..RuntimeConfig::default() }).unwrap();
+        let mapped = Runtime::new(RuntimeConfig { memories: 4, pool: false, ..RuntimeConfig::default() }).unwrap();
         assert_eq!(compiled_as(&aside), compiled_as(pooled.engine()));
         assert_eq!(compiled_as(&aside), compiled_as(mapped.engine()));
     }
@@ -264,12 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_runtime_makes_callers_wait_and_then_refuses() {
         let wait = Duration::from_millis(20);
-        let runtime = Runtime::new(RuntimeConfig {
-            memories: 2,
-            wait_for_slot: wait,
-            pool: false,
-        })
-        .unwrap();
+        let runtime = Runtime::new(RuntimeConfig { memories: 2, wait_for_slot: wait, pool: false }).unwrap();
         let held = runtime.slot(2, 0).await.unwrap();
         assert!(matches!(runtime.slot(1, 0).await, Err(NoSlot::Full(_))));
         assert!(matches!(runtime.slot(3, 0).await, Err(NoSlot::TooLarge(3, 2))));

@@ -57,11 +57,7 @@ impl Grants {
 /// Whether the host speaks this version of the contract: before 1.0.0, versions of one minor number are compatible.
 fn spoken(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u64>().ok());
-    let (major, minor, patch) = (
-        numbers.next().flatten(),
-        numbers.next().flatten(),
-        numbers.next().flatten(),
-    );
+    let (major, minor, patch) = (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten());
     (major, minor) == (Some(VERSION.0), Some(VERSION.1)) && patch.is_some() && numbers.next().is_none()
 }
 

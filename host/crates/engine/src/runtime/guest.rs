@@ -52,10 +52,7 @@ impl Seat {
 
     async fn ready(&mut self) -> Result<Ready, Failure> {
         if let Some(live) = self.live.take() {
-            return Ok(Ready {
-                live,
-                verdict: Verdict::Allow,
-            });
+            return Ok(Ready { live, verdict: Verdict::Allow });
         }
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
         let resumed = self.about.resumed || self.opened;
@@ -79,10 +76,7 @@ impl Seat {
     }
 
     fn facts(&self) -> Result<&Facts, Failure> {
-        self.blueprint
-            .facts
-            .get()
-            .ok_or_else(|| instance(&"it was never configured"))
+        self.blueprint.facts.get().ok_or_else(|| instance(&"it was never configured"))
     }
 }
 
@@ -97,10 +91,7 @@ fn joined(opened: Verdict, hook: Verdict) -> Result<Verdict, Failure> {
 }
 
 fn not_exported(hook: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Instance,
-        message: format!("it does not export {hook}"),
-    }
+    Failure { kind: FailureKind::Instance, message: format!("it does not export {hook}") }
 }
 
 impl Guest for Seat {
@@ -118,13 +109,7 @@ impl Guest for Seat {
                 Ok(ready) => ready,
                 Err(verdict) => {
                     let (edits, remove_tools, patch, notes) = Default::default();
-                    return Ok(ConversationDecision {
-                        verdict,
-                        edits,
-                        remove_tools,
-                        patch,
-                        notes,
-                    });
+                    return Ok(ConversationDecision { verdict, edits, remove_tools, patch, notes });
                 }
             };
             let (parts, tools) = (shown::parts(request), shown::tools(request));
@@ -135,11 +120,7 @@ impl Guest for Seat {
                 parameters: &request.parameters,
             };
             let time = live.arm();
-            let hook = live
-                .hooks
-                .conversation
-                .as_ref()
-                .ok_or_else(|| not_exported("`conversation`"))?;
+            let hook = live.hooks.conversation.as_ref().ok_or_else(|| not_exported("`conversation`"))?;
             let answer = timeout(wall(time), hook.call_on_request(&mut live.store, shown)).await;
             let answer = answers::conversation_decision(live.told(answer)?, request, self.blueprint.unit())?;
             let verdict = joined(verdict, answer.verdict)?;
@@ -153,10 +134,7 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(Decision {
-                        verdict,
-                        ..Decision::allow()
-                    });
+                    return Ok(Decision { verdict, ..Decision::allow() });
                 }
             };
             let facts = self.facts()?;
@@ -183,11 +161,7 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(ToolDecision {
-                        verdict,
-                        input: String::new(),
-                        notes: Vec::new(),
-                    });
+                    return Ok(ToolDecision { verdict, input: String::new(), notes: Vec::new() });
                 }
             };
             let time = live.arm();
@@ -206,22 +180,13 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(HeadDecision {
-                        verdict,
-                        set: Vec::new(),
-                        remove: Vec::new(),
-                        notes: Vec::new(),
-                    });
+                    return Ok(HeadDecision { verdict, set: Vec::new(), remove: Vec::new(), notes: Vec::new() });
                 }
             };
             let headers = shown::headers(head);
             let time = live.arm();
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
-            let answer = timeout(
-                wall(time),
-                hook.call_on_head(&mut live.store, shown::head(head, &headers)),
-            )
-            .await;
+            let answer = timeout(wall(time), hook.call_on_head(&mut live.store, shown::head(head, &headers))).await;
             let answer = answers::head_decision(live.told(answer)?)?;
             let verdict = joined(verdict, answer.verdict)?;
             self.live = Some(live);
@@ -240,20 +205,11 @@ impl Guest for Seat {
             let Ready { mut live, verdict } = match self.seated().await? {
                 Ok(ready) => ready,
                 Err(verdict) => {
-                    return Ok(BodyDecision {
-                        verdict,
-                        edits: Vec::new(),
-                        hold_back: 0,
-                        notes: Vec::new(),
-                    });
+                    return Ok(BodyDecision { verdict, edits: Vec::new(), hold_back: 0, notes: Vec::new() });
                 }
             };
-            let chunk = bytes::Chunk {
-                direction: shown::direction(direction),
-                pending,
-                fresh: shown::narrow(fresh),
-                last,
-            };
+            let chunk =
+                bytes::Chunk { direction: shown::direction(direction), pending, fresh: shown::narrow(fresh), last };
             let time = live.arm();
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_body(&mut live.store, chunk)).await;

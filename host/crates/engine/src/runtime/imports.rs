@@ -54,11 +54,8 @@ impl log::Host for Inside {
 
 impl Inside {
     fn tell(&self, level: log::Level, message: &str) {
-        let (policy, version, digest) = (
-            self.blueprint.id.as_str(),
-            self.blueprint.version(),
-            self.blueprint.digest.short(),
-        );
+        let (policy, version, digest) =
+            (self.blueprint.id.as_str(), self.blueprint.version(), self.blueprint.digest.short());
         let exchange = self.about.as_ref().map(|about| tracing::field::display(about.exchange));
         macro_rules! tell {
             ($level:ident) => {
@@ -99,16 +96,12 @@ impl clock::Host for Inside {
 
 impl state::Host for Inside {
     fn get(&mut self, scope: state::Scope, key: String) -> Result<Option<String>, state::Problem> {
-        Ok(self
-            .state
-            .get(&self.blueprint.id, &self.owner(scope)?, &key, Instant::now()))
+        Ok(self.state.get(&self.blueprint.id, &self.owner(scope)?, &key, Instant::now()))
     }
 
     fn set(&mut self, scope: state::Scope, key: String, value: String, ttl: u32) -> Result<(), state::Problem> {
         let owner = self.owner(scope)?;
-        self.state
-            .set(&self.blueprint.id, owner, key, value, ttl, Instant::now())
-            .map_err(problem)
+        self.state.set(&self.blueprint.id, owner, key, value, ttl, Instant::now()).map_err(problem)
     }
 
     fn remove(&mut self, scope: state::Scope, key: String) -> Result<(), state::Problem> {
@@ -118,9 +111,7 @@ impl state::Host for Inside {
 
     fn add(&mut self, scope: state::Scope, key: String, delta: i64, ttl: u32) -> Result<i64, state::Problem> {
         let owner = self.owner(scope)?;
-        self.state
-            .add(&self.blueprint.id, owner, key, delta, ttl, Instant::now())
-            .map_err(problem)
+        self.state.add(&self.blueprint.id, owner, key, delta, ttl, Instant::now()).map_err(problem)
     }
 }
 

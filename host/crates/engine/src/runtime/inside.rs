@@ -37,11 +37,7 @@ impl Inside {
     pub(super) fn store(blueprint: &Arc<Blueprint>, state: Arc<State>) -> Store<Self> {
         let limits = blueprint.limits;
         let inside = Self {
-            bounds: Bounds {
-                memory: limits.memory_bytes,
-                used: 0,
-                denied: false,
-            },
+            bounds: Bounds { memory: limits.memory_bytes, used: 0, denied: false },
             budget: Budget::default(),
             blueprint: Arc::clone(blueprint),
             about: None,
@@ -60,10 +56,7 @@ impl Inside {
 
 /// Gives the guest this much CPU time from now on.
 pub(super) fn arm(store: &mut Store<Inside>, time: Duration) {
-    store.data_mut().budget = Budget {
-        ticks: ticks(time),
-        charged: Duration::ZERO,
-    };
+    store.data_mut().budget = Budget { ticks: ticks(time), charged: Duration::ZERO };
     store.set_epoch_deadline(1);
 }
 
@@ -91,11 +84,7 @@ impl Budget {
 
     fn spend(&mut self, ticks: u32) -> wasmtime::Result<()> {
         self.ticks = self.ticks.saturating_sub(ticks);
-        if self.ticks == 0 {
-            Err(wasmtime::Error::new(OutOfTime))
-        } else {
-            Ok(())
-        }
+        if self.ticks == 0 { Err(wasmtime::Error::new(OutOfTime)) } else { Ok(()) }
     }
 }
 

@@ -89,10 +89,7 @@ mod tests {
     fn a_flood_is_cut_with_one_line() {
         let mut lines = Lines::default();
         let told: Vec<_> = (0..1_000).map(|_| lines.admit()).collect();
-        assert_eq!(
-            told.iter().filter(|told| **told == Admission::Write).count(),
-            LINES_PER_INSTANCE as usize
-        );
+        assert_eq!(told.iter().filter(|told| **told == Admission::Write).count(), LINES_PER_INSTANCE as usize);
         assert_eq!(told.iter().filter(|told| **told == Admission::Cut).count(), 1);
     }
 
@@ -100,10 +97,7 @@ mod tests {
     fn a_quiet_window_opens_the_journal_again() {
         let (journal, now) = (Journal::default(), Instant::now());
         let told: Vec<_> = (0..1_000).map(|_| journal.admit(now)).collect();
-        assert_eq!(
-            told.iter().filter(|told| **told == Admission::Write).count(),
-            LINES_PER_WINDOW as usize
-        );
+        assert_eq!(told.iter().filter(|told| **told == Admission::Write).count(), LINES_PER_WINDOW as usize);
         assert_eq!(told.iter().filter(|told| **told == Admission::Cut).count(), 1);
         assert_eq!(journal.admit(now + WINDOW), Admission::Write);
     }

@@ -14,7 +14,7 @@ use super::{
     bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
     blueprint::Blueprint,
     inside::{Inside, OutOfTime, arm},
-    shown,
+    journal, shown,
     state::State,
 };
 
@@ -24,8 +24,6 @@ const START_TIME: Duration = Duration::from_millis(100);
 const WALL_FACTOR: u32 = 20;
 /// … but not before this.
 const WALL_LEAST: Duration = Duration::from_secs(2);
-/// Bytes of a guest's own error message that are kept.
-const MESSAGE_BYTES: usize = 1 << 10;
 /// How wasmtime says that an answer is larger than the host-call fuel; it has no type of its own for it.
 const TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
@@ -51,22 +49,14 @@ impl Live {
     /// Instantiates; `state` is where its `state` grant keeps values.
     pub(super) async fn instantiate(blueprint: &Arc<Blueprint>, state: Arc<State>) -> Result<Self, Failure> {
         let needs = blueprint.needs;
-        let slot = blueprint
-            .runtime
-            .slot(needs.memories, needs.tables)
-            .await
-            .map_err(|none| instance(&none))?;
+        let slot = blueprint.runtime.slot(needs.memories, needs.tables).await.map_err(|none| instance(&none))?;
         let mut store = Inside::store(blueprint, state);
         let time = START_TIME.max(blueprint.limits.time_per_call);
         arm(&mut store, time);
         let made = tokio::time::timeout(wall(time), blueprint.pre.instantiate_async(&mut store)).await;
         let made = settle(&store, made, time, FailureKind::Instance)?;
         let hooks = Hooks::load(blueprint, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
-        Ok(Self {
-            store,
-            hooks,
-            _slot: slot,
-        })
+        Ok(Self { store, hooks, _slot: slot })
     }
 
     /// Instantiates and configures; what the configuration answers was checked when the policy was prepared.
@@ -74,10 +64,17 @@ impl Live {
         let mut live = Self::instantiate(blueprint, Arc::clone(state)).await?;
         match live.configure(&blueprint.settings).await? {
             Ok(_) => Ok(live),
-            Err(_) => Err(instance(
-                &"it no longer takes the settings that it took when it was loaded",
-            )),
+            Err(_) => Err(instance(&"it no longer takes the settings that it took when it was loaded")),
         }
+    }
+
+    /// `policy.describe`.
+    pub(super) async fn describe(&mut self) -> Result<policy::Metadata, Failure> {
+        let time = START_TIME.max(self.time());
+        arm(&mut self.store, time);
+        let answer = self.hooks.policy.call_describe(&mut self.store);
+        let answer = tokio::time::timeout(wall(time), answer).await;
+        settle(&self.store, answer, time, FailureKind::Answer)
     }
 
     /// `policy.configure`.
@@ -123,10 +120,8 @@ impl Live {
 
     /// What a hook answered that may say `err`.
     pub(super) fn told<R>(&self, outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>) -> Result<R, Failure> {
-        self.answered(outcome)?.map_err(|message| Failure {
-            kind: FailureKind::Refused,
-            message: short(message),
-        })
+        self.answered(outcome)?
+            .map_err(|message| Failure { kind: FailureKind::Refused, message: journal::line(&message) })
     }
 }
 
@@ -135,31 +130,11 @@ impl Hooks {
         let exports = &blueprint.exports;
         Ok(Self {
             policy: exports.policy.load(&mut *store, instance)?,
-            conversation: exports
-                .conversation
-                .as_ref()
-                .map(|at| at.load(&mut *store, instance))
-                .transpose()?,
-            text: exports
-                .text
-                .as_ref()
-                .map(|at| at.load(&mut *store, instance))
-                .transpose()?,
-            tools: exports
-                .tools
-                .as_ref()
-                .map(|at| at.load(&mut *store, instance))
-                .transpose()?,
-            bytes: exports
-                .bytes
-                .as_ref()
-                .map(|at| at.load(&mut *store, instance))
-                .transpose()?,
-            audit: exports
-                .audit
-                .as_ref()
-                .map(|at| at.load(&mut *store, instance))
-                .transpose()?,
+            conversation: exports.conversation.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            text: exports.text.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            tools: exports.tools.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            bytes: exports.bytes.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
+            audit: exports.audit.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,
         })
     }
 }
@@ -171,10 +146,7 @@ pub(super) fn wall(time: Duration) -> Duration {
 
 /// No instance could be made.
 pub(super) fn instance(why: &dyn std::fmt::Display) -> Failure {
-    Failure {
-        kind: FailureKind::Instance,
-        message: why.to_string(),
-    }
+    Failure { kind: FailureKind::Instance, message: why.to_string() }
 }
 
 /// Names what went wrong; `otherwise` is what an error is about that is neither a trap nor a bound.
@@ -186,29 +158,17 @@ fn settle<R>(
 ) -> Result<R, Failure> {
     let Ok(outcome) = outcome else {
         let message = format!("no answer within {} ms on the clock", wall(time).as_millis());
-        return Err(Failure {
-            kind: FailureKind::Deadline,
-            message,
-        });
+        return Err(Failure { kind: FailureKind::Deadline, message });
     };
     outcome.map_err(|error| {
         let limits = &store.data().blueprint.limits;
-        let cause = || short(error.root_cause().to_string());
+        let cause = || journal::line(&error.root_cause().to_string());
         let (kind, message) = if error.is::<OutOfTime>() {
-            (
-                FailureKind::Deadline,
-                format!("it used up its {} ms of CPU time", time.as_millis()),
-            )
+            (FailureKind::Deadline, format!("it used up its {} ms of CPU time", time.as_millis()))
         } else if store.data().bounds.denied {
-            (
-                FailureKind::Memory,
-                format!("it asked for more than its {} bytes of memory", limits.memory_bytes),
-            )
+            (FailureKind::Memory, format!("it asked for more than its {} bytes of memory", limits.memory_bytes))
         } else if error.root_cause().to_string().ends_with(TOO_LARGE) {
-            (
-                FailureKind::Answer,
-                format!("what it answers is larger than {} bytes", limits.answer_bytes),
-            )
+            (FailureKind::Answer, format!("what it answers is larger than {} bytes", limits.answer_bytes))
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
             (FailureKind::Trap, trap.to_string())
         } else {
@@ -216,10 +176,4 @@ fn settle<R>(
         };
         Failure { kind, message }
     })
-}
-
-/// A message of a guest, cut to size.
-fn short(mut message: String) -> String {
-    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-    message
 }

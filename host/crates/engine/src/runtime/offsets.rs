@@ -54,13 +54,7 @@ pub(super) struct Ruler<'a> {
 
 impl<'a> Ruler<'a> {
     pub(super) fn new(text: &'a str, unit: Unit) -> Self {
-        Self {
-            text,
-            unit,
-            same: unit == Unit::Utf8 || text.is_ascii(),
-            byte: 0,
-            units: 0,
-        }
+        Self { text, unit, same: unit == Unit::Utf8 || text.is_ascii(), byte: 0, units: 0 }
     }
 
     /// A byte offset on a character boundary, in units.

@@ -5,6 +5,7 @@
 //! `state` of its own.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -25,8 +26,8 @@ use super::{
     guest::Seat,
     imports,
     inside::Inside,
-    journal::Journal,
-    live::{Live, wall},
+    journal::{self, Journal},
+    live::Live,
     offsets::Unit,
     schema,
     state::State,
@@ -34,6 +35,8 @@ use super::{
 };
 use crate::patterns::{PatternSpec, Patterns};
 
+/// Bytes of a policy's name, version or summary.
+const METADATA_BYTES: usize = 512;
 /// Patterns of one plan.
 const PATTERNS: usize = 1_000;
 /// Names of directions, channels or speakers in one plan.
@@ -79,10 +82,7 @@ pub struct PrepareError {
 }
 
 pub(super) fn fail(stage: &'static str) -> impl Fn(&dyn fmt::Display) -> PrepareError {
-    move |message| PrepareError {
-        stage,
-        message: message.to_string(),
-    }
+    move |message| PrepareError { stage, message: message.to_string() }
 }
 
 /// What a policy says of itself, before it has any settings.
@@ -109,19 +109,9 @@ impl Runtime {
         spec: &PolicySpec,
     ) -> Result<Description, PrepareError> {
         let blueprint = Arc::new(linked(self, component, spec)?);
-        let policy::Metadata {
-            name,
-            version,
-            summary,
-            settings_schema,
-            extra: _,
-        } = describe(&blueprint, &Arc::default()).await?;
-        Ok(Description {
-            name,
-            version,
-            summary,
-            settings_schema,
-        })
+        let policy::Metadata { name, version, summary, settings_schema, extra: _ } =
+            describe(&blueprint, &Arc::default()).await?;
+        Ok(Description { name, version, summary, settings_schema })
     }
 
     /// Proves a component and makes it ready: links it with what it was granted, asks what it is, checks its settings
@@ -199,12 +189,8 @@ fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> R
         )));
     }
     let linker = imports::linker(engine, spec.grants).map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let pre = linker
-        .instantiate_pre(component)
-        .map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let needs = component
-        .resources_required()
-        .ok_or_else(|| fail("imports")(&"it imports core modules"))?;
+    let pre = linker.instantiate_pre(component).map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let needs = component.resources_required().ok_or_else(|| fail("imports")(&"it imports core modules"))?;
     Ok(Blueprint {
         runtime: Arc::clone(runtime),
         id: spec.id.clone(),
@@ -213,10 +199,7 @@ fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> R
         settings: spec.settings_json.clone(),
         exports: exports(component, &pre)?,
         pre,
-        needs: Needs {
-            memories: needs.num_memories,
-            tables: needs.num_tables,
-        },
+        needs: Needs { memories: needs.num_memories, tables: needs.num_tables },
         journal: Journal::default(),
         facts: OnceLock::new(),
     })
@@ -250,21 +233,21 @@ fn exports(component: &Component, pre: &InstancePre<Inside>) -> Result<Exports, 
 async fn describe(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<policy::Metadata, PrepareError> {
     let failed = |failure: Failure| fail("instantiate")(&failure);
     let mut live = Live::instantiate(blueprint, Arc::clone(state)).await.map_err(failed)?;
-    let time = live.arm();
-    let answer = tokio::time::timeout(wall(time), live.hooks.policy.call_describe(&mut live.store)).await;
-    live.answered(answer).map_err(failed)
+    let metadata = live.describe().await.map_err(failed)?;
+    // These stand in logs and tables.
+    for (what, text) in [("name", &metadata.name), ("version", &metadata.version), ("summary", &metadata.summary)] {
+        if text.len() > METADATA_BYTES || journal::line(text) != *text {
+            return Err(fail("instantiate")(&format!("its {what} is not one line of at most {METADATA_BYTES} bytes")));
+        }
+    }
+    Ok(metadata)
 }
 
 /// Its plan with these settings.
 async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<policy::Plan, PrepareError> {
-    let mut live = Live::instantiate(blueprint, Arc::clone(state))
-        .await
-        .map_err(|failure| fail("instantiate")(&failure))?;
-    match live
-        .configure(&blueprint.settings)
-        .await
-        .map_err(|failure| fail("configure")(&failure))?
-    {
+    let mut live =
+        Live::instantiate(blueprint, Arc::clone(state)).await.map_err(|failure| fail("instantiate")(&failure))?;
+    match live.configure(&blueprint.settings).await.map_err(|failure| fail("configure")(&failure))? {
         Ok(plan) => Ok(plan),
         Err(problems) => {
             let more = problems.len().saturating_sub(PROBLEMS);
@@ -289,17 +272,12 @@ fn plan(blueprint: &Blueprint, asked: &policy::Plan) -> Result<Plan, PrepareErro
     let wrong = fail("configure");
     for names in [&asked.channels, &asked.speakers] {
         if names.len() > NAMES {
-            return Err(wrong(&format!(
-                "its plan lists {} names, and {NAMES} are allowed",
-                names.len()
-            )));
+            return Err(wrong(&format!("its plan lists {} names, and {NAMES} are allowed", names.len())));
         }
     }
     let look_behind = look_behind(asked);
     if look_behind > LOOK_BEHIND {
-        return Err(wrong(&format!(
-            "its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed"
-        )));
+        return Err(wrong(&format!("its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed")));
     }
     let (exports, skip) = (&blueprint.exports, asked.skip);
     let due = |exported: bool, hook: policy::Hooks| exported && !skip.contains(hook);
@@ -347,15 +325,14 @@ fn look_behind(asked: &policy::Plan) -> usize {
 fn facts(metadata: &policy::Metadata, asked: &policy::Plan) -> Result<Facts, PrepareError> {
     let wrong = fail("configure");
     if asked.patterns.len() > PATTERNS {
-        return Err(wrong(&format!(
-            "it declares {} patterns, and {PATTERNS} are allowed",
-            asked.patterns.len()
-        )));
+        return Err(wrong(&format!("it declares {} patterns, and {PATTERNS} are allowed", asked.patterns.len())));
     }
     if asked.only_on_hit && asked.patterns.is_empty() {
-        return Err(wrong(
-            &"its plan says only-on-hit, and declares no pattern: it would never be called",
-        ));
+        return Err(wrong(&"its plan says only-on-hit, and declares no pattern: it would never be called"));
+    }
+    let mut ids = HashSet::new();
+    if let Some(twice) = asked.patterns.iter().find(|pattern| !ids.insert(pattern.id.as_str())) {
+        return Err(wrong(&format!("it declares the pattern `{}` twice", twice.id)));
     }
     let specs: Vec<PatternSpec> = asked
         .patterns

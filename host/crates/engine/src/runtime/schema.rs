@@ -3,7 +3,10 @@
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::prepare::{PrepareError, fail};
+use super::{
+    journal,
+    prepare::{PrepareError, fail},
+};
 
 /// Bytes of a schema: it is compiled in the host.
 const SCHEMA_BYTES: usize = 256 << 10;
@@ -24,20 +27,13 @@ pub(super) fn check(schema: &str, settings: &str) -> Result<(), PrepareError> {
         .take(PROBLEMS)
         .map(|error| problem(error.instance_path.as_str(), &error.to_string()))
         .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(fail("settings")(&problems.join("; ")))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(fail("settings")(&problems.join("; "))) }
 }
 
 fn compile(schema: &str) -> Result<Validator, PrepareError> {
     let wrong = fail("settings");
     if schema.len() > SCHEMA_BYTES {
-        return Err(wrong(&format!(
-            "its settings schema has {} bytes, and {SCHEMA_BYTES} are allowed",
-            schema.len()
-        )));
+        return Err(wrong(&format!("its settings schema has {} bytes, and {SCHEMA_BYTES} are allowed", schema.len())));
     }
     let schema: Value =
         serde_json::from_str(schema).map_err(|error| wrong(&format!("its settings schema is not JSON: {error}")))?;
@@ -51,7 +47,7 @@ fn compile(schema: &str) -> Result<Validator, PrepareError> {
 /// One problem, with the place in the settings that it is about.
 pub(super) fn problem(pointer: &str, message: &str) -> String {
     let place = if pointer.is_empty() { "/" } else { pointer };
-    format!("{place}: {message}")
+    journal::line(&format!("{place}: {message}"))
 }
 
 #[cfg(test)]

@@ -97,10 +97,7 @@ pub(super) fn tools(request: &Conversation) -> Vec<conversation::Tool<'_>> {
 
 pub(super) fn headers(head: &Head) -> Vec<bytes::HeaderParam<'_>> {
     fn header(header: &Attribute) -> bytes::HeaderParam<'_> {
-        bytes::HeaderParam {
-            name: &header.name,
-            value: &header.value,
-        }
+        bytes::HeaderParam { name: &header.name, value: &header.value }
     }
     head.headers.iter().map(header).collect()
 }

@@ -79,10 +79,7 @@ impl State {
         ttl_seconds: u32,
         now: Instant,
     ) -> Result<(), StateProblem> {
-        self.lock()
-            .entry(policy.to_owned())
-            .or_default()
-            .set(owner, key, value, ttl_seconds, now)
+        self.lock().entry(policy.to_owned()).or_default().set(owner, key, value, ttl_seconds, now)
     }
 
     pub(super) fn remove(&self, policy: &str, owner: &Owner, key: &str) {
@@ -141,28 +138,16 @@ impl Shelf {
                 return Err(StateProblem::TooMany);
             }
         }
-        let ttl = if ttl_seconds == 0 {
-            DEFAULT_TTL
-        } else {
-            Duration::from_secs(u64::from(ttl_seconds))
-        };
+        let ttl = if ttl_seconds == 0 { DEFAULT_TTL } else { Duration::from_secs(u64::from(ttl_seconds)) };
         self.remove(&owner, &key);
         self.bytes += key.len() + value.len();
-        self.owners.entry(owner).or_default().insert(
-            key,
-            Entry {
-                value,
-                until: now + ttl,
-            },
-        );
+        self.owners.entry(owner).or_default().insert(key, Entry { value, until: now + ttl });
         Ok(())
     }
 
     fn fits(&self, owner: &Owner, key: &str, value: &str) -> bool {
         let keys = self.owners.get(owner);
-        let freed = keys
-            .and_then(|keys| keys.get(key))
-            .map(|entry| key.len() + entry.value.len());
+        let freed = keys.and_then(|keys| keys.get(key)).map(|entry| key.len() + entry.value.len());
         let room = freed.is_some() || keys.is_none_or(|keys| keys.len() < KEYS_PER_SCOPE);
         room && self.bytes - freed.unwrap_or(0) + key.len() + value.len() <= POLICY_BYTES
     }
@@ -228,24 +213,15 @@ mod tests {
         assert_eq!(add(-5), Ok(-3));
         assert_eq!(add(i64::MIN), Err(StateProblem::TooLarge));
         put(&state, &Owner::Policy, "n", "seven", now).unwrap();
-        assert_eq!(
-            state.add("p", Owner::Policy, "n".to_owned(), 1, 0, now),
-            Err(StateProblem::Unavailable)
-        );
+        assert_eq!(state.add("p", Owner::Policy, "n".to_owned(), 1, 0, now), Err(StateProblem::Unavailable));
     }
 
     #[test]
     fn quotas_hold_and_expired_values_make_room() {
         let (state, now) = (State::default(), Instant::now());
         let big = "x".repeat(VALUE_BYTES);
-        assert_eq!(
-            put(&state, &Owner::Policy, "k", &format!("{big}x"), now),
-            Err(StateProblem::TooLarge)
-        );
-        assert_eq!(
-            put(&state, &Owner::Policy, &"k".repeat(257), "", now),
-            Err(StateProblem::TooLarge)
-        );
+        assert_eq!(put(&state, &Owner::Policy, "k", &format!("{big}x"), now), Err(StateProblem::TooLarge));
+        assert_eq!(put(&state, &Owner::Policy, &"k".repeat(257), "", now), Err(StateProblem::TooLarge));
         for at in 0..KEYS_PER_SCOPE {
             put(&state, &Owner::Policy, &at.to_string(), "", now).unwrap();
         }

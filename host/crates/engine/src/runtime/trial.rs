@@ -24,72 +24,38 @@ const CHANNELS: [Channel; 9] = [
     Channel::Error,
     Channel::Field,
 ];
-const SPEAKERS: [Speaker; 6] = [
-    Speaker::Assistant,
-    Speaker::User,
-    Speaker::System,
-    Speaker::Developer,
-    Speaker::Tool,
-    Speaker::Provider,
-];
+const SPEAKERS: [Speaker; 6] =
+    [Speaker::Assistant, Speaker::User, Speaker::System, Speaker::Developer, Speaker::Tool, Speaker::Provider];
 const TEXT: &str = "Hello. How are you?";
 
 /// Calls each hook once, on an instance of its own; whatever verdict comes is good.
 pub(super) async fn run(blueprint: &Arc<Blueprint>, plan: &Plan, state: &Arc<State>) -> Result<(), PrepareError> {
     let hooks = plan.hooks;
-    let about = Arc::new(about(if hooks.conversation || hooks.text || hooks.tools {
-        "openai-chat"
-    } else {
-        "raw"
-    }));
+    let about = Arc::new(about(if hooks.conversation || hooks.text || hooks.tools { "openai-chat" } else { "raw" }));
     let seat = || Seat::new(blueprint, &about, state);
     let failed = |hook: &str, failure: Failure| fail("trial")(&format!("{hook}, on harmless input: {failure}"));
     seat().open().await.map_err(|failure| failed("`open`", failure))?;
     if hooks.conversation {
-        seat()
-            .on_request(&request())
-            .await
-            .map_err(|failure| failed("`on-request`", failure))?;
+        seat().on_request(&request()).await.map_err(|failure| failed("`on-request`", failure))?;
     }
     if let Some(window) = window(plan) {
-        seat()
-            .on_text(window)
-            .await
-            .map_err(|failure| failed("`on-text`", failure))?;
+        seat().on_text(window).await.map_err(|failure| failed("`on-text`", failure))?;
     }
     if hooks.tools {
-        let call = seat()
-            .on_tool_call("call_1", "get_weather", r#"{"city":"Paris"}"#)
-            .await;
+        let call = seat().on_tool_call("call_1", "get_weather", r#"{"city":"Paris"}"#).await;
         call.map_err(|failure| failed("`on-tool-call`", failure))?;
     }
     if hooks.head {
-        seat()
-            .on_head(&head())
-            .await
-            .map_err(|failure| failed("`on-head`", failure))?;
+        seat().on_head(&head()).await.map_err(|failure| failed("`on-head`", failure))?;
     }
     if hooks.body {
         let body = seat().on_body(Direction::Request, TEXT.as_bytes(), 0, true).await;
         body.map_err(|failure| failed("`on-body`", failure))?;
     }
     if hooks.audit {
-        let (usage, duration) = (
-            Usage {
-                input_tokens: 12,
-                output_tokens: 5,
-            },
-            Duration::from_millis(700),
-        );
-        let summary = Summary {
-            outcome: Outcome::Completed.as_str(),
-            usage,
-            duration,
-        };
-        seat()
-            .on_end(&summary)
-            .await
-            .map_err(|failure| failed("`on-end`", failure))?;
+        let (usage, duration) = (Usage { input_tokens: 12, output_tokens: 5 }, Duration::from_millis(700));
+        let summary = Summary { outcome: Outcome::Completed.as_str(), usage, duration };
+        seat().on_end(&summary).await.map_err(|failure| failed("`on-end`", failure))?;
     }
     Ok(())
 }
@@ -113,12 +79,8 @@ fn about(dialect: &'static str) -> About {
 }
 
 fn request() -> Conversation {
-    let part = ConversationPart {
-        part: PartId(0),
-        channel: Channel::Content,
-        speaker: Speaker::User,
-        text: TEXT.to_owned(),
-    };
+    let part =
+        ConversationPart { part: PartId(0), channel: Channel::Content, speaker: Speaker::User, text: TEXT.to_owned() };
     Conversation {
         model: "trial".to_owned(),
         parts: vec![part],
@@ -130,12 +92,8 @@ fn request() -> Conversation {
 /// A window that the plan wants; none when it wants none of this text.
 fn window(plan: &Plan) -> Option<Window<'static>> {
     let direction = plan.directions.first().copied().unwrap_or(Direction::Response);
-    let wanted = CHANNELS
-        .into_iter()
-        .flat_map(|channel| SPEAKERS.map(|speaker| (channel, speaker)));
-    let (channel, speaker) = wanted
-        .into_iter()
-        .find(|(channel, speaker)| plan.wants(direction, *channel, *speaker))?;
+    let wanted = CHANNELS.into_iter().flat_map(|channel| SPEAKERS.map(|speaker| (channel, speaker)));
+    let (channel, speaker) = wanted.into_iter().find(|(channel, speaker)| plan.wants(direction, *channel, *speaker))?;
     (!plan.only_on_hit).then_some(Window {
         direction,
         channel,
@@ -155,9 +113,6 @@ fn head() -> Head {
         method: "POST".to_owned(),
         path: "/v1/chat/completions".to_owned(),
         status: 0,
-        headers: vec![Attribute {
-            name: "content-type".to_owned(),
-            value: "application/json".to_owned(),
-        }],
+        headers: vec![Attribute { name: "content-type".to_owned(), value: "application/json".to_owned() }],
     }
 }

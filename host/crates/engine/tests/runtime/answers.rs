@@ -24,10 +24,7 @@ async fn is_nonsense(what: &str, guest: Guest) {
 
 fn edits(spans: &'static [(u32, u32)]) -> impl FnOnce(&mut Guest) -> u32 {
     move |guest| {
-        let edits: Vec<Record> = spans
-            .iter()
-            .map(|span| edit(guest, span.0, span.1, (0, "x"), "test"))
-            .collect();
+        let edits: Vec<Record> = spans.iter().map(|span| edit(guest, span.0, span.1, (0, "x"), "test")).collect();
         guest.decision((0, &Record::default()), &edits, 0, &[])
     }
 }
@@ -43,11 +40,7 @@ async fn edits_out_of_order_out_of_bounds_or_inside_a_character() {
 
 #[tokio::test]
 async fn more_held_back_than_allowed() {
-    is_nonsense(
-        "too much",
-        answering(|guest| guest.decision((0, &Record::default()), &[], 65, &[])),
-    )
-    .await;
+    is_nonsense("too much", answering(|guest| guest.decision((0, &Record::default()), &[], 65, &[]))).await;
 }
 
 #[tokio::test]
@@ -75,21 +68,12 @@ async fn text_that_is_no_text_and_pointers_to_nowhere() {
 
 #[tokio::test]
 async fn a_verdict_that_does_not_exist() {
-    is_nonsense(
-        "verdict 9",
-        answering(|guest| guest.decision((9, &Record::default()), &[], 0, &[])),
-    )
-    .await;
+    is_nonsense("verdict 9", answering(|guest| guest.decision((9, &Record::default()), &[], 0, &[]))).await;
     is_nonsense("an answer at an odd address", on_now("(return (i32.const 4097))")).await;
 }
 
 #[tokio::test]
 async fn an_error_is_told_as_the_guest_says_it() {
-    let failure = judged(answering(|guest| guest.error("no idea")), "abc")
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (failure.kind, failure.message.as_str()),
-        (FailureKind::Refused, "no idea")
-    );
+    let failure = judged(answering(|guest| guest.error("no idea")), "abc").await.unwrap_err();
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Refused, "no idea"));
 }

@@ -15,16 +15,12 @@ use crate::{
 /// Does `body` on part [`NOW`], and blocks from `open` when it is resumed.
 fn tells_resumed(body: &str) -> Guest {
     let mut guest = on_now(body);
-    let refusal = Record::default()
-        .text(&mut guest, "resumed")
-        .text(&mut guest, "")
-        .text(&mut guest, "");
+    let refusal = Record::default().text(&mut guest, "resumed").text(&mut guest, "").text(&mut guest, "");
     let block = guest.verdict(2, &refusal);
     let allow = guest.verdict(0, &Record::default());
     // `exchange.resumed` is the byte after `streaming`, behind nine strings and lists.
-    guest.open = Some(format!(
-        "(select (i32.const {block}) (i32.const {allow}) (i32.load8_u offset=73 (local.get $exchange)))"
-    ));
+    guest.open =
+        Some(format!("(select (i32.const {block}) (i32.const {allow}) (i32.load8_u offset=73 (local.get $exchange)))"));
     guest
 }
 
@@ -33,10 +29,7 @@ async fn the_next_call_takes_a_fresh_instance_that_resumes() {
     let policy = prepare(tells_resumed("unreachable")).await.unwrap();
     let mut guest = policy.guest(&about());
     assert_eq!(guest.on_text(window(0, "text")).await.unwrap().verdict, Verdict::Allow);
-    assert_eq!(
-        guest.on_text(window(NOW, "text")).await.unwrap_err().kind,
-        FailureKind::Trap
-    );
+    assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap_err().kind, FailureKind::Trap);
     let verdict = guest.on_text(window(0, "text")).await.unwrap().verdict;
     assert!(matches!(verdict, Verdict::Block(refusal) if refusal.code == "resumed"));
 }
@@ -65,20 +58,13 @@ async fn instances_share_nothing() {
     }
     let mut guest = policy.guest(&about());
     guest.on_text(window(0, "text")).await.unwrap();
-    assert_eq!(
-        guest.on_text(window(0, "text")).await.unwrap_err().kind,
-        FailureKind::Trap
-    );
+    assert_eq!(guest.on_text(window(0, "text")).await.unwrap_err().kind, FailureKind::Trap);
 }
 
 #[tokio::test]
 async fn who_finds_the_pool_full_waits_and_is_served() {
     for pool in [true, false] {
-        let config = RuntimeConfig {
-            memories: 1,
-            wait_for_slot: Duration::from_secs(60),
-            pool,
-        };
+        let config = RuntimeConfig { memories: 1, wait_for_slot: Duration::from_secs(60), pool };
         let runtime = Runtime::new(config).unwrap();
         let policy = prepare_with(&runtime, on_now(""), spec()).await.unwrap();
         let mut first = policy.guest(&about());
@@ -93,11 +79,7 @@ async fn who_finds_the_pool_full_waits_and_is_served() {
 
 #[tokio::test]
 async fn who_waits_too_long_fails() {
-    let config = RuntimeConfig {
-        memories: 1,
-        wait_for_slot: Duration::from_millis(1),
-        pool: true,
-    };
+    let config = RuntimeConfig { memories: 1, wait_for_slot: Duration::from_millis(1), pool: true };
     let runtime = Runtime::new(config).unwrap();
     let policy = prepare_with(&runtime, on_now(""), spec()).await.unwrap();
     let mut first = policy.guest(&about());

@@ -51,12 +51,7 @@ async fn state_outlives_the_instance_within_its_scope() {
     let (one, two) = (SessionId::new(), SessionId::new());
     let policy = prepare_with(&runtime, counting(1), granted("state")).await.unwrap();
     let held = async |policy: &Arc<dyn exchange::ports::Policy>, session| {
-        policy
-            .guest(&about_in(session))
-            .on_text(window(0, "some text"))
-            .await
-            .unwrap()
-            .hold_back
+        policy.guest(&about_in(session)).on_text(window(0, "some text")).await.unwrap().hold_back
     };
     assert_eq!(held(&policy, one).await, 1);
     assert_eq!(held(&policy, one).await, 2);
@@ -80,11 +75,7 @@ async fn the_clock_tells_the_time() {
 #[tokio::test]
 async fn scan_finds_declared_patterns_in_any_text() {
     let mut guest = Guest::new();
-    guest.plan(&PlanOf {
-        offsets: 2,
-        patterns: &[("n", "[0-9]+", "")],
-        ..PlanOf::default()
-    });
+    guest.plan(&PlanOf { offsets: 2, patterns: &[("n", "[0-9]+", "")], ..PlanOf::default() });
     let result = guest.words(&[0, 0]);
     let text = guest.bytes("é 12 345".as_bytes());
     let allow = guest.decision((0, &Record::default()), &[], 0, &[]);

@@ -62,12 +62,7 @@ impl Record {
 
 /// `start`, `end`, the case of the substitute (0 literal, 1 token), its text, the reason.
 pub fn edit(guest: &mut Guest, start: u32, end: u32, by: (u32, &str), reason: &str) -> Record {
-    Record::default()
-        .word(start)
-        .word(end)
-        .word(by.0)
-        .text(guest, by.1)
-        .text(guest, reason)
+    Record::default().word(start).word(end).word(by.0).text(guest, by.1).text(guest, reason)
 }
 
 /// What a plan says; the rest is empty.
@@ -104,8 +99,12 @@ impl Guest {
     }
 
     pub fn describe(&mut self, schema: &str) {
+        self.name("by-hand", schema);
+    }
+
+    pub fn name(&mut self, name: &str, schema: &str) {
         let record = Record::default()
-            .text(self, "by-hand")
+            .text(self, name)
             .text(self, "1.2.3")
             .text(self, "made by a test")
             .text(self, schema)
@@ -117,18 +116,15 @@ impl Guest {
         let patterns: Vec<Record> = plan
             .patterns
             .iter()
-            .map(|(id, regex, check)| {
-                Record::default()
-                    .text(self, id)
-                    .text(self, regex)
-                    .text(self, check)
-                    .word(64)
-            })
+            .map(|(id, regex, check)| Record::default().text(self, id).text(self, regex).text(self, check).word(64))
             .collect();
-        let record = Record::default()
-            .words(&[0, plan.offsets, 0, 0, 0, 0, 0, 0])
-            .list(self, &patterns)
-            .words(&[u32::from(plan.only_on_hit), plan.look_behind, plan.skip, 0, 0]);
+        let record = Record::default().words(&[0, plan.offsets, 0, 0, 0, 0, 0, 0]).list(self, &patterns).words(&[
+            u32::from(plan.only_on_hit),
+            plan.look_behind,
+            plan.skip,
+            0,
+            0,
+        ]);
         self.plan = self.words(&record.0);
     }
 
@@ -185,10 +181,7 @@ impl Guest {
 
     /// Imports a function: `import("log", "write", "(param i32 i32 i32)", "$log")`.
     pub fn import(&mut self, interface: &str, function: &str, signature: &str, name: &str) {
-        if !self
-            .world
-            .contains(&format!("import portcullis:policy/{interface}@0.1.0;"))
-        {
+        if !self.world.contains(&format!("import portcullis:policy/{interface}@0.1.0;")) {
             self.world += &format!("import portcullis:policy/{interface}@0.1.0;\n");
         }
         self.imports +=
@@ -218,10 +211,7 @@ impl Guest {
 
     /// Exports one function of an interface.
     pub fn hook(&mut self, interface: &str, function: &str, signature: &str, body: &str) {
-        if !self
-            .world
-            .contains(&format!("export portcullis:policy/{interface}@0.1.0;"))
-        {
+        if !self.world.contains(&format!("export portcullis:policy/{interface}@0.1.0;")) {
             self.world += &format!("export portcullis:policy/{interface}@0.1.0;\n");
         }
         self.functions +=
@@ -261,9 +251,7 @@ impl Guest {
         );
         let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut resolve = Resolve::default();
-        resolve
-            .push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit"))
-            .unwrap();
+        resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit")).unwrap();
         let package = resolve
             .push_str(
                 "guest.wit",
@@ -275,11 +263,6 @@ impl Guest {
             .unwrap();
         let world = resolve.select_world(&[package], Some("guest")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default()
-            .validate(true)
-            .module(&module)
-            .unwrap()
-            .encode()
-            .unwrap()
+        ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
     }
 }

@@ -13,10 +13,7 @@ use crate::{
 /// A guest whose `on-text` always replaces one span.
 fn editing(offsets: u32, start: u32, end: u32) -> Guest {
     let mut guest = Guest::new();
-    guest.plan(&PlanOf {
-        offsets,
-        ..PlanOf::default()
-    });
+    guest.plan(&PlanOf { offsets, ..PlanOf::default() });
     let edit = edit(&mut guest, start, end, (0, "x"), "test");
     let answer = guest.decision((0, &Record::default()), &[edit], 0, &[]);
     guest.on_text(&format!("(i32.const {answer})"))
@@ -25,50 +22,22 @@ fn editing(offsets: u32, start: u32, end: u32) -> Guest {
 #[tokio::test]
 async fn it_is_known_by_what_it_says_of_itself() {
     let mut guest = Guest::new();
-    guest.plan(&PlanOf {
-        offsets: 1,
-        patterns: &[("n", "[0-9]+", "")],
-        look_behind: 5,
-        skip: 1,
-        ..PlanOf::default()
-    });
+    guest.plan(&PlanOf { offsets: 1, patterns: &[("n", "[0-9]+", "")], look_behind: 5, skip: 1, ..PlanOf::default() });
     let answer = guest.decision((0, &Record::default()), &[], 0, &[]);
     let policy = prepare(guest.on_text(&format!("(i32.const {answer})"))).await.unwrap();
-    assert_eq!(
-        (policy.info().name.as_str(), policy.info().version.as_str()),
-        ("by-hand", "1.2.3")
-    );
+    assert_eq!((policy.info().name.as_str(), policy.info().version.as_str()), ("by-hand", "1.2.3"));
     let plan = policy.plan();
     assert!(plan.hooks.text && !plan.hooks.open && !plan.hooks.conversation);
-    assert_eq!(
-        (plan.patterns.as_slice(), plan.look_behind),
-        (&["n".to_owned()][..], 15)
-    );
-    assert_eq!(
-        policy.scan("", "ab 12 c", true).hits,
-        [Hit {
-            pattern: 0,
-            start: 3,
-            end: 5
-        }]
-    );
+    assert_eq!((plan.patterns.as_slice(), plan.look_behind), (&["n".to_owned()][..], 15));
+    assert_eq!(policy.scan("", "ab 12 c", true).hits, [Hit { pattern: 0, start: 3, end: 5 }]);
 }
 
 #[tokio::test]
 async fn edits_count_in_the_unit_of_the_plan() {
     for (unit, start, end) in [(0, 2, 6), (1, 1, 3), (2, 1, 2)] {
         let policy = prepare(editing(unit, start, end)).await.unwrap();
-        let decision = policy
-            .guest(&about())
-            .on_text(window(0, "é😀b and more"))
-            .await
-            .unwrap();
-        let edit = Edit {
-            start: 2,
-            end: 6,
-            by: Substitute::Literal("x".to_owned()),
-            reason: "test".to_owned(),
-        };
+        let decision = policy.guest(&about()).on_text(window(0, "é😀b and more")).await.unwrap();
+        let edit = Edit { start: 2, end: 6, by: Substitute::Literal("x".to_owned()), reason: "test".to_owned() };
         assert_eq!(decision.edits, [edit], "unit {unit}");
     }
 }
@@ -78,12 +47,7 @@ async fn a_window_is_shown_in_the_unit_of_the_plan() {
     // Units: before shown, fresh, start and end of the hit.
     for (unit, look_behind, before, fresh, start, end) in [(0, 1, 2, 2, 6, 7), (1, 1, 1, 1, 3, 4), (2, 1, 1, 1, 2, 3)] {
         let mut guest = Guest::new();
-        guest.plan(&PlanOf {
-            offsets: unit,
-            patterns: &[("n", "[0-9]", "")],
-            look_behind,
-            ..PlanOf::default()
-        });
+        guest.plan(&PlanOf { offsets: unit, patterns: &[("n", "[0-9]", "")], look_behind, ..PlanOf::default() });
         let allow = guest.decision((0, &Record::default()), &[], 0, &[]);
         let before_bytes = if unit == 0 { before } else { 2 };
         let guest = guest.on_text(&format!(
@@ -97,18 +61,9 @@ async fn a_window_is_shown_in_the_unit_of_the_plan() {
         ));
         let policy = prepare(guest).await.unwrap();
         let hits = policy.scan("", "é😀1", true).hits;
-        let shown = Window {
-            before: "abé",
-            fresh: 2,
-            hits: &hits,
-            ..window(NOW, "é😀1")
-        };
+        let shown = Window { before: "abé", fresh: 2, hits: &hits, ..window(NOW, "é😀1") };
         let decision = policy.guest(&about()).on_text(shown).await;
-        assert_eq!(
-            decision.map(|decision| decision.verdict),
-            Ok(Verdict::Allow),
-            "unit {unit}"
-        );
+        assert_eq!(decision.map(|decision| decision.verdict), Ok(Verdict::Allow), "unit {unit}");
     }
 }
 
@@ -140,46 +95,20 @@ async fn a_conversation_is_judged_whole() {
         speaker: Speaker::User,
         text: text.to_owned(),
     };
-    let request = Conversation {
-        parts: vec![part(2, "one"), part(4, "hello you")],
-        ..Conversation::default()
-    };
+    let request = Conversation { parts: vec![part(2, "one"), part(4, "hello you")], ..Conversation::default() };
     let decision = policy.guest(&about()).on_request(&request).await.unwrap();
     assert_eq!(decision.edits[0].0, PartId(4));
     assert_eq!(decision.edits[0].1[0].by, Substitute::Token("WORD".to_owned()));
-    assert_eq!(
-        (decision.remove_tools.as_slice(), decision.patch.as_str()),
-        (&["rm".to_owned()][..], r#"{"n":1}"#)
-    );
-    assert_eq!(
-        decision.notes,
-        [Attribute {
-            name: "seen".to_owned(),
-            value: "yes".to_owned()
-        }]
-    );
-    let unknown = Conversation {
-        parts: vec![part(2, "one"), part(3, "hello you")],
-        ..Conversation::default()
-    };
-    assert!(
-        policy
-            .guest(&about())
-            .on_request(&unknown)
-            .await
-            .unwrap_err()
-            .message
-            .contains("part 4")
-    );
+    assert_eq!((decision.remove_tools.as_slice(), decision.patch.as_str()), (&["rm".to_owned()][..], r#"{"n":1}"#));
+    assert_eq!(decision.notes, [Attribute { name: "seen".to_owned(), value: "yes".to_owned() }]);
+    let unknown = Conversation { parts: vec![part(2, "one"), part(3, "hello you")], ..Conversation::default() };
+    assert!(policy.guest(&about()).on_request(&unknown).await.unwrap_err().message.contains("part 4"));
 }
 
 #[tokio::test]
 async fn a_tool_call_is_judged() {
     let mut guest = Guest::new();
-    let refusal = Record::default()
-        .text(&mut guest, "tool.no")
-        .text(&mut guest, "no")
-        .text(&mut guest, "");
+    let refusal = Record::default().text(&mut guest, "tool.no").text(&mut guest, "no").text(&mut guest, "");
     let rest = Record::default().text(&mut guest, "").words(&[0, 0]);
     let answer = guest.answer((2, &refusal), &rest);
     guest.hook(
@@ -188,13 +117,7 @@ async fn a_tool_call_is_judged() {
         "(param i32 i32 i32 i32 i32 i32) (result i32)",
         &format!("(i32.const {answer})"),
     );
-    let decision = prepare(guest)
-        .await
-        .unwrap()
-        .guest(&about())
-        .on_tool_call("id", "rm", "{}")
-        .await
-        .unwrap();
+    let decision = prepare(guest).await.unwrap().guest(&about()).on_tool_call("id", "rm", "{}").await.unwrap();
     assert!(matches!(decision.verdict, Verdict::Block(refusal) if refusal.code == "tool.no"));
 }
 
@@ -203,10 +126,7 @@ async fn heads_and_bodies_are_judged() {
     let mut guest = Guest::new();
     let header = Record::default().text(&mut guest, "x-seen").text(&mut guest, "yes");
     let name = Record::default().text(&mut guest, "x-gone");
-    let rest = Record::default()
-        .list(&mut guest, &[header])
-        .list(&mut guest, &[name])
-        .words(&[0, 0]);
+    let rest = Record::default().list(&mut guest, &[header]).list(&mut guest, &[name]).words(&[0, 0]);
     let head = guest.answer((0, &Record::default()), &rest);
     guest.hook(
         "bytes",
@@ -217,12 +137,7 @@ async fn heads_and_bodies_are_judged() {
     let edit = Record::default().word(0).word(1).text(&mut guest, "XY");
     let rest = Record::default().list(&mut guest, &[edit]).words(&[0, 0, 0]);
     let body = guest.answer((0, &Record::default()), &rest);
-    guest.hook(
-        "bytes",
-        "on-body",
-        "(param i32 i32 i32 i32 i32) (result i32)",
-        &format!("(i32.const {body})"),
-    );
+    guest.hook("bytes", "on-body", "(param i32 i32 i32 i32 i32) (result i32)", &format!("(i32.const {body})"));
     let policy = prepare(guest).await.unwrap();
     let mut guest = policy.guest(&about());
     let shown = Head {
@@ -233,13 +148,7 @@ async fn heads_and_bodies_are_judged() {
         headers: Vec::new(),
     };
     let decision = guest.on_head(&shown).await.unwrap();
-    assert_eq!(
-        decision.set,
-        [Attribute {
-            name: "x-seen".to_owned(),
-            value: "yes".to_owned()
-        }]
-    );
+    assert_eq!(decision.set, [Attribute { name: "x-seen".to_owned(), value: "yes".to_owned() }]);
     assert_eq!(decision.remove, ["x-gone"]);
     let decision = guest.on_body(Direction::Response, b"\xffabc", 0, false).await.unwrap();
     assert_eq!(decision.edits, [(0, 1, bytes::Bytes::from_static(b"XY"))]);
@@ -252,40 +161,16 @@ async fn the_end_is_told_and_noted() {
     let note = Record::default().text(&mut guest, "tokens").text(&mut guest, "many");
     let list = Record::default().list(&mut guest, &[note]);
     let answer = guest.record(&list);
-    guest.hook(
-        "audit",
-        "on-end",
-        "(param i32 i32 i32 i32 i32 i32 i32) (result i32)",
-        &format!("(i32.const {answer})"),
-    );
-    let summary = Summary {
-        outcome: "completed",
-        usage: Usage::default(),
-        duration: Duration::from_secs(1),
-    };
-    let notes = prepare(guest)
-        .await
-        .unwrap()
-        .guest(&about())
-        .on_end(&summary)
-        .await
-        .unwrap();
-    assert_eq!(
-        notes,
-        [Attribute {
-            name: "tokens".to_owned(),
-            value: "many".to_owned()
-        }]
-    );
+    guest.hook("audit", "on-end", "(param i32 i32 i32 i32 i32 i32 i32) (result i32)", &format!("(i32.const {answer})"));
+    let summary = Summary { outcome: "completed", usage: Usage::default(), duration: Duration::from_secs(1) };
+    let notes = prepare(guest).await.unwrap().guest(&about()).on_end(&summary).await.unwrap();
+    assert_eq!(notes, [Attribute { name: "tokens".to_owned(), value: "many".to_owned() }]);
 }
 
 #[tokio::test]
 async fn what_open_says_is_told_once_and_never_lost() {
     let mut guest = editing(0, 0, 1);
-    let refusal = Record::default()
-        .text(&mut guest, "no")
-        .text(&mut guest, "no")
-        .text(&mut guest, "");
+    let refusal = Record::default().text(&mut guest, "no").text(&mut guest, "no").text(&mut guest, "");
     let block = guest.verdict(2, &refusal);
     guest.open = Some(format!("(i32.const {block})"));
     let policy = prepare(guest).await.unwrap();
@@ -300,9 +185,7 @@ async fn what_open_says_is_told_once_and_never_lost() {
 #[tokio::test]
 async fn what_open_asks_about_is_edited_all_the_same() {
     let mut guest = editing(0, 0, 1);
-    let question = Record::default()
-        .text(&mut guest, "May it?")
-        .words(&[0, 0, 0, 0, 60, 0, 0]);
+    let question = Record::default().text(&mut guest, "May it?").words(&[0, 0, 0, 0, 60, 0, 0]);
     let ask = guest.verdict(3, &question);
     guest.open = Some(format!("(i32.const {ask})"));
     let policy = prepare(guest).await.unwrap();

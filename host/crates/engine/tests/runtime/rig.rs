@@ -16,11 +16,7 @@ use crate::guests::{Guest, Record};
 pub const NOW: u32 = 7;
 
 pub fn runtime() -> Arc<Runtime> {
-    Runtime::new(RuntimeConfig {
-        memories: 8,
-        ..RuntimeConfig::default()
-    })
-    .unwrap()
+    Runtime::new(RuntimeConfig { memories: 8, ..RuntimeConfig::default() }).unwrap()
 }
 
 pub fn spec() -> PolicySpec {
@@ -52,9 +48,7 @@ pub async fn prepare_with(
     guest: Guest,
     spec: PolicySpec,
 ) -> Result<Arc<dyn Policy>, PrepareError> {
-    runtime
-        .prepare(Component::new(runtime.engine(), guest.build()).unwrap(), spec)
-        .await
+    runtime.prepare(Component::new(runtime.engine(), guest.build()).unwrap(), spec).await
 }
 
 /// Why a policy is refused.
@@ -70,11 +64,7 @@ pub fn about_in(session: SessionId) -> Arc<About> {
     Arc::new(About {
         exchange: ExchangeId::new(),
         session,
-        caller: Caller {
-            subject: "ada".to_owned(),
-            issuer: "token".to_owned(),
-            ..Caller::default()
-        },
+        caller: Caller { subject: "ada".to_owned(), issuer: "token".to_owned(), ..Caller::default() },
         connection: "main".to_owned(),
         dialect: "openai-chat",
         model: "m".to_owned(),
@@ -101,17 +91,10 @@ pub fn window(part: u32, pending: &str) -> Window<'_> {
 pub fn on_now(body: &str) -> Guest {
     let mut guest = Guest::new();
     let allow = guest.decision((0, &Record::default()), &[], 0, &[]);
-    guest.on_text(&format!(
-        "(if (i32.eq (local.get $part) (i32.const {NOW})) (then {body})) (i32.const {allow})"
-    ))
+    guest.on_text(&format!("(if (i32.eq (local.get $part) (i32.const {NOW})) (then {body})) (i32.const {allow})"))
 }
 
 /// What a guest's answer on part [`NOW`] leads to.
 pub async fn judged(guest: Guest, pending: &str) -> Result<Decision, Failure> {
-    prepare(guest)
-        .await
-        .unwrap()
-        .guest(&about())
-        .on_text(window(NOW, pending))
-        .await
+    prepare(guest).await.unwrap().guest(&about()).on_text(window(NOW, pending)).await
 }
