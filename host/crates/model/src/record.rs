@@ -73,7 +73,7 @@ pub struct Request {
     pub model: String,
     /// Whether a stream was asked for.
     pub streaming: bool,
-    /// The body, byte for byte, as far as `body_bytes` of the store's limits.
+    /// The body, byte for byte.
     #[serde(with = "bytes")]
     pub body: Vec<u8>,
     /// False when the exchange was stopped before it went upstream.
