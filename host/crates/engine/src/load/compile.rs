@@ -25,7 +25,7 @@ use tokio::{
 };
 use wasmtime::{Engine, component::Component};
 
-use super::{Cache, Refused, component, sealed::Sealed, stage};
+use super::{Cache, Refused, component, digest::of_bytes, sealed::Sealed, stage};
 use crate::runtime::Runtime;
 
 /// The child's word for "the file is to blame"; the reason is on its standard error.
@@ -129,6 +129,15 @@ impl Compiler {
         let sealed = run_child(&self.config, &bytes).await?;
         let component = self.blocking(move |this| this.load_and_remember(&sealed, digest)).await??;
         Ok(done(component, false))
+    }
+
+    /// Compiles a policy before anybody needs it, so that it comes from the cache when it is dropped into the folder: a gate
+    /// that must fall at once can't wait for a compiler.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub async fn warm(self: &Arc<Self>, wasm: &[u8]) -> Result<(), Refused> {
+        self.compile(wasm.into(), of_bytes(wasm)).await.map(|_compiled| ())
     }
 
     /// Reads files and verifies megabytes: not on an asynchronous thread.

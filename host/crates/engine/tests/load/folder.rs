@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::load::{Compiler, Loader, LoaderConfig};
+use engine::load::{Cache, CacheConfig, Compiler, Loader, LoaderConfig};
 use exchange::ports::FailureKind;
 use model::{Generation, Mode, Verdict};
 
@@ -363,10 +363,9 @@ async fn a_slow_compilation_delays_nobody_and_is_published_when_it_is_done() {
     folder.put("slow.wasm", lockdown());
     folder.scan_same().await;
     folder.put("off.wasm", "nonsense");
-    assert_eq!(wrong(&folder.scan().await), ["off.wasm validate"], "others go on");
+    assert_eq!(wrong(&folder.scan_patiently().await), ["off.wasm validate"], "others go on");
     fs::write(&gate, "").unwrap();
-    tokio::time::timeout(Duration::from_secs(300), folder.loader.finished()).await.unwrap();
-    assert_eq!(ids(&folder.scan().await), ["slow"]);
+    assert_eq!(ids(&folder.scan_patiently().await), ["slow"]);
 }
 
 #[tokio::test]
@@ -377,7 +376,7 @@ async fn newer_content_takes_the_place_of_what_is_still_compiling() {
     folder.put("p.wasm", lockdown());
     folder.scan_same().await;
     folder.put("p.wasm", "nonsense");
-    let set = folder.scan().await;
+    let set = folder.scan_patiently().await;
     assert_eq!((ids(&set).len(), wrong(&set)), (0, vec!["p.wasm validate".to_owned()]));
 }
 
@@ -395,4 +394,20 @@ async fn a_failure_that_may_pass_is_tried_again() {
     assert!(outcome.look_again.is_some());
     let set = folder.scan().await;
     assert_eq!((ids(&set), set.problems.len()), (vec!["p"], 0));
+}
+
+#[tokio::test]
+async fn what_was_warmed_needs_no_compiler_when_it_is_dropped_in() {
+    let home = tempfile::tempdir().unwrap();
+    let cache = || Some(Cache::open(CacheConfig::new(home.path().join("cache"))).unwrap());
+    Arc::new(Compiler::new(children(), &runtime(), cache())).warm(&lockdown()).await.unwrap();
+    let no_compiler = Arc::new(Compiler::new(script("exit 1"), &runtime(), cache()));
+    fs::create_dir(home.path().join("policies")).unwrap();
+    let config = LoaderConfig { patience: GRACE * 100, ..LoaderConfig::new(home.path().join("policies")) };
+    let mut loader = Loader::new(runtime(), no_compiler, config);
+    loader.scan(Instant::now()).await;
+    fs::write(home.path().join("policies/00-lockdown.wasm"), lockdown()).unwrap();
+    let outcome = loader.scan(Instant::now()).await;
+    assert_eq!(ids(&outcome.set.unwrap()), ["00-lockdown"]);
+    assert!(outcome.changes[0].to_string().contains("from the cache in "), "{}", outcome.changes[0]);
 }

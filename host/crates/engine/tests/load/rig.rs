@@ -120,6 +120,16 @@ impl Folder {
         self.outcome().await.set.expect("something is different")
     }
 
+    /// Looks until there is a new set: for folders whose loader does not wait for what it starts.
+    pub(crate) async fn scan_patiently(&mut self) -> Arc<PolicySet> {
+        loop {
+            if let Some(set) = self.outcome().await.set {
+                return set;
+            }
+            tokio::time::timeout(Duration::from_secs(300), self.loader.finished()).await.expect("something ends");
+        }
+    }
+
     /// Looks, and expects nothing new.
     pub(crate) async fn scan_same(&mut self) {
         let outcome = self.outcome().await;
