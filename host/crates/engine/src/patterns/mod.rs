@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A later form of the text (normalised, stripped of invisible characters) can be matched by scanning that form and mapping
-//! the offsets of the result: nothing here looks at the text but [`scan::scan`].
+//! the offsets of the result: nothing outside `scan` looks at the text.
 
 mod automaton;
 mod check;
