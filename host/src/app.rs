@@ -24,7 +24,7 @@ use crate::{
     demo::{self, Pace},
     forward::Forwarder,
     listen::{self, Door},
-    reload,
+    reload, shipped,
 };
 
 /// A host that listens.
@@ -51,7 +51,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let store = open_store(&config)?;
     let recorder: Arc<dyn exchange::ports::Recorder> = store.clone();
     let runtime = Runtime::new(RuntimeConfig::default())?;
-    let mut loader = loader(&config, &runtime)?;
+    let (mut loader, compiler) = loader(&config, &runtime)?;
     let policies = first_set(&mut loader, &*recorder).await?;
     let (publish, in_force) = watch::channel(Arc::clone(&policies));
 
@@ -95,6 +95,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         metrics: None,
     };
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
+    tasks.spawn(warm(compiler, stop.rest.clone()));
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), reload_times(&config), stop.rest.clone()));
     let desk = approvals.clone();
     let rest = stop.rest.clone();
@@ -170,12 +171,29 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
 }
 
 /// A loader for the configured folder; its cache is in the store's folder.
-pub(crate) fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<Loader> {
+fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<(Loader, Arc<Compiler>)> {
     let cache = Cache::open(CacheConfig::new(config.store.path.join("compiled")))?;
     let compiler = Arc::new(Compiler::new(CompileConfig::default(), runtime, Some(cache)));
     let mut settings = LoaderConfig::new(&config.policies.folder);
     settings.grace = config.policies.removal_grace;
-    Ok(Loader::new(Arc::clone(runtime), compiler, settings))
+    Ok((Loader::new(Arc::clone(runtime), Arc::clone(&compiler), settings), compiler))
+}
+
+/// Compiles the shipped policies ahead, the one that stops everything first: when it is dropped into the folder, nobody
+/// waits for a compiler.
+async fn warm(compiler: Arc<Compiler>, stop: CancellationToken) {
+    let shipped = [shipped::LOCKDOWN, shipped::BLOCK, shipped::MASK, shipped::APPROVE];
+    let all = async {
+        for wasm in shipped {
+            if let Err(refused) = compiler.warm(wasm).await {
+                tracing::warn!(%refused, "a shipped policy could not be compiled ahead");
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all => {}
+    }
 }
 
 async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder) -> anyhow::Result<Arc<PolicySet>> {

@@ -16,6 +16,7 @@ mod demo;
 mod forward;
 mod listen;
 mod reload;
+mod shipped;
 mod telemetry;
 
 fn main() -> std::process::ExitCode {

@@ -16,14 +16,11 @@ use crate::{
     app::{self, Ready},
     config::{self, Config},
     demo::Pace,
+    shipped::{APPROVE, BLOCK, LOCKDOWN, MASK},
     telemetry::{self, LogFormat},
 };
 use scaffold::{File, Layout, lay_out};
 
-const MASK: &[u8] = include_bytes!("../../../policies/dist/mask.wasm");
-const BLOCK: &[u8] = include_bytes!("../../../policies/dist/block.wasm");
-const APPROVE: &[u8] = include_bytes!("../../../policies/dist/approve.wasm");
-const LOCKDOWN: &[u8] = include_bytes!("../../../policies/dist/lockdown.wasm");
 /// What the demo's caller presents.
 const TOKEN: &str = "demo";
 /// The configuration in the demo's folder.
