@@ -135,8 +135,10 @@ pub(crate) async fn relay<S: Sink>(
             Arrived::End => flow.finish().map_err(|malformed| lane.malformed(malformed))?,
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
-                judge.switch(set).await?;
+                // A set that stops the exchange at once is on record all the same, and before it does.
+                let opened = judge.switch(set).await;
                 sink.switched(judge).await?;
+                opened?;
             }
         }
         judge.follow(flow).await?;
