@@ -129,7 +129,7 @@ async fn a_new_set_takes_over_between_two_chunks() {
     assert!(last.starts_with(b"data: {\"error\":"), "an idle stream stops too: {last:?}");
     assert_eq!(body.next().await, Some(Err(exchange::Cut)));
     let switched = |entry: &&Entry| matches!(entry, Entry::Switched(..));
-    assert_eq!(rig.entries.lock().unwrap().iter().filter(switched).count(), 1);
+    assert_eq!(rig.entries.lock().unwrap().iter().filter(switched).count(), 2);
 }
 
 #[tokio::test]
