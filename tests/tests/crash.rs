@@ -64,9 +64,13 @@ async fn every_chunk_that_was_received_is_on_record() {
         for speaker in speaking {
             assert!(speaker.await.expect("an upstream speaks to the end") > 0);
         }
+        // The store that the kill left behind can be read as it is …
+        let offline = host.cli().json(&["sessions", "show", &exchanges[0].0]);
+        assert!(delivered(&offline).as_bytes().starts_with(&exchanges[0].1), "round {round}, not restarted");
+        // … and whole by the host that takes it over.
         host = host.restart().await;
         for (id, got) in exchanges {
-            let record = host.record(&id).await;
+            let record = host.cli().json(&["sessions", "show", &id]);
             let kept = delivered(&record);
             assert!(
                 kept.as_bytes().starts_with(&got),

@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write as _,
+    fs::Permissions,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -169,7 +171,9 @@ impl Host {
     fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
         let host = Self { home, process: None };
         std::fs::create_dir(host.folder()).expect("a fresh folder can be written");
-        std::fs::write(host.home.path().join("token"), TOKEN).expect("a fresh folder can be written");
+        let token = host.home.path().join("token");
+        std::fs::write(&token, TOKEN).expect("a fresh folder can be written");
+        std::fs::set_permissions(&token, Permissions::from_mode(0o600)).expect("its owner may");
         for (file, path, settings) in &setup.policies {
             host.install(file, path, settings.as_deref());
         }

@@ -1,0 +1,85 @@
+//! The command line as people and scripts use it, on a host that runs and on the store of one that does not.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use scenarios::rig::{Channel, SSN, Setup, Told, Upstream, delivered, json_head, policies, repository, request, whole};
+
+#[test]
+fn init_writes_what_check_understands() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Told::by(&["init"], folder.path());
+    assert_eq!(told.code, Some(0), "{}{}", told.stdout, told.stderr);
+    let config = folder.path().join("portcullis.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    // Whatever check still misses (a credential, say), it is not the form of the file.
+    let told = Told::by(&["check"], folder.path());
+    assert!(!told.stderr.contains("unknown key") && !told.stderr.contains("not valid TOML"), "{}", told.stderr);
+    let _ = Told::by(&["init"], folder.path());
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), written, "init changes nothing that is there");
+}
+
+#[test]
+fn check_tells_every_error_at_once_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[listen]\naddress = \"nowhere\"\n[store]\ndurability = \"stict\"\n[[connection]]\nname = \"a\"\n";
+    std::fs::write(folder.path().join("portcullis.toml"), text).unwrap();
+    let told = Told::by(&["check"], folder.path());
+    assert_eq!(told.code, Some(1), "{}{}", told.stdout, told.stderr);
+    let said = format!("{}{}", told.stdout, told.stderr);
+    for wanted in ["portcullis.toml:2:11", "portcullis.toml:4:14", "did you mean `strict`?", "^"] {
+        assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
+    }
+    assert!(said.matches("error[P").count() >= 3, "{said}");
+}
+
+#[test]
+fn inspect_says_whether_a_host_would_take_a_file() {
+    let dist = repository().join("policies/dist");
+    let told = Told::by(&["policy", "inspect", "mask.wasm", "--json"], &dist);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let found: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(found["taken"], true, "{found}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.wasm"), b"\0asm\x01\0\0\0 and no more").unwrap();
+    let told = Told::by(&["policy", "inspect", "broken.wasm"], folder.path());
+    assert_eq!(told.code, Some(1), "{}{}", told.stdout, told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_shown_and_replayed() {
+    let said = format!("\u{1b}[31mred\u{7} {SSN}");
+    let upstream = Upstream::answering(move |_| {
+        let body = whole(Channel::Content, &said);
+        vec![json_head(200, body.len()), body]
+    })
+    .await;
+    let mut host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    let (reply, body) = host.client().whole(&request("hello", false)).await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    assert_eq!(policies(&host.cli().json(&["policy", "list"])).collect::<Vec<_>>(), ["10-mask"]);
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let listed = cli.json(&["sessions", "list"]);
+        assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1), "{listed}");
+        assert_eq!(delivered(&cli.json(&["sessions", "show", &id])).as_bytes(), body);
+        let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]);
+        assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+        assert!(replayed.stdout.contains("[SSN]"), "{}", replayed.stdout);
+        let raw = |c: char| c.is_control() && c != '\n';
+        assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
+    }
+}
+
+#[test]
+fn each_command_teaches() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["demo", "serve", "check", "init", "policy", "sessions", "approvals"] {
+        let told = Told::by(&[command, "--help"], folder.path());
+        assert_eq!(told.code, Some(0), "{command}");
+        assert!(told.stdout.contains("Usage: portcullis"), "{command}: {}", told.stdout);
+    }
+    assert_eq!(Told::by(&["nonsense"], folder.path()).code, Some(2));
+}
