@@ -1,7 +1,5 @@
 //! The command line as people and scripts use it, on a host that runs and on the store of one that does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use scenarios::rig::{Channel, SSN, Setup, Told, Upstream, delivered, json_head, policies, repository, request, whole};
 
 #[test]

@@ -55,7 +55,10 @@ fn walk(root: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() && !MADE.contains(&name.as_str()) && !name.starts_with("target") {
+            if MADE.contains(&name.as_str()) || name.starts_with("target") {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() {
                 files.push(entry.path());

@@ -48,6 +48,17 @@ fn an_arrow_that_points_the_other_way_is_found() {
 }
 
 #[test]
+fn only_tests_may_use_guests() {
+    let tree = tree();
+    put(tree.path(), "Cargo.toml", &ROOT.replace("\"wire\"", "\"wire\", \"guests\""));
+    package(tree.path(), "guests", "");
+    package(tree.path(), "model", "[dev-dependencies]\nguests = { path = \"../guests\" }\n");
+    assert_eq!(broken(tree.path()), [""; 0]);
+    package(tree.path(), "model", "guests = { path = \"../guests\" }\n");
+    assert_eq!(broken(tree.path()), ["arrows: model: must not use guests"]);
+}
+
+#[test]
 fn a_package_that_the_table_does_not_know_is_found() {
     let tree = tree();
     put(tree.path(), "Cargo.toml", &ROOT.replace("\"wire\"", "\"wire\", \"drawer\""));

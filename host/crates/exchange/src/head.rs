@@ -259,12 +259,11 @@ const RESPONSE_ALLOWED: [&str; 12] = [
 
 /// The headers of an upstream's answer that may reach the caller.
 pub(crate) fn returnable(headers: &HeaderMap) -> HeaderMap {
-    let allowed =
-        |name: &str| {
-            RESPONSE_ALLOWED
-                .iter()
-                .any(|allowed| if allowed.ends_with('-') { name.starts_with(allowed) } else { name == *allowed })
-        };
+    let allowed = |name: &str| {
+        RESPONSE_ALLOWED
+            .iter()
+            .any(|allowed| if allowed.ends_with('-') { name.starts_with(allowed) } else { name == *allowed })
+    };
     headers
         .iter()
         .filter(|(name, _)| allowed(name.as_str()))

@@ -22,10 +22,7 @@ fn main() -> Result<(), Failed> {
     let exchanges: u64 = arguments.next().map_or(Ok(100_000), |count| count.parse())?;
     let tasks: u64 = arguments.next().map_or(Ok(256), |count| count.parse())?;
     let folder = std::env::current_dir()?.join(format!("throughput-store-{}", std::process::id()));
-    let config = StoreConfig {
-        durability,
-        ..StoreConfig::new(&folder)
-    };
+    let config = StoreConfig { durability, ..StoreConfig::new(&folder) };
     let measured = measure(&config, exchanges, tasks);
     std::fs::remove_dir_all(&folder)?;
     measured
@@ -67,49 +64,25 @@ async fn measure(config: &StoreConfig, exchanges: u64, tasks: u64) -> Result<(),
 }
 
 async fn exchange(store: &Store, session: SessionId) -> Result<(), Failed> {
-    let set = SetRef {
-        generation: Generation(1),
-        digest: Digest([7; 32]),
-    };
+    let set = SetRef { generation: Generation(1), digest: Digest([7; 32]) };
     let mut tape = store.open(Opened {
         exchange: ExchangeId::new(),
         session,
         at_ms: 1_700_000_000_000,
-        caller: Caller {
-            subject: "demo".into(),
-            issuer: "token".into(),
-            groups: vec![],
-            claims: "{}".into(),
-        },
+        caller: Caller { subject: "demo".into(), issuer: "token".into(), groups: vec![], claims: "{}".into() },
         connection: "openai".into(),
         dialect: "openai-chat".into(),
         method: "POST".into(),
         path: "/v1/chat/completions".into(),
-        headers: vec![Attribute {
-            name: "content-type".into(),
-            value: "application/json".into(),
-        }],
+        headers: vec![Attribute { name: "content-type".into(), value: "application/json".into() }],
         set,
     })?;
     let body = vec![b'q'; 400];
-    tape.append(Entry::Request(Request {
-        at: 100,
-        model: "gpt".into(),
-        streaming: false,
-        body,
-        forwarded: true,
-    }))?;
+    tape.append(Entry::Request(Request { at: 100, model: "gpt".into(), streaming: false, body, forwarded: true }))?;
     tape.keep(Safety::Durable).await?;
     tape.append(Entry::Judged(judged(set)))?;
-    tape.append(Entry::ResponseHead(ResponseHead {
-        at: 300,
-        status: 200,
-        headers: vec![],
-    }))?;
-    tape.append(Entry::Chunk(Chunk {
-        at: 310,
-        data: vec![b'a'; 300],
-    }))?;
+    tape.append(Entry::ResponseHead(ResponseHead { at: 300, status: 200, headers: vec![] }))?;
+    tape.append(Entry::Chunk(Chunk { at: 310, data: vec![b'a'; 300] }))?;
     let tally = PolicyTally {
         policy: "mask".into(),
         digest: set.digest,
@@ -122,10 +95,7 @@ async fn exchange(store: &Store, session: SessionId) -> Result<(), Failed> {
         at: 400,
         outcome: Outcome::Completed,
         detail: String::new(),
-        usage: Usage {
-            input_tokens: 10,
-            output_tokens: 20,
-        },
+        usage: Usage { input_tokens: 10, output_tokens: 20 },
         policies: vec![tally],
     }))?;
     Ok(tape.keep(Safety::Durable).await?)
@@ -141,13 +111,7 @@ fn judged(set: SetRef) -> Judged {
         hook: "on-text".into(),
         part: Some((PartId(0), Channel::Content)),
         verdict: JudgedVerdict::Allow,
-        edits: vec![EditRecord {
-            start: 3,
-            end: 14,
-            by: "[SSN_1]".into(),
-            reason: "pii.ssn".into(),
-            was: [1; 16],
-        }],
+        edits: vec![EditRecord { start: 3, end: 14, by: "[SSN_1]".into(), reason: "pii.ssn".into(), was: [1; 16] }],
         notes: vec![],
         shadow: false,
     }
@@ -158,12 +122,7 @@ fn cpu_micros() -> u64 {
     const TICK_MICROS: u64 = 10_000;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |field| {
-        after_name
-            .split_whitespace()
-            .nth(field)
-            .and_then(|ticks| ticks.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
+    let ticks =
+        |field| after_name.split_whitespace().nth(field).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
     (ticks(11) + ticks(12)) * TICK_MICROS
 }

@@ -19,11 +19,7 @@ impl StoreConfig {
     /// A strict store with the default bounds.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            durability: Durability::default(),
-            limits: Limits::default(),
-        }
+        Self { path: path.into(), durability: Durability::default(), limits: Limits::default() }
     }
 }
 
@@ -50,11 +46,7 @@ impl FromStr for Durability {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, mode)| *mode)
-            .ok_or(())
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode).ok_or(())
     }
 }
 

@@ -51,13 +51,8 @@ impl Db {
             .mode(0o600)
             .open(path)
             .map_err(StoreError::io("open", path))?;
-        let handle = shield(path, "open", || {
-            Ok(Handle::Writable(builder(cache_bytes).create(path)?))
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            handle,
-        })
+        let handle = shield(path, "open", || Ok(Handle::Writable(builder(cache_bytes).create(path)?)))?;
+        Ok(Self { path: path.to_owned(), handle })
     }
 
     /// Opens a file that nothing is written to any more. One that its last process left in a hurry is repaired first.
@@ -67,10 +62,7 @@ impl Db {
             Err(DatabaseError::RepairAborted) => Ok(Handle::Writable(builder(cache_bytes).open(path)?)),
             Err(error) => Err(error.into()),
         })?;
-        Ok(Self {
-            path: path.to_owned(),
-            handle,
-        })
+        Ok(Self { path: path.to_owned(), handle })
     }
 
     /// Where it is.
@@ -118,12 +110,7 @@ impl Db {
             return Ok(());
         }
         let what = "redb's checksums don't agree with its pages".to_owned();
-        Err(StoreError::Corrupt {
-            file: path,
-            exchange: None,
-            entry: None,
-            what,
-        })
+        Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what })
     }
 }
 
@@ -141,23 +128,13 @@ fn shield<T>(path: &Path, operation: &'static str, work: impl FnOnce() -> Result
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Fault::Store(error))) => Err(error),
-        Ok(Err(Fault::Redb(error))) => Err(StoreError::Database {
-            operation,
-            path: path.to_owned(),
-            message: error.to_string(),
-        }),
+        Ok(Err(Fault::Redb(error))) => {
+            Err(StoreError::Database { operation, path: path.to_owned(), message: error.to_string() })
+        }
         Err(panic) => {
-            let said = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or(panic.downcast_ref::<&str>().copied());
+            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let what = format!("redb gave up: {}", said.unwrap_or("it does not say why"));
-            Err(StoreError::Corrupt {
-                file: path.to_owned(),
-                exchange: None,
-                entry: None,
-                what,
-            })
+            Err(StoreError::Corrupt { file: path.to_owned(), exchange: None, entry: None, what })
         }
     }
 }

@@ -50,10 +50,7 @@ impl BadDisk {
 
 impl Medium for BadDisk {
     fn create(&self, path: &Path, room: u64) -> io::Result<Arc<dyn JournalFile>> {
-        Ok(Arc::new(BadFile {
-            disk: self.clone(),
-            file: Disk.create(path, room)?,
-        }))
+        Ok(Arc::new(BadFile { disk: self.clone(), file: Disk.create(path, room)? }))
     }
 }
 
@@ -65,9 +62,7 @@ struct BadFile {
 impl JournalFile for BadFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let (faults, changed) = &*self.disk.0;
-        let mut faults = changed
-            .wait_while(faults.lock().unwrap(), |faults| faults.stuck_writes)
-            .unwrap();
+        let mut faults = changed.wait_while(faults.lock().unwrap(), |faults| faults.stuck_writes).unwrap();
         let Some(room) = faults.room else {
             return self.file.append(bytes);
         };
@@ -75,18 +70,12 @@ impl JournalFile for BadFile {
         faults.room = Some(room - fits);
         // As a full disk does: some of the bytes go in.
         self.file.append(&bytes[..fits])?;
-        if fits < bytes.len() {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
         let (faults, changed) = &*self.disk.0;
-        let mut faults = changed
-            .wait_while(faults.lock().unwrap(), |faults| faults.stuck)
-            .unwrap();
+        let mut faults = changed.wait_while(faults.lock().unwrap(), |faults| faults.stuck).unwrap();
         faults.synced += 1;
         match &mut faults.syncs {
             Some(0) => {
@@ -104,10 +93,7 @@ impl JournalFile for BadFile {
 }
 
 fn config(folder: &Path, limits: Limits) -> StoreConfig {
-    StoreConfig {
-        limits,
-        ..StoreConfig::new(folder)
-    }
+    StoreConfig { limits, ..StoreConfig::new(folder) }
 }
 
 fn opened() -> Opened {
@@ -121,18 +107,12 @@ fn opened() -> Opened {
         method: "POST".into(),
         path: "/".into(),
         headers: vec![],
-        set: SetRef {
-            generation: Generation(1),
-            digest: Digest([0; 32]),
-        },
+        set: SetRef { generation: Generation(1), digest: Digest([0; 32]) },
     }
 }
 
 fn chunk(length: usize) -> Entry {
-    Entry::Chunk(Chunk {
-        at: 1,
-        data: vec![b'x'; length],
-    })
+    Entry::Chunk(Chunk { at: 1, data: vec![b'x'; length] })
 }
 
 /// Every way to record fails, with `cause`.
@@ -188,13 +168,7 @@ async fn a_sync_that_failed_is_never_tried_again() {
     tape.keep(Safety::Durable).await.unwrap();
     disk.set(|faults| faults.syncs = Some(0));
     tape.append(chunk(10)).unwrap();
-    assert!(
-        tape.keep(Safety::Durable)
-            .await
-            .unwrap_err()
-            .0
-            .contains("can't sync the journal")
-    );
+    assert!(tape.keep(Safety::Durable).await.unwrap_err().0.contains("can't sync the journal"));
     let calls = disk.synced();
     all_fail(&store, tape.as_mut(), "can't sync the journal").await;
     assert!(store.close().await.is_err());
@@ -205,9 +179,7 @@ async fn a_sync_that_failed_is_never_tried_again() {
 async fn no_journal_no_store() {
     let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
     disk.set(|faults| faults.room = Some(10));
-    let failed = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone()))
-        .err()
-        .unwrap();
+    let failed = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone())).err().unwrap();
     assert!(failed.to_string().contains("can't begin the journal"), "{failed}");
     // The half header is no obstacle, and no damage.
     let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
@@ -217,10 +189,7 @@ async fn no_journal_no_store() {
 #[tokio::test]
 async fn a_disk_that_is_stuck_in_a_sync_fails_at_the_deadline_and_not_for_written() {
     let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
-    let limits = Limits {
-        keep_deadline: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits { keep_deadline: Duration::from_millis(50), ..Limits::default() };
     let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
     let mut tape = store.open(opened()).unwrap();
     disk.set(|faults| faults.stuck = true);
@@ -236,11 +205,7 @@ async fn a_disk_that_is_stuck_in_a_sync_fails_at_the_deadline_and_not_for_writte
 #[tokio::test]
 async fn memory_is_bounded_while_the_disk_does_not_write() {
     let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
-    let limits = Limits {
-        buffer_bytes: 10_000,
-        keep_deadline: Duration::from_millis(20),
-        ..Limits::default()
-    };
+    let limits = Limits { buffer_bytes: 10_000, keep_deadline: Duration::from_millis(20), ..Limits::default() };
     let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
     disk.set(|faults| faults.stuck_writes = true);
     let mut tape = store.open(opened()).unwrap();
@@ -271,10 +236,7 @@ async fn bounded_mode_waits_beyond_its_window_and_then_fails() {
         window_bytes: 5000,
         ..Limits::default()
     };
-    let config = StoreConfig {
-        durability: Durability::Bounded,
-        ..config(folder.path(), limits)
-    };
+    let config = StoreConfig { durability: Durability::Bounded, ..config(folder.path(), limits) };
     let store = Store::open_on(&config, Arc::new(disk.clone())).unwrap();
     disk.set(|faults| faults.stuck = true);
     let mut tape = store.open(opened()).unwrap();
@@ -289,15 +251,8 @@ async fn bounded_mode_waits_beyond_its_window_and_then_fails() {
 #[tokio::test]
 async fn bounded_mode_waits_when_the_oldest_entry_is_too_old() {
     let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
-    let limits = Limits {
-        keep_deadline: Duration::from_millis(50),
-        window: Duration::ZERO,
-        ..Limits::default()
-    };
-    let config = StoreConfig {
-        durability: Durability::Bounded,
-        ..config(folder.path(), limits)
-    };
+    let limits = Limits { keep_deadline: Duration::from_millis(50), window: Duration::ZERO, ..Limits::default() };
+    let config = StoreConfig { durability: Durability::Bounded, ..config(folder.path(), limits) };
     let store = Store::open_on(&config, Arc::new(disk.clone())).unwrap();
     disk.set(|faults| faults.stuck = true);
     let mut tape = store.open(opened()).unwrap();
@@ -309,10 +264,7 @@ async fn bounded_mode_waits_when_the_oldest_entry_is_too_old() {
 #[tokio::test]
 async fn the_background_sync_of_bounded_mode_needs_nobody_who_waits() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig {
-        durability: Durability::Bounded,
-        ..StoreConfig::new(folder.path())
-    };
+    let config = StoreConfig { durability: Durability::Bounded, ..StoreConfig::new(folder.path()) };
     let store = Store::open(&config).unwrap();
     let tape = store.open(opened()).unwrap();
     let appended = store.status().appended;

@@ -48,11 +48,7 @@ impl Folder {
         let lock = lock(path)?;
         make(&path.join(JOURNAL))?;
         let key = key(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            key,
-            lock,
-        })
+        Ok(Self { path: path.to_owned(), key, lock })
     }
 
     /// Where the journal files are.
@@ -63,18 +59,12 @@ impl Folder {
 
 /// Makes names in a folder (new files, renames, removals) durable.
 pub(crate) fn sync(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(StoreError::io("sync the folder", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("sync the folder", folder))
 }
 
 fn make(path: &Path) -> Result<(), StoreError> {
     let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(StoreError::io("make the folder", path))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("make the folder", path))?;
     // It may have been there with other rights, or the umask may have taken some.
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(StoreError::io("restrict the folder", path))?;
     for folder in new {
@@ -98,14 +88,8 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             let mut text = String::new();
-            let told = file
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::InUse {
-                path: folder.to_owned(),
-                pid: told,
-            });
+            let told = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::InUse { path: folder.to_owned(), pid: told });
         }
         Err(error) => return Err(StoreError::io("lock", &path)(error.into())),
     }
@@ -129,12 +113,7 @@ fn key(folder: &Path) -> Result<hmac::Key, StoreError> {
         Some((key, check)) if *check == key_check(key) => Ok(hmac::Key::new(hmac::HMAC_SHA256, key)),
         _ => {
             let what = "the hash of the key doesn't agree".to_owned();
-            Err(StoreError::Corrupt {
-                file: path,
-                exchange: None,
-                entry: None,
-                what,
-            })
+            Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what })
         }
     }
 }
@@ -153,12 +132,7 @@ fn new_key(folder: &Path, path: &Path) -> Result<Vec<u8>, StoreError> {
     bytes.extend_from_slice(&check);
     let aside = path.with_extension("new");
     let written: io::Result<()> = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&aside)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&aside, path)

@@ -61,9 +61,7 @@ pub(crate) struct Changes<'a> {
 impl Index {
     /// Opens the index; makes it where it is missing.
     pub(crate) fn open(file: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
-        let index = Self {
-            db: Db::open(file, cache_bytes)?,
-        };
+        let index = Self { db: Db::open(file, cache_bytes)? };
         index.db.write(|transaction| {
             transaction.open_table(EXCHANGES)?;
             transaction.open_table(SESSIONS)?;
@@ -89,17 +87,9 @@ impl Index {
     /// How far it is.
     pub(crate) fn meta(&self) -> Result<Meta, StoreError> {
         self.db.read(|transaction| {
-            let found = transaction
-                .open_table(META)?
-                .get("format")?
-                .map_or(0, |format| format.value());
+            let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
             if found != FORMAT {
-                return Err(StoreError::Format {
-                    path: self.path().to_owned(),
-                    found,
-                    known: FORMAT,
-                }
-                .into());
+                return Err(StoreError::Format { path: self.path().to_owned(), found, known: FORMAT }.into());
             }
             let state = transaction.open_table(STATE)?.get(SELF)?;
             let state = state.and_then(|state| seal::unseal(SELF.as_bytes(), state.value()));
@@ -225,11 +215,7 @@ impl Index {
             let table = transaction.open_table(EVENTS)?;
             let newest = table.iter()?.rev().take(limit);
             newest
-                .map(|event| {
-                    event
-                        .map(|(number, frame)| (number.value(), frame.value().to_vec()))
-                        .map_err(Fault::from)
-                })
+                .map(|event| event.map(|(number, frame)| (number.value(), frame.value().to_vec())).map_err(Fault::from))
                 .collect()
         })
     }
@@ -240,20 +226,13 @@ impl Index {
 
     fn unseal<T: DeserializeOwned>(&self, key: &[u8; 16], sealed: &[u8]) -> Result<T, Fault> {
         let about = ExchangeId(uuid::Uuid::from_bytes(*key));
-        seal::unseal(key, sealed).ok_or_else(|| {
-            self.corrupt(Some(about), "the hash of its summary doesn't agree")
-                .into()
-        })
+        seal::unseal(key, sealed)
+            .ok_or_else(|| self.corrupt(Some(about), "the hash of its summary doesn't agree").into())
     }
 
     /// The error for something in it that doesn't agree.
     pub(crate) fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
-        StoreError::Corrupt {
-            file: self.path().to_owned(),
-            exchange,
-            entry: None,
-            what: what.into(),
-        }
+        StoreError::Corrupt { file: self.path().to_owned(), exchange, entry: None, what: what.into() }
     }
 }
 

@@ -52,15 +52,7 @@ struct Harvest {
 impl Ingest {
     /// Goes on where the databases are.
     pub(crate) fn new(segments: Arc<Segments>, index: Arc<Index>, limits: Limits, fill: Fill, meta: Meta) -> Self {
-        Self {
-            segments,
-            index,
-            limits,
-            fill,
-            meta,
-            rows: HashMap::new(),
-            sessions: HashMap::new(),
-        }
+        Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new() }
     }
 
     /// How far the index is.
@@ -77,10 +69,7 @@ impl Ingest {
     pub(crate) fn begin_run(&mut self) -> Result<(), StoreError> {
         self.meta.run += 1;
         self.rows.clear();
-        self.index.store(&Changes {
-            meta: self.meta,
-            ..Changes::default()
-        })
+        self.index.store(&Changes { meta: self.meta, ..Changes::default() })
     }
 
     /// Takes whole frames, each part with the position of its first byte, in order. Durable when it returns.
@@ -193,19 +182,12 @@ impl Ingest {
     fn store(&mut self, mut harvest: Harvest, end: u64) -> Result<(), StoreError> {
         let runs = harvest.exchanges.values_mut().map(|growth| {
             let (exchange, offset) = (growth.run.exchange, growth.run.offset);
-            Run {
-                exchange,
-                offset,
-                frames: std::mem::take(&mut growth.run.frames),
-            }
+            Run { exchange, offset, frames: std::mem::take(&mut growth.run.frames) }
         });
         let mut runs: Vec<Run> = runs.collect();
         // In the order of the keys, so that neighbours in the file are written together.
         runs.sort_unstable_by_key(|run| run.exchange);
-        let fill = Fill {
-            ingested: end.max(self.fill.ingested),
-            bytes: self.fill.bytes + harvest.bytes,
-        };
+        let fill = Fill { ingested: end.max(self.fill.ingested), bytes: self.fill.bytes + harvest.bytes };
         self.segments.store(&runs, &harvest.events, fill)?;
         self.fill = fill;
         self.store_index(harvest, end)
@@ -215,22 +197,14 @@ impl Ingest {
         let mut growths: Vec<Growth> = harvest.exchanges.into_values().collect();
         growths.sort_unstable_by_key(|growth| growth.run.exchange);
         self.meta.exchanges += growths.iter().filter(|growth| growth.new).count() as u64;
-        let rows: Vec<_> = growths
-            .into_iter()
-            .map(|growth| (growth.row, growth.began, growth.ended))
-            .collect();
+        let rows: Vec<_> = growths.into_iter().map(|growth| (growth.row, growth.began, growth.ended)).collect();
         let sessions = self.fold_sessions(&rows)?;
         self.meta.ingested = end;
         let began = rows.iter().filter(|(_, began, _)| *began);
         self.index.store(&Changes {
             rows: rows.iter().map(|(row, ..)| row).collect(),
-            sessions: sessions
-                .iter()
-                .filter_map(|session| self.sessions.get(session))
-                .collect(),
-            began: began
-                .map(|(row, ..)| (row.summary.session, row.summary.exchange))
-                .collect(),
+            sessions: sessions.iter().filter_map(|session| self.sessions.get(session)).collect(),
+            began: began.map(|(row, ..)| (row.summary.session, row.summary.exchange)).collect(),
             events: &harvest.events,
             meta: self.meta,
         })?;
@@ -289,12 +263,7 @@ impl Ingest {
 
     fn not_a_frame(&self, position: u64, flaw: frame::Flaw) -> StoreError {
         let what = format!("no frame at position {position}: {}", flaw.as_str());
-        StoreError::Corrupt {
-            file: self.index.path().to_owned(),
-            exchange: None,
-            entry: None,
-            what,
-        }
+        StoreError::Corrupt { file: self.index.path().to_owned(), exchange: None, entry: None, what }
     }
 }
 
@@ -311,31 +280,15 @@ fn grow(
     };
     let new = known.is_none();
     let row = known.unwrap_or_else(|| Row::new(exchange, run));
-    let run = Run {
-        exchange,
-        offset: row.summary.record_bytes,
-        frames: Vec::new(),
-    };
-    Ok(Growth {
-        row,
-        run,
-        new,
-        began: false,
-        ended: false,
-    })
+    let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
+    Ok(Growth { row, run, new, began: false, ended: false })
 }
 
 /// Ingests until the queue closes or fails.
 pub(crate) fn run(queue: &Queue, mut ingest: Ingest, journal: &Path) {
-    let _alarm = Alarm {
-        queue,
-        thread: "ingest",
-    };
+    let _alarm = Alarm { queue, thread: "ingest" };
     while let Some(batches) = queue.take_batches() {
-        let parts: Vec<(u64, &[u8])> = batches
-            .iter()
-            .map(|batch| (batch.start, batch.bytes.as_slice()))
-            .collect();
+        let parts: Vec<(u64, &[u8])> = batches.iter().map(|batch| (batch.start, batch.bytes.as_slice())).collect();
         if let Err(error) = ingest.commit(&parts) {
             return queue.fail(&format!("can't ingest: {error}"));
         }

@@ -34,14 +34,7 @@ impl Journal {
     /// Begins a file whose first frame is at `position`.
     pub(crate) fn begin(folder: &Path, medium: Arc<dyn Medium>, room: u64, position: u64) -> Result<Self, StoreError> {
         let (file, path) = create(folder, medium.as_ref(), room, position)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            medium,
-            room,
-            file,
-            path,
-            written: 0,
-        })
+        Ok(Self { folder: folder.to_owned(), medium, room, file, path, written: 0 })
     }
 
     /// The file, for syncing.
@@ -56,18 +49,14 @@ impl Journal {
 
     /// Appends frames.
     pub(crate) fn append(&mut self, frames: &[u8]) -> Result<(), StoreError> {
-        self.file
-            .append(frames)
-            .map_err(StoreError::io("write the journal", &self.path))?;
+        self.file.append(frames).map_err(StoreError::io("write the journal", &self.path))?;
         self.written += frames.len() as u64;
         Ok(())
     }
 
     /// Syncs this file and goes on in a new one.
     pub(crate) fn rotate(&mut self, position: u64) -> Result<(), StoreError> {
-        self.file
-            .sync()
-            .map_err(StoreError::io("sync the journal", &self.path))?;
+        self.file.sync().map_err(StoreError::io("sync the journal", &self.path))?;
         let (file, path) = create(&self.folder, self.medium.as_ref(), self.room, position)?;
         (self.file, self.path, self.written) = (file, path, 0);
         Ok(())
@@ -117,16 +106,8 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
 }
 
 fn position(path: &Path) -> Option<u64> {
-    let digits = path
-        .file_name()?
-        .to_str()?
-        .strip_prefix("journal-")?
-        .strip_suffix(".log")?;
-    if digits.len() == 16 {
-        u64::from_str_radix(digits, 16).ok()
-    } else {
-        None
-    }
+    let digits = path.file_name()?.to_str()?.strip_prefix("journal-")?.strip_suffix(".log")?;
+    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
 /// What is in a journal file.
@@ -238,16 +219,10 @@ mod tests {
     fn a_clean_end_is_no_gap() {
         let (area, ends) = frames(5);
         let whole = *ends.last().unwrap();
-        let expected = Scan {
-            runs: vec![(0, whole)],
-            ..Scan::default()
-        };
+        let expected = Scan { runs: vec![(0, whole)], ..Scan::default() };
         assert_eq!(scan(&area, 0), expected);
         assert_eq!(scan(&with_room(area.clone()), 0), expected);
-        let from_third = Scan {
-            runs: vec![(ends[1], whole)],
-            ..Scan::default()
-        };
+        let from_third = Scan { runs: vec![(ends[1], whole)], ..Scan::default() };
         assert_eq!(scan(&with_room(area), ends[1]), from_third);
         assert_eq!(scan(&[], 0), Scan::default());
         assert_eq!(scan(&[0; 500], 0), Scan::default());
@@ -289,14 +264,7 @@ mod tests {
     #[test]
     fn a_frame_that_a_caller_planted_in_a_prompt_is_never_taken_for_one() {
         let mut planted = Vec::new();
-        frame::write(
-            &mut planted,
-            Kind::Entry,
-            ExchangeId(Uuid::from_u128(666)),
-            0,
-            &"forged",
-        )
-        .unwrap();
+        frame::write(&mut planted, Kind::Entry, ExchangeId(Uuid::from_u128(666)), 0, &"forged").unwrap();
         let prompt = planted.repeat(3);
         let (mut area, _) = frames(1);
         let start = area.len();
@@ -335,12 +303,7 @@ mod tests {
     #[test]
     fn names_tell_positions() {
         assert_eq!(position(Path::new("/x/journal-00000000000000ff.log")), Some(255));
-        for other in [
-            "journal-ff.log",
-            "damaged-journal-00000000000000ff.log",
-            "journal-00000000000000fg.log",
-            "key",
-        ] {
+        for other in ["journal-ff.log", "damaged-journal-00000000000000ff.log", "journal-00000000000000fg.log", "key"] {
             assert_eq!(position(Path::new(other)), None, "{other}");
         }
     }

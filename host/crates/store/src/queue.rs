@@ -50,10 +50,7 @@ struct Waiters(Vec<(u64, oneshot::Sender<Told>)>);
 
 impl Waiters {
     fn reached(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
-        self.0
-            .extract_if(.., |(wanted, _)| *wanted <= position)
-            .map(|(_, waiter)| waiter)
-            .collect()
+        self.0.extract_if(.., |(wanted, _)| *wanted <= position).map(|(_, waiter)| waiter).collect()
     }
 }
 
@@ -108,11 +105,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// A queue whose next frame gets `position`, written to `file`.
     pub(crate) fn new(durability: Durability, limits: Limits, position: u64, file: Arc<dyn JournalFile>) -> Self {
-        let at = || Progress {
-            at: position,
-            goal: position,
-            waiters: Waiters::default(),
-        };
+        let at = || Progress { at: position, goal: position, waiters: Waiters::default() };
         let inner = Inner {
             buffer: Vec::new(),
             spare: Vec::new(),
@@ -133,14 +126,7 @@ impl Queue {
             writer_done: false,
         };
         let inner = Mutex::new(inner);
-        Self {
-            inner,
-            writer: Condvar::new(),
-            syncer: Condvar::new(),
-            ingester: Condvar::new(),
-            limits,
-            durability,
-        }
+        Self { inner, writer: Condvar::new(), syncer: Condvar::new(), ingester: Condvar::new(), limits, durability }
     }
 
     /// Nobody panics while holding the lock; if somebody did, the state is still whole, since each change is one step.
@@ -156,9 +142,7 @@ impl Queue {
         inner.usable()?;
         if inner.buffer.len() >= self.limits.buffer_bytes {
             let waiting = inner.buffer.len();
-            return Err(RecordError(format!(
-                "the disk is behind: {waiting} bytes wait to be written"
-            )));
+            return Err(RecordError(format!("the disk is behind: {waiting} bytes wait to be written")));
         }
         inner.buffer.extend_from_slice(frame);
         inner.appended += frame.len() as u64;
@@ -190,10 +174,7 @@ impl Queue {
             Ok(Err(_)) => Err(RecordError("the store was closed".to_owned())),
             Err(_) => {
                 let waited = self.limits.keep_deadline;
-                Err(RecordError(format!(
-                    "the disk is behind: not {} within {waited:?}",
-                    goal.as_str()
-                )))
+                Err(RecordError(format!("the disk is behind: not {} within {waited:?}", goal.as_str())))
             }
         }
     }
@@ -384,10 +365,7 @@ impl Queue {
         if inner.failed.is_some() {
             return;
         }
-        tracing::error!(
-            cause,
-            "the store has failed: nothing more is recorded until it is opened anew"
-        );
+        tracing::error!(cause, "the store has failed: nothing more is recorded until it is opened anew");
         let cause = RecordError(cause.to_owned());
         inner.failed = Some(cause.clone());
         let goals = [Goal::Written, Goal::Durable, Goal::Ingested];
@@ -453,12 +431,8 @@ impl Inner {
         }
         let spare = std::mem::take(&mut self.spare);
         let bytes = std::mem::replace(&mut self.buffer, spare);
-        self.unsynced
-            .extend(self.since.take().map(|since| (self.appended, since)));
-        Batch {
-            start: self.appended - bytes.len() as u64,
-            bytes,
-        }
+        self.unsynced.extend(self.since.take().map(|since| (self.appended, since)));
+        Batch { start: self.appended - bytes.len() as u64, bytes }
     }
 
     fn advance_durable(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
@@ -483,12 +457,7 @@ impl Goal {
 /// Gives the lock away until somebody wakes `thread`, or `wait` is over.
 fn sleep<'a>(thread: &Condvar, inner: MutexGuard<'a, Inner>, wait: Option<Duration>) -> MutexGuard<'a, Inner> {
     match wait {
-        Some(wait) => {
-            thread
-                .wait_timeout(inner, wait)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0
-        }
+        Some(wait) => thread.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0,
         None => thread.wait(inner).unwrap_or_else(PoisonError::into_inner),
     }
 }

@@ -107,11 +107,7 @@ impl Store {
             if filter.lets(&summary) {
                 found.push(summary);
             }
-            if filter.limit > 0 && found.len() >= filter.limit {
-                Next::Stop
-            } else {
-                Next::On
-            }
+            if filter.limit > 0 && found.len() >= filter.limit { Next::Stop } else { Next::On }
         };
         match filter.session {
             Some(session) => self.index().session_exchanges(session, filter.before, visit)?,
@@ -130,11 +126,7 @@ impl Store {
             if filter.lets(&session) {
                 found.push(session);
             }
-            if filter.limit > 0 && found.len() >= filter.limit {
-                Next::Stop
-            } else {
-                Next::On
-            }
+            if filter.limit > 0 && found.len() >= filter.limit { Next::Stop } else { Next::On }
         })?;
         Ok(found)
     }
@@ -144,14 +136,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownSession`], or another one when the index can't be read or is damaged.
     pub fn session(&self, session: SessionId) -> Result<SessionRecord, StoreError> {
-        let summary = self
-            .index()
-            .session(session)?
-            .ok_or(StoreError::UnknownSession(session))?;
-        let mut exchanges = self.exchanges(&ExchangeFilter {
-            session: Some(session),
-            ..ExchangeFilter::default()
-        })?;
+        let summary = self.index().session(session)?.ok_or(StoreError::UnknownSession(session))?;
+        let mut exchanges = self.exchanges(&ExchangeFilter { session: Some(session), ..ExchangeFilter::default() })?;
         exchanges.reverse();
         Ok(SessionRecord { summary, exchanges })
     }
@@ -161,17 +147,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownExchange`]; [`StoreError::Corrupt`] when what is stored is not what was recorded.
     pub fn exchange(&self, exchange: ExchangeId) -> Result<ExchangeRecord, StoreError> {
-        let row = self
-            .index()
-            .row(exchange)?
-            .ok_or(StoreError::UnknownExchange(exchange))?;
-        let mut reading = Reading {
-            exchange,
-            file: PathBuf::new(),
-            bytes: 0,
-            root: [0; 32],
-            entries: Vec::new(),
-        };
+        let row = self.index().row(exchange)?.ok_or(StoreError::UnknownExchange(exchange))?;
+        let mut reading = Reading { exchange, file: PathBuf::new(), bytes: 0, root: [0; 32], entries: Vec::new() };
         for segment in &row.segments {
             let left = row.summary.record_bytes.saturating_sub(reading.bytes);
             let (file, frames) = self.segments().frames(*segment, exchange, reading.bytes, left)?;
@@ -179,11 +156,7 @@ impl Store {
         }
         reading.agree(&row)?;
         let root = blake3::Hash::from_bytes(row.root).to_hex().to_string();
-        Ok(ExchangeRecord {
-            summary: row.told(self.run()),
-            entries: reading.entries,
-            root,
-        })
+        Ok(ExchangeRecord { summary: row.told(self.run()), entries: reading.entries, root })
     }
 
     /// The newest control events, the newest first.
@@ -192,18 +165,12 @@ impl Store {
     /// [`StoreError`] when the index can't be read or is damaged.
     pub fn events(&self, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         let events = self.index().events(limit)?.into_iter().map(|(number, bytes)| {
-            let frame = frame::read(&bytes)
-                .ok()
-                .filter(|frame| frame.kind == Kind::Event && frame.number == number);
+            let frame = frame::read(&bytes).ok().filter(|frame| frame.kind == Kind::Event && frame.number == number);
             let event = frame.and_then(|frame| postcard::from_bytes(frame.payload).ok());
             let file = || self.index().path().to_owned();
             let what = "the hash of a control event doesn't agree".to_owned();
-            let event = event.ok_or_else(|| StoreError::Corrupt {
-                file: file(),
-                exchange: None,
-                entry: Some(number),
-                what,
-            })?;
+            let event =
+                event.ok_or_else(|| StoreError::Corrupt { file: file(), exchange: None, entry: Some(number), what })?;
             Ok(EventRecord { number, event })
         });
         events.collect()
@@ -218,11 +185,7 @@ impl Store {
         let expected = self.index().meta()?.exchanges;
         let (mut count, mut before) = (0, None);
         loop {
-            let page = self.exchanges(&ExchangeFilter {
-                before,
-                limit: VERIFY_PAGE,
-                ..ExchangeFilter::default()
-            })?;
+            let page = self.exchanges(&ExchangeFilter { before, limit: VERIFY_PAGE, ..ExchangeFilter::default() })?;
             for summary in &page {
                 self.exchange(summary.exchange)?;
                 count += 1;
@@ -278,19 +241,13 @@ impl Reading {
             .map_err(|error| self.corrupt(&format!("it can't be decoded: {error}")))?;
         self.bytes += frame.bytes.len() as u64;
         self.root = summary::extend_root(&self.root, frame.hash);
-        self.entries.push(TimedEntry {
-            at_us: summary::at(&entry),
-            entry,
-        });
+        self.entries.push(TimedEntry { at_us: summary::at(&entry), entry });
         Ok(())
     }
 
     fn agree(&self, row: &Row) -> Result<(), StoreError> {
         if self.entries.len() as u64 != row.summary.entries || self.bytes != row.summary.record_bytes {
-            return Err(self.corrupt(&format!(
-                "it is missing: the index counts {} entries",
-                row.summary.entries
-            )));
+            return Err(self.corrupt(&format!("it is missing: the index counts {} entries", row.summary.entries)));
         }
         if self.root != row.root {
             return Err(self.corrupt("the hash over all entries doesn't agree with the index"));
@@ -313,10 +270,7 @@ impl ExchangeFilter {
         self.since.is_none_or(|since| exchange.started_ms >= since)
             && self.until.is_none_or(|until| exchange.started_ms < until)
             && self.caller.as_ref().is_none_or(|caller| *caller == exchange.caller)
-            && self
-                .connection
-                .as_ref()
-                .is_none_or(|connection| *connection == exchange.connection)
+            && self.connection.as_ref().is_none_or(|connection| *connection == exchange.connection)
             && self.session.is_none_or(|session| session == exchange.session)
             && self.outcome.is_none_or(|outcome| exchange.outcome == Some(outcome))
     }
@@ -327,10 +281,7 @@ impl SessionFilter {
         self.since.is_none_or(|since| session.last_ms >= since)
             && self.until.is_none_or(|until| session.started_ms < until)
             && self.caller.as_ref().is_none_or(|caller| *caller == session.caller)
-            && self
-                .connection
-                .as_ref()
-                .is_none_or(|connection| *connection == session.connection)
+            && self.connection.as_ref().is_none_or(|connection| *connection == session.connection)
     }
 }
 

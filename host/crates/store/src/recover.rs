@@ -46,10 +46,7 @@ pub struct Damage {
 /// Brings everything in the journal files into the databases and removes them. Gives the next free position.
 pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u64), StoreError> {
     let files = journal::files(folder)?;
-    let mut recovery = Recovery {
-        journals: files.len(),
-        ..Recovery::default()
-    };
+    let mut recovery = Recovery { journals: files.len(), ..Recovery::default() };
     let mut next = ingest.fill().ingested.max(ingest.meta().ingested);
     for (at, (start, path)) in files.iter().enumerate() {
         let successor = files.get(at + 1).map(|(start, _)| *start);
@@ -57,12 +54,7 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u
         let before = recovery.damaged.len();
         if *start > next {
             let what = "a journal file is missing before this one".to_owned();
-            recovery.damaged.push(Damage {
-                file: path.clone(),
-                position: next,
-                bytes: start - next,
-                what,
-            });
+            recovery.damaged.push(Damage { file: path.clone(), position: next, bytes: start - next, what });
         }
         next = next.max(file(ingest, &mut recovery, path, *start, &bytes, successor)?);
         if recovery.damaged.len() > before {
@@ -91,12 +83,7 @@ fn file(
             return Ok(start);
         }
         let what = "the file's header doesn't agree with its name".to_owned();
-        recovery.damaged.push(Damage {
-            file: path.to_owned(),
-            position: start,
-            bytes: HEADER as u64,
-            what,
-        });
+        recovery.damaged.push(Damage { file: path.to_owned(), position: start, bytes: HEADER as u64, what });
     }
     let known = usize::try_from(ingest.meta().ingested.saturating_sub(start)).unwrap_or(usize::MAX);
     let scan = journal::scan(area, known);
@@ -111,34 +98,17 @@ fn file(
 fn judge(recovery: &mut Recovery, path: &Path, start: u64, scan: &Scan, known: usize, successor: Option<u64>) -> u64 {
     // A file is begun only when the one before is durable.
     let attested = successor.unwrap_or(0).max(scan.attested);
-    let mut end = scan
-        .runs
-        .last()
-        .map_or(start.saturating_add(known as u64), |(_, to)| start + *to as u64);
+    let mut end = scan.runs.last().map_or(start.saturating_add(known as u64), |(_, to)| start + *to as u64);
     for (from, to, what) in &scan.gaps {
         let position = start + *from as u64;
-        let found = Damage {
-            file: path.to_owned(),
-            position,
-            bytes: (to - from) as u64,
-            what: what.clone(),
-        };
-        let list = if position < attested {
-            &mut recovery.damaged
-        } else {
-            &mut recovery.torn
-        };
+        let found = Damage { file: path.to_owned(), position, bytes: (to - from) as u64, what: what.clone() };
+        let list = if position < attested { &mut recovery.damaged } else { &mut recovery.torn };
         list.push(found);
         end = end.max(start + *to as u64);
     }
     if let Some(successor) = successor.filter(|successor| *successor > end) {
         let what = "the file ends too early".to_owned();
-        recovery.damaged.push(Damage {
-            file: path.to_owned(),
-            position: end,
-            bytes: successor - end,
-            what,
-        });
+        recovery.damaged.push(Damage { file: path.to_owned(), position: end, bytes: successor - end, what });
         end = successor;
     }
     end
@@ -157,28 +127,14 @@ fn keep(path: &Path, damages: &mut [Damage]) -> Result<(), StoreError> {
 
 fn report(recovery: &Recovery) {
     for damage in &recovery.damaged {
-        let Damage {
-            file,
-            position,
-            bytes,
-            what,
-        } = damage;
+        let Damage { file, position, bytes, what } = damage;
         tracing::error!(file = %file.display(), position, bytes, what, "acknowledged entries can't be read");
     }
     for torn in &recovery.torn {
-        let Damage {
-            file,
-            position,
-            bytes,
-            what,
-        } = torn;
+        let Damage { file, position, bytes, what } = torn;
         tracing::warn!(file = %file.display(), position, bytes, what, "the journal ends in bytes that were never durable");
     }
     if recovery.bytes > 0 {
-        tracing::info!(
-            files = recovery.journals,
-            bytes = recovery.bytes,
-            "took over what the last process left"
-        );
+        tracing::info!(files = recovery.journals, bytes = recovery.bytes, "took over what the last process left");
     }
 }

@@ -27,10 +27,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(key: &[u8], sealed: &[u8]) -> Option<T
 
 fn hash(key: &[u8], value: &[u8]) -> [u8; SEAL] {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&(key.len() as u64).to_le_bytes())
-        .update(key)
-        .update(value);
+    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
     let mut hash = [0; SEAL];
     hasher.finalize_xof().fill(&mut hash);
     hash
@@ -51,11 +48,7 @@ mod tests {
             assert_eq!(unseal::<(String, u64)>(b"key", &flipped), None, "bit {bit}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(
-                unseal::<(String, u64)>(b"key", &sealed[..length]),
-                None,
-                "length {length}"
-            );
+            assert_eq!(unseal::<(String, u64)>(b"key", &sealed[..length]), None, "length {length}");
         }
     }
 }

@@ -81,20 +81,8 @@ impl Segments {
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
         let fill = fill(&current)?;
-        let inner = Inner {
-            number,
-            current: Arc::new(current),
-            recent: VecDeque::new(),
-            alive: HashMap::new(),
-        };
-        Ok((
-            Self {
-                folder: folder.to_owned(),
-                limits,
-                inner: Mutex::new(inner),
-            },
-            fill,
-        ))
+        let inner = Inner { number, current: Arc::new(current), recent: VecDeque::new(), alive: HashMap::new() };
+        Ok((Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) }, fill))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -149,12 +137,8 @@ impl Segments {
     ) -> Result<(PathBuf, Vec<u8>), StoreError> {
         let segment = self.segment(number)?;
         let file = segment.path().to_owned();
-        let corrupt = |what: String| StoreError::Corrupt {
-            file: file.clone(),
-            exchange: Some(exchange),
-            entry: None,
-            what,
-        };
+        let corrupt =
+            |what: String| StoreError::Corrupt { file: file.clone(), exchange: Some(exchange), entry: None, what };
         let bytes = segment.read(|transaction| {
             let frames = transaction.open_table(FRAMES)?;
             let mut bytes = Vec::new();
@@ -248,11 +232,7 @@ impl Inner {
         self.alive.insert(segment.0, Arc::downgrade(&segment.1));
         self.recent.retain(|(open, _)| *open != segment.0);
         self.recent.push_back(segment);
-        if self.recent.len() > limit {
-            self.recent.pop_front()
-        } else {
-            None
-        }
+        if self.recent.len() > limit { self.recent.pop_front() } else { None }
     }
 }
 
@@ -308,9 +288,7 @@ fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
     let listed: io::Result<()> = (|| {
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
-            let digits = name
-                .to_str()
-                .and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
+            let digits = name.to_str().and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
             numbers.extend(digits.and_then(|digits| digits.parse::<u32>().ok()));
         }
         Ok(())
@@ -341,17 +319,9 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
 
 fn fill(segment: &Db) -> Result<Fill, StoreError> {
     segment.read(|transaction| {
-        let found = transaction
-            .open_table(META)?
-            .get("format")?
-            .map_or(0, |format| format.value());
+        let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
         if found != FORMAT {
-            return Err(StoreError::Format {
-                path: segment.path().to_owned(),
-                found,
-                known: FORMAT,
-            }
-            .into());
+            return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
         }
         let state = transaction.open_table(STATE)?.get(FILL)?;
         let state = state.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));

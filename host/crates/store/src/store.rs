@@ -112,16 +112,8 @@ impl Store {
         }
         let (index, meta) = Index::open(&file, limits.cache_bytes)?;
         if meta.ingested > fill.ingested {
-            let what = format!(
-                "the newest segment ends at {}, the index at {}",
-                fill.ingested, meta.ingested
-            );
-            return Err(StoreError::Corrupt {
-                file: folder.path.clone(),
-                exchange: None,
-                entry: None,
-                what,
-            });
+            let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
+            return Err(StoreError::Corrupt { file: folder.path.clone(), exchange: None, entry: None, what });
         }
         let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta);
@@ -174,13 +166,7 @@ impl Store {
     pub fn status(&self) -> Status {
         match &self.sink {
             Sink::Queue(queue) => queue.status(),
-            Sink::Nowhere | Sink::Closed => Status {
-                failed: None,
-                appended: 0,
-                written: 0,
-                durable: 0,
-                ingested: 0,
-            },
+            Sink::Nowhere | Sink::Closed => Status { failed: None, appended: 0, written: 0, durable: 0, ingested: 0 },
         }
     }
 
@@ -190,10 +176,7 @@ impl Store {
     /// [`StoreError::Failed`] when the store has failed, or is too slow for `keep_deadline`.
     pub async fn settle(&self) -> Result<(), StoreError> {
         let Sink::Queue(queue) = &self.sink else { return Ok(()) };
-        queue
-            .reach(Goal::Ingested, queue.appended())
-            .await
-            .map_err(|error| StoreError::Failed(error.0))
+        queue.reach(Goal::Ingested, queue.appended()).await.map_err(|error| StoreError::Failed(error.0))
     }
 
     /// Takes nothing more, brings everything taken into the databases, and ends the threads. Takes as long as the disk

@@ -168,12 +168,7 @@ impl Row {
             entries: 0,
             record_bytes: 0,
         };
-        Self {
-            summary,
-            run,
-            segments: Vec::new(),
-            root: [0; 32],
-        }
+        Self { summary, run, segments: Vec::new(), root: [0; 32] }
     }
 
     /// Takes the next frame in: `segment` holds it.
@@ -245,9 +240,7 @@ impl ExchangeSummary {
                 self.request_bytes = request.body.len() as u64;
             }
             Entry::Judged(judged) if !judged.shadow => {
-                self.masked = self
-                    .masked
-                    .saturating_add(u32::try_from(judged.edits.len()).unwrap_or(u32::MAX));
+                self.masked = self.masked.saturating_add(u32::try_from(judged.edits.len()).unwrap_or(u32::MAX));
                 match judged.verdict {
                     JudgedVerdict::Allow | JudgedVerdict::Done | JudgedVerdict::Skipped(_) => {}
                     JudgedVerdict::Block(_) => self.blocked += 1,

@@ -114,9 +114,7 @@ impl QueueTape {
             .map_err(|error| RecordError(format!("the entry can't be encoded: {error}")))?;
         if self.scratch.len() > self.entry_bytes {
             let (bytes, limit) = (self.scratch.len(), self.entry_bytes);
-            return Err(RecordError(format!(
-                "the entry has {bytes} bytes; the store takes {limit}"
-            )));
+            return Err(RecordError(format!("the entry has {bytes} bytes; the store takes {limit}")));
         }
         self.position = self.queue.append(&self.scratch)?;
         self.entries += 1;

@@ -7,10 +7,7 @@ use crate::{StoreError, journal::Journal, queue::Queue};
 
 /// Writes until the queue closes or fails.
 pub(crate) fn write(queue: &Queue, mut journal: Journal) {
-    let _alarm = Alarm {
-        queue,
-        thread: "writer",
-    };
+    let _alarm = Alarm { queue, thread: "writer" };
     while let Some(batch) = queue.take_buffer() {
         if journal.full() {
             match journal.rotate(batch.start) {
@@ -28,10 +25,7 @@ pub(crate) fn write(queue: &Queue, mut journal: Journal) {
 /// Syncs until the queue closes or fails. An error is final: after one the kernel may call lost pages clean, so that a
 /// second sync would succeed and mean nothing.
 pub(crate) fn sync(queue: &Queue) {
-    let _alarm = Alarm {
-        queue,
-        thread: "syncer",
-    };
+    let _alarm = Alarm { queue, thread: "syncer" };
     while let Some((file, position)) = queue.wait_for_sync() {
         match file.sync() {
             Ok(()) => queue.synced(position),

@@ -41,15 +41,8 @@ fn expected(exchange: ExchangeId, number: u64) -> Entry {
 async fn child_records_until_killed() {
     let Some(folder) = child("records") else { return };
     println!("opening");
-    let limits = Limits {
-        commit_interval: Duration::from_millis(3),
-        ..small()
-    };
-    let store = Store::open(&StoreConfig {
-        limits,
-        ..StoreConfig::new(&folder)
-    })
-    .unwrap();
+    let limits = Limits { commit_interval: Duration::from_millis(3), ..small() };
+    let store = Store::open(&StoreConfig { limits, ..StoreConfig::new(&folder) }).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..6_u64 {
         let store = Arc::clone(&store);
@@ -60,11 +53,7 @@ async fn child_records_until_killed() {
                 let mut tape = store.open(first).unwrap();
                 for number in 1..=10 {
                     tape.append(expected(exchange, number)).unwrap();
-                    let safety = if (number + task) % 3 == 0 {
-                        Safety::Durable
-                    } else {
-                        Safety::Written
-                    };
+                    let safety = if (number + task) % 3 == 0 { Safety::Durable } else { Safety::Written };
                     if number % 2 == 0 {
                         tape.keep(safety).await.unwrap();
                         println!("{exchange} {}", number + 1);
@@ -116,23 +105,12 @@ fn check_acknowledged(folder: &Path, acknowledged: &HashMap<ExchangeId, u64>) {
     assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
     for (exchange, entries) in acknowledged {
         let record = store.exchange(*exchange).unwrap();
-        assert!(
-            record.entries.len() as u64 >= *entries,
-            "{exchange}: {} of {entries}",
-            record.entries.len()
-        );
+        assert!(record.entries.len() as u64 >= *entries, "{exchange}: {} of {entries}", record.entries.len());
         for (number, timed) in record.entries.iter().enumerate().skip(1) {
-            assert_eq!(
-                timed.entry,
-                expected(*exchange, number as u64),
-                "{exchange}, entry {number}"
-            );
+            assert_eq!(timed.entry, expected(*exchange, number as u64), "{exchange}, entry {number}");
         }
         let whole = record.entries.len() == 11;
-        assert_eq!(
-            record.summary.state,
-            if whole { State::Closed } else { State::Interrupted }
-        );
+        assert_eq!(record.summary.state, if whole { State::Closed } else { State::Interrupted });
         assert_eq!(record.summary.outcome, whole.then_some(Outcome::Completed));
     }
     let listed = store.exchanges(&ExchangeFilter::default()).unwrap().len() as u64;
@@ -154,16 +132,9 @@ fn child_holds() {
 fn a_second_process_is_refused_until_the_first_is_gone() {
     let folder = tempdir().unwrap();
     let (mut child, lines) = spawn("holds", "child_holds", folder.path());
-    lines
-        .lines()
-        .find(|line| line.as_ref().unwrap().contains("holding"))
-        .unwrap()
-        .unwrap();
+    lines.lines().find(|line| line.as_ref().unwrap().contains("holding")).unwrap().unwrap();
     let refused = Store::open(&StoreConfig::new(folder.path())).err().unwrap();
-    assert!(
-        matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == child.id()),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == child.id()), "{refused}");
     child.kill().unwrap();
     child.wait().unwrap();
     common::open(folder.path());
@@ -175,23 +146,13 @@ fn a_second_process_is_refused_until_the_first_is_gone() {
 #[tokio::test]
 async fn child_fills_the_disk() {
     let Some(folder) = child("fills") else { return };
-    let limits = Limits {
-        journal_bytes: 1 << 20,
-        ..Limits::default()
-    };
-    let store = Store::open(&StoreConfig {
-        limits,
-        ..StoreConfig::new(&folder)
-    })
-    .unwrap();
+    let limits = Limits { journal_bytes: 1 << 20, ..Limits::default() };
+    let store = Store::open(&StoreConfig { limits, ..StoreConfig::new(&folder) }).unwrap();
     for _ in 0..10_000 {
         let first = opened(SessionId::new());
         let exchange = first.exchange;
         let Ok(mut tape) = store.open(first) else { break };
-        if tape
-            .append(request(pattern(20_000, exchange.0.as_u128() as u64)))
-            .is_err()
-        {
+        if tape.append(request(pattern(20_000, exchange.0.as_u128() as u64))).is_err() {
             break;
         }
         if tape.keep(Safety::Durable).await.is_err() {
@@ -211,29 +172,16 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
     // A file beyond 8192 blocks of 512 bytes (or 1024, as the shell has it) is refused; the signal is ignored.
     let limited = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\"";
     let output = Command::new("sh")
-        .args([
-            "-c",
-            limited,
-            binary.to_str().unwrap(),
-            "--exact",
-            "child_fills_the_disk",
-            "--nocapture",
-        ])
+        .args(["-c", limited, binary.to_str().unwrap(), "--exact", "child_fills_the_disk", "--nocapture"])
         .env(CHILD, "fills")
         .env(FOLDER, folder.path())
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("failed: "), "the disk never was full: {said}");
-    let acknowledged: Vec<ExchangeId> = said
-        .lines()
-        .filter_map(|line| line.strip_suffix(" 2")?.rsplit(' ').next()?.parse().ok())
-        .collect();
+    let acknowledged: Vec<ExchangeId> =
+        said.lines().filter_map(|line| line.strip_suffix(" 2")?.rsplit(' ').next()?.parse().ok()).collect();
     assert!(acknowledged.len() > 50, "{}", acknowledged.len());
     let store = common::open(folder.path());
     for exchange in acknowledged {
@@ -247,11 +195,7 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
 /// In memory where there is such a folder: these tests open stores hundreds of times.
 fn quick_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        tempdir_in(memory).unwrap()
-    } else {
-        tempdir().unwrap()
-    }
+    if memory.is_dir() { tempdir_in(memory).unwrap() } else { tempdir().unwrap() }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -269,20 +213,9 @@ fn copy(from: &Path, to: &Path) {
 /// A store as a crash leaves it, everything still in its journal: the exchanges and their entries.
 async fn crashed(folder: &Path) -> Vec<(ExchangeId, Vec<Entry>)> {
     let live = quick_folder();
-    let limits = Limits {
-        commit_interval: Duration::from_secs(3600),
-        journal_bytes: 16 << 10,
-        ..small()
-    };
-    let limits = Limits {
-        commit_bytes: usize::MAX,
-        ..limits
-    };
-    let store = Store::open(&StoreConfig {
-        limits,
-        ..StoreConfig::new(live.path())
-    })
-    .unwrap();
+    let limits = Limits { commit_interval: Duration::from_secs(3600), journal_bytes: 16 << 10, ..small() };
+    let limits = Limits { commit_bytes: usize::MAX, ..limits };
+    let store = Store::open(&StoreConfig { limits, ..StoreConfig::new(live.path()) }).unwrap();
     let mut truth = Vec::new();
     for at in 0..4_u64 {
         let first = opened(SessionId::new());
@@ -303,9 +236,7 @@ async fn crashed(folder: &Path) -> Vec<(ExchangeId, Vec<Entry>)> {
 }
 
 fn journal(folder: &Path) -> PathBuf {
-    let files = fs::read_dir(folder.join("journal"))
-        .unwrap()
-        .map(|file| file.unwrap().path());
+    let files = fs::read_dir(folder.join("journal")).unwrap().map(|file| file.unwrap().path());
     let files: Vec<PathBuf> = files.collect();
     assert_eq!(files.len(), 1);
     files[0].clone()
@@ -347,10 +278,7 @@ async fn a_tail_torn_at_every_length_loses_only_what_was_torn() {
         let store = Store::open_read_only(folder.path()).unwrap();
         let entries = check_prefixes(&store, &truth);
         assert!(entries <= least, "fewer bytes, more entries: {length}");
-        assert!(
-            least == usize::MAX || least - entries <= 1,
-            "one byte less, more than one entry less: {length}"
-        );
+        assert!(least == usize::MAX || least - entries <= 1, "one byte less, more than one entry less: {length}");
         assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
         least = entries;
         if length == end {
@@ -376,44 +304,23 @@ async fn a_bit_flipped_anywhere_in_the_journal_is_told() {
         fs::write(journal(folder.path()), flipped).unwrap();
         let store = Store::open_read_only(folder.path()).unwrap();
         let recovery = store.recovery();
-        assert!(
-            recovery.torn.len() + recovery.damaged.len() == 1,
-            "byte {at}: {recovery:?}"
-        );
+        assert!(recovery.torn.len() + recovery.damaged.len() == 1, "byte {at}: {recovery:?}");
         check_prefixes(&store, &truth);
         if let Some(damage) = recovery.damaged.first() {
             damaged += 1;
-            assert!(
-                damage
-                    .file
-                    .file_name()
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .starts_with("damaged-journal-")
-            );
+            assert!(damage.file.file_name().unwrap().to_str().unwrap().starts_with("damaged-journal-"));
             assert!(damage.file.exists(), "it is kept");
         }
         // What can't be read whole says so.
-        let whole = truth
-            .iter()
-            .filter(|(exchange, _)| store.exchange(*exchange).is_ok())
-            .count();
+        let whole = truth.iter().filter(|(exchange, _)| store.exchange(*exchange).is_ok()).count();
         assert!(whole >= 2, "byte {at}: more is lost than the exchange that was hit");
         drop(store);
         assert!(
-            Store::open_read_only(folder.path())
-                .unwrap()
-                .recovery()
-                .damaged
-                .is_empty(),
+            Store::open_read_only(folder.path()).unwrap().recovery().damaged.is_empty(),
             "told once, then put aside"
         );
     }
-    assert!(
-        damaged > 50,
-        "{damaged}: bytes that a mark attests are damage, not a torn tail"
-    );
+    assert!(damaged > 50, "{damaged}: bytes that a mark attests are damage, not a torn tail");
 }
 
 /// Reads all that there is; the first error ends it.
@@ -423,10 +330,7 @@ fn read_all(folder: &Path) -> Result<Vec<(ExchangeId, Vec<Entry>)>, StoreError> 
     for summary in store.exchanges(&ExchangeFilter::default())? {
         let record = store.exchange(summary.exchange)?;
         assert_eq!(record.summary, summary);
-        all.push((
-            summary.exchange,
-            record.entries.into_iter().map(|timed| timed.entry).collect(),
-        ));
+        all.push((summary.exchange, record.entries.into_iter().map(|timed| timed.entry).collect()));
     }
     all.reverse();
     store.verify()?;
@@ -439,21 +343,14 @@ async fn a_bit_flipped_anywhere_in_the_databases_is_told_or_changes_nothing() {
     let mut truth = Vec::new();
     {
         let store = Store::open(&StoreConfig {
-            limits: Limits {
-                segment_bytes: 40_000,
-                ..small()
-            },
+            limits: Limits { segment_bytes: 40_000, ..small() },
             ..StoreConfig::new(image.path())
         })
         .unwrap();
         for at in 0..60_u64 {
             let first = opened(SessionId::new());
             let mut tape = store.open(first.clone()).unwrap();
-            let entries = [
-                request(pattern(500, at)),
-                chunk(1, &pattern(900, at)),
-                closed(Outcome::Completed),
-            ];
+            let entries = [request(pattern(500, at)), chunk(1, &pattern(900, at)), closed(Outcome::Completed)];
             for entry in &entries {
                 tape.append(entry.clone()).unwrap();
             }
@@ -499,11 +396,7 @@ async fn a_bit_flipped_anywhere_in_the_databases_is_told_or_changes_nothing() {
 
 /// The folder, in a child of this kind; none in the parent, where a child's test has nothing to do.
 fn child(kind: &str) -> Option<PathBuf> {
-    if env::var(CHILD).ok()? == kind {
-        env::var_os(FOLDER).map(PathBuf::from)
-    } else {
-        None
-    }
+    if env::var(CHILD).ok()? == kind { env::var_os(FOLDER).map(PathBuf::from) } else { None }
 }
 
 fn spawn(kind: &str, test: &str, folder: &Path) -> (Child, BufReader<ChildStdout>) {

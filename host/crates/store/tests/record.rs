@@ -33,13 +33,7 @@ async fn record(
 }
 
 fn entries(store: &Store, exchange: ExchangeId) -> Vec<Entry> {
-    store
-        .exchange(exchange)
-        .unwrap()
-        .entries
-        .into_iter()
-        .map(|timed| timed.entry)
-        .collect()
+    store.exchange(exchange).unwrap().entries.into_iter().map(|timed| timed.entry).collect()
 }
 
 #[tokio::test]
@@ -52,36 +46,16 @@ async fn an_exchange_comes_back_as_it_was_recorded() {
 
     assert_eq!(entries(&store, exchange), recorded);
     let summary = store.exchange(exchange).unwrap().summary;
-    assert_eq!(
-        (summary.state, summary.outcome),
-        (State::Closed, Some(Outcome::Completed))
-    );
-    assert_eq!(
-        (summary.session, summary.caller.as_str(), summary.model.as_str()),
-        (session, "ada", "gpt")
-    );
-    assert_eq!(
-        (
-            summary.masked,
-            summary.chunks,
-            summary.response_bytes,
-            summary.request_bytes
-        ),
-        (1, 3, 600, 5)
-    );
-    assert_eq!(
-        (summary.status, summary.entries, summary.duration_us),
-        (Some(200), recorded.len() as u64, 900)
-    );
+    assert_eq!((summary.state, summary.outcome), (State::Closed, Some(Outcome::Completed)));
+    assert_eq!((summary.session, summary.caller.as_str(), summary.model.as_str()), (session, "ada", "gpt"));
+    assert_eq!((summary.masked, summary.chunks, summary.response_bytes, summary.request_bytes), (1, 3, 600, 5));
+    assert_eq!((summary.status, summary.entries, summary.duration_us), (Some(200), recorded.len() as u64, 900));
 
     store.close().await.unwrap();
     drop(store);
     let again = Store::open_read_only(folder.path()).unwrap();
     assert_eq!(entries(&again, exchange), recorded);
-    assert!(
-        again.recovery().journals == 0,
-        "closed in order, nothing is left to recover"
-    );
+    assert!(again.recovery().journals == 0, "closed in order, nothing is left to recover");
     assert!(again.open(opened(session)).is_err());
 }
 
@@ -103,27 +77,16 @@ async fn filters() {
     let ids = |change: &dyn Fn(&mut ExchangeFilter)| {
         let mut filter = ExchangeFilter::default();
         change(&mut filter);
-        store
-            .exchanges(&filter)
-            .unwrap()
-            .iter()
-            .map(|exchange| exchange.exchange)
-            .collect::<Vec<_>>()
+        store.exchanges(&filter).unwrap().iter().map(|exchange| exchange.exchange).collect::<Vec<_>>()
     };
     assert_eq!(ids(&|_| ()), [c, b, a]);
     assert_eq!(ids(&|filter| filter.limit = 2), [c, b]);
     assert_eq!(ids(&|filter| filter.before = Some(b)), [a]);
     assert_eq!(ids(&|filter| filter.session = Some(one)), [b, a]);
-    assert_eq!(
-        ids(&|filter| (filter.session, filter.before) = (Some(one), Some(b))),
-        [a]
-    );
+    assert_eq!(ids(&|filter| (filter.session, filter.before) = (Some(one), Some(b))), [a]);
     assert_eq!(ids(&|filter| filter.outcome = Some(Outcome::Blocked)), [b]);
     assert_eq!(ids(&|filter| filter.caller = Some("eve".into())), []);
-    assert_eq!(
-        ids(&|filter| (filter.connection, filter.limit) = (Some("openai".into()), 1)),
-        [c]
-    );
+    assert_eq!(ids(&|filter| (filter.connection, filter.limit) = (Some("openai".into()), 1)), [c]);
     assert_eq!(ids(&|filter| filter.connection = Some("other".into())), []);
     assert_eq!(ids(&|filter| filter.until = Some(1_700_000_000_000)), []);
     assert_eq!(ids(&|filter| filter.since = Some(1_700_000_000_000)), [c, b, a]);
@@ -136,47 +99,18 @@ async fn sessions() {
     let store = open(folder.path());
     let ([one, two], [a, b, _]) = three(&store).await;
     let sessions = store.sessions(&SessionFilter::default()).unwrap();
-    assert_eq!(
-        sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(),
-        [(two, 1), (one, 2)]
-    );
-    let older = SessionFilter {
-        before: Some(two),
-        ..SessionFilter::default()
-    };
+    assert_eq!(sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(), [(two, 1), (one, 2)]);
+    let older = SessionFilter { before: Some(two), ..SessionFilter::default() };
     assert_eq!(store.sessions(&older).unwrap().len(), 1);
-    let strangers = SessionFilter {
-        caller: Some("eve".into()),
-        ..SessionFilter::default()
-    };
+    let strangers = SessionFilter { caller: Some("eve".into()), ..SessionFilter::default() };
     assert_eq!(store.sessions(&strangers).unwrap(), []);
 
     let session = store.session(one).unwrap();
-    assert_eq!(
-        (
-            session.summary.closed,
-            session.summary.completed,
-            session.summary.blocked
-        ),
-        (2, 1, 1)
-    );
+    assert_eq!((session.summary.closed, session.summary.completed, session.summary.blocked), (2, 1, 1));
     assert_eq!((session.summary.masked, session.summary.input_tokens), (2, 10));
-    assert_eq!(
-        session
-            .exchanges
-            .iter()
-            .map(|exchange| exchange.exchange)
-            .collect::<Vec<_>>(),
-        [a, b]
-    );
-    assert!(matches!(
-        store.session(SessionId::new()),
-        Err(StoreError::UnknownSession(_))
-    ));
-    assert!(matches!(
-        store.exchange(ExchangeId::new()),
-        Err(StoreError::UnknownExchange(_))
-    ));
+    assert_eq!(session.exchanges.iter().map(|exchange| exchange.exchange).collect::<Vec<_>>(), [a, b]);
+    assert!(matches!(store.session(SessionId::new()), Err(StoreError::UnknownSession(_))));
+    assert!(matches!(store.exchange(ExchangeId::new()), Err(StoreError::UnknownExchange(_))));
 }
 
 #[tokio::test]
@@ -190,10 +124,7 @@ async fn events_are_numbered_over_restarts() {
     }
     let store = Store::open_read_only(folder.path()).unwrap();
     let events = store.events(10).unwrap();
-    assert_eq!(
-        events.iter().map(|event| event.number).collect::<Vec<_>>(),
-        [5, 4, 3, 2, 1, 0]
-    );
+    assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
     assert_eq!(events[0].event, started(102));
     assert_eq!(store.events(2).unwrap().len(), 2);
 }
@@ -208,17 +139,11 @@ async fn a_tape_that_is_dropped_closes_as_cancelled() {
     tape.append(request(b"never answered".to_vec())).unwrap();
     store.settle().await.unwrap();
     let so_far = store.exchange(exchange).unwrap();
-    assert_eq!(
-        (so_far.summary.state, so_far.summary.outcome, so_far.entries.len()),
-        (State::Running, None, 2)
-    );
+    assert_eq!((so_far.summary.state, so_far.summary.outcome, so_far.entries.len()), (State::Running, None, 2));
     drop(tape);
     store.settle().await.unwrap();
     let record = store.exchange(exchange).unwrap();
-    assert_eq!(
-        (record.summary.state, record.summary.outcome),
-        (State::Closed, Some(Outcome::Cancelled))
-    );
+    assert_eq!((record.summary.state, record.summary.outcome), (State::Closed, Some(Outcome::Cancelled)));
     assert_eq!(record.entries.len(), 3);
 }
 
@@ -243,12 +168,7 @@ async fn an_entry_that_is_too_large_is_refused_and_the_exchange_goes_on() {
     let first = opened(SessionId::new());
     let exchange = first.exchange;
     let mut tape = store.open(first).unwrap();
-    assert!(
-        tape.append(request(vec![0; 5000]))
-            .unwrap_err()
-            .0
-            .contains("the store takes 4096")
-    );
+    assert!(tape.append(request(vec![0; 5000])).unwrap_err().0.contains("the store takes 4096"));
     tape.append(closed(Outcome::Failed)).unwrap();
     store.settle().await.unwrap();
     assert_eq!(store.exchange(exchange).unwrap().summary.outcome, Some(Outcome::Failed));
@@ -269,11 +189,7 @@ async fn large_bodies_span_pieces() {
 #[tokio::test]
 async fn rotation_across_many_small_segments() {
     let folder = tempdir().unwrap();
-    let store = Store::open(&StoreConfig {
-        limits: small(),
-        ..StoreConfig::new(folder.path())
-    })
-    .unwrap();
+    let store = Store::open(&StoreConfig { limits: small(), ..StoreConfig::new(folder.path()) }).unwrap();
     let first = opened(SessionId::new());
     let (long, mut long_entries) = (first.exchange, vec![Entry::Opened(first.clone())]);
     let mut tape = store.open(first).unwrap();
@@ -295,17 +211,12 @@ async fn rotation_across_many_small_segments() {
     assert_eq!(entries(&store, long), long_entries);
 
     let names = |prefix: &str| {
-        let files = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|file| file.unwrap().file_name().into_string().unwrap());
+        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         files.filter(|name| name.starts_with(prefix)).count()
     };
     assert!(names("segment-") > 8, "{} segments", names("segment-"));
     let journals = fs::read_dir(folder.path().join("journal")).unwrap().count();
-    assert!(
-        journals <= 2,
-        "{journals} journal files are left although everything is ingested"
-    );
+    assert!(journals <= 2, "{journals} journal files are left although everything is ingested");
     assert_eq!(store.verify().unwrap(), 121);
 
     store.close().await.unwrap();
@@ -320,17 +231,11 @@ async fn rotation_across_many_small_segments() {
 #[tokio::test]
 async fn bounded_mode_records_the_same() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig {
-        durability: Durability::Bounded,
-        ..StoreConfig::new(folder.path())
-    };
+    let config = StoreConfig { durability: Durability::Bounded, ..StoreConfig::new(folder.path()) };
     let store = Store::open(&config).unwrap();
     let (exchange, recorded) = record(&store, SessionId::new(), pattern(3 << 20, 1), 3, Outcome::Completed).await;
     let status = store.status();
-    assert!(
-        status.durable == status.appended,
-        "3 MiB are more than the window, so keep waited for all: {status:?}"
-    );
+    assert!(status.durable == status.appended, "3 MiB are more than the window, so keep waited for all: {status:?}");
     store.settle().await.unwrap();
     assert_eq!(entries(&store, exchange), recorded);
 }
@@ -338,10 +243,7 @@ async fn bounded_mode_records_the_same() {
 #[tokio::test]
 async fn off_records_nothing() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig {
-        durability: Durability::Off,
-        ..StoreConfig::new(folder.path())
-    };
+    let config = StoreConfig { durability: Durability::Off, ..StoreConfig::new(folder.path()) };
     let store = Store::open(&config).unwrap();
     record(&store, SessionId::new(), vec![], 3, Outcome::Completed).await;
     store.event(started(1)).await.unwrap();
@@ -356,15 +258,9 @@ async fn two_openings_are_refused() {
     let store = open(folder.path());
     let refused = Store::open(&StoreConfig::new(folder.path())).err().unwrap();
     let own = std::process::id();
-    assert!(
-        matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == own),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::InUse { pid: Some(pid), .. } if pid == own), "{refused}");
     assert!(refused.to_string().contains(&format!("is in use by process {own}")));
-    assert!(matches!(
-        Store::open_read_only(folder.path()),
-        Err(StoreError::InUse { .. })
-    ));
+    assert!(matches!(Store::open_read_only(folder.path()), Err(StoreError::InUse { .. })));
     drop(store);
     open(folder.path());
 }
@@ -386,19 +282,13 @@ async fn files_are_their_owners_alone() {
             left.extend(fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
         }
     }
-    assert_eq!(
-        seen, 7,
-        "folder, lock, key, index, segment, journal folder, journal file"
-    );
+    assert_eq!(seen, 7, "folder, lock, key, index, segment, journal folder, journal file");
 }
 
 #[tokio::test]
 async fn an_index_that_is_lost_is_made_again() {
     let folder = tempdir().unwrap();
-    let config = StoreConfig {
-        limits: small(),
-        ..StoreConfig::new(folder.path())
-    };
+    let config = StoreConfig { limits: small(), ..StoreConfig::new(folder.path()) };
     let store = Store::open(&config).unwrap();
     let first = opened(SessionId::new());
     let mut tape = store.open(first.clone()).unwrap();
@@ -413,22 +303,13 @@ async fn an_index_that_is_lost_is_made_again() {
     store.close().await.unwrap();
     drop((tape, store));
     let told = |store: &Store| {
-        let records: Vec<_> = all
-            .iter()
-            .map(|(exchange, _)| store.exchange(*exchange).unwrap())
-            .collect();
+        let records: Vec<_> = all.iter().map(|(exchange, _)| store.exchange(*exchange).unwrap()).collect();
         let lists = (store.exchanges(&exchanges).unwrap(), store.sessions(&sessions).unwrap());
         (records, lists, store.events(100).unwrap(), store.verify().unwrap())
     };
     let before = told(&Store::open_read_only(folder.path()).unwrap());
     assert_eq!(before.3, 61);
-    assert!(
-        before
-            .1
-            .0
-            .iter()
-            .any(|one| one.exchange == first.exchange && one.state == State::Interrupted)
-    );
+    assert!(before.1.0.iter().any(|one| one.exchange == first.exchange && one.state == State::Interrupted));
 
     fs::remove_file(folder.path().join("index.redb")).unwrap();
     fs::write(folder.path().join("index.new"), b"half of one").unwrap();

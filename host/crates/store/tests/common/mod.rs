@@ -43,25 +43,13 @@ pub(crate) fn opened(session: SessionId) -> Opened {
         dialect: "openai-chat".into(),
         method: "POST".into(),
         path: "/v1/chat/completions".into(),
-        headers: vec![Attribute {
-            name: "accept".into(),
-            value: "*/*".into(),
-        }],
-        set: SetRef {
-            generation: Generation(3),
-            digest: Digest([9; 32]),
-        },
+        headers: vec![Attribute { name: "accept".into(), value: "*/*".into() }],
+        set: SetRef { generation: Generation(3), digest: Digest([9; 32]) },
     }
 }
 
 pub(crate) fn request(body: Vec<u8>) -> Entry {
-    Entry::Request(Request {
-        at: 120,
-        model: "gpt".into(),
-        streaming: true,
-        body,
-        forwarded: true,
-    })
+    Entry::Request(Request { at: 120, model: "gpt".into(), streaming: true, body, forwarded: true })
 }
 
 pub(crate) fn masked() -> Entry {
@@ -74,31 +62,18 @@ pub(crate) fn masked() -> Entry {
         hook: "on-text".into(),
         part: Some((PartId(0), Channel::Content)),
         verdict: JudgedVerdict::Allow,
-        edits: vec![EditRecord {
-            start: 3,
-            end: 14,
-            by: "[SSN_1]".into(),
-            reason: "pii.ssn".into(),
-            was: [1; 16],
-        }],
+        edits: vec![EditRecord { start: 3, end: 14, by: "[SSN_1]".into(), reason: "pii.ssn".into(), was: [1; 16] }],
         notes: vec![],
         shadow: false,
     })
 }
 
 pub(crate) fn head() -> Entry {
-    Entry::ResponseHead(ResponseHead {
-        at: 300,
-        status: 200,
-        headers: vec![],
-    })
+    Entry::ResponseHead(ResponseHead { at: 300, status: 200, headers: vec![] })
 }
 
 pub(crate) fn chunk(at: u64, data: &[u8]) -> Entry {
-    Entry::Chunk(Chunk {
-        at,
-        data: data.to_vec(),
-    })
+    Entry::Chunk(Chunk { at, data: data.to_vec() })
 }
 
 pub(crate) fn closed(outcome: Outcome) -> Entry {
@@ -106,24 +81,16 @@ pub(crate) fn closed(outcome: Outcome) -> Entry {
         at: 900,
         outcome,
         detail: "as it should".into(),
-        usage: Usage {
-            input_tokens: 5,
-            output_tokens: 7,
-        },
+        usage: Usage { input_tokens: 5, output_tokens: 7 },
         policies: vec![],
     })
 }
 
 pub(crate) fn started(at_ms: u64) -> Event {
-    Event::Started {
-        at_ms,
-        version: "0.1.0".into(),
-    }
+    Event::Started { at_ms, version: "0.1.0".into() }
 }
 
 /// Bytes that differ at every place, so that no mix-up goes unseen.
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    (0..length as u64)
-        .map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed) >> 24) as u8)
-        .collect()
+    (0..length as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed) >> 24) as u8).collect()
 }

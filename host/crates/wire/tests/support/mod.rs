@@ -215,3 +215,16 @@ fn join(out: &mut BTreeMap<(u64, String), String>, index: u64, path: &str, value
         _ => {}
     }
 }
+
+/// JSON that a test wrote or a flow gave.
+pub(crate) fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Everything told about a body that comes in one piece.
+pub(crate) fn told(flow: Box<dyn Flow>, body: &str) -> Judge {
+    let mut judge = Judge::default();
+    let out = run(flow, &mut judge, body.as_bytes(), &[]).unwrap();
+    assert_eq!(String::from_utf8(out.concat()).unwrap(), body, "what nothing changes leaves byte for byte");
+    judge
+}

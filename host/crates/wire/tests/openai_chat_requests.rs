@@ -1,0 +1,153 @@
+//! `openai-chat`: requests, feature by feature.
+
+mod support;
+
+use bytes::BytesMut;
+use model::{Channel, Speaker};
+use serde_json::json;
+use support::{CANARY, Judge, masked, request, run, told, value};
+use wire::{Change, Malformed, Step};
+
+#[test]
+fn a_request_is_told_whole_and_in_order() {
+    let body = r#"{"model":"gpt-9","stream":true,"messages":[
+      {"role":"system","content":"be good"},
+      {"content":[{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"https://x.example/a.png"}}],"role":"user","name":"bob"},
+      {"role":"assistant","content":null,"refusal":"no","reasoning_content":"hmm","tool_calls":[
+        {"id":"call_1","type":"function","function":{"name":"mail","arguments":"{\"to\":\"a\\u0040b\",\"n\":12345678}"}}]},
+      {"role":"tool","tool_call_id":"call_1","content":"sent"},
+      {"role":"developer","content":"dev"}],
+      "tools":[{"type":"function","function":{"name":"mail","description":"Sends","parameters":{"type":"object","properties":{"to":{"type":"string"}}}}}],
+      "temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123456789}"#;
+    let judge = told(request(), body);
+    let asked = judge.asked.clone().unwrap();
+    assert_eq!((asked.model.as_str(), asked.streaming, asked.tools.len()), ("gpt-9", true, 1));
+    assert_eq!(asked.tools[0].name, "mail");
+    assert_eq!(asked.tools[0].description, "Sends");
+    assert_eq!(value(&asked.tools[0].parameters)["type"], "object");
+    assert_eq!(
+        value(&asked.parameters),
+        json!({"temperature":0.5,"metadata":{"ticket":"T-1"},"user":"u-1","seed":123_456_789})
+    );
+    assert_eq!(judge.texts(Channel::Content), ["be good", "look", "dev"]);
+    assert_eq!(judge.texts(Channel::Refusal), ["no"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["hmm"]);
+    assert_eq!(judge.texts(Channel::ToolInput), ["mail", "to", "a@b", "n", "12345678"]);
+    assert_eq!(judge.texts(Channel::ToolResult), ["sent"]);
+    assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);
+    let fields = judge.texts(Channel::Field);
+    for field in ["https://x.example/a.png", "bob", "call_1", "ticket", "T-1", "u-1", "123456789"] {
+        assert!(fields.contains(&field), "{field} in {fields:?}");
+    }
+    let speakers: Vec<Speaker> =
+        judge.parts.values().filter(|told| told.channel == Channel::Content).map(|told| told.speaker).collect();
+    assert_eq!(speakers, [Speaker::System, Speaker::User, Speaker::Developer]);
+}
+
+#[test]
+fn a_request_leaves_with_only_what_was_changed() {
+    let body = format!(
+        r#"{{ "messages" : [{{"role":"user","content":"caf\u00e9 {CANARY}\n\/x"}},
+        {{"role":"assistant","content":null,"tool_calls":[{{"id":"c","type":"function","function":{{"name":"f",
+        "arguments":"{{\"k\":\"\\u0030{}\"}}"}}}}]}}],"big":12345678901234567890.10,"{CANARY}":[{CANARY_NUMBER}] }}"#,
+        &CANARY[1..],
+    );
+    let expected = body.replace(&format!(r"\\u0030{}", &CANARY[1..]), "[SSN]").replace(CANARY, "[SSN]");
+    assert_eq!(masked(request(), &body), expected);
+}
+
+const CANARY_NUMBER: u32 = 780_511_200;
+
+#[test]
+fn a_changed_number_becomes_a_string() {
+    let body = r#"{"messages":[],"n":780511200}"#;
+    let mut flow = request();
+    flow.push(body.as_bytes()).unwrap();
+    flow.finish().unwrap();
+    while let Some(step) = flow.next() {
+        if let Step::Text { part, text } = step {
+            assert_eq!(text, "780511200");
+            flow.release(part, 9, vec![Change { span: 0..9, by: "[N]".into() }]);
+        }
+    }
+    assert_eq!(wire::taken(&mut *flow), r#"{"messages":[],"n":"[N]"}"#);
+}
+
+#[test]
+fn nothing_of_a_request_leaves_before_all_of_it_is_decided() {
+    let mut flow = request();
+    flow.push(br#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#).unwrap();
+    assert!(flow.next().is_none());
+    flow.finish().unwrap();
+    let mut parts = Vec::new();
+    while let Some(step) = flow.next() {
+        if let Step::End(part) = step {
+            parts.push(part);
+        }
+    }
+    assert!(wire::taken(&mut *flow).is_empty());
+    flow.release(parts[1], 1, Vec::new());
+    assert!(wire::taken(&mut *flow).is_empty());
+    flow.release(parts[0], 1, Vec::new());
+    assert!(!wire::taken(&mut *flow).is_empty());
+}
+
+#[test]
+fn tools_and_parameters_are_spliced() {
+    let tool = |name: &str| format!(r#"{{"type":"function", "function":{{"name":"{name}"}}}}"#);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":"{CANARY}"}}], "tools": [{}, {}, {}], "tool_choice":"auto", "metadata":{{"a":"{CANARY}","b":1}},"top_p":1}}"#,
+        tool("a"),
+        tool("b"),
+        tool("c")
+    );
+    let cut = |names: &[&str], patch: &str| {
+        let mut flow = request();
+        flow.push(body.as_bytes()).unwrap();
+        flow.finish().unwrap();
+        flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        flow.patch_parameters(patch).unwrap();
+        let mut out = BytesMut::new();
+        Judge::masking().turn(&mut *flow, &mut out);
+        assert!(!String::from_utf8_lossy(&out).contains(CANARY));
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let clean = body.replace(CANARY, "[SSN]");
+    assert_eq!(cut(&["x"], "{}"), clean);
+    assert_eq!(cut(&["b"], "{}"), clean.replace(&format!("{}, ", tool("b")), ""));
+    assert_eq!(cut(&["c"], "{}"), clean.replace(&format!(", {}", tool("c")), ""));
+    let none = value(&cut(&["a", "b", "c"], r#"{"top_p":null,"n":2,"metadata":{"b":2}}"#));
+    assert_eq!(none, json!({"messages":[{"role":"user","content":"[SSN]"}],"metadata":{"a":"[SSN]","b":2},"n":2}));
+    let mut flow = request();
+    assert!(flow.patch_parameters(r#"{"messages":[]}"#).is_err());
+    assert!(flow.patch_parameters("nonsense").is_err());
+}
+
+#[test]
+fn encoded_files_are_not_text_but_short_ones_are() {
+    let long = "QUJD".repeat(100);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":[
+        {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{long}"}}}},
+        {{"type":"input_audio","input_audio":{{"data":"{long}","format":"wav"}}}},
+        {{"type":"file","file":{{"file_data":"data:text/plain;base64,QUJD","filename":"a.txt"}}}}]}}]}}"#
+    );
+    let judge = told(request(), &body);
+    assert_eq!(judge.texts(Channel::Field), ["data:text/plain;base64,QUJD", "a.txt"]);
+}
+
+#[test]
+fn requests_of_another_shape_are_refused() {
+    for body in [
+        "[]",
+        "{}",
+        r#"{"messages":{}}"#,
+        r#"{"messages":["x"]}"#,
+        r#"{"messages":[{"content":"x"}]}"#,
+        r#"{"messages":[{"role":"user","content":{"a":1}}]}"#,
+        r#"{"messages":[{"role":"user","content":["x"]}]}"#,
+    ] {
+        let error = run(request(), &mut Judge::default(), body.as_bytes(), &[]).unwrap_err();
+        assert!(matches!(error, Malformed::Shape { .. }), "{body}: {error}");
+    }
+}
