@@ -1,5 +1,7 @@
 //! The whole path with every port in sight: what goes up, what comes back, what is recorded.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod rig;
 
 use exchange::ports::RulingState;

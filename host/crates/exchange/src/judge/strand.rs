@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn an_edit_knows_its_source() {
         let mut strand = strand("my ssn is 078-05-1120 ok");
-        assert_eq!(strand.edit([(10..21, "[SSN]")].into_iter()), [110..121]);
+        assert_eq!(strand.edit([(10..21, "[SSN]")].into_iter()).first(), Some(&(110..121)));
         assert_eq!(strand.text(), "my ssn is [SSN] ok");
         assert_eq!(strand.changes(), [Change { span: 110..121, by: "[SSN]".into() }]);
     }

@@ -1,6 +1,8 @@
 //! Ports that a test can see through: policies written in Rust, a recorder in memory, a desk with one answer, an
 //! upstream that plays a script.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, Ordering},
