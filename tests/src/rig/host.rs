@@ -77,6 +77,10 @@ pub struct Setup {
     folder: String,
     approvals: String,
     limits: String,
+    /// The listener's certificate and key, as PEM.
+    certificate: Option<(String, String)>,
+    /// The authority that vouches for an upstream behind TLS, as PEM.
+    authority: Option<String>,
 }
 
 impl Setup {
@@ -138,6 +142,20 @@ impl Setup {
         self
     }
 
+    /// Speaks TLS with callers.
+    #[must_use]
+    pub fn tls_listener(mut self, certificate: String, key: String) -> Self {
+        self.certificate = Some((certificate, key));
+        self
+    }
+
+    /// Speaks TLS with the upstream, which this authority vouches for, and shows it the rig's credential.
+    #[must_use]
+    pub fn tls_upstream(mut self, authority: String) -> Self {
+        self.authority = Some(authority);
+        self
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -179,11 +197,30 @@ impl Host {
         }
         let mut config = String::new();
         let durability = setup.durability.as_str();
+        let put = |name: &str, text: &str| {
+            std::fs::write(host.home.path().join(name), text).expect("a fresh folder can be written");
+        };
+        let mut listen = String::new();
+        if let Some((certificate, key)) = &setup.certificate {
+            put("listener.pem", certificate);
+            put("listener.key", key);
+            std::fs::set_permissions(host.home.path().join("listener.key"), Permissions::from_mode(0o600))
+                .expect("its owner may");
+            listen.push_str("tls = { certificate = \"./listener.pem\", key = \"./listener.key\" }");
+        }
+        let (mut scheme, mut connection) = ("http", String::new());
+        if let Some(authority) = &setup.authority {
+            put("authority.pem", authority);
+            scheme = "https";
+            connection.push_str("tls_ca = \"./authority.pem\"\n");
+            connection.push_str("credential = { header = \"authorization\", file = \"./token\" }");
+        }
         write!(
             config,
             r#"
 [listen]
 address = "127.0.0.1:0"
+{listen}
 [control]
 address = "127.0.0.1:0"
 [store]
@@ -199,8 +236,9 @@ folder = "./policies"
 [[connection]]
 name = "openai"
 path_prefix = "/"
-upstream = "http://{upstream}"
+upstream = "{scheme}://{upstream}"
 dialect = "openai"
+{connection}
 [[token]]
 name = "rig"
 value_file = "./token"
@@ -364,6 +402,6 @@ impl Drop for Host {
 /// The address in `WORD … http://ADDRESS` of a ready line.
 fn address_after(line: &str, word: &str) -> Option<SocketAddr> {
     let rest = line.split_once(word)?.1;
-    let url = rest.split_once("http://")?.1;
+    let url = rest.split_once("://")?.1;
     url.split(|c: char| c.is_whitespace() || c == '/' || c == '"').next()?.parse().ok()
 }
