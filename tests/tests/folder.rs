@@ -23,7 +23,7 @@ const BETWEEN: usize = 2;
 const LAST: &str = "<last>";
 
 fn operations() -> usize {
-    if std::env::var_os("PORTCULLIS_LONG").is_some() { 1_000 } else { 120 }
+    if std::env::var_os("PORTCULLIS_LONG").is_some() { 1_000 } else { 60 }
 }
 
 fn settings(label: &str) -> String {
