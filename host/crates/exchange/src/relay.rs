@@ -3,10 +3,10 @@
 //! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one;
 //! everything that has already arrived is one batch, and nothing waits for more.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use model::{Direction, Usage};
 use tokio::sync::watch;
 use wire::Flow;
@@ -54,14 +54,15 @@ impl Source {
         };
         let mut more = BytesMut::new();
         while first.len() + more.len() < self.batch_bytes {
-            match self.body.next().now_or_never() {
-                None => break,
-                Some(None) => {
+            // Polled with the task's own waker: what has not arrived yet wakes this exchange when it does.
+            match poll_fn(|cx| Poll::Ready(self.body.poll_next_unpin(cx))).await {
+                Poll::Pending => break,
+                Poll::Ready(None) => {
                     self.over = true;
                     break;
                 }
-                Some(Some(Ok(chunk))) => more.extend_from_slice(&chunk),
-                Some(Some(Err(error))) => {
+                Poll::Ready(Some(Ok(chunk))) => more.extend_from_slice(&chunk),
+                Poll::Ready(Some(Err(error))) => {
                     self.broke = Some(error);
                     break;
                 }
