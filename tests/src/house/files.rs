@@ -77,7 +77,7 @@ fn anywhere(place: &str, text: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-/// True where a path begins there: not in the middle of a longer one (`./work/x`, `a/home/b`, a URL).
+/// True where a path begins there: not in the middle of a longer one (`./home/x`, `a/home/b`, a URL).
 fn stands_in(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
