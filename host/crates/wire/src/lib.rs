@@ -20,6 +20,7 @@ mod error;
 mod flow;
 mod frame;
 mod json;
+mod media;
 mod nested;
 mod openai;
 mod parts;

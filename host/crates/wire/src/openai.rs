@@ -9,7 +9,11 @@ mod request;
 mod response;
 mod stream;
 
-use crate::{Answer, Complaint, Endpoint, Flow, Limits, Unclaimed, documents::Documents};
+use crate::{
+    Answer, Complaint, Endpoint, Flow, Limits, Unclaimed,
+    documents::Documents,
+    media::{Body, body},
+};
 
 /// The endpoint at this method and path.
 pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
@@ -17,31 +21,6 @@ pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
         "POST" if path.ends_with("/chat/completions") => Some(&Chat),
         "GET" if path.ends_with("/models") => Some(&models::Models),
         _ => None,
-    }
-}
-
-/// How a body is framed.
-enum Body {
-    Json,
-    Events,
-}
-
-/// The framing that a content type names.
-fn body(content_type: &str) -> Result<Body, Unclaimed> {
-    let mut parameters = content_type.split(';').map(str::trim);
-    let essence = parameters.next().unwrap_or_default().to_ascii_lowercase();
-    // Another charset would be read as something else by a client that believes the header.
-    let utf8 = parameters.all(|parameter| {
-        parameter.split_once('=').is_none_or(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset")
-                || matches!(value.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8")
-        })
-    });
-    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    match (utf8, json, essence.as_str()) {
-        (true, true, _) => Ok(Body::Json),
-        (true, false, "text/event-stream") => Ok(Body::Events),
-        _ => Err(Unclaimed(content_type.to_owned())),
     }
 }
 
