@@ -31,13 +31,15 @@ impl Talk {
         self.reply.header("x-request-id").expect("every answer names its exchange").to_owned()
     }
 
-    /// Says one word that holds [`SSN`] and reads until it has come out; what came in the secret's place.
+    /// Says one word that holds [`SSN`] and reads until it has come out; what came in the secret's place. The word's own
+    /// end is plain text: what a policy puts in the secret's place (`[SSN]`) may be the begin of something that the next
+    /// policy looks for, and would be kept until more is said.
     ///
     /// # Panics
     /// When the stream is stopped.
     pub async fn word(&mut self) -> String {
         self.words += 1;
-        let said = format!("word {} is {SSN} , ", self.words);
+        let said = format!("word {} is {SSN} , so far ", self.words);
         assert!(self.turn.chunk(&events(Channel::Content, &[&said])[1]).await, "the host cut the upstream");
         let begin = format!("word {} is ", self.words);
         loop {
