@@ -22,12 +22,14 @@ mod frame;
 mod json;
 mod media;
 mod nested;
+mod nothing;
 mod openai;
 mod parts;
 mod raw;
 mod sheet;
 mod splice;
 mod sse;
+mod strays;
 
 pub use dialect::{Answer, Complaint, Endpoint, Limits, Unclaimed, claim, name_of};
 pub use error::Malformed;

@@ -1,70 +1,24 @@
-//! OpenAI's endpoints, and those of the many that copy them.
+//! OpenAI's endpoints, and those of the many that copy them: one module for each dialect, all with the same file names
+//! (`request`, `response`, `stream`, `refusal`), and beside them what they share.
 
-mod calls;
+mod chat;
 mod complain;
+mod errors;
 mod logprobs;
 mod models;
 mod names;
-mod request;
-mod response;
-mod stream;
+mod terms;
 
-use crate::{
-    Answer, Complaint, Endpoint, Flow, Limits, Unclaimed,
-    documents::Documents,
-    media::{Body, body},
-};
+use crate::Endpoint;
 
 /// The endpoint at this method and path.
 pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match method {
-        "POST" if path.ends_with("/chat/completions") => Some(&Chat),
+        "POST" if path.ends_with("/chat/completions") => Some(&chat::Chat),
         "GET" if path.ends_with("/models") => Some(&models::Models),
         _ => None,
     }
 }
 
-/// `POST …/chat/completions`.
-#[derive(Debug)]
-struct Chat;
-
-impl Endpoint for Chat {
-    fn dialect(&self) -> &'static str {
-        "openai-chat"
-    }
-
-    fn raw(&self) -> bool {
-        false
-    }
-
-    fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        match body(content_type)? {
-            Body::Json => Ok(Box::new(Documents::whole(request::Request::default(), limits))),
-            Body::Events => Err(Unclaimed(content_type.to_owned())),
-        }
-    }
-
-    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        let reader = response::Response::new(status);
-        Ok(match body(content_type)? {
-            Body::Json => Box::new(Documents::whole(reader, limits)),
-            Body::Events => Box::new(Documents::events(reader, limits)),
-        })
-    }
-
-    fn complaint(&self, complaint: &Complaint) -> Answer {
-        complain::answer(complaint)
-    }
-
-    fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8> {
-        complain::event(complaint)
-    }
-
-    fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer {
-        complain::refusal(model, streaming, complaint)
-    }
-
-    fn heartbeat(&self, say: &str) -> Vec<u8> {
-        complain::heartbeat(say)
-    }
-}
+/// What is wrong with a value: what should stand there.
+type Wrong = &'static str;

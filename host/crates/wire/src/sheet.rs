@@ -8,7 +8,7 @@ use crate::{
     ToolCallId,
     frame::{Kind, Slot},
     json::{Doc, Kind as Json, literal},
-    nested::long_number,
+    nested::{Nested, long_number},
     parts::{Parts, Source},
 };
 
@@ -101,6 +101,13 @@ impl Sheet<'_> {
             self.parts.call_is_json(call);
             self.slot(node, Source::Call(call), Kind::Raw, text, place);
         }
+    }
+
+    /// The arguments of a tool call of the past: a string, or a value that is JSON itself.
+    pub(crate) fn quote(&mut self, node: usize) {
+        let call = self.parts.begin_call(Nested::quoted());
+        self.fill(node, call, true);
+        self.parts.complete_call(call);
     }
 
     /// Keeps the frame until a call is decided.

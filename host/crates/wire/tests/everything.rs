@@ -7,7 +7,11 @@ mod support;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use support::{CANARY, Judge, MASK, events, request, run, stream, whole};
+use support::{
+    CANARY, Judge, MASK, events,
+    openai_chat::{request, stream, whole},
+    run,
+};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -112,7 +116,7 @@ proptest! {
             })
             .collect();
         let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[]).unwrap().concat();
-        let client = support::client(&out);
+        let client = support::openai_chat::client(&out);
         let got = &client[&(0, "/tool_calls/0/function/arguments".to_owned())];
         prop_assert_eq!(serde_json::from_str::<Value>(got).unwrap(), masked(&arguments));
     }

@@ -7,7 +7,11 @@ mod support;
 use bytes::BytesMut;
 use model::Channel;
 use serde_json::{Value, json};
-use support::{CANARY, Judge, chat, client, events, masked, request, run, stream, told, value, whole};
+use support::{
+    CANARY, Judge, events, masked,
+    openai_chat::{chat, client, request, stream, whole},
+    run, told, value,
+};
 use wire::{Change, Complaint, Limits, Malformed, Step, claim};
 
 fn sse(chunks: &[Value]) -> String {

@@ -5,7 +5,7 @@ mod support;
 use bytes::BytesMut;
 use model::{Channel, Speaker};
 use serde_json::json;
-use support::{CANARY, Judge, masked, request, run, told, value};
+use support::{CANARY, Judge, masked, openai_chat::request, run, told, value};
 use wire::{Change, Malformed, Step};
 
 #[test]

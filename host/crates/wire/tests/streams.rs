@@ -6,7 +6,11 @@ use bytes::BytesMut;
 use model::Channel;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{CANARY, Judge, client, events, run, stream, whole};
+use support::{
+    CANARY, Judge, events,
+    openai_chat::{client, stream, whole},
+    run,
+};
 
 /// One piece of one choice.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{Answer, Complaint, dialect::problem};
 
 /// The error object, as SDKs know it.
-fn error(complaint: &Complaint) -> serde_json::Value {
+pub(super) fn error(complaint: &Complaint) -> serde_json::Value {
     let kind = match complaint.status {
         401 => "authentication_error",
         403 => "permission_error",
@@ -20,7 +20,7 @@ fn error(complaint: &Complaint) -> serde_json::Value {
 }
 
 /// The sentence for people, with what they need to ask about it.
-fn message(complaint: &Complaint) -> String {
+pub(super) fn message(complaint: &Complaint) -> String {
     let Complaint { message, policy, request_id, .. } = complaint;
     if policy.is_empty() {
         format!("{message} (request {request_id})")
@@ -46,38 +46,6 @@ pub(super) fn event(complaint: &Complaint) -> Vec<u8> {
     error["request_id"] = complaint.request_id.as_str().into();
     error["policy"] = complaint.policy.as_str().into();
     format!("data: {}\n\n", json!({ "error": error })).into_bytes()
-}
-
-/// An answer of the model that refuses. Its time is the epoch: nothing here has a clock.
-pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> Answer {
-    let id = format!("chatcmpl-{}", complaint.request_id);
-    let text = message(complaint);
-    if !streaming {
-        let body = json!({
-            "id": id, "object": "chat.completion", "created": 0, "model": model,
-            "choices": [{
-                "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": null },
-                "logprobs": null,
-                "finish_reason": "content_filter",
-            }],
-            "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
-        });
-        return Answer { status: 200, content_type: "application/json", body: body.to_string().into_bytes() };
-    }
-    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
-        let chunk = json!({
-            "id": id, "object": "chat.completion.chunk", "created": 0, "model": model,
-            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }],
-        });
-        format!("data: {chunk}\n\n")
-    };
-    let body = [
-        chunk(json!({ "role": "assistant", "content": text }), None),
-        chunk(json!({}), Some("content_filter")),
-        "data: [DONE]\n\n".to_owned(),
-    ];
-    Answer { status: 200, content_type: "text/event-stream", body: body.concat().into_bytes() }
 }
 
 /// A comment.

@@ -8,106 +8,86 @@ use std::ops::Range;
 
 use model::{Channel, PartId, Speaker};
 
-use super::stream::{Choice, Track, Wrong};
+use super::Wrong;
 use crate::{
     frame::Kind as Slot,
     json::{Doc, Kind},
     nested::LONG_NUMBER,
-    parts::Source,
+    parts::{Parts, Source},
     sheet::Sheet,
 };
 
-/// What the tokens belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
-    Content,
-    Refusal,
-}
-
-/// Text that the choice says in the same frame.
+/// Text that is said in the same frame.
 #[derive(Debug)]
 pub(super) struct Spoken {
+    /// The string.
     pub(super) node: usize,
+    /// Its part.
     pub(super) part: PartId,
+    /// Where in the part it stands.
     pub(super) range: Range<u64>,
 }
 
-/// All that tokens can stand beside.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    pub(super) content: Option<Spoken>,
-    pub(super) refusal: Option<Spoken>,
+/// In which of its two forms a list of tokens says something of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// By `token`.
+    Text,
+    /// By `bytes`.
+    Bytes,
 }
 
 /// What a list of tokens says.
 #[derive(Debug, Default)]
-struct Tokens {
+pub(super) struct Tokens {
     text: String,
     bytes: Vec<u8>,
-    /// Whether each token's bytes are its text.
-    agree: bool,
+    /// Whether some token's bytes are not its text.
+    differ: bool,
     /// Tokens that were not taken, as far as they are long enough to say something.
     others: String,
 }
 
-/// Reads a choice's `logprobs`.
-pub(super) fn read(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, said: &Said) -> Result<(), Wrong> {
-    let doc = sheet.doc;
-    if doc.kind(value) != Kind::Object {
-        sheet.rest(value);
-        return Ok(());
-    }
-    for (key, list) in doc.members(value) {
-        let (of, spoken) = match (&*doc.name(key), doc.kind(list)) {
-            ("content", Kind::Array) => (Of::Content, said.content.as_ref()),
-            ("refusal", Kind::Array) => (Of::Refusal, said.refusal.as_ref()),
-            _ => {
-                sheet.key(key);
-                sheet.rest(list);
-                continue;
-            }
-        };
-        let mut tokens = Tokens { agree: true, ..Tokens::default() };
-        for entry in doc.items(list) {
+impl Tokens {
+    /// Reads a list of tokens.
+    pub(super) fn read(sheet: &mut Sheet<'_>, list: usize) -> Result<Self, Wrong> {
+        let mut tokens = Self::default();
+        for entry in sheet.doc.items(list) {
             token(sheet, entry, &mut tokens)?;
         }
-        cover(choice, sheet, value, of, spoken, &tokens);
+        Ok(tokens)
     }
-    Ok(())
-}
 
-/// Ties the value to the text that decides about it.
-fn cover(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, of: Of, spoken: Option<&Spoken>, tokens: &Tokens) {
-    let covered =
-        spoken.filter(|spoken| tokens.agree && sheet.doc.name(spoken.node).as_bytes() == tokens.bytes.as_slice());
-    match covered {
-        Some(spoken) => {
+    /// Ties `value`, which is worth nothing once its tokens' text is changed, to the text that decides about it: what
+    /// is `spoken` beside it where that is the same, and else the part that `own` gives, which goes on from piece to
+    /// piece.
+    pub(super) fn cover(
+        &self,
+        sheet: &mut Sheet<'_>,
+        value: usize,
+        spoken: Option<&Spoken>,
+        mut own: impl FnMut(&mut Parts, Form) -> PartId,
+    ) {
+        let same = |spoken: &&Spoken| !self.differ && sheet.doc.name(spoken.node).as_bytes() == self.bytes.as_slice();
+        if let Some(spoken) = spoken.filter(same) {
             let tail = sheet.whole;
             sheet.slot(value, Source::Part(spoken.part), Slot::Null, spoken.range.clone(), tail);
-        }
-        None => {
-            let as_bytes = String::from_utf8_lossy(&tokens.bytes);
-            own(choice, sheet, value, Track::Tokens(of), &tokens.text);
-            if as_bytes != tokens.text {
-                own(choice, sheet, value, Track::TokenBytes(of), &as_bytes);
+        } else {
+            let as_bytes = String::from_utf8_lossy(&self.bytes);
+            let both = [(Form::Text, self.text.as_str()), (Form::Bytes, &as_bytes)];
+            let forms = if as_bytes == self.text { &both[..1] } else { &both };
+            for &(form, text) in forms.iter().filter(|(_, text)| !text.is_empty()) {
+                let part = own(sheet.parts, form);
+                let range = sheet.parts.say(part, |out| out.push_str(text));
+                let tail = sheet.whole;
+                sheet.slot(value, Source::Part(part), Slot::Null, range, tail);
             }
         }
+        if !self.others.is_empty() {
+            let (part, range) = sheet.parts.whole(Channel::Logprobs, Speaker::Assistant, &self.others);
+            sheet.slot(value, Source::Part(part), Slot::Null, range, true);
+        }
     }
-    if !tokens.others.is_empty() {
-        let (part, range) = sheet.parts.whole(Channel::Logprobs, Speaker::Assistant, &tokens.others);
-        sheet.slot(value, Source::Part(part), Slot::Null, range, true);
-    }
-}
-
-/// Tells text of tokens as a part of its own, that goes on with the next piece.
-fn own(choice: &mut Choice, sheet: &mut Sheet<'_>, value: usize, track: Track, text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    let part = choice.part(sheet.parts, track);
-    let range = sheet.parts.say(part, |out| out.push_str(text));
-    let tail = sheet.whole;
-    sheet.slot(value, Source::Part(part), Slot::Null, range, tail);
 }
 
 /// Reads one token.
@@ -119,7 +99,7 @@ fn token(sheet: &mut Sheet<'_>, entry: usize, tokens: &mut Tokens) -> Result<(),
     let (text, bytes, agree) = token_text(doc, entry);
     tokens.text.push_str(&text);
     tokens.bytes.extend_from_slice(&bytes);
-    tokens.agree &= agree;
+    tokens.differ |= !agree;
     for (key, value) in doc.members(entry) {
         match (&*doc.name(key), doc.kind(value)) {
             ("token", Kind::Text) | ("logprob", Kind::Number) => {}

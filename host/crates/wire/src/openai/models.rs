@@ -1,13 +1,14 @@
 //! `GET …/models`: asked by SDKs and tools to see what there is. The request has no body, the answer is JSON in which
 //! every string is a field.
 
-use bytes::BytesMut;
-use model::{PartId, Speaker, Usage};
+use model::Speaker;
 
-use super::{Body, body, complain, names, response};
+use super::{complain, errors::Failure, names};
 use crate::{
-    Answer, Asked, Change, Complaint, Endpoint, Flow, Limits, Malformed, Step, ToolCallId, Unclaimed,
+    Answer, Complaint, Endpoint, Flow, Limits, Malformed, Unclaimed,
     documents::{Documents, Reader},
+    media::{Body, body},
+    nothing::Nothing,
     parts::Parts,
     sheet::Sheet,
 };
@@ -31,7 +32,7 @@ impl Endpoint for Models {
 
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         match body(content_type)? {
-            Body::Json if status >= 400 => Ok(Box::new(Documents::whole(response::Response::new(status), limits))),
+            Body::Json if status >= 400 => Ok(Box::new(Documents::whole(Failure, limits))),
             Body::Json => Ok(Box::new(Documents::whole(List, limits))),
             Body::Events => Err(Unclaimed(content_type.to_owned())),
         }
@@ -74,53 +75,4 @@ impl Reader for List {
     }
 
     fn end(&mut self, _parts: &mut Parts) {}
-}
-
-/// A request with no body.
-#[derive(Debug, Default)]
-struct Nothing {
-    asked: Option<Asked>,
-}
-
-impl Flow for Nothing {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        if bytes.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed::Shape { path: String::new(), expected: "no body at all" })
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), Malformed> {
-        self.asked = Some(Asked { parameters: "{}".to_owned(), ..Asked::default() });
-        Ok(())
-    }
-
-    fn next(&mut self) -> Option<Step> {
-        self.asked.take().map(Step::Asked)
-    }
-
-    fn release(&mut self, _part: PartId, _upto: u64, _changes: Vec<Change>) {}
-
-    fn tool_input(&self, _call: ToolCallId) -> String {
-        String::new()
-    }
-
-    fn clear_tool_call(&mut self, _call: ToolCallId, _input: Option<String>) {}
-
-    fn remove_tools(&mut self, _names: &[String]) {}
-
-    fn patch_parameters(&mut self, _patch: &str) -> Result<(), Malformed> {
-        Err(Malformed::Shape { path: String::new(), expected: "a request with parameters" })
-    }
-
-    fn take(&mut self, _out: &mut BytesMut) {}
-
-    fn held(&self) -> usize {
-        0
-    }
-
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
 }

@@ -1,40 +1,23 @@
-//! What the tests of this crate share: a judge that masks a canary, and a decoder that shares no code with the crate.
+//! What the tests of this crate share: a judge that masks a canary, and decoders that share no code with the crate, one
+//! module for each dialect.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
+pub(crate) mod openai_chat;
+
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use model::{Channel, Family, Part, PartId, Speaker};
+use model::{Channel, Part, PartId, Speaker};
 use serde_json::Value;
-use wire::{Change, Endpoint, Flow, Limits, Malformed, Step, ToolCallId};
+use wire::{Change, Flow, Malformed, Step, ToolCallId};
 
 /// What the judge takes away.
 pub(crate) const CANARY: &str = "078-05-1120";
 
 /// What it puts there.
 pub(crate) const MASK: &str = "[SSN]";
-
-/// The endpoint under test.
-pub(crate) fn chat() -> &'static dyn Endpoint {
-    wire::claim(Family::Openai, "POST", "/v1/chat/completions").unwrap()
-}
-
-/// A streamed answer.
-pub(crate) fn stream() -> Box<dyn Flow> {
-    chat().response(200, "text/event-stream", Limits::default()).unwrap()
-}
-
-/// A whole answer.
-pub(crate) fn whole() -> Box<dyn Flow> {
-    chat().response(200, "application/json", Limits::default()).unwrap()
-}
-
-/// A request.
-pub(crate) fn request() -> Box<dyn Flow> {
-    chat().request("application/json", Limits::default()).unwrap()
-}
 
 /// A part as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,35 +168,6 @@ pub(crate) fn events(stream: &[u8]) -> Vec<String> {
     }
     out.extend(data);
     out
-}
-
-/// What a client makes of a stream: for each choice, each member of its deltas with the strings joined.
-pub(crate) fn client(stream: &[u8]) -> BTreeMap<(u64, String), String> {
-    let mut out = BTreeMap::new();
-    for event in events(stream).iter().filter(|event| *event != "[DONE]") {
-        let event: Value = serde_json::from_str(event).unwrap_or_else(|error| panic!("{error}: {event}"));
-        for choice in event["choices"].as_array().into_iter().flatten() {
-            let index = choice["index"].as_u64().unwrap_or(0);
-            join(&mut out, index, "", &choice["delta"]);
-        }
-    }
-    out
-}
-
-fn join(out: &mut BTreeMap<(u64, String), String>, index: u64, path: &str, value: &Value) {
-    match value {
-        Value::String(text) => out.entry((index, path.to_owned())).or_default().push_str(text),
-        Value::Array(items) => {
-            for (place, item) in items.iter().enumerate() {
-                let place = item["index"].as_u64().unwrap_or(place as u64);
-                join(out, index, &format!("{path}/{place}"), item);
-            }
-        }
-        Value::Object(members) => {
-            members.iter().for_each(|(name, value)| join(out, index, &format!("{path}/{name}"), value));
-        }
-        _ => {}
-    }
 }
 
 /// JSON that a test wrote or a flow gave.

@@ -4,12 +4,33 @@
 //! other choices do in between; a string that the dialect does not know goes on as one part as long as every piece of
 //! the choice has it, so that nothing hides between two events.
 
-use std::collections::HashMap;
-
 use model::{Channel, PartId, Speaker};
 
-use super::{calls::Calls, logprobs};
-use crate::{json::Kind, parts::Parts, sheet::Sheet};
+use super::calls::Calls;
+use crate::{
+    json::Kind,
+    openai::{
+        Wrong,
+        logprobs::{Form, Spoken, Tokens},
+    },
+    parts::Parts,
+    sheet::Sheet,
+    strays::Strays,
+};
+
+/// What tokens belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Content,
+    Refusal,
+}
+
+/// What a piece says that tokens can stand beside.
+#[derive(Debug, Default)]
+struct Said {
+    content: Option<Spoken>,
+    refusal: Option<Spoken>,
+}
 
 /// A kind of text that goes on from piece to piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +44,8 @@ pub(super) enum Track {
     Thinking,
     Refusal,
     Transcript,
-    /// What the tokens of the content (of the refusal) say, where it is not what they stand beside.
-    Tokens(logprobs::Of),
-    /// The same of their `bytes`.
-    TokenBytes(logprobs::Of),
+    /// What the tokens of the content (of the refusal) say, where that is not what they stand beside.
+    Tokens(Of, Form),
 }
 
 impl Track {
@@ -35,7 +54,7 @@ impl Track {
             Self::Content | Self::Text | Self::Transcript => Channel::Content,
             Self::ReasoningContent | Self::Reasoning | Self::Thinking => Channel::Reasoning,
             Self::Refusal => Channel::Refusal,
-            Self::Tokens(_) | Self::TokenBytes(_) => Channel::Logprobs,
+            Self::Tokens(..) => Channel::Logprobs,
         }
     }
 
@@ -46,39 +65,27 @@ impl Track {
             Self::ReasoningContent => Some("reasoning_content"),
             Self::Reasoning => Some("reasoning"),
             Self::Refusal => Some("refusal"),
-            Self::Text | Self::Thinking | Self::Transcript | Self::Tokens(_) | Self::TokenBytes(_) => None,
+            Self::Text | Self::Thinking | Self::Transcript | Self::Tokens(..) => None,
         }
     }
-}
-
-/// A string that the dialect does not know.
-#[derive(Debug)]
-struct Stray {
-    part: PartId,
-    /// Number of the last piece that had it.
-    piece: u64,
 }
 
 /// One choice.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     tracks: Vec<(Track, PartId)>,
-    strays: HashMap<String, Stray>,
+    strays: Strays,
     calls: Calls,
-    pieces: u64,
     finished: bool,
 }
-
-/// What is wrong with a choice: what should stand there.
-pub(super) type Wrong = &'static str;
 
 impl Choice {
     /// Reads one piece.
     pub(super) fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize) -> Result<(), Wrong> {
         let doc = sheet.doc;
-        let mut said = logprobs::Said::default();
+        let mut said = Said::default();
         let (mut delta, mut finish, mut tokens) = (None, false, None);
-        self.pieces += 1;
+        self.strays.piece();
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("delta" | "message", Kind::Object) => {
@@ -99,9 +106,9 @@ impl Choice {
             }
         }
         if let Some(tokens) = tokens {
-            logprobs::read(self, sheet, tokens, &said)?;
+            self.tokens(sheet, tokens, &said)?;
         }
-        self.end_strays(sheet.parts);
+        self.strays.end(sheet.parts);
         if finish && !sheet.whole {
             self.leave_room(sheet, delta);
             self.finish(sheet.parts);
@@ -115,13 +122,13 @@ impl Choice {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
-        self.pieces += 1;
-        self.end_strays(parts);
+        self.strays.piece();
+        self.strays.end(parts);
         self.finished = true;
     }
 
     /// The part of a track.
-    pub(super) fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
+    fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
         if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
             return *part;
         }
@@ -135,12 +142,7 @@ impl Choice {
         self.say_range(sheet, node, track).map(drop)
     }
 
-    fn say_range(
-        &mut self,
-        sheet: &mut Sheet<'_>,
-        node: usize,
-        track: Track,
-    ) -> Result<Option<logprobs::Spoken>, Wrong> {
+    fn say_range(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Result<Option<Spoken>, Wrong> {
         if self.finished {
             return if sheet.doc.raw(node).len() > 2 {
                 Err("a choice with no text behind its finish_reason")
@@ -150,10 +152,10 @@ impl Choice {
         }
         let part = self.part(sheet.parts, track);
         let range = sheet.say(node, part);
-        Ok(Some(logprobs::Spoken { node, part, range }))
+        Ok(Some(Spoken { node, part, range }))
     }
 
-    fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut logprobs::Said) -> Result<(), Wrong> {
+    fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Said) -> Result<(), Wrong> {
         let doc = sheet.doc;
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
@@ -174,7 +176,7 @@ impl Choice {
                 (_, Kind::Word) => sheet.key(key),
                 (name, _) => {
                     sheet.key(key);
-                    self.stray(sheet, value, &mut name.to_owned())?;
+                    self.stray(sheet, value, name);
                 }
             }
         }
@@ -202,7 +204,7 @@ impl Choice {
                     }
                     (name, _) => {
                         sheet.key(key);
-                        self.stray(sheet, value, &mut format!("content/{name}"))?;
+                        self.stray(sheet, value, &format!("content/{name}"));
                     }
                 }
             }
@@ -220,81 +222,44 @@ impl Choice {
                 ("expires_at", Kind::Number) => {}
                 (name, _) => {
                     sheet.key(key);
-                    self.stray(sheet, value, &mut format!("audio/{name}"))?;
+                    self.stray(sheet, value, &format!("audio/{name}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// A value that the dialect does not know; its strings may go on in the next piece.
-    fn stray(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) -> Result<(), Wrong> {
-        let doc = sheet.doc;
-        let len = path.len();
-        match doc.kind(value) {
-            Kind::Object => {
-                for (key, value) in doc.members(value) {
-                    sheet.key(key);
-                    let name = doc.name(key);
-                    match &*name {
-                        "type" | "format" => sheet.word(value),
-                        "id" => sheet.rest(value),
-                        name => {
-                            path.push('/');
-                            path.push_str(name);
-                            self.stray(sheet, value, path)?;
-                            path.truncate(len);
-                        }
-                    }
-                }
-            }
-            Kind::Array => {
-                for (place, item) in doc.items(value).enumerate() {
-                    path.push_str(&format!("/{place}"));
-                    self.stray(sheet, item, path)?;
-                    path.truncate(len);
-                }
-            }
-            Kind::Text => self.stray_text(sheet, value, path)?,
-            _ => sheet.rest(value),
-        }
-        Ok(())
-    }
-
-    fn stray_text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) -> Result<(), Wrong> {
-        if self.finished && sheet.doc.raw(node).len() > 2 {
-            // Not one of the texts that clients join: it stands for itself.
-            sheet.field(node);
-            return Ok(());
-        }
-        let piece = self.pieces;
-        if let Some(stray) = self.strays.get_mut(path) {
-            stray.piece = piece;
-            let part = stray.part;
-            sheet.say(node, part);
-            return Ok(());
-        }
-        let reasoning = path.starts_with("reasoning") || path.ends_with("thinking");
-        let part = if reasoning {
-            sheet.parts.begin(Channel::Reasoning, Speaker::Assistant)
+    /// A value that the dialect does not know. Behind the choice's end its strings stand for themselves: they are not
+    /// among the texts that clients join.
+    fn stray(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &str) {
+        if self.finished {
+            sheet.rest(value);
         } else {
-            sheet.parts.begin(Channel::Field, Speaker::Provider)
-        };
-        self.strays.insert(path.to_owned(), Stray { part, piece });
-        sheet.say(node, part);
-        Ok(())
+            self.strays.read(sheet, value, path);
+        }
     }
 
-    fn end_strays(&mut self, parts: &mut Parts) {
-        if self.strays.is_empty() {
-            return;
+    /// Reads `logprobs`.
+    fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, said: &Said) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        if doc.kind(value) != Kind::Object {
+            sheet.rest(value);
+            return Ok(());
         }
-        let piece = self.pieces;
-        let mut over: Vec<PartId> =
-            self.strays.values().filter(|stray| stray.piece != piece).map(|stray| stray.part).collect();
-        over.sort_unstable();
-        over.into_iter().for_each(|part| parts.end(part));
-        self.strays.retain(|_, stray| stray.piece == piece);
+        for (key, list) in doc.members(value) {
+            let (of, spoken) = match (&*doc.name(key), doc.kind(list)) {
+                ("content", Kind::Array) => (Of::Content, said.content.as_ref()),
+                ("refusal", Kind::Array) => (Of::Refusal, said.refusal.as_ref()),
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(list);
+                    continue;
+                }
+            };
+            let tokens = Tokens::read(sheet, list)?;
+            tokens.cover(sheet, value, spoken, |parts, form| self.part(parts, Track::Tokens(of, form)));
+        }
+        Ok(())
     }
 
     /// Before the choice ends in this piece: where text that is added behind the end of its parts can go.

@@ -3,30 +3,33 @@
 //! What must hold: the bytes that are judged are the bytes that go out, less what was changed, and nothing is written
 //! anew that was not.
 
-use std::{borrow::Cow, collections::BTreeSet};
-
 use model::{Channel, Speaker};
 
 use super::names;
 use crate::{
-    Asked, Malformed, Step, Tool,
+    Malformed, Step,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
-    nested::Nested,
+    openai::{
+        Wrong,
+        terms::{self, Members, Terms},
+    },
     parts::Parts,
     sheet::Sheet,
-    splice::{self, Patch},
 };
 
-/// Members that hold conversation or tools; a patch can't touch them, nor turn a whole answer into a stream.
-const NOT_PARAMETERS: [&str; 4] = ["messages", "tools", "functions", "stream"];
+const MEMBERS: Members =
+    Members { conversation: &["messages"], tools: &[("tools", "tool_choice"), ("functions", "function_call")] };
 
 /// A request.
-#[derive(Debug, Default)]
-pub(super) struct Request {
-    removed: BTreeSet<String>,
-    patch: Patch,
+#[derive(Debug)]
+pub(super) struct Request(Terms);
+
+impl Default for Request {
+    fn default() -> Self {
+        Self(Terms::new(MEMBERS))
+    }
 }
 
 impl Reader for Request {
@@ -47,7 +50,7 @@ impl Reader for Request {
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
-        sheet.parts.tell(Step::Asked(asked(doc)));
+        sheet.parts.tell(Step::Asked(self.0.asked(doc)));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("messages", _) => {
@@ -57,7 +60,7 @@ impl Reader for Request {
                         }
                     }
                 }
-                ("tools" | "functions", Kind::Array) => define(sheet, value),
+                ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
                 ("model", Kind::Text) => {}
                 _ => {
                     sheet.key(key);
@@ -71,104 +74,21 @@ impl Reader for Request {
     fn end(&mut self, _parts: &mut Parts) {}
 
     fn remove_tools(&mut self, names: &[String]) {
-        self.removed.extend(names.iter().cloned());
+        self.0.remove_tools(names);
     }
 
     fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
-        self.patch.add(patch, &NOT_PARAMETERS)
+        self.0.patch(patch)
     }
 
     fn spliced(&self) -> bool {
-        !self.removed.is_empty() || !self.patch.is_empty()
+        self.0.spliced()
     }
 
     fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
-        let mut out = Vec::new();
-        let mut gone: Vec<&str> = Vec::new();
-        for (list, choice) in [("tools", "tool_choice"), ("functions", "function_call")] {
-            let Some(array) = doc.get(0, list).filter(|&list| doc.kind(list) == Kind::Array) else {
-                continue;
-            };
-            let removed: Vec<bool> =
-                doc.items(array).map(|tool| self.removed.contains(&*tool_name(doc, tool))).collect();
-            if !removed.contains(&true) {
-                continue;
-            }
-            if removed.iter().all(|&removed| removed) {
-                // Servers refuse an empty list, and a choice where there is nothing to choose from.
-                gone.extend([list, choice]);
-                gone.extend((list == "tools").then_some("parallel_tool_calls"));
-            } else {
-                out.extend(splice::items(doc, array, &removed));
-                gone.extend(doc.get(0, choice).filter(|&value| self.chooses_removed(doc, value)).map(|_| choice));
-            }
-        }
-        out.extend(self.patch.splices(doc, &gone));
-        out
+        self.0.splices(doc)
     }
 }
-
-impl Request {
-    /// Whether a tool choice names a tool that was taken away.
-    fn chooses_removed(&self, doc: Doc<'_>, choice: usize) -> bool {
-        let inside = choice + 1..doc.nodes[choice].after as usize;
-        inside.into_iter().any(|node| doc.kind(node) == Kind::Text && self.removed.contains(&*doc.name(node)))
-    }
-}
-
-/// What the request asks for.
-fn asked(doc: Doc<'_>) -> Asked {
-    let mut asked = Asked { parameters: "{".to_owned(), ..Asked::default() };
-    for (key, value) in doc.members(0) {
-        match &*doc.name(key) {
-            "model" => asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() },
-            "stream" => asked.streaming = doc.raw(value) == "true",
-            "tools" | "functions" => asked.tools.extend(doc.items(value).map(|item| tool(doc, item))),
-            "messages" => {}
-            _ => {
-                if asked.parameters.len() > 1 {
-                    asked.parameters.push(',');
-                }
-                asked.parameters.push_str(doc.raw(key));
-                asked.parameters.push(':');
-                asked.parameters.push_str(doc.raw(value));
-            }
-        }
-    }
-    asked.parameters.push('}');
-    asked
-}
-
-/// The object that says what a tool is: inside `function` or `custom`, or the item itself.
-fn definition(doc: Doc<'_>, item: usize) -> usize {
-    doc.get(item, "function").or_else(|| doc.get(item, "custom")).unwrap_or(item)
-}
-
-fn tool_name<'a>(doc: Doc<'a>, item: usize) -> Cow<'a, str> {
-    let definition = definition(doc, item);
-    // Tools that the server has built in have no name but their type.
-    doc.text_of(definition, "name").or_else(|| doc.text_of(item, "type")).unwrap_or_default()
-}
-
-fn tool(doc: Doc<'_>, item: usize) -> Tool {
-    let definition = definition(doc, item);
-    let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
-    Tool {
-        name: tool_name(doc, item).into_owned(),
-        description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),
-        parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
-    }
-}
-
-/// Tells the definitions of tools.
-fn define(sheet: &mut Sheet<'_>, tools: usize) {
-    sheet.walk(tools, true, &mut |sheet, node| {
-        sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
-    });
-}
-
-/// What is wrong with a message: what should stand there.
-type Wrong = &'static str;
 
 /// Tells a message.
 fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
@@ -265,11 +185,7 @@ fn read_function(sheet: &mut Sheet<'_>, function: usize) {
     for (key, value) in doc.members(function) {
         match (&*doc.name(key), doc.kind(value)) {
             ("name", Kind::Text) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
-            ("arguments" | "input", Kind::Text) => {
-                let call = sheet.parts.begin_call(Nested::quoted());
-                sheet.fill(value, call, true);
-                sheet.parts.complete_call(call);
-            }
+            ("arguments" | "input", Kind::Text) => sheet.quote(value),
             _ => {
                 sheet.key(key);
                 sheet.rest(value);

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use model::{Channel, PartId, Speaker};
 
-use super::stream::Wrong;
 use crate::{
     Step, ToolCall, ToolCallId,
     json::Kind,
     nested::Nested,
+    openai::Wrong,
     parts::{Parts, Source},
     sheet::Sheet,
 };

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{Channel, Speaker, Usage};
+use model::{Speaker, Usage};
 
 use super::{names, stream::Choice};
-use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet};
+use crate::{Malformed, documents::Reader, json::Kind, openai::errors, parts::Parts, sheet::Sheet};
 
 /// An answer in progress.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ impl Reader for Response {
                     self.count(sheet, value);
                     sheet.counts(value);
                 }
-                ("error", _) => error(sheet, value),
+                ("error", _) => errors::tell(sheet, value),
                 ("created", Kind::Number) => {}
                 ("object", _) => sheet.word(value),
                 ("id" | "model" | "system_fingerprint" | "service_tier" | "provider", _) => sheet.rest(value),
@@ -120,24 +120,5 @@ impl Response {
         let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         self.usage.input_tokens = count("prompt_tokens").unwrap_or(self.usage.input_tokens);
         self.usage.output_tokens = count("completion_tokens").unwrap_or(self.usage.output_tokens);
-    }
-}
-
-/// An error object, of an error answer or in the middle of a stream.
-fn error(sheet: &mut Sheet<'_>, error: usize) {
-    let doc = sheet.doc;
-    match doc.kind(error) {
-        Kind::Text => sheet.once(error, Channel::Error, Speaker::Provider),
-        Kind::Object => {
-            for (key, value) in doc.members(error) {
-                if doc.name(key) == "message" && doc.kind(value) == Kind::Text {
-                    sheet.once(value, Channel::Error, Speaker::Provider);
-                } else {
-                    sheet.key(key);
-                    sheet.rest(value);
-                }
-            }
-        }
-        _ => sheet.rest(error),
     }
 }

@@ -1,0 +1,55 @@
+//! Requests with no body.
+
+use bytes::BytesMut;
+use model::{PartId, Usage};
+
+use crate::{Asked, Change, Flow, Malformed, Step, ToolCallId};
+
+/// A request with no body.
+#[derive(Debug, Default)]
+pub(crate) struct Nothing {
+    asked: Option<Asked>,
+}
+
+impl Flow for Nothing {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed::Shape { path: String::new(), expected: "no body at all" })
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Malformed> {
+        self.asked = Some(Asked { parameters: "{}".to_owned(), ..Asked::default() });
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Step> {
+        self.asked.take().map(Step::Asked)
+    }
+
+    fn release(&mut self, _part: PartId, _upto: u64, _changes: Vec<Change>) {}
+
+    fn tool_input(&self, _call: ToolCallId) -> String {
+        String::new()
+    }
+
+    fn clear_tool_call(&mut self, _call: ToolCallId, _input: Option<String>) {}
+
+    fn remove_tools(&mut self, _names: &[String]) {}
+
+    fn patch_parameters(&mut self, _patch: &str) -> Result<(), Malformed> {
+        Err(Malformed::Shape { path: String::new(), expected: "a request with parameters" })
+    }
+
+    fn take(&mut self, _out: &mut BytesMut) {}
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+}
