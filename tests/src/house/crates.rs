@@ -9,16 +9,17 @@ use toml::{Table, Value};
 use super::{Finding, finding};
 
 /// What each package may use of the house. The design: host → {engine, identity, approvals, store, admin} → exchange →
-/// wire → model; admin reads approvals and the store.
+/// wire → model; admin reads approvals and the store; the engine has its patterns found by a crate that knows no Wasm.
 const ARROWS: &[(&str, &[&str])] = &[
     ("portcullis", &["engine", "identity", "approvals", "store", "admin", "exchange", "wire", "model"]),
     ("admin", &["approvals", "store", "exchange", "model"]),
-    ("engine", &["exchange", "model"]),
+    ("engine", &["patterns", "exchange", "model"]),
     ("identity", &["exchange", "model"]),
     ("approvals", &["exchange", "model"]),
     ("store", &["exchange", "model"]),
     ("exchange", &["wire", "model"]),
     ("wire", &["model"]),
+    ("patterns", &["model"]),
     ("model", &[]),
     ("policy-sdk", &[]),
     ("mask", &["policy-sdk"]),
@@ -46,7 +47,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Packages that are pure: no runtime, no sockets.
-const PURE: &[&str] = &["model", "wire"];
+const PURE: &[&str] = &["model", "wire", "patterns"];
 /// What a pure package may not use.
 const IMPURE: &[&str] = &["tokio", "hyper", "mio", "async-std", "smol", "reqwest", "socket2", "notify", "rustix"];
 

@@ -10,7 +10,6 @@
 //! operator granted; every failure is a [`exchange::ports::Failure`], never an allow.
 
 pub mod load;
-pub mod patterns;
 pub mod runtime;
 
 pub use runtime::{EngineError, Grants, PolicySpec, PrepareError, Runtime, RuntimeConfig};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{
     ApprovalId, Attribute, Caller, Channel, Decision, Digest, Direction, Entry, Event, ExchangeId, Generation, Hit,
-    PartId, Plan, PolicyInfo, Question, SessionId, Speaker, Usage, Verdict, record::SetRef,
+    PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict, record::SetRef,
 };
 use thiserror::Error;
 
@@ -59,16 +59,6 @@ pub trait Policy: Send + Sync {
 
     /// A guest for one exchange. Instantiates nothing until the first call.
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest>;
-}
-
-/// What native matching found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scan {
-    /// Matches that no further text can change, in order, not overlapping within one pattern.
-    pub hits: Vec<Hit>,
-    /// Bytes at the end of `pending` in which a match may still begin or grow; a whole number of characters;
-    /// 0 when `last`.
-    pub keep: usize,
 }
 
 /// The exchange, as policies see it.

@@ -16,4 +16,4 @@ pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId};
 pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
 pub use text::{Channel, Direction, Part, PartId, Speaker};
-pub use verdict::{Decision, Edit, Hit, Question, Refusal, Substitute, Verdict};
+pub use verdict::{Decision, Edit, Hit, Question, Refusal, Scan, Substitute, Verdict};

@@ -76,6 +76,16 @@ pub struct Hit {
     pub end: usize,
 }
 
+/// What native matching found in a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Matches that no further text can change, in order, not overlapping within one pattern.
+    pub hits: Vec<Hit>,
+    /// Bytes at the end of the window in which a match may still begin or grow; a whole number of characters; 0 when
+    /// nothing follows.
+    pub keep: usize,
+}
+
 /// A policy's answer about one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use exchange::ports::{
     About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Guest, Head, HeadDecision, Policy,
-    Scan, Summary, ToolDecision, Window,
+    Summary, ToolDecision, Window,
 };
 use futures_util::future::BoxFuture;
-use model::{Attribute, Decision, Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, Verdict};
+use model::{Attribute, Decision, Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, Scan, Verdict};
 
 use super::{Settings, digest::of_fields};
 

@@ -4,6 +4,7 @@
 use std::{sync::Arc, sync::OnceLock};
 
 use model::{Digest, Hit, PolicyLimits};
+use patterns::Patterns;
 use wasmtime::{Engine, component::InstancePre};
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
     journal::Journal,
     offsets::Unit,
 };
-use crate::patterns::Patterns;
 
 /// What all instances of one policy share.
 pub(super) struct Blueprint {

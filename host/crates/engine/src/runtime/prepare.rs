@@ -10,8 +10,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use exchange::ports::{About, Failure, Guest, Policy, Scan};
-use model::{Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
+use exchange::ports::{About, Failure, Guest, Policy};
+use model::{Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan};
+use patterns::{PatternSpec, Patterns};
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
@@ -33,7 +34,6 @@ use super::{
     state::State,
     trial,
 };
-use crate::patterns::{PatternSpec, Patterns};
 
 /// Bytes of a policy's name, version or summary.
 const METADATA_BYTES: usize = 512;

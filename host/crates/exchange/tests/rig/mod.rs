@@ -14,14 +14,14 @@ use exchange::{
     ports::{
         About, Ask, BodyDecision, Conversation, ConversationDecision, Desk, DeskError, Failure, FailureKind, Guest,
         Head, HeadDecision, Identified, Identify, Policy, PolicySet, RecordError, Recorder, Ruling, RulingState,
-        Safety, Scan, Summary, Tape, Ticket, ToolDecision, Unknown, Window,
+        Safety, Summary, Tape, Ticket, ToolDecision, Unknown, Window,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
     ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, Entry, Event, FailureMode, Family,
-    Generation, Hooks, Mode, OnBlock, Plan, PolicyInfo, PolicyLimits, Refusal, Substitute, Upstream, Verdict,
+    Generation, Hooks, Mode, OnBlock, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Substitute, Upstream, Verdict,
     record::Opened,
 };
 use tokio::sync::{mpsc, watch};

@@ -22,8 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use exchange::ports::Scan;
-use model::Hit;
+use model::{Hit, Scan};
 use regex_automata::{
     MatchKind, meta,
     nfa::thompson::{self, NFA, WhichCaptures},

@@ -9,8 +9,7 @@
 
 use std::cell::OnceCell;
 
-use exchange::ports::Scan;
-use model::Hit;
+use model::{Hit, Scan};
 use regex_automata::util::look::LookMatcher;
 
 use super::{

@@ -1,4 +1,4 @@
-//! How long native matching takes, in nanoseconds a call: `cargo run --release -p engine --example match_speed`.
+//! How long native matching takes, in nanoseconds a call: `cargo run --release -p patterns --example match_speed`.
 //!
 //! The figures are for the event of a stream (20 new bytes) and for 4 KiB and 1 MiB at once, with the patterns of a typical
 //! policy, on clean text, on text with hits, and on text in another script.
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::patterns::{PatternSpec, Patterns};
+use patterns::{PatternSpec, Patterns};
 
 /// How long each case is repeated.
 const WHILE: Duration = Duration::from_millis(200);
