@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Direction, ExchangeId};
+use model::{Direction, ExchangeId, Scope};
 use tokio::sync::watch;
+use wire::Step;
 
 use crate::{
     gate::{Answered, Gate, Incoming},
@@ -15,17 +16,20 @@ use crate::{
     identify::identify,
     judge::{Cleared, Judge},
     outlet::{self, End, Outlet, Reply},
-    ports::{self, About, Identified, PolicySet},
+    ports::{self, About, Account, Identified, PolicySet},
     record::{self, Outbound, Record},
     refuse::{self, Stop},
     relay::{Lane, Sink, Source, Turn, relay},
     respond::respond,
     route::{Route, route},
+    scope,
 };
 
 /// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
 #[derive(Default)]
 pub(crate) struct Trail {
+    /// What the exchange is counted on, as long as it lasts.
+    pub(crate) account: Option<Box<dyn Account>>,
     pub(crate) route: Option<Route>,
     pub(crate) record: Option<Record>,
     pub(crate) judge: Option<Judge>,
@@ -36,7 +40,7 @@ pub async fn carry(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Repl
     let exchange = ExchangeId::new();
     outlet::run(move |out| async move {
         let mut trail = Trail::default();
-        match pass(&gate, exchange, request, &out, &mut trail).await {
+        match admit(&gate, exchange, request, &out, &mut trail).await {
             Ok(()) => End::Complete,
             Err(stop) => refuse::refuse(exchange, &stop, &out, trail).await,
         }
@@ -44,26 +48,48 @@ pub async fn carry(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Repl
     .await
 }
 
-/// The path. Every stage takes what the one before it made, and nothing else makes it.
-async fn pass(
+/// Who asks, and then the path for as long as its credential is good: one that ends takes its exchange with it, whatever
+/// that is doing.
+async fn admit(
     gate: &Gate,
     exchange: ExchangeId,
     request: Request<Incoming>,
     out: &Outlet,
     trail: &mut Trail,
 ) -> Result<(), Stop> {
-    let started = Instant::now();
     let (parts, body) = request.into_parts();
     let head = Head::read(&parts)?;
-    let who = identify(gate, &head)?;
+    let who = identify(gate, &head).await?;
+    let lease = who.lease.clone();
+    out.watch(&lease);
+    tokio::select! {
+        biased;
+        ended = lease.over() => Err(Stop::Ended(ended)),
+        passed = pass(gate, exchange, (head, body), who, out, trail) => passed,
+    }
+}
+
+/// The path. Every stage takes what the one before it made, and nothing else makes it.
+async fn pass(
+    gate: &Gate,
+    exchange: ExchangeId,
+    (head, body): (Head, Incoming),
+    who: Identified,
+    out: &Outlet,
+    trail: &mut Trail,
+) -> Result<(), Stop> {
+    let started = Instant::now();
     let route = trail.route.insert(route(gate, &head, &who)?).clone();
     let mut policies = gate.policies.clone();
     let set = Arc::clone(&policies.borrow_and_update());
-    let about = about(gate, exchange, who, &route, started);
+    let about = about(gate, exchange, &who, &route, started);
+    let account = trail.account.insert(who.account);
+    account.enter(&about)?;
     let record = Record::open(&*gate.recorder, &about, &route, &head, set.set_ref(), started)?;
     let record = trail.record.insert(record);
 
-    let asked = Asked { gate, head: &head, route: &route, about: &about, out, started };
+    let (about, scope, account) = (&about, &who.scope, &**account);
+    let asked = Asked { gate, head: &head, route: &route, about, scope, account, out, started };
     let body = whole(gate, body).await?;
     let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
     let judge = trail.judge.as_mut().expect("clearing leaves the judge");
@@ -81,6 +107,8 @@ pub(crate) struct Asked<'x> {
     pub(crate) head: &'x Head,
     pub(crate) route: &'x Route,
     about: &'x Arc<About>,
+    scope: &'x Arc<Scope>,
+    pub(crate) account: &'x dyn Account,
     pub(crate) out: &'x Outlet,
     pub(crate) started: Instant,
 }
@@ -101,8 +129,13 @@ impl Asked<'_> {
             let placeholders = Arc::clone(self.gate.placeholders());
             let raw = self.route.endpoint.raw();
             let about = Arc::clone(self.about);
-            let judge = judge.insert(Judge::new(set, about, raw, self.started, Arc::clone(recorder), placeholders));
+            let scope = Arc::clone(self.scope);
+            let judge =
+                judge.insert(Judge::new(set, about, scope, raw, self.started, Arc::clone(recorder), placeholders));
             let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
+            if judge.patched() {
+                self.check_model(&cleared)?;
+            }
             let asking = judge.asking();
             if asking.is_empty() {
                 return Ok((cleared, headers));
@@ -157,6 +190,21 @@ impl Asked<'_> {
         }
         relayed.map(|()| (gathered.0, headers))
     }
+
+    /// A policy's patch may name another model than the one that was asked for: what goes up is what counts.
+    fn check_model(&self, cleared: &Cleared) -> Result<(), Stop> {
+        let endpoint = self.route.endpoint;
+        let mut flow = endpoint
+            .request(&self.head.content_type, self.gate.limits.wire)
+            .map_err(|unclaimed| Stop::BadContentType(unclaimed.0))?;
+        flow.push(cleared.bytes()).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
+        while let Some(step) = flow.next() {
+            if let Step::Asked(asked) = step {
+                scope::check_model(self.scope, &asked.model)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The request barrier: what is cleared gathers until all of it is.
@@ -173,12 +221,12 @@ impl Sink for Gather {
     }
 }
 
-fn about(gate: &Gate, exchange: ExchangeId, who: Identified, route: &Route, now: Instant) -> Arc<About> {
-    let session = gate.sessions().of(&who.caller, &route.connection.name, now);
+fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now: Instant) -> Arc<About> {
+    let session = gate.sessions().of(who, &route.connection.name, now);
     Arc::new(About {
         exchange,
         session,
-        caller: who.caller,
+        caller: who.caller.clone(),
         connection: route.connection.name.clone(),
         dialect: route.endpoint.dialect(),
         model: String::new(),

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture};
 use http::{HeaderMap, StatusCode};
-use model::Connection;
+use model::{Connection, Digest};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -23,6 +23,11 @@ pub type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct BodyError(pub String);
+
+/// SHA-256 of the client certificate (DER) that a request's connection was made with: an extension of the request, put
+/// there by the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientCertificate(pub Digest);
 
 /// What all exchanges of a host share.
 pub struct Gate {

@@ -5,9 +5,9 @@
 //! is or where it wants to go (`x-forwarded-*`, method overrides, …) never go upstream.
 
 use http::{HeaderMap, HeaderName, Method, Uri, Version, header};
-use model::Attribute;
+use model::{Attribute, Digest};
 
-use crate::refuse::Stop;
+use crate::{gate::ClientCertificate, refuse::Stop};
 
 /// A request's head, checked and in canonical form.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Head {
     pub(crate) content_type: String,
     /// The caller's credential; never goes upstream, never into the record.
     pub(crate) credential: Option<Credential>,
+    /// SHA-256 of the client certificate, where there was one.
+    pub(crate) certificate: Option<Digest>,
 }
 
 /// A credential as it came in. Not shown by `Debug`.
@@ -57,6 +59,7 @@ impl Head {
             headers: forwardable(&parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
             credential: credential(&parts.headers),
+            certificate: parts.extensions.get::<ClientCertificate>().map(|certificate| certificate.0),
         })
     }
 

@@ -26,9 +26,10 @@ pub mod refuse;
 mod relay;
 mod respond;
 mod route;
+mod scope;
 mod session;
 
 pub use carry::carry;
-pub use gate::{Answered, BodyError, Forward, ForwardError, Gate, Incoming, Limits};
+pub use gate::{Answered, BodyError, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
 pub use outlet::{Cut, Reply};
 pub use record::{Outbound, Recorded};

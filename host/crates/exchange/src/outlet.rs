@@ -16,6 +16,8 @@ use futures_util::{Stream, future::BoxFuture};
 use http::{HeaderMap, Response, StatusCode};
 use thiserror::Error;
 
+use crate::ports::Lease;
+
 /// The reply ended before it was complete: the connection must be closed abnormally.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the reply was cut")]
@@ -35,6 +37,7 @@ pub(crate) struct Outlet(Arc<Mutex<Slot>>);
 
 #[derive(Default)]
 struct Slot {
+    lease: Option<Lease>,
     head: Option<(StatusCode, HeaderMap)>,
     began: bool,
     chunk: Option<Bytes>,
@@ -52,6 +55,11 @@ impl Outlet {
             slot.began = true;
             slot.head = Some((status, headers));
         }
+    }
+
+    /// The credential that the reply depends on.
+    pub(crate) fn watch(&self, lease: &Lease) {
+        self.slot().lease = Some(lease.clone());
     }
 
     /// Whether the head has been said.
@@ -82,6 +90,15 @@ pub struct Reply {
     run: Option<BoxFuture<'static, End>>,
     outlet: Outlet,
     cut: bool,
+}
+
+impl Reply {
+    /// The lease of the credential that this reply depends on. Who writes the reply watches it too: a caller that takes no
+    /// byte keeps the exchange from being polled, and must not keep its connection either.
+    #[must_use]
+    pub fn lease(&self) -> Option<Lease> {
+        self.outlet.slot().lease.clone()
+    }
 }
 
 impl Stream for Reply {

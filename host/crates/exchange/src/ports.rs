@@ -11,6 +11,14 @@ use model::{
 };
 use thiserror::Error;
 
+mod callers;
+mod control;
+mod lease;
+
+pub use callers::{Account, Credential, Exceeded, Identified, Identify, Limit, NoEntry, Presented, Unidentified};
+pub use control::ControlLog;
+pub use lease::{Ended, Lease};
+
 // ------------------------------------------------------------------ policies: made by `engine`
 
 /// The ordered, immutable set in force. Published whole, never changed.
@@ -394,28 +402,3 @@ pub enum RulingState {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("nobody can be asked: {0}")]
 pub struct DeskError(pub String);
-
-// ----------------------------------------------------------------- callers: made by `identity`
-
-/// Who a credential belongs to.
-pub trait Identify: Send + Sync {
-    /// The caller behind a credential (the bearer token or API key as it came in).
-    ///
-    /// # Errors
-    /// [`Unknown`] when there is none.
-    fn identify(&self, credential: &str) -> Result<Identified, Unknown>;
-}
-
-/// A caller and what its credential may be used for.
-#[derive(Clone, Debug)]
-pub struct Identified {
-    /// Who.
-    pub caller: Caller,
-    /// Names of the connections that the credential may use.
-    pub connections: Arc<[String]>,
-}
-
-/// A credential that nobody issued.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the credential is not known here")]
-pub struct Unknown;

@@ -90,6 +90,11 @@ impl Record {
         Ok(Self { tape, started, closed: false })
     }
 
+    /// Whether the last entry is written.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Time since the exchange began.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -11,12 +11,19 @@ use wire::{Answer, Complaint, Endpoint, Malformed};
 use crate::{
     carry::{Trail, turn_away},
     outlet::{End, Outlet},
-    ports::{Failure, RecordError, Summary},
+    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, Summary},
     record::Record,
 };
 
 /// Time that a caller's connection gets to take the last words of a stream that is cut, before it is closed.
 const LAST_WORDS: Duration = Duration::from_millis(20);
+
+/// The longest wait for which SDKs are asked to try again by themselves; theirs is a minute too.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Time in which the end of an exchange whose credential ended must be recorded: its caller's connection is closed then in
+/// any case, however slow the disk is.
+const CUT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Why an exchange stops.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -27,6 +34,26 @@ pub enum Stop {
     /// The credential is not known.
     #[error("the credential is not known here; it may have been revoked")]
     UnknownCredential,
+    /// The credential is bound to a client certificate that did not come with it.
+    #[error("the credential is bound to a client certificate, and this connection was not made with it")]
+    WrongCertificate,
+    /// The credential ended: before the exchange, or while it ran.
+    #[error("{0}")]
+    Ended(Ended),
+    /// Who asks can't be told at the moment.
+    #[error("credentials can't be checked at the moment; this one was not refused, try again later")]
+    NoIdentity(String),
+    /// The credential is not for this.
+    #[error("the credential may not be used for {what} {name}")]
+    OutOfScope {
+        /// `operation`, `model`.
+        what: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// More than the caller or its token is allowed.
+    #[error("{0}")]
+    Exceeded(Exceeded),
     /// The head breaks a rule of HTTP that a gate must insist on.
     #[error("{0}")]
     BadHead(&'static str),
@@ -131,6 +158,15 @@ fn reason_text(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
+impl From<NoEntry> for Stop {
+    fn from(error: NoEntry) -> Self {
+        match error {
+            NoEntry::Ended(ended) => Self::Ended(ended),
+            NoEntry::Exceeded(exceeded) => Self::Exceeded(exceeded),
+        }
+    }
+}
+
 impl From<RecordError> for Stop {
     fn from(error: RecordError) -> Self {
         Self::NotRecorded(error)
@@ -142,7 +178,10 @@ impl Stop {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoCredential | Self::UnknownCredential => StatusCode::UNAUTHORIZED,
+            Self::NoCredential | Self::UnknownCredential | Self::WrongCertificate | Self::Ended(_) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) => match self {
                 Self::BadRequest(Malformed::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
                 _ => StatusCode::BAD_REQUEST,
@@ -150,11 +189,14 @@ impl Stop {
             Self::BadContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoConnection { .. } => StatusCode::NOT_FOUND,
             Self::NotGranted { .. }
+            | Self::OutOfScope { .. }
             | Self::NoEndpoint { .. }
             | Self::Blocked { .. }
             | Self::ApprovalPending { .. }
             | Self::NotApproved { .. } => StatusCode::FORBIDDEN,
-            Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoIdentity(_) | Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NoUpstream { .. }
             | Self::UpstreamBroke(_)
             | Self::UpstreamUnreadable(_)
@@ -168,6 +210,12 @@ impl Stop {
         match self {
             Self::NoCredential => "no_credential",
             Self::UnknownCredential => "unknown_credential",
+            Self::WrongCertificate => "wrong_certificate",
+            Self::Ended(Ended::Revoked { .. }) => "revoked",
+            Self::Ended(Ended::Expired) => "credential_expired",
+            Self::NoIdentity(_) => "identity_unavailable",
+            Self::OutOfScope { .. } => "out_of_scope",
+            Self::Exceeded(exceeded) => exceeded.limit.code(),
             Self::BadHead(_) => "bad_head",
             Self::NoConnection { .. } => "no_connection",
             Self::NotGranted { .. } => "not_granted",
@@ -199,6 +247,9 @@ impl Stop {
         match self {
             Self::NoCredential
             | Self::UnknownCredential
+            | Self::WrongCertificate
+            | Self::OutOfScope { .. }
+            | Self::Exceeded(_)
             | Self::BadHead(_)
             | Self::NoConnection { .. }
             | Self::NotGranted { .. }
@@ -207,7 +258,8 @@ impl Stop {
             | Self::BadContentType(_) => Outcome::Denied,
             Self::Blocked { .. } | Self::ApprovalPending { .. } | Self::NotApproved { .. } => Outcome::Blocked,
             Self::RequestBroke(_) => Outcome::Cancelled,
-            Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => Outcome::Failed,
+            Self::Ended(_) => Outcome::Revoked,
+            Self::NoIdentity(_) | Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => Outcome::Failed,
             Self::NoUpstream { .. }
             | Self::UpstreamBroke(_)
             | Self::UpstreamUnreadable(_)
@@ -233,6 +285,8 @@ impl Stop {
         match self {
             Self::Blocked { policy, refusal } => format!("{policy}: {} {}", refusal.code, refusal.detail),
             Self::PolicyFailed { policy, failure } => format!("{policy}: {failure}"),
+            Self::Ended(Ended::Revoked { reason }) => format!("{self}: {reason}"),
+            Self::NoIdentity(cause) => format!("{self}: {cause}"),
             Self::NotRecorded(error) => error.to_string(),
             Self::NoUpstream { cause, .. } => format!("{self}: {cause}"),
             Self::UpstreamBroke(cause) => format!("{self}: {cause}"),
@@ -252,10 +306,14 @@ impl Stop {
         }
     }
 
-    /// Whether SDKs should not try again by themselves. They retry 409, 429 and 5xx; of these only an upstream that
-    /// is away may be back in a moment.
+    /// Whether SDKs should not try again by themselves. They retry 409, 429 and 5xx; of these an upstream or an
+    /// issuer that is away may be back in a moment, and a limit may have passed.
     fn should_not_retry(&self) -> bool {
-        !matches!(self, Self::NoUpstream { .. } | Self::UpstreamBroke(_))
+        match self {
+            Self::NoUpstream { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => false,
+            Self::Exceeded(exceeded) => exceeded.retry_after > LONGEST_RETRY,
+            _ => true,
+        }
     }
 }
 
@@ -277,10 +335,15 @@ pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut 
         (answer.body, Some(head))
     };
     // The gate's own words hold nothing of the exchange: they are said even when the record can't be kept.
-    if let Some(record) = trail.record.as_mut()
-        && let Err(error) = close(record, stop, &mut trail.judge, head.as_ref(), &words).await
-    {
-        tracing::error!(%exchange, %error, "the end of an exchange could not be recorded");
+    if let Some(record) = trail.record.as_mut().filter(|record| !record.is_closed()) {
+        let closing = close(record, stop, &mut trail.judge, head.as_ref(), &words);
+        let closed = match stop {
+            Stop::Ended(_) => tokio::time::timeout(CUT_DEADLINE, closing).await.unwrap_or(Err(late())),
+            _ => closing.await,
+        };
+        if let Err(error) = closed {
+            tracing::error!(%exchange, %error, "the end of an exchange could not be recorded");
+        }
     }
     let complete = head.is_some();
     if let Some((status, headers)) = head {
@@ -292,6 +355,10 @@ pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut 
     }
     tokio::time::sleep(LAST_WORDS).await;
     End::Cut
+}
+
+fn late() -> RecordError {
+    RecordError(format!("not within {} ms", CUT_DEADLINE.as_millis()))
 }
 
 async fn close(
@@ -344,10 +411,31 @@ fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
         headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
     }
     if stop.status() == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
+        let challenge = match stop {
+            Stop::NoCredential => "Bearer realm=\"portcullis\"",
+            // RFC 6750, 3.1: also for what has expired or was revoked.
+            _ => "Bearer realm=\"portcullis\", error=\"invalid_token\"",
+        };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Stop::Exceeded(exceeded) = stop {
+        tell_limit(&mut headers, exceeded);
     }
     name_exchange(&mut headers, exchange);
     headers
+}
+
+/// Tells a limit under the names that SDKs read.
+fn tell_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
+    let wait = exceeded.seconds();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    let limit = exceeded.limit.name();
+    for (what, value) in
+        [("limit", exceeded.allowed.to_string()), ("remaining", "0".into()), ("reset", format!("{wait}s"))]
+    {
+        let name = HeaderName::try_from(format!("x-ratelimit-{what}-{limit}")).expect("letters and dashes make a name");
+        headers.insert(name, HeaderValue::try_from(value).expect("digits and a letter make a value"));
+    }
 }
 
 /// Tells the exchange's id under the names that SDKs read.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::Direction;
+use model::{Direction, Usage};
 use tokio::sync::watch;
 
 use crate::{
@@ -58,7 +58,8 @@ pub(crate) async fn respond(
     judge.judge_head(shown, &mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
-    let mut sink = Deliver { asked, record, head: Some((status, headers)), event_stream: streaming };
+    let mut sink =
+        Deliver { asked, record, head: Some((status, headers)), event_stream: streaming, spent: Usage::default() };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {
@@ -92,6 +93,8 @@ struct Deliver<'x> {
     /// The head, until it is said.
     head: Option<(StatusCode, HeaderMap)>,
     event_stream: bool,
+    /// Usage that the account was told of.
+    spent: Usage,
 }
 
 impl Deliver<'_> {
@@ -113,6 +116,18 @@ impl Deliver<'_> {
         }
         self.record.response_head(status, &headers)?;
         Ok(Some((status, headers)))
+    }
+
+    /// Tells the account what the provider has counted since the last time.
+    fn spend(&mut self, told: Usage) {
+        let since = Usage {
+            input_tokens: told.input_tokens.saturating_sub(self.spent.input_tokens),
+            output_tokens: told.output_tokens.saturating_sub(self.spent.output_tokens),
+        };
+        if since != Usage::default() {
+            self.spent = told;
+            self.asked.account.spend(since);
+        }
     }
 
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
@@ -140,6 +155,7 @@ async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Reco
 
 impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
+        self.spend(turn.usage);
         self.record.findings(turn.judge.findings())?;
         self.ask(&mut turn).await?;
         if !turn.last {

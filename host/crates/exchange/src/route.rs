@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Connection;
 use wire::Endpoint;
 
-use crate::{gate::Gate, head::Head, ports::Identified, refuse::Stop};
+use crate::{gate::Gate, head::Head, ports::Identified, refuse::Stop, scope};
 
 /// Where a request goes.
 #[derive(Clone)]
@@ -16,14 +16,14 @@ pub(crate) struct Route {
     pub(crate) path: String,
 }
 
-/// The connection with the longest prefix of the path, if the caller may use it and its dialects have the endpoint.
+/// The connection with the longest prefix of the path, if its dialects have the endpoint and the caller may use both.
 pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route, Stop> {
     let (connection, path) = gate
         .connections
         .iter()
         .find_map(|connection| below(&connection.path_prefix, &head.path).map(|path| (connection, path)))
         .ok_or_else(|| Stop::NoConnection { path: head.path.clone() })?;
-    if !who.connections.contains(&connection.name) {
+    if !who.scope.allows_connection(&connection.name) {
         return Err(Stop::NotGranted { caller: who.caller.subject.clone(), connection: connection.name.clone() });
     }
     let endpoint = wire::claim(connection.family, head.method.as_str(), path).ok_or_else(|| Stop::NoEndpoint {
@@ -31,6 +31,7 @@ pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route,
         method: head.method.to_string(),
         path: path.to_owned(),
     })?;
+    scope::check_operation(&who.scope, endpoint)?;
     Ok(Route { connection: Arc::clone(connection), endpoint, path: path.to_owned() })
 }
 

@@ -6,10 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{Caller, SessionId};
+use model::{SessionId, TokenId};
 
-/// Issuer, subject and connection.
-type Key = (String, String, String);
+use crate::ports::{Credential, Identified};
+
+/// Whose session, and on which connection.
+type Key = (Holder, String);
+
+/// A token that was issued here has sessions of its own; any other credential shares those of its caller.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Token(TokenId),
+    /// Issuer and subject.
+    Caller(String, String),
+}
 
 /// The open sessions. Bounded: the one that rested longest is forgotten first, and then begins anew.
 pub(crate) struct Sessions {
@@ -23,10 +33,19 @@ impl Sessions {
         Self { gap, most, open: Mutex::new(HashMap::new()) }
     }
 
-    /// The session of a caller on a connection: the running one, or a new one after a gap.
-    pub(crate) fn of(&self, caller: &Caller, connection: &str, now: Instant) -> SessionId {
+    /// The session of a credential on a connection: the running one, or a new one after a gap.
+    pub(crate) fn of(&self, who: &Identified, connection: &str, now: Instant) -> SessionId {
+        let holder = match who.credential {
+            Credential::Issued(token) => Holder::Token(token),
+            Credential::Static | Credential::Direct => {
+                Holder::Caller(who.caller.issuer.clone(), who.caller.subject.clone())
+            }
+        };
+        self.find((holder, connection.to_owned()), now)
+    }
+
+    fn find(&self, key: Key, now: Instant) -> SessionId {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (caller.issuer.clone(), caller.subject.clone(), connection.to_owned());
         if let Some((session, seen)) = open.get_mut(&key)
             && now.duration_since(*seen) < self.gap
         {
@@ -57,37 +76,48 @@ fn make_room(open: &mut HashMap<Key, (SessionId, Instant)>, gap: Duration, now: 
 mod tests {
     use super::*;
 
-    fn caller(subject: &str) -> Caller {
-        Caller { subject: subject.into(), issuer: "test".into(), ..Caller::default() }
+    fn caller(subject: &str, connection: &str) -> Key {
+        (Holder::Caller("test".into(), subject.into()), connection.into())
     }
 
     #[test]
     fn a_gap_ends_a_session() {
         let sessions = Sessions::new(Duration::from_secs(60), 10);
         let start = Instant::now();
-        let first = sessions.of(&caller("ann"), "openai", start);
-        assert_eq!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(59)), first);
-        assert_eq!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(118)), first);
-        assert_ne!(sessions.of(&caller("ann"), "openai", start + Duration::from_secs(178)), first);
+        let at = |seconds| sessions.find(caller("ann", "openai"), start + Duration::from_secs(seconds));
+        let first = at(0);
+        assert_eq!(at(59), first);
+        assert_eq!(at(118), first);
+        assert_ne!(at(178), first);
     }
 
     #[test]
-    fn callers_and_connections_do_not_share_one() {
+    fn callers_tokens_and_connections_do_not_share_one() {
         let sessions = Sessions::new(Duration::from_secs(60), 10);
         let now = Instant::now();
-        let first = sessions.of(&caller("ann"), "openai", now);
-        assert_ne!(sessions.of(&caller("bob"), "openai", now), first);
-        assert_ne!(sessions.of(&caller("ann"), "other", now), first);
+        let token = TokenId::new();
+        let keys = [
+            caller("ann", "openai"),
+            caller("bob", "openai"),
+            caller("ann", "other"),
+            (Holder::Token(token), "openai".into()),
+            (Holder::Token(TokenId::new()), "openai".into()),
+        ];
+        let mut ids: Vec<_> = keys.into_iter().map(|key| sessions.find(key, now)).collect();
+        assert_eq!(ids[3], sessions.find((Holder::Token(token), "openai".into()), now));
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
     }
 
     #[test]
     fn the_number_is_bounded() {
         let sessions = Sessions::new(Duration::from_secs(60), 3);
         let start = Instant::now();
-        let ids: Vec<_> =
-            (0..5).map(|at| sessions.of(&caller(&at.to_string()), "c", start + Duration::from_secs(at))).collect();
+        let at = |who: u64, seconds| sessions.find(caller(&who.to_string(), "c"), start + Duration::from_secs(seconds));
+        let ids: Vec<_> = (0..5).map(|who| at(who, who)).collect();
         assert_eq!(sessions.open.lock().unwrap().len(), 3);
-        assert_eq!(sessions.of(&caller("4"), "c", start + Duration::from_secs(5)), ids[4]);
-        assert_ne!(sessions.of(&caller("0"), "c", start + Duration::from_secs(5)), ids[0]);
+        assert_eq!(at(4, 5), ids[4]);
+        assert_ne!(at(0, 5), ids[0]);
     }
 }

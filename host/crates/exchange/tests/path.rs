@@ -2,7 +2,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod revoke;
 mod rig;
+mod scope;
 
 use exchange::ports::RulingState;
 use futures_util::StreamExt;
@@ -180,7 +182,7 @@ async fn a_shadow_is_recorded_and_changes_nothing() {
 #[tokio::test]
 async fn what_was_approved_is_what_goes_up() {
     let policies = vec![policy("30-approve", Does::Ask("delete")), policy("40-mask", Does::Mask("secret", "[X]"))];
-    let mut rig = Rig::new(Setting { policies, ruling: RulingState::Approved, ..Setting::default() });
+    let mut rig = Rig::new(Setting { policies, ruling: Some(RulingState::Approved), ..Setting::default() });
     rig.say(&answer("done"));
     rig.hang_up();
     assert_eq!(rig.ask("delete the secret", false).await.status(), StatusCode::OK);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use exchange::ports::{Identified, Identify, Unknown};
-use model::{Caller, Digest};
+use exchange::ports::{About, Account, Credential, Identified, Identify, Lease, NoEntry, Presented, Unidentified};
+use futures_util::{FutureExt, future::BoxFuture};
+use model::{Caller, Digest, Scope, Usage};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::digest;
@@ -30,7 +31,7 @@ pub struct StaticToken {
 /// The static tokens of a configuration.
 #[derive(Clone, Debug)]
 pub struct StaticTokens {
-    known: Vec<(Digest, Identified)>,
+    known: Vec<(Digest, Caller, Arc<Scope>)>,
 }
 
 impl StaticTokens {
@@ -44,27 +45,54 @@ impl StaticTokens {
                 groups: token.groups,
                 claims: "{}".to_owned(),
             };
-            (token.digest, Identified { caller, connections: Arc::from(token.connections) })
+            (token.digest, caller, Arc::new(Scope::on(token.connections)))
         });
         Self { known: known.collect() }
     }
 }
 
-impl Identify for StaticTokens {
-    fn identify(&self, credential: &str) -> Result<Identified, Unknown> {
+impl StaticTokens {
+    /// The caller and the scope of a credential.
+    fn find(&self, credential: &str) -> Option<&(Digest, Caller, Arc<Scope>)> {
         if credential.is_empty() || credential.len() > CREDENTIAL_BYTES {
-            return Err(Unknown);
+            return None;
         }
         // The digest hides the value from timing already; all of them are looked at so that the order is hidden too.
         let presented = digest(credential);
         let none = self.known.len() as u64;
         let mut found = none;
-        for (at, (digest, _)) in self.known.iter().enumerate() {
+        for (at, (digest, ..)) in self.known.iter().enumerate() {
             found.conditional_assign(&(at as u64), digest.0.ct_eq(&presented.0));
         }
-        let found = usize::try_from(found).map_err(|_| Unknown)?;
-        self.known.get(found).map(|(_, identified)| identified.clone()).ok_or(Unknown)
+        self.known.get(usize::try_from(found).ok()?)
     }
+}
+
+impl Identify for StaticTokens {
+    fn identify<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Identified, Unidentified>> {
+        async move {
+            let (_, caller, scope) = self.find(presented.credential).ok_or(Unidentified::Unknown)?;
+            Ok(Identified {
+                caller: caller.clone(),
+                credential: Credential::Static,
+                scope: Arc::clone(scope),
+                lease: Lease::new(None),
+                account: Box::new(Unlimited),
+            })
+        }
+        .boxed()
+    }
+}
+
+/// Nothing is counted.
+struct Unlimited;
+
+impl Account for Unlimited {
+    fn enter(&self, _about: &About) -> Result<(), NoEntry> {
+        Ok(())
+    }
+
+    fn spend(&self, _usage: Usage) {}
 }
 
 #[cfg(test)]
@@ -81,28 +109,32 @@ mod tests {
         StaticTokens::new([token("ann", "ann-secret", &["openai"]), token("bob", "bob-secret", &["openai", "local"])])
     }
 
+    fn identify(tokens: &StaticTokens, credential: &str) -> Result<Identified, Unidentified> {
+        tokens.identify(Presented { credential, certificate: None }).now_or_never().expect("nothing to wait for")
+    }
+
     #[test]
-    fn a_known_credential_has_its_caller_and_connections() {
-        let found = tokens().identify("bob-secret").unwrap();
+    fn a_known_credential_has_its_caller_and_scope() {
+        let found = identify(&tokens(), "bob-secret").ok().unwrap();
         assert_eq!(found.caller.subject, "bob");
         assert_eq!(found.caller.issuer, "token");
         assert_eq!(found.caller.groups, ["staff"]);
-        assert_eq!(&*found.connections, ["openai", "local"]);
-        assert_eq!(tokens().identify("ann-secret").unwrap().caller.subject, "ann");
+        assert_eq!(*found.scope, Scope::on(["openai", "local"]));
+        assert_eq!(identify(&tokens(), "ann-secret").ok().unwrap().caller.subject, "ann");
     }
 
     #[test]
     fn nothing_near_a_credential_is_known() {
         let too_long = "x".repeat(CREDENTIAL_BYTES + 1);
         for wrong in ["", "bob", "bob-secre", "bob-secret ", "Bob-secret", "bob-secretX", &too_long] {
-            assert_eq!(tokens().identify(wrong).unwrap_err(), Unknown, "{wrong:?}");
+            assert_eq!(identify(&tokens(), wrong).err(), Some(Unidentified::Unknown), "{wrong:?}");
         }
-        assert!(StaticTokens::new([]).identify("ann-secret").is_err());
+        assert!(identify(&StaticTokens::new([]), "ann-secret").is_err());
     }
 
     #[test]
     fn the_digest_of_a_credential_is_not_a_credential() {
-        assert!(tokens().identify(&digest("bob-secret").to_string()).is_err());
+        assert!(identify(&tokens(), &digest("bob-secret").to_string()).is_err());
     }
 
     #[test]

@@ -55,6 +55,10 @@ uuid_id! {
     /// One question to a person, and its decision.
     ApprovalId
 }
+uuid_id! {
+    /// One token that Portcullis issued; says nothing of the token itself.
+    TokenId
+}
 
 /// The number of a policy set: each set that is published gets the next one, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

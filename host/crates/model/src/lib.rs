@@ -4,16 +4,20 @@
 
 pub mod caller;
 pub mod connection;
+pub mod control;
 pub mod id;
 pub mod policy;
 pub mod record;
+pub mod scope;
 pub mod text;
 pub mod verdict;
 
 pub use caller::{Attribute, Caller};
 pub use connection::{Connection, Family, OnBlock, Upstream};
-pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId};
+pub use control::{ControlEvent, Target};
+pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId, TokenId};
 pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
+pub use scope::Scope;
 pub use text::{Channel, Direction, Part, PartId, Speaker};
 pub use verdict::{Decision, Edit, Hit, Question, Refusal, Scan, Substitute, Verdict};

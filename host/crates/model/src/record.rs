@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApprovalId, Attribute, Caller, Channel, Digest, Direction, ExchangeId, Generation, PartId, SessionId};
+use crate::{
+    ApprovalId, Attribute, Caller, Channel, ControlEvent, Digest, Direction, ExchangeId, Generation, PartId, SessionId,
+};
 
 /// One fact of an exchange. Times are microseconds since the exchange was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,6 +245,8 @@ pub enum Outcome {
     UpstreamError,
     /// Portcullis or a policy failed, and the gate closed.
     Failed,
+    /// Its credential ended while it ran: revoked, or past its time.
+    Revoked,
 }
 
 impl Outcome {
@@ -256,6 +260,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::UpstreamError => "upstream-error",
             Self::Failed => "failed",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -310,6 +315,8 @@ pub enum Event {
         /// When.
         at_ms: u64,
     },
+    /// Who may do what changed.
+    Control(ControlEvent),
 }
 
 /// Byte strings, as one run instead of a sequence of numbers; in JSON as text where they are UTF-8.

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use model::{
-    Channel, Direction, Entry, Part, PartId, Question, Verdict,
+    Channel, Direction, Entry, Part, PartId, Question, Scope, Verdict,
     record::{EditRecord, Judged, JudgedVerdict, PolicyTally},
 };
 use wire::{Asked, Flow, Step, ToolCall};
@@ -29,6 +29,7 @@ use crate::{
     placeholder::Placeholders,
     ports::{About, Failure, PolicySet, Recorder, Summary},
     refuse::Stop,
+    scope,
 };
 
 /// Bytes that all policies cleared. Nothing but the judge makes one, and only what is cleared can be recorded and sent.
@@ -79,6 +80,9 @@ pub(crate) struct Judge {
     set: Arc<PolicySet>,
     seats: Vec<Seat>,
     about: Arc<About>,
+    scope: Arc<Scope>,
+    /// A policy changed the request's parameters.
+    patched: bool,
     direction: Direction,
     tracks: Vec<Track>,
     /// Parts with something new since the last pass.
@@ -105,6 +109,7 @@ impl Judge {
     pub(crate) fn new(
         set: Arc<PolicySet>,
         about: Arc<About>,
+        scope: Arc<Scope>,
         raw: bool,
         started: Instant,
         recorder: Arc<dyn Recorder>,
@@ -116,6 +121,8 @@ impl Judge {
             set,
             seats,
             about,
+            scope,
+            patched: false,
             direction: Direction::Request,
             tracks: Vec::new(),
             due: Vec::new(),
@@ -144,6 +151,11 @@ impl Judge {
     /// What the request asks for, once it is known.
     pub(crate) fn asked(&self) -> Option<&Asked> {
         self.asked.as_ref()
+    }
+
+    /// Whether a policy changed the request's parameters, which the model is one of.
+    pub(crate) fn patched(&self) -> bool {
+        self.patched
     }
 
     /// Whether every policy has edited what it wanted to, so that a request that is stopped may be recorded.
@@ -230,7 +242,7 @@ impl Judge {
 
     /// Hears all that the flow has to tell, and decides what can be decided.
     pub(crate) async fn follow(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
-        self.hear(flow);
+        self.hear(flow)?;
         if self.direction == Direction::Request && self.asked.is_some() {
             self.judge_request(flow).await?;
         } else {
@@ -245,10 +257,12 @@ impl Judge {
         }
     }
 
-    fn hear(&mut self, flow: &mut dyn Flow) {
+    fn hear(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
         while let Some(step) = flow.next() {
             match step {
                 Step::Asked(asked) => {
+                    // No policy has seen it yet, so nothing of it may be recorded.
+                    scope::check_model(&self.scope, &asked.model).inspect_err(|_| self.unmasked = true)?;
                     let mut about = About::clone(&self.about);
                     about.model.clone_from(&asked.model);
                     about.streaming = asked.streaming;
@@ -272,6 +286,7 @@ impl Judge {
                 Step::ToolCall(call) => self.calls.push(call),
             }
         }
+        Ok(())
     }
 
     fn mark(&mut self, part: PartId) {

@@ -110,7 +110,10 @@ impl Judge {
             return Ok(());
         }
         let failure = match flow.patch_parameters(patch) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.patched = true;
+                return Ok(());
+            }
             Err(malformed) => crate::ports::Failure {
                 kind: crate::ports::FailureKind::Answer,
                 message: format!("its patch can't be applied: {malformed}"),

@@ -12,17 +12,17 @@ use bytes::Bytes;
 use exchange::{
     Answered, BodyError, Forward, ForwardError, Gate, Limits, Outbound,
     ports::{
-        About, Ask, BodyDecision, Conversation, ConversationDecision, Desk, DeskError, Failure, FailureKind, Guest,
-        Head, HeadDecision, Identified, Identify, Policy, PolicySet, RecordError, Recorder, Ruling, RulingState,
-        Safety, Summary, Tape, Ticket, ToolDecision, Unknown, Window,
+        About, Account, Ask, BodyDecision, Conversation, ConversationDecision, Credential, Desk, DeskError, Failure,
+        FailureKind, Guest, Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented,
+        RecordError, Recorder, Ruling, RulingState, Safety, Summary, Tape, Ticket, ToolDecision, Unidentified, Window,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
     ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, Entry, Event, FailureMode, Family,
-    Generation, Hooks, Mode, OnBlock, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Substitute, Upstream, Verdict,
-    record::Opened,
+    Generation, Hooks, Mode, OnBlock, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Scope, Substitute, Upstream,
+    Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +41,10 @@ pub(crate) enum Does {
     Fail(u32),
     /// Takes a tool away and sets the temperature.
     Tools(&'static str),
+    /// Asks another model than the caller did.
+    Model(&'static str),
+    /// Never answers.
+    Hang,
 }
 
 pub(crate) struct TestPolicy {
@@ -53,8 +57,8 @@ pub(crate) struct TestPolicy {
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
-        text: !matches!(does, Does::Tools(_)),
-        conversation: matches!(does, Does::Tools(_)),
+        text: !matches!(does, Does::Tools(_) | Does::Model(_)),
+        conversation: matches!(does, Does::Tools(_) | Does::Model(_)),
         ..Hooks::default()
     };
     let mut digest = [0; 32];
@@ -124,13 +128,17 @@ impl Guest for TestGuest {
         &'a mut self,
         _request: &'a Conversation,
     ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
-        let Does::Tools(tool) = self.does else { unreachable!("only this one wants requests") };
+        let (remove_tools, patch) = match self.does {
+            Does::Tools(tool) => (vec![tool.to_owned()], serde_json::json!({"temperature": 0})),
+            Does::Model(model) => (Vec::new(), serde_json::json!({ "model": model })),
+            _ => unreachable!("only these want requests"),
+        };
         async move {
             Ok(ConversationDecision {
                 verdict: Verdict::Allow,
                 edits: Vec::new(),
-                remove_tools: vec![tool.into()],
-                patch: r#"{"temperature":0}"#.into(),
+                remove_tools,
+                patch: patch.to_string(),
                 notes: Vec::new(),
             })
         }
@@ -159,6 +167,7 @@ impl Guest for TestGuest {
                 Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
                 Does::Lockdown => decision.verdict = refusal("traffic"),
+                Does::Hang => std::future::pending().await,
                 Does::Fail(times) if self.failed.fetch_add(1, Ordering::Relaxed) < times => {
                     return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
                 }
@@ -250,43 +259,109 @@ impl Tape for MemoryTape {
     }
 }
 
-/// Answers every question in one way; remembers what was shown.
+/// Answers every question in one way, or never; remembers what was shown.
 pub(crate) struct OneAnswer {
-    pub(crate) state: RulingState,
+    pub(crate) state: Option<RulingState>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    pub(crate) cancelled: Arc<AtomicU32>,
 }
 
 impl Desk for OneAnswer {
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         self.shown.lock().unwrap().push(ask.shown);
-        let ticket: Box<dyn Ticket> = Box::new(OneTicket(ApprovalId::new(), self.state));
+        let cancelled = Some(Arc::clone(&self.cancelled));
+        let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
         async { Ok(ticket) }.boxed()
     }
 }
 
-struct OneTicket(ApprovalId, RulingState);
+struct OneTicket {
+    id: ApprovalId,
+    state: Option<RulingState>,
+    /// Counts the ticket when it is dropped undecided.
+    cancelled: Option<Arc<AtomicU32>>,
+}
 
 impl Ticket for OneTicket {
     fn approval(&self) -> ApprovalId {
-        self.0
+        self.id
     }
 
     fn decided(&mut self) -> BoxFuture<'_, Ruling> {
-        async { Ruling { state: self.1, by: "ann".into(), reason: String::new() } }.boxed()
+        let Some(state) = self.state else { return std::future::pending().boxed() };
+        self.cancelled = None;
+        async move { Ruling { state, by: "ann".into(), reason: String::new() } }.boxed()
     }
 
-    fn leave(self: Box<Self>) {}
+    fn leave(mut self: Box<Self>) {
+        self.cancelled = None;
+    }
 }
 
-struct Everybody;
-
-impl Identify for Everybody {
-    fn identify(&self, credential: &str) -> Result<Identified, Unknown> {
-        if credential != "good" {
-            return Err(Unknown);
+impl Drop for OneTicket {
+    fn drop(&mut self) {
+        if let Some(cancelled) = &self.cancelled {
+            cancelled.fetch_add(1, Ordering::Relaxed);
         }
-        let caller = Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() };
-        Ok(Identified { caller, connections: Arc::new(["openai".to_owned()]) })
+    }
+}
+
+/// The one credential, `good`, and all that can be seen of its use.
+#[derive(Clone)]
+pub(crate) struct Holder {
+    pub(crate) lease: Lease,
+    pub(crate) scope: Arc<Scope>,
+    /// Why exchanges may not enter.
+    pub(crate) no_entry: Arc<Mutex<Option<NoEntry>>>,
+    /// Exchanges that were identified and are not over.
+    pub(crate) running: Arc<AtomicU32>,
+    pub(crate) spent: Arc<Mutex<Usage>>,
+}
+
+impl Holder {
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self {
+            lease: Lease::new(None),
+            scope: Arc::new(scope),
+            no_entry: Arc::default(),
+            running: Arc::default(),
+            spent: Arc::default(),
+        }
+    }
+}
+
+impl Identify for Holder {
+    fn identify<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Identified, Unidentified>> {
+        async move {
+            if presented.credential != "good" {
+                return Err(Unidentified::Unknown);
+            }
+            if let Some(ended) = self.lease.ended() {
+                return Err(Unidentified::Ended(ended));
+            }
+            Ok(Identified {
+                caller: Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() },
+                credential: Credential::Static,
+                scope: Arc::clone(&self.scope),
+                lease: self.lease.clone(),
+                account: Box::new(Running(self.clone(), Counted::on(&self.running))),
+            })
+        }
+        .boxed()
+    }
+}
+
+struct Running(Holder, #[expect(dead_code, reason = "dropped with the exchange")] Counted);
+
+impl Account for Running {
+    fn enter(&self, _about: &About) -> Result<(), NoEntry> {
+        self.0.no_entry.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn spend(&self, usage: Usage) {
+        let mut spent = self.0.spent.lock().unwrap();
+        spent.input_tokens += usage.input_tokens;
+        spent.output_tokens += usage.output_tokens;
     }
 }
 
@@ -296,12 +371,36 @@ pub(crate) struct Script {
     pub(crate) content_type: &'static str,
     pub(crate) body: Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
+    /// It never begins to answer.
+    pub(crate) silent: bool,
+    /// Requests that wait for the head of their answer.
+    pub(crate) waiting: Arc<AtomicU32>,
+}
+
+/// Counts one as long as it is there.
+struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    fn on(counter: &Arc<AtomicU32>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Forward for Script {
     fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
         async move {
             self.received.lock().unwrap().push(outbound.body.into_inner());
+            let _waiting = Counted::on(&self.waiting);
+            if self.silent {
+                return std::future::pending().await;
+            }
             let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
             let mut headers = HeaderMap::new();
@@ -318,26 +417,34 @@ pub(crate) struct Rig {
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// Questions that were given up.
+    pub(crate) cancelled: Arc<AtomicU32>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
+    pub(crate) waiting: Arc<AtomicU32>,
     pub(crate) upstream: Option<mpsc::UnboundedSender<Result<Bytes, BodyError>>>,
 }
 
 pub(crate) struct Setting {
     pub(crate) policies: Vec<TestPolicy>,
-    pub(crate) ruling: RulingState,
+    /// How questions are answered; none: never.
+    pub(crate) ruling: Option<RulingState>,
+    pub(crate) silent_upstream: bool,
     pub(crate) room: Option<usize>,
     pub(crate) content_type: &'static str,
     pub(crate) on_block: OnBlock,
+    pub(crate) holder: Holder,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         Self {
             policies: Vec::new(),
-            ruling: RulingState::Denied,
+            ruling: Some(RulingState::Denied),
+            silent_upstream: false,
             room: None,
             content_type: "application/json",
             on_block: OnBlock::Error,
+            holder: Holder::new(Scope::on(["openai"])),
         }
     }
 }
@@ -347,16 +454,18 @@ impl Rig {
         let (publish, policies) = watch::channel(set(1, setting.policies));
         let memory = Memory { room: setting.room, ..Memory::default() };
         let entries = Arc::clone(&memory.entries);
-        let desk = OneAnswer { state: setting.ruling, shown: Arc::default() };
-        let shown = Arc::clone(&desk.shown);
+        let desk = OneAnswer { state: setting.ruling, shown: Arc::default(), cancelled: Arc::default() };
+        let (shown, cancelled) = (Arc::clone(&desk.shown), Arc::clone(&desk.cancelled));
         let (upstream, body) = mpsc::unbounded_channel();
         let script = Script {
             status: StatusCode::OK,
             content_type: setting.content_type,
             body: Mutex::new(Some(body)),
             received: Arc::default(),
+            silent: setting.silent_upstream,
+            waiting: Arc::default(),
         };
-        let received = Arc::clone(&script.received);
+        let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
         let connection = Connection {
             name: "openai".into(),
             path_prefix: "/".into(),
@@ -365,7 +474,7 @@ impl Rig {
             on_block: setting.on_block,
         };
         let gate = Gate::new(
-            Arc::new(Everybody),
+            Arc::new(setting.holder),
             vec![Arc::new(connection)],
             policies,
             Arc::new(memory),
@@ -373,7 +482,7 @@ impl Rig {
             Arc::new(script),
             Limits::default(),
         );
-        Self { gate, publish, entries, shown, received, upstream: Some(upstream) }
+        Self { gate, publish, entries, shown, cancelled, received, waiting, upstream: Some(upstream) }
     }
 
     /// The upstream says this.
@@ -394,11 +503,16 @@ impl Rig {
             "tools": [{"type": "function", "function": {"name": "rm", "parameters": {}}}],
         });
         let body = futures_util::stream::iter([Ok(Bytes::from(body.to_string()))]);
+        self.send(body.boxed()).await
+    }
+
+    /// Sends a chat request with this body.
+    pub(crate) async fn send(&self, body: exchange::Incoming) -> http::Response<exchange::Reply> {
         let request = Request::post("/v1/chat/completions")
             .header("host", "gate")
             .header("authorization", "Bearer good")
             .header("content-type", "application/json")
-            .body(body.boxed() as exchange::Incoming)
+            .body(body)
             .expect("a request");
         exchange::carry(Arc::clone(&self.gate), request).await
     }

@@ -1,0 +1,202 @@
+//! A credential that ends takes its exchange with it, at every stage of the path (threats, section 5).
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use bytes::Bytes;
+use exchange::{
+    BodyError,
+    ports::{Ended, Exceeded, Lease, Limit, NoEntry},
+};
+use futures_util::{FutureExt, StreamExt};
+use http::StatusCode;
+use model::{Outcome, Scope};
+
+use crate::{
+    SSE, answer, closed, event,
+    rig::{Does, Holder, Rig, Setting, policy, read},
+};
+
+fn setting() -> (Holder, Setting) {
+    let holder = Holder::new(Scope::on(["openai"]));
+    (holder.clone(), Setting { holder, content_type: SSE, ..Setting::default() })
+}
+
+/// What must hold after a revocation, whatever it cut.
+fn all_is_over(rig: &Rig, holder: &Holder) {
+    assert_eq!(closed(rig), (Outcome::Revoked, "the credential was revoked: offboarded".to_owned()));
+    assert_eq!(holder.running.load(Ordering::Relaxed), 0, "nothing counts as running");
+    assert_eq!(rig.waiting.load(Ordering::Relaxed), 0, "nobody waits for the upstream");
+}
+
+/// Ends the credential while `exchange` waits, and answers how it is refused.
+async fn refused(
+    holder: &Holder,
+    exchange: impl Future<Output = http::Response<exchange::Reply>>,
+) -> (StatusCode, String, bool) {
+    let mut exchange = std::pin::pin!(exchange);
+    // As far as it comes by itself.
+    for _ in 0..10 {
+        assert!(exchange.as_mut().now_or_never().is_none(), "it waits");
+        tokio::task::yield_now().await;
+    }
+    holder.lease.end(Ended::revoked("offboarded"));
+    let response = exchange.await;
+    let status = response.status();
+    let (body, cut) = read(response).await;
+    assert!(body.contains("\"revoked\"") && !body.contains("offboarded"), "the reason is not the caller's: {body}");
+    (status, body, cut)
+}
+
+#[tokio::test]
+async fn while_the_request_still_comes() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(setting);
+    let begun = futures_util::stream::iter([Ok(Bytes::from_static(b"{\"model\":\"m\","))]);
+    let body = begun.chain(futures_util::stream::pending()).boxed();
+    let (status, _, cut) = refused(&holder, rig.send(body)).await;
+    assert_eq!((status, cut), (StatusCode::UNAUTHORIZED, false));
+    assert!(rig.received.lock().unwrap().is_empty());
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_a_policy_judges() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(Setting { policies: vec![policy("slow", Does::Hang)], ..setting });
+    let (status, ..) = refused(&holder, rig.ask("hi", false)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(rig.received.lock().unwrap().is_empty());
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_it_is_held_for_an_approval() {
+    let (holder, setting) = setting();
+    let policies = vec![policy("30-approve", Does::Ask("delete"))];
+    let rig = Rig::new(Setting { policies, ruling: None, ..setting });
+    let (status, ..) = refused(&holder, rig.ask("delete it", false)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "the approval is cancelled");
+    assert!(rig.received.lock().unwrap().is_empty());
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_a_stream_is_held_for_an_approval() {
+    let (holder, setting) = setting();
+    let policies = vec![policy("30-approve", Does::Ask("delete"))];
+    let rig = Rig::new(Setting { policies, ruling: None, ..setting });
+    let mut body = rig.ask("delete it", true).await.into_body();
+    assert!(body.next().await.unwrap().unwrap().starts_with(b": waiting for approval "));
+    assert!(body.next().now_or_never().is_none());
+    holder.lease.end(Ended::revoked("offboarded"));
+    let last = body.next().await.unwrap().unwrap();
+    assert!(last.starts_with(b"data: {\"error\":"), "{last:?}");
+    assert_eq!(body.next().await, Some(Err(exchange::Cut)));
+    assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "the approval is cancelled");
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_it_waits_for_the_upstream() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(Setting { silent_upstream: true, ..setting });
+    let (status, ..) = refused(&holder, rig.ask("hi", true)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(rig.received.lock().unwrap().len(), 1, "it was on its way");
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_a_whole_answer_comes() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(Setting { content_type: "application/json", ..setting });
+    rig.say(&answer("half of it")[..40]);
+    let (status, body, _) = refused(&holder, rig.ask("hi", false)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(!body.contains("half"), "{body}");
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn in_mid_stream() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(setting);
+    rig.say(&event("one"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    rig.say(&event("two"));
+    holder.lease.end(Ended::revoked("offboarded"));
+    let last = body.next().await.unwrap().unwrap();
+    let last = std::str::from_utf8(&last).unwrap();
+    assert!(last.starts_with("data: {\"error\":") && last.contains("\"revoked\"") && !last.contains("two"), "{last}");
+    assert!(!last.contains("[DONE]"), "a cut stream never looks complete: {last}");
+    assert!(
+        rig.upstream.as_ref().unwrap().send(Err(BodyError("late".into()))).is_err(),
+        "the upstream's connection is gone before the caller's is"
+    );
+    assert_eq!(body.next().await, Some(Err(exchange::Cut)));
+    assert_eq!(body.next().await, None);
+    all_is_over(&rig, &holder);
+}
+
+#[tokio::test]
+async fn while_the_caller_takes_nothing() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(setting);
+    rig.say(&event("one"));
+    let response = rig.ask("hi", true).await;
+    let lease = response.body().lease().unwrap();
+    assert_eq!(lease.ended(), None);
+    holder.lease.end(Ended::revoked("offboarded"));
+    // Whoever writes the reply is told, and drops it.
+    assert_eq!(lease.over().await, Ended::revoked("offboarded"));
+    drop(response);
+    assert!(rig.upstream.as_ref().unwrap().send(Ok(Bytes::new())).is_err());
+    assert_eq!(holder.running.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn nothing_new_is_let_in() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(setting);
+    holder.lease.end(Ended::revoked("offboarded"));
+    let response = rig.ask("hi", false).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    assert!(rig.entries.lock().unwrap().is_empty() && rig.received.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_has_expired_is_cut_too() {
+    let lease = Lease::new(Some(std::time::Instant::now() + Duration::from_millis(200)));
+    let holder = Holder { lease, ..Holder::new(Scope::on(["openai"])) };
+    let rig = Rig::new(Setting { holder, content_type: SSE, ..Setting::default() });
+    rig.say(&event("one"));
+    let (body, cut) = read(rig.ask("hi", true).await).await;
+    assert!(cut && body.contains("credential_expired"), "{body}");
+    assert_eq!(closed(&rig), (Outcome::Revoked, "the credential has expired".to_owned()));
+}
+
+#[tokio::test]
+async fn an_exchange_that_may_not_enter_is_told() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(setting);
+    *holder.no_entry.lock().unwrap() = Some(NoEntry::Ended(Ended::revoked("this connection")));
+    assert_eq!(rig.ask("hi", false).await.status(), StatusCode::UNAUTHORIZED);
+
+    let exceeded = Exceeded { limit: Limit::Requests, allowed: 60, retry_after: Duration::from_millis(1200) };
+    *holder.no_entry.lock().unwrap() = Some(NoEntry::Exceeded(exceeded));
+    let response = rig.ask("hi", false).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    assert_eq!(header("retry-after").as_deref(), Some("2"), "never too early");
+    assert_eq!(header("x-ratelimit-limit-requests").as_deref(), Some("60"));
+    assert_eq!(header("x-ratelimit-remaining-requests").as_deref(), Some("0"));
+    assert_eq!(header("x-ratelimit-reset-requests").as_deref(), Some("2s"));
+    assert_eq!(header("x-should-retry"), None, "SDKs may wait for it");
+    let (body, _) = read(response).await;
+    assert!(body.contains("rate_limit_error") && body.contains("rate_limited"), "{body}");
+    assert_eq!(holder.running.load(Ordering::Relaxed), 0);
+}

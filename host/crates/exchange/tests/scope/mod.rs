@@ -1,0 +1,77 @@
+//! A credential opens what its scope names, and nothing else; what the provider counts is told to its account.
+
+use http::StatusCode;
+use model::{Outcome, Scope, Usage};
+
+use crate::{
+    SSE, answer, closed, event,
+    rig::{Does, Holder, Rig, Setting, policy, read},
+};
+
+fn rig(scope: Scope, policies: Vec<crate::rig::TestPolicy>) -> Rig {
+    Rig::new(Setting { holder: Holder::new(scope), policies, ..Setting::default() })
+}
+
+fn only_models(models: &[&str]) -> Scope {
+    Scope { models: models.iter().map(|&model| model.to_owned()).collect(), ..Scope::on(["openai"]) }
+}
+
+/// Nothing went up, and the caller is told in the dialect's own form.
+async fn refused(rig: &Rig, code: &str) {
+    let response = rig.ask("my secret", false).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let (body, _) = read(response).await;
+    assert!(body.contains(code) && body.contains("permission_error"), "{body}");
+    assert!(rig.received.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_connection_is_refused() {
+    refused(&rig(Scope::on(["other"]), Vec::new()), "not_granted").await;
+    refused(&rig(Scope::default(), Vec::new()), "not_granted").await;
+}
+
+#[tokio::test]
+async fn another_operation_is_refused() {
+    let scope = Scope { operations: vec!["openai-models".into()], ..Scope::on(["openai"]) };
+    refused(&rig(scope, Vec::new()), "out_of_scope").await;
+}
+
+#[tokio::test]
+async fn another_model_is_refused_before_a_policy_sees_it() {
+    let rig = rig(only_models(&["gpt-*"]), vec![policy("hangs", Does::Hang)]);
+    refused(&rig, "out_of_scope").await;
+    assert_eq!(closed(&rig), (Outcome::Denied, "the credential may not be used for model m".to_owned()));
+    let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
+    assert!(!record.contains("secret"), "what no policy masked is not recorded: {record}");
+}
+
+#[tokio::test]
+async fn a_policy_can_not_widen_the_scope() {
+    let rig = rig(only_models(&["m"]), vec![policy("router", Does::Model("gpt-expensive"))]);
+    refused(&rig, "out_of_scope").await;
+}
+
+#[tokio::test]
+async fn what_is_in_the_scope_passes() {
+    let mut rig = rig(only_models(&["m", "gpt-*"]), vec![policy("router", Does::Model("gpt-small"))]);
+    rig.say(&answer("done"));
+    rig.hang_up();
+    assert_eq!(rig.ask("hi", false).await.status(), StatusCode::OK);
+    assert!(rig.received.lock().unwrap()[0].windows(9).any(|window| window == b"gpt-small"));
+}
+
+#[tokio::test]
+async fn usage_is_told_once() {
+    let usage = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\
+                 \"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}\n\n";
+    let holder = Holder::new(Scope::on(["openai"]));
+    let mut rig = Rig::new(Setting { holder: holder.clone(), content_type: SSE, ..Setting::default() });
+    for text in [&event("one"), usage, crate::FINISH] {
+        rig.say(text);
+    }
+    rig.hang_up();
+    let (_, cut) = read(rig.ask("hi", true).await).await;
+    assert!(!cut);
+    assert_eq!(*holder.spent.lock().unwrap(), Usage { input_tokens: 7, output_tokens: 5 });
+}

@@ -1,0 +1,283 @@
+//! Control events: what changes who may do what. A host's view of tokens and revocations is nothing but these, folded
+//! in their order; so is the view of another host that receives them.
+//!
+//! What must hold: folding the same events in the same order gives the same view; new kinds and new fields go at the
+//! end, for the store keeps them by number.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Caller, Digest, Scope, SessionId, TokenId};
+
+/// Something changed in who may do what. Times are milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlEvent {
+    /// A token was issued.
+    TokenIssued(TokenIssued),
+    /// Credentials ended before their time.
+    Revoked(Revoked),
+    /// A revocation was taken back.
+    Lifted(Lifted),
+    /// Somebody asked for access.
+    AccessRequested(AccessRequested),
+    /// A person decided about it.
+    AccessDecided(AccessDecided),
+}
+
+/// A token that Portcullis issued. Never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// When.
+    pub at_ms: u64,
+    /// What it is called.
+    pub id: TokenId,
+    /// SHA-256 of the token.
+    pub digest: Digest,
+    /// Whose it is.
+    pub caller: Caller,
+    /// What it may be used for.
+    pub scope: Scope,
+    /// From when on it is worth nothing.
+    pub expires_ms: u64,
+    /// The grant or the person that it goes back to.
+    pub by: String,
+    /// SHA-256 of the client certificate that must come with it (RFC 8705), where it is bound to one.
+    pub certificate: Option<Digest>,
+    /// When the caller proved who it is to the issuer (`iat` of the token that was exchanged), where that is known:
+    /// revocations of what was issued before a time go by this.
+    pub proven_ms: Option<u64>,
+}
+
+/// What is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// One token that was issued here.
+    Token(TokenId),
+    /// One credential of any kind, by the SHA-256 of what is presented.
+    Credential(Digest),
+    /// Everything of one caller.
+    Caller {
+        /// Who vouches for it; `token` for a static token.
+        issuer: String,
+        /// Its subject; the name of a static token.
+        subject: String,
+    },
+    /// What the holder of one session may do on its connection.
+    Session {
+        /// Which session.
+        session: SessionId,
+        /// The token that it was made with, where one was issued here.
+        token: Option<TokenId>,
+        /// The caller's issuer.
+        issuer: String,
+        /// The caller's subject.
+        subject: String,
+        /// The connection.
+        connection: String,
+    },
+    /// Everything on one connection, by its name.
+    Connection(String),
+    /// Everybody for whom one issuer vouches.
+    Issuer(String),
+    /// Every credential there is.
+    Everything,
+}
+
+/// Credentials ended before their time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    pub target: Target,
+    /// Only what was issued before this; none: also what is issued later, until it is lifted.
+    pub issued_before_ms: Option<u64>,
+    /// Why; for operators and the record, not for callers.
+    pub reason: String,
+    /// Who did it.
+    pub by: String,
+    /// From when on nothing is left that it could be about; none: never.
+    pub until_ms: Option<u64>,
+}
+
+/// A revocation was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    /// When.
+    pub at_ms: u64,
+    /// What may be used again.
+    pub target: Target,
+    /// Why.
+    pub reason: String,
+    /// Who did it.
+    pub by: String,
+}
+
+/// Somebody asked for access that a grant gives only after a person agreed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRequested {
+    /// When.
+    pub at_ms: u64,
+    /// What the request is called: the token that it leads to has this name.
+    pub id: TokenId,
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub scope: Scope,
+    /// For how long, in milliseconds.
+    pub lifetime_ms: u64,
+    /// Why.
+    pub reason: String,
+    /// The grant.
+    pub grant: String,
+    /// When the question lapses.
+    pub expires_ms: u64,
+}
+
+/// A person decided about a request for access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessDecided {
+    /// When.
+    pub at_ms: u64,
+    /// About which request.
+    pub id: TokenId,
+    /// Whether it is given.
+    pub approved: bool,
+    /// Who decided.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl ControlEvent {
+    /// Takes access away, so it must be kept even when the disk is full.
+    #[must_use]
+    pub fn is_essential(&self) -> bool {
+        match self {
+            Self::Revoked(_) => true,
+            Self::AccessDecided(decided) => !decided.approved,
+            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) => false,
+        }
+    }
+
+    /// When.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
+        match self {
+            Self::TokenIssued(issued) => issued.at_ms,
+            Self::Revoked(revoked) => revoked.at_ms,
+            Self::Lifted(lifted) => lifted.at_ms,
+            Self::AccessRequested(requested) => requested.at_ms,
+            Self::AccessDecided(decided) => decided.at_ms,
+        }
+    }
+}
+
+impl Revoked {
+    /// Whether all that `other` ends is ended by this one too: then the other need not be kept.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let before = |revoked: &Self| revoked.issued_before_ms.unwrap_or(u64::MAX);
+        let until = |revoked: &Self| revoked.until_ms.unwrap_or(u64::MAX);
+        self.target == other.target && before(self) >= before(other) && until(self) >= until(other)
+    }
+}
+
+/// Time for which a fact is kept after it has ended, so that clocks that disagree a little don't matter.
+const LEEWAY_MS: u64 = 3_600_000;
+
+/// Those of `events` that still matter at `now_ms`, in their order: folding them gives the view that folding all of them
+/// gives, but for what has expired.
+#[must_use]
+pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
+    let over = |end: u64| end.saturating_add(LEEWAY_MS) < now_ms;
+    let mut strongest: HashMap<Target, Vec<Revoked>> = HashMap::new();
+    let mut open: HashSet<TokenId> = HashSet::new();
+    for event in &events {
+        match event {
+            ControlEvent::Revoked(revoked) => {
+                let kept = strongest.entry(revoked.target.clone()).or_default();
+                if !kept.iter().any(|old| old.covers(revoked)) {
+                    kept.retain(|old| !revoked.covers(old));
+                    kept.push(revoked.clone());
+                }
+            }
+            ControlEvent::Lifted(lifted) => {
+                strongest.remove(&lifted.target);
+            }
+            ControlEvent::AccessRequested(requested) if !over(requested.expires_ms) => {
+                open.insert(requested.id);
+            }
+            ControlEvent::TokenIssued(_) | ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) => {}
+        }
+    }
+    let mut events = events;
+    events.retain(|event| match event {
+        ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
+        ControlEvent::Revoked(revoked) => {
+            !revoked.until_ms.is_some_and(over)
+                && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
+        }
+        ControlEvent::Lifted(_) => false,
+        ControlEvent::AccessRequested(requested) => open.contains(&requested.id),
+        ControlEvent::AccessDecided(decided) => open.contains(&decided.id),
+    });
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revoked(target: Target, issued_before_ms: Option<u64>, until_ms: Option<u64>) -> ControlEvent {
+        let (reason, by) = ("left".to_owned(), "ann".to_owned());
+        ControlEvent::Revoked(Revoked { at_ms: 1, target, issued_before_ms, reason, by, until_ms })
+    }
+
+    fn lifted(target: Target) -> ControlEvent {
+        ControlEvent::Lifted(Lifted { at_ms: 2, target, reason: String::new(), by: String::new() })
+    }
+
+    #[test]
+    fn what_was_lifted_or_outdone_is_forgotten() {
+        let one = || Target::Connection("one".into());
+        let two = || Target::Issuer("two".into());
+        let events = vec![
+            revoked(one(), Some(5), None),
+            revoked(two(), None, None),
+            revoked(one(), None, None),
+            revoked(one(), Some(9), None),
+            lifted(two()),
+        ];
+        assert_eq!(living(events.clone(), 10), [revoked(one(), None, None)]);
+        let again: Vec<_> = events.into_iter().chain([revoked(two(), Some(7), None)]).collect();
+        assert_eq!(living(again, 10), [revoked(one(), None, None), revoked(two(), Some(7), None)]);
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten_after_its_leeway() {
+        let token = Target::Token(TokenId::new());
+        let events = vec![revoked(token.clone(), None, Some(1000)), revoked(Target::Everything, Some(1000), None)];
+        assert_eq!(living(events.clone(), 1000 + LEEWAY_MS).len(), 2);
+        let left = living(events, 1001 + LEEWAY_MS);
+        assert!(matches!(&left[..], [ControlEvent::Revoked(left)] if left.target == Target::Everything), "{left:?}");
+    }
+
+    #[test]
+    fn only_what_takes_access_away_is_essential() {
+        let decided = |approved| {
+            ControlEvent::AccessDecided(AccessDecided {
+                at_ms: 1,
+                id: TokenId::new(),
+                approved,
+                by: String::new(),
+                reason: String::new(),
+            })
+        };
+        assert!(revoked(Target::Everything, None, None).is_essential());
+        assert!(decided(false).is_essential() && !decided(true).is_essential());
+        assert!(!lifted(Target::Everything).is_essential());
+    }
+}
