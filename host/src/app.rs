@@ -269,6 +269,11 @@ fn limits(config: &Config) -> exchange::Limits {
             held_bytes: limits.held_bytes,
             json_depth: limits.json_depth,
         },
+        coding: coding::Limits {
+            zstd_window: limits.zstd_window,
+            decode_ratio: limits.decode_ratio,
+            decode_bytes: limits.decode_bytes,
+        },
         batch_bytes: limits.batch_bytes,
         body_idle: limits.body_idle,
         upstream_first_byte: limits.upstream_first_byte,

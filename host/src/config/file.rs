@@ -2,6 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
+use http::HeaderValue;
 use model::{Family, OnBlock};
 use toml::{
     Spanned,
@@ -70,6 +71,7 @@ pub(super) struct ConnectionTable {
     pub(super) on_block: OnBlock,
     pub(super) credential: Option<CredentialTable>,
     pub(super) tls_ca: Option<Spanned<String>>,
+    pub(super) accept_encoding: HeaderValue,
 }
 
 /// `credential = { … }`.
@@ -216,6 +218,9 @@ fn approvals(section: &mut Section<'_, '_>, problems: &mut Problems) -> super::A
     }
 }
 
+/// What a connection may ask its upstream for, by the word in the file. A name stands for itself and what is cheaper.
+const ACCEPT_ENCODING: [(&str, &str); 3] = [("identity", "identity"), ("gzip", "gzip"), ("zstd", "zstd, gzip")];
+
 fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> ConnectionTable {
     let on_block = [("error", OnBlock::Error), ("refusal", OnBlock::Refusal)];
     ConnectionTable {
@@ -235,6 +240,9 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
             credential
         }),
         tls_ca: section.text("tls_ca", problems),
+        accept_encoding: HeaderValue::from_static(
+            section.choice("accept_encoding", &ACCEPT_ENCODING, problems).unwrap_or("identity"),
+        ),
     }
 }
 

@@ -126,6 +126,12 @@ limits! {
     held_bytes: usize = Size(64 * MIB, KIB, 2048 * MIB);
     /// Nesting of JSON.
     json_depth: usize = Count(64, 8, 256);
+    /// Bytes of window that a zstd frame may ask for; RFC 9659 bounds it at 8 MiB.
+    zstd_window: usize = Size(8 * MIB, KIB, 8 * MIB);
+    /// Bytes that a compressed body may unpack to, for each of its own, once more than 1 MiB has come out.
+    decode_ratio: usize = Count(200, 2, 1 << 20);
+    /// Bytes that a compressed body may unpack to.
+    decode_bytes: usize = Size(1024 * MIB, KIB, 1024 * 1024 * MIB);
     /// Bytes that are judged as one batch, when so many have arrived.
     batch_bytes: usize = Size(256 * KIB, KIB, 16 * MIB);
     /// Time for a connection to an upstream, TLS handshake included.

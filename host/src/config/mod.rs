@@ -170,6 +170,8 @@ pub(crate) struct Route {
     pub credential: Option<Credential>,
     /// PEM file of the authorities that vouch for the upstream; `None`: the system's.
     pub tls_ca: Option<PathBuf>,
+    /// What the upstream is asked for: `identity`, or codings that save bandwidth.
+    pub accept_encoding: http::HeaderValue,
     /// True when the upstream is the built-in model; its authority is then [`BUILT_IN`] until the model listens.
     pub built_in: bool,
 }

@@ -228,6 +228,7 @@ fn route(
 ) -> Option<Route> {
     let credential = table.credential.map(|written| credential(written, base, problems));
     let tls_ca = table.tls_ca.map(|written| certificates(&written, base, problems));
+    let accept_encoding = table.accept_encoding;
     let written = table.upstream?;
     let upstream = upstream::parse(&written, problems);
     if let Some(upstream) = upstream.as_ref().filter(|_| credential.is_some()) {
@@ -244,7 +245,7 @@ fn route(
     // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
     let (credential, tls_ca) =
         (credential.map_or(Some(None), |given| given.map(Some)), tls_ca.map_or(Some(None), |given| given.map(Some)));
-    Some(Route { connection, credential: credential?, tls_ca: tls_ca?, built_in: upstream.built_in })
+    Some(Route { connection, credential: credential?, tls_ca: tls_ca?, accept_encoding, built_in: upstream.built_in })
 }
 
 /// Names stand in paths, headers, metrics and the record, so they are plain.

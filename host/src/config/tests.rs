@@ -128,12 +128,16 @@ fn every_setting_has_its_place() {
         body_bytes = 1048576
         upstream_connect = "1500ms"
         json_depth = 32
+        zstd_window = "1 MiB"
+        decode_ratio = 50
+        decode_bytes = "64 MiB"
         [[connection]]
         name = "local"
         path_prefix = "/local/"
         upstream = "http://127.0.0.1:11434/v1/"
         dialect = "raw"
         on_block = "refusal"
+        accept_encoding = "zstd"
         credential = { header = "X-Api-Key", file = "secrets/openai" }
         [[connection]]
         name = "demo"
@@ -160,6 +164,12 @@ fn every_setting_has_its_place() {
         ("/local", "/v1")
     );
     assert_eq!(local.connection.on_block, OnBlock::Refusal);
+    assert_eq!(local.accept_encoding, "zstd, gzip");
+    assert_eq!(config.connections[1].accept_encoding, "identity");
+    assert_eq!(
+        (config.limits.zstd_window, config.limits.decode_ratio, config.limits.decode_bytes),
+        (1 << 20, 50, 64 << 20)
+    );
     assert_eq!(local.credential.as_ref().unwrap().value.as_bytes(), b"sk-upstream-0123456789");
     assert!(config.connections[1].built_in);
     assert_eq!(config.connections[1].connection.upstream.authority, BUILT_IN);

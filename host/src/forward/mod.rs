@@ -39,6 +39,7 @@ struct Upstream {
     pool: Arc<Pool>,
     host: HeaderValue,
     base_path: String,
+    accept_encoding: HeaderValue,
     credential: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -66,6 +67,7 @@ impl Upstream {
             pool: Arc::new(Pool::new(limits.upstream_pool)),
             host,
             base_path: upstream.base_path.clone(),
+            accept_encoding: route.accept_encoding.clone(),
             credential: route.credential.as_ref().map(|own| (own.header.clone(), own.value.clone())),
         })
     }
@@ -100,7 +102,7 @@ impl Upstream {
         *request.headers_mut() = outbound.headers;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::ACCEPT_ENCODING, self.accept_encoding.clone());
         if let Some((name, value)) = &self.credential {
             headers.insert(name.clone(), value.clone());
         }

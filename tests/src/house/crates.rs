@@ -9,17 +9,19 @@ use toml::{Table, Value};
 use super::{Finding, finding};
 
 /// What each package may use of the house. The design: host → {engine, identity, approvals, store, admin} → exchange →
-/// wire → model; admin reads approvals and the store; the engine has its patterns found by a crate that knows no Wasm.
+/// {wire → model, coding}; admin reads approvals and the store; the engine has its patterns found by a crate that knows no
+/// Wasm.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("portcullis", &["engine", "identity", "approvals", "store", "admin", "exchange", "wire", "model"]),
+    ("portcullis", &["engine", "identity", "approvals", "store", "admin", "exchange", "wire", "coding", "model"]),
     ("admin", &["approvals", "store", "exchange", "model"]),
     ("engine", &["patterns", "exchange", "model"]),
     ("identity", &["exchange", "model"]),
     ("approvals", &["exchange", "model"]),
     ("store", &["exchange", "model"]),
-    ("exchange", &["wire", "model"]),
+    ("exchange", &["wire", "coding", "model"]),
     ("wire", &["model"]),
     ("patterns", &["model"]),
+    ("coding", &[]),
     ("model", &[]),
     ("policy-sdk", &[]),
     ("mask", &["policy-sdk"]),
@@ -38,6 +40,8 @@ const FOR_TESTS: &[&str] = &["guests"];
 /// Libraries (by the beginning of their names) that only these packages may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime", &["engine"]),
+    ("zstd", &["coding"]),
+    ("brotli-decompressor", &["coding"]),
     ("redb", &["store"]),
     ("axum", &["admin"]),
     ("jsonwebtoken", &["identity"]),
@@ -47,7 +51,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Packages that are pure: no runtime, no sockets.
-const PURE: &[&str] = &["model", "wire", "patterns"];
+const PURE: &[&str] = &["model", "wire", "patterns", "coding"];
 /// What a pure package may not use.
 const IMPURE: &[&str] = &["tokio", "hyper", "mio", "async-std", "smol", "reqwest", "socket2", "notify", "rustix"];
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
+use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use model::{Direction, ExchangeId, Scope};
@@ -11,7 +12,7 @@ use wire::Step;
 
 use crate::{
     gate::{Answered, Gate, Incoming},
-    head::Head,
+    head::{Head, canonical_content_type},
     hold::{Waiting, hold},
     identify::identify,
     judge::{Cleared, Judge},
@@ -90,7 +91,7 @@ async fn pass(
 
     let (about, scope, account) = (&about, &who.scope, &**account);
     let asked = Asked { gate, head: &head, route: &route, about, scope, account, out, started };
-    let body = whole(gate, body).await?;
+    let body = whole(gate, body, &head.codings).await?;
     let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
     let judge = trail.judge.as_mut().expect("clearing leaves the judge");
     let recorded = record.request(cleared, judge.asked()).await?;
@@ -171,6 +172,9 @@ impl Asked<'_> {
             .request(&head.content_type, gate.limits.wire)
             .map_err(|unclaimed| Stop::BadContentType(unclaimed.0))?;
         let mut headers = head.headers.clone();
+        if !route.endpoint.raw() {
+            canonical_content_type(&mut headers);
+        }
         let shown = ports::Head {
             direction: Direction::Request,
             method: head.method.to_string(),
@@ -181,7 +185,7 @@ impl Asked<'_> {
         judge.judge_head(shown, &mut headers).await?;
         let body = judge.admit(body).await?;
         let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
-        let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), gate.limits.batch_bytes);
+        let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), None, gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
         let relayed = relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut gathered).await;
         record.findings(judge.findings())?;
@@ -235,23 +239,19 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
     })
 }
 
-/// The request's whole body, within its bounds of size and time.
-async fn whole(gate: &Gate, body: Incoming) -> Result<Bytes, Stop> {
+/// The request's whole body, its codings undone, within its bounds of size and time.
+async fn whole(gate: &Gate, body: Incoming, codings: &Codings) -> Result<Bytes, Stop> {
     let limit = gate.limits.wire.body_bytes;
-    let idle = gate.limits.body_idle;
-    let mut source = Source::new(body, gate.limits.batch_bytes);
+    let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
+    let mut source = Source::new(body, codings.decoder(gate.limits.coding), gate.limits.batch_bytes);
     let mut all = Bytes::new();
-    loop {
-        let batch = tokio::time::timeout(idle, source.batch())
-            .await
-            .map_err(|_| Stop::RequestBroke(format!("nothing came for {} s", idle.as_secs())))?
-            .map_err(|error| Stop::RequestBroke(error.0))?;
-        let Some(batch) = batch else { return Ok(all) };
+    while let Some(batch) = lane.batch(&mut source).await? {
         if all.len() + batch.len() > limit {
             return Err(Stop::BadRequest(wire::Malformed::TooLarge { bound: "body_bytes", limit }));
         }
         all = if all.is_empty() { batch } else { joined(all, &batch) };
     }
+    Ok(all)
 }
 
 fn joined(all: Bytes, chunk: &Bytes) -> Bytes {

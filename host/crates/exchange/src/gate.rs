@@ -110,6 +110,8 @@ pub struct ForwardError(pub String);
 pub struct Limits {
     /// Bounds of the flows (`body_bytes`, `event_bytes`, `held_bytes`, `json_depth`).
     pub wire: wire::Limits,
+    /// Bounds of compressed bodies (`zstd_window`, `decode_ratio`, `decode_bytes`).
+    pub coding: coding::Limits,
     /// Bytes that are worked on at once when more has arrived.
     pub batch_bytes: usize,
     /// Time between two pieces of a request's body.
@@ -132,6 +134,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             wire: wire::Limits::default(),
+            coding: coding::Limits::default(),
             batch_bytes: 256 << 10,
             body_idle: Duration::from_secs(30),
             upstream_first_byte: Duration::from_secs(300),

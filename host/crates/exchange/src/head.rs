@@ -4,7 +4,8 @@
 //! What must hold: a credential of the caller, a framing header, a hop-by-hop header and a claim about who the caller
 //! is or where it wants to go (`x-forwarded-*`, method overrides, …) never go upstream.
 
-use http::{HeaderMap, HeaderName, Method, Uri, Version, header};
+use coding::Codings;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use model::{Attribute, Digest};
 
 use crate::{gate::ClientCertificate, refuse::Stop};
@@ -21,6 +22,8 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
     /// The content type with its parameters; empty when there is none.
     pub(crate) content_type: String,
+    /// How the body is packed; what goes upstream is not.
+    pub(crate) codings: Codings,
     /// The caller's credential; never goes upstream, never into the record.
     pub(crate) credential: Option<Credential>,
     /// SHA-256 of the client certificate, where there was one.
@@ -48,9 +51,8 @@ impl Head {
         if parts.headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
             return Err(Stop::BadHead("more than one content-type"));
         }
-        if parts.headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(Stop::BadHead("a request's body can't be compressed here: send it with no content-encoding"));
-        }
+        let codings = parts.headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = Codings::parse(codings).map_err(Stop::UnknownCoding)?;
         let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Self {
             method: parts.method.clone(),
@@ -58,6 +60,7 @@ impl Head {
             query: canonical_query(query)?,
             headers: forwardable(&parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
+            codings,
             credential: credential(&parts.headers),
             certificate: parts.extensions.get::<ClientCertificate>().map(|certificate| certificate.0),
         })
@@ -188,9 +191,10 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
         .map(|token| Credential(token.to_owned()))
 }
 
-/// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1), credentials, what the gate says itself,
-/// and what others may say about the caller or the target.
-const WITHHELD: [&str; 33] = [
+/// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as
+/// it came in, which would tell what was masked; credentials; parts of an answer or an answer on conditions; what the
+/// gate says itself.
+const WITHHELD: [&str; 36] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -198,32 +202,60 @@ const WITHHELD: [&str; 33] = [
     "te",
     "trailer",
     "upgrade",
+    "http2-settings",
     "content-length",
+    "content-encoding",
+    "content-range",
+    "content-md5",
+    "content-digest",
+    "repr-digest",
+    "digest",
     "host",
     "expect",
     "authorization",
     "proxy-authorization",
     "x-api-key",
     "api-key",
+    "x-goog-api-key",
     "cookie",
     "accept-encoding",
     "range",
     "if-range",
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-original-url",
-    "x-original-host",
-    "x-rewrite-url",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-request-id",
+    "request-id",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "via",
+];
+
+/// What others may say about the caller or the target, by how the names begin: many a server behind believes it.
+const CLAIMS: [&str; 21] = [
+    "forwarded",
+    "x-forwarded",
+    "x-original-",
+    "x-rewrite-",
+    "x-real-",
     "x-host",
-    "x-client-ip",
+    "x-client-",
+    "x-cluster-client-",
+    "x-remote-",
+    "x-envoy-",
+    "x-portcullis-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-goog-authenticated-",
+    "x-ms-client-principal",
+    "remote-",
+    "client-ip",
     "true-client-ip",
-    "x-request-id",
-    "request-id",
-    "x-goog-api-key",
+    "cf-connecting-",
+    "fastly-client-",
+    "x-proxyuser-",
 ];
 
 fn forwardable(headers: &HeaderMap) -> HeaderMap {
@@ -233,45 +265,32 @@ fn forwardable(headers: &HeaderMap) -> HeaderMap {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        // How the body is to be read is no matter of one hop.
+        .filter(|name| *name != header::CONTENT_TYPE)
         .collect();
+    let withheld = |name: &str| WITHHELD.contains(&name) || CLAIMS.iter().any(|claim| name.starts_with(claim));
     headers
         .iter()
-        .filter(|(name, _)| {
-            !WITHHELD.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-") && !named.contains(name)
-        })
+        .filter(|(name, _)| !withheld(name.as_str()) && !named.contains(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 
-/// Response headers that reach the caller; a name that ends in `-` stands for all that begin so. Everything else could
-/// carry what no policy has seen.
-const RESPONSE_ALLOWED: [&str; 12] = [
-    "content-type",
-    "content-language",
-    "content-disposition",
-    "cache-control",
-    "date",
-    "etag",
-    "last-modified",
-    "retry-after",
-    "vary",
-    "openai-",
-    "anthropic-",
-    "x-ratelimit-",
-];
-
-/// The headers of an upstream's answer that may reach the caller.
-pub(crate) fn returnable(headers: &HeaderMap) -> HeaderMap {
-    let allowed = |name: &str| {
-        RESPONSE_ALLOWED
-            .iter()
-            .any(|allowed| if allowed.ends_with('-') { name.starts_with(allowed) } else { name == *allowed })
+/// Brings the content type of a message whose dialect is known to one form: with no parameter that a reader behind might
+/// take for another type. Multipart needs its parameters, and keeps them.
+pub(crate) fn canonical_content_type(headers: &mut HeaderMap) {
+    let given = content_type(headers).to_owned();
+    let essence = essence(&given);
+    if essence.is_empty() || essence.starts_with("multipart/") {
+        return;
+    }
+    // A charset that is not UTF-8 was refused by the dialect.
+    let charset = given.to_ascii_lowercase().split(';').skip(1).any(|given| given.trim_start().starts_with("charset"));
+    let form = if charset { format!("{essence}; charset=utf-8") } else { essence };
+    match HeaderValue::from_str(&form) {
+        Ok(form) => headers.insert(header::CONTENT_TYPE, form),
+        Err(_) => headers.remove(header::CONTENT_TYPE),
     };
-    headers
-        .iter()
-        .filter(|(name, _)| allowed(name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
 }
 
 #[cfg(test)]
@@ -311,6 +330,37 @@ mod tests {
         Head::read(&request.body(()).unwrap().into_parts().0)
     }
 
+    fn head_of(headers: &[(&str, &str)]) -> Head {
+        head(headers).unwrap()
+    }
+
+    #[test]
+    fn a_content_type_has_one_form() {
+        for (given, form) in [
+            ("application/json", "application/json"),
+            ("Application/JSON; Charset=\"UTF-8\"", "application/json; charset=utf-8"),
+            ("application/json; note=1, text/plain", "application/json"),
+            ("multipart/form-data; boundary=x", "multipart/form-data; boundary=x"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, given.parse().unwrap());
+            canonical_content_type(&mut headers);
+            assert_eq!(headers[header::CONTENT_TYPE], form);
+        }
+    }
+
+    #[test]
+    fn a_request_says_how_it_is_packed() {
+        assert!(head_of(&[("content-encoding", "gzip"), ("content-encoding", "br")]).headers.is_empty());
+        assert_eq!(head(&[("content-encoding", "compress")]).unwrap_err(), Stop::UnknownCoding(coding::Unknown::Name));
+    }
+
+    #[test]
+    fn a_connection_header_does_not_take_the_content_type_away() {
+        let head = head_of(&[("connection", "content-type, x-hop"), ("content-type", "text/plain"), ("x-hop", "1")]);
+        assert_eq!(head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
+    }
+
     #[test]
     fn nothing_that_identifies_or_frames_goes_upstream() {
         let head = head(&[
@@ -327,6 +377,11 @@ mod tests {
         .unwrap();
         let names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["openai-organization"]);
+        for name in WITHHELD.iter().chain(&["x-forwarded", "x-original-url", "x-rewrite-url", "x-real-ip"]) {
+            if *name != "host" && *name != "content-encoding" {
+                assert!(head_of(&[(name, "x")]).headers.is_empty(), "{name}");
+            }
+        }
         assert_eq!(head.credential.unwrap().0, "secret");
     }
 
@@ -335,17 +390,5 @@ mod tests {
         assert!(head(&[("host", "other")]).is_err());
         assert!(head(&[("x_forwarded_for", "1")]).is_err());
         assert!(head(&[("content-type", "application/json"), ("content-type", "text/plain")]).is_err());
-        assert!(head(&[("content-encoding", "gzip")]).is_err());
-    }
-
-    #[test]
-    fn response_headers_are_on_a_list() {
-        let mut headers = HeaderMap::new();
-        for name in ["content-type", "set-cookie", "location", "x-ratelimit-limit-requests", "x-leak", "openai-model"] {
-            headers.insert(HeaderName::from_static(name), "v".parse().unwrap());
-        }
-        let mut names: Vec<_> = returnable(&headers).keys().map(|name| name.as_str().to_owned()).collect();
-        names.sort();
-        assert_eq!(names, ["content-type", "openai-model", "x-ratelimit-limit-requests"]);
     }
 }

@@ -25,6 +25,7 @@ pub mod record;
 pub mod refuse;
 mod relay;
 mod respond;
+mod returned;
 mod route;
 mod scope;
 mod session;

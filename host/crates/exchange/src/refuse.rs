@@ -90,6 +90,12 @@ pub enum Stop {
     /// The request's content type is not one that the dialect has.
     #[error("content type `{0}` is not spoken at this endpoint; send application/json")]
     BadContentType(String),
+    /// The request's content-encoding is not one that can be undone.
+    #[error("the request can't be decoded: {0}")]
+    UnknownCoding(coding::Unknown),
+    /// The request's body is not what its content-encoding says, or unpacks to too much.
+    #[error("the request can't be decoded: {0}")]
+    BadCoding(coding::Fault),
     /// The request's body did not come, or not in time.
     #[error("the request's body broke off: {0}")]
     RequestBroke(String),
@@ -182,11 +188,13 @@ impl Stop {
                 StatusCode::UNAUTHORIZED
             }
             Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) => match self {
-                Self::BadRequest(Malformed::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-                _ => StatusCode::BAD_REQUEST,
-            },
-            Self::BadContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadRequest(Malformed::TooLarge { .. }) | Self::BadCoding(coding::Fault::TooLarge { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) | Self::BadCoding(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::BadContentType(_) | Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoConnection { .. } => StatusCode::NOT_FOUND,
             Self::NotGranted { .. }
             | Self::OutOfScope { .. }
@@ -222,6 +230,9 @@ impl Stop {
             Self::NoEndpoint { .. } => "no_endpoint",
             Self::BadRequest(malformed) => wire::name_of(malformed),
             Self::BadContentType(_) => "bad_content_type",
+            Self::UnknownCoding(_) => "unknown_encoding",
+            Self::BadCoding(coding::Fault::TooLarge { .. }) => "too_large",
+            Self::BadCoding(_) => "bad_encoding",
             Self::RequestBroke(_) => "request_broke",
             Self::Blocked { refusal, .. } if !refusal.code.is_empty() => &refusal.code,
             Self::Blocked { .. } => "blocked",
@@ -255,7 +266,9 @@ impl Stop {
             | Self::NotGranted { .. }
             | Self::NoEndpoint { .. }
             | Self::BadRequest(_)
-            | Self::BadContentType(_) => Outcome::Denied,
+            | Self::BadContentType(_)
+            | Self::UnknownCoding(_)
+            | Self::BadCoding(_) => Outcome::Denied,
             Self::Blocked { .. } | Self::ApprovalPending { .. } | Self::NotApproved { .. } => Outcome::Blocked,
             Self::RequestBroke(_) => Outcome::Cancelled,
             Self::Ended(_) => Outcome::Revoked,
@@ -409,6 +422,10 @@ fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if stop.should_not_retry() {
         headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    }
+    if matches!(stop, Stop::UnknownCoding(_)) {
+        // RFC 9110, 12.5.3: what would have been accepted.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
     }
     if stop.status() == StatusCode::UNAUTHORIZED {
         let challenge = match stop {

@@ -6,6 +6,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::{Bytes, BytesMut};
+use coding::{Decoder, Fault};
 use futures_util::StreamExt;
 use model::{Direction, Usage};
 use tokio::sync::watch;
@@ -18,13 +19,23 @@ use crate::{
     refuse::Stop,
 };
 
-/// Where a direction's bytes come from.
+/// Where a direction's bytes come from: what the network hands over, its content codings undone.
 pub(crate) struct Source {
     body: Incoming,
+    decoder: Option<Decoder>,
     batch_bytes: usize,
     /// An error that came behind bytes that are still to be worked on.
     broke: Option<BodyError>,
     over: bool,
+}
+
+/// Why no more comes from a source.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Broke {
+    /// The body broke off.
+    Off(BodyError),
+    /// Its codings can't be undone.
+    Coded(Fault),
 }
 
 /// What came.
@@ -36,12 +47,36 @@ enum Arrived {
 }
 
 impl Source {
-    pub(crate) fn new(body: Incoming, batch_bytes: usize) -> Self {
-        Self { body, batch_bytes, broke: None, over: false }
+    /// `decoder`: undoes the body's content codings, where it has any.
+    pub(crate) fn new(body: Incoming, decoder: Option<Decoder>, batch_bytes: usize) -> Self {
+        Self { body, decoder, batch_bytes, broke: None, over: false }
     }
 
-    /// All that has arrived, as one batch; waits only for the first chunk of it. `None` at the end.
-    pub(crate) async fn batch(&mut self) -> Result<Option<Bytes>, BodyError> {
+    /// All that has arrived, as one batch, decoded; waits only for the first chunk of it. `None` at the end.
+    ///
+    /// Dropped while it waits, it loses nothing: what has arrived is in the decoder.
+    pub(crate) async fn batch(&mut self) -> Result<Option<Bytes>, Broke> {
+        loop {
+            if let Some(decoder) = self.decoder.as_mut() {
+                let mut decoded = BytesMut::new();
+                decoder.pull(self.batch_bytes, &mut decoded).map_err(Broke::Coded)?;
+                if !decoded.is_empty() {
+                    return Ok(Some(decoded.freeze()));
+                }
+            }
+            let arrived = self.arrived().await.map_err(Broke::Off)?;
+            match (arrived, self.decoder.as_mut()) {
+                (Some(bytes), None) => return Ok(Some(bytes)),
+                (Some(bytes), Some(decoder)) => decoder.push(&bytes),
+                (None, decoder) => {
+                    return decoder.map_or(Ok(()), |decoder| decoder.finish()).map_err(Broke::Coded).map(|()| None);
+                }
+            }
+        }
+    }
+
+    /// All that has arrived, as it came.
+    async fn arrived(&mut self) -> Result<Option<Bytes>, BodyError> {
         if let Some(error) = self.broke.take() {
             return Err(error);
         }
@@ -104,10 +139,20 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn broke(&self, cause: String) -> Stop {
-        match self.direction {
-            Direction::Request => Stop::RequestBroke(cause),
-            Direction::Response => Stop::UpstreamBroke(cause),
+    fn broke(&self, broke: Broke) -> Stop {
+        match (self.direction, broke) {
+            (Direction::Request, Broke::Off(error)) => Stop::RequestBroke(error.0),
+            (Direction::Request, Broke::Coded(fault)) => Stop::BadCoding(fault),
+            (Direction::Response, Broke::Off(error)) => Stop::UpstreamBroke(error.0),
+            (Direction::Response, Broke::Coded(fault)) => Stop::UpstreamUnreadable(fault.to_string()),
+        }
+    }
+
+    /// The next batch, if it comes in time.
+    pub(crate) async fn batch(&self, source: &mut Source) -> Result<Option<Bytes>, Stop> {
+        match tokio::time::timeout(self.idle, source.batch()).await {
+            Err(_) => Err(self.broke(Broke::Off(BodyError(format!("nothing came for {} s", self.idle.as_secs()))))),
+            Ok(batch) => batch.map_err(|broke| self.broke(broke)),
         }
     }
 
@@ -159,14 +204,7 @@ async fn next(
     source: &mut Source,
     policies: &mut watch::Receiver<Arc<PolicySet>>,
 ) -> Result<Arrived, Stop> {
-    let batch = async {
-        match tokio::time::timeout(lane.idle, source.batch()).await {
-            Err(_) => Err(lane.broke(format!("nothing came for {} s", lane.idle.as_secs()))),
-            Ok(Err(error)) => Err(lane.broke(error.0)),
-            Ok(Ok(Some(bytes))) => Ok(Arrived::Bytes(bytes)),
-            Ok(Ok(None)) => Ok(Arrived::End),
-        }
-    };
+    let batch = async { Ok(lane.batch(source).await?.map_or(Arrived::End, Arrived::Bytes)) };
     if lane.direction == Direction::Request {
         return batch.await;
     }
@@ -186,7 +224,7 @@ mod tests {
 
     fn source(chunks: Vec<Result<&'static str, BodyError>>, batch_bytes: usize) -> Source {
         let chunks = chunks.into_iter().map(|chunk| chunk.map(|text| Bytes::from_static(text.as_bytes())));
-        Source::new(Box::pin(stream::iter(chunks.collect::<Vec<_>>())), batch_bytes)
+        Source::new(Box::pin(stream::iter(chunks.collect::<Vec<_>>())), None, batch_bytes)
     }
 
     #[tokio::test]
@@ -208,6 +246,6 @@ mod tests {
     async fn an_error_waits_behind_the_bytes_before_it() {
         let mut source = source(vec![Ok("a"), Err(BodyError("reset".into()))], 100);
         assert_eq!(source.batch().await, Ok(Some(Bytes::from_static(b"a"))));
-        assert_eq!(source.batch().await, Err(BodyError("reset".into())));
+        assert_eq!(source.batch().await, Err(Broke::Off(BodyError("reset".into()))));
     }
 }

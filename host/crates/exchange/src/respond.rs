@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     carry::Asked,
     gate::Answered,
-    head::{attributes, content_type, essence, returnable},
+    head::{attributes, content_type, essence},
     hold::{Waiting, hold},
     judge::Judge,
     outlet::Outlet,
@@ -21,6 +21,7 @@ use crate::{
     record::{Record, Recorded},
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
+    returned::{check, returnable, unclaimed},
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -34,20 +35,21 @@ pub(crate) async fn respond(
     judge: &mut Judge,
 ) -> Result<(), Stop> {
     let Answered { status, headers, body } = answered;
-    check(status, &headers)?;
+    let codings = check(status, &headers)?;
     let content_type = content_type(&headers).to_owned();
     let event_stream = essence(&content_type) == EVENT_STREAM;
     let mut flow = asked
         .route
         .endpoint
         .response(status.as_u16(), &content_type, asked.gate.limits.wire)
-        .map_err(|unclaimed| Stop::UpstreamUnreadable(format!("status {status}, {unclaimed}")))?;
-    let streaming = event_stream || asked.route.endpoint.raw();
+        .map_err(|_| unclaimed(status, &content_type))?;
+    let raw = asked.route.endpoint.raw();
+    let streaming = event_stream || raw;
     if asked.out.began() && !(status == StatusCode::OK && event_stream) {
         return Err(Stop::UpstreamStatus(status.as_u16()));
     }
     judge.turn();
-    let mut headers = returnable(&headers);
+    let mut headers = returnable(&headers, raw);
     let shown = ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),
@@ -56,6 +58,7 @@ pub(crate) async fn respond(
         headers: attributes(&headers),
     };
     judge.judge_head(shown, &mut headers).await?;
+    judge.judge_fields(&mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
     let mut sink =
@@ -67,23 +70,8 @@ pub(crate) async fn respond(
         }
     }
     let lane = Lane { direction: Direction::Response, idle: asked.gate.limits.upstream_idle };
-    let mut source = Source::new(body, asked.gate.limits.batch_bytes);
+    let mut source = Source::new(body, codings.decoder(asked.gate.limits.coding), asked.gate.limits.batch_bytes);
     relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut sink).await
-}
-
-/// What an upstream may not answer: nothing was asked that these could be the answer to.
-fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Stop> {
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded {
-        return Err(Stop::UpstreamUnreadable("its content-encoding was not asked for".into()));
-    }
-    if status.is_informational() || status == StatusCode::PARTIAL_CONTENT {
-        return Err(Stop::UpstreamUnreadable(format!("status {status} was not asked for")));
-    }
-    Ok(())
 }
 
 /// The response gate's far side: record, then deliver.

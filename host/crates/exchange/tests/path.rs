@@ -10,35 +10,7 @@ use exchange::ports::RulingState;
 use futures_util::StreamExt;
 use http::StatusCode;
 use model::{Entry, FailureMode, Mode, OnBlock, Outcome, record::JudgedVerdict};
-use rig::{Does, Rig, Setting, policy, read, set};
-
-const SSE: &str = "text/event-stream";
-
-fn answer(text: &str) -> String {
-    serde_json::json!({
-        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-    })
-    .to_string()
-}
-
-fn event(text: &str) -> String {
-    let chunk = serde_json::json!({
-        "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
-        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}],
-    });
-    format!("data: {chunk}\n\n")
-}
-
-const FINISH: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
-                      \"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-
-fn closed(rig: &Rig) -> (Outcome, String) {
-    match rig.entries.lock().unwrap().last() {
-        Some(Entry::Closed(closed)) => (closed.outcome, closed.detail.clone()),
-        other => panic!("the record is not closed: {other:?}"),
-    }
-}
+use rig::{Does, FINISH, Rig, SSE, Setting, answer, closed, event, policy, read, set};
 
 fn masker() -> rig::TestPolicy {
     policy("10-mask", Does::Mask("secret", "[X]"))

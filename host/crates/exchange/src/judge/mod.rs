@@ -5,6 +5,7 @@
 //! edit, so that the record shows the request as masked as it would have gone out.
 
 mod bytes_hooks;
+mod fields;
 mod request;
 mod seat;
 mod strand;
@@ -85,6 +86,8 @@ pub(crate) struct Judge {
     patched: bool,
     direction: Direction,
     tracks: Vec<Track>,
+    /// The number of the first part among these.
+    first: u32,
     /// Parts with something new since the last pass.
     due: Vec<PartId>,
     /// Tool calls that are complete and wait for their verdicts.
@@ -125,6 +128,7 @@ impl Judge {
             patched: false,
             direction: Direction::Request,
             tracks: Vec::new(),
+            first: 0,
             due: Vec::new(),
             calls: Vec::new(),
             asked: None,
@@ -276,17 +280,27 @@ impl Judge {
                     self.due.push(part.id);
                 }
                 Step::Text { part, text } => {
-                    self.tracks[part.0 as usize].feed(&text);
+                    self.track(part).feed(&text);
                     self.mark(part);
                 }
                 Step::End(part) => {
-                    self.tracks[part.0 as usize].ended = true;
+                    self.track(part).ended = true;
                     self.mark(part);
                 }
                 Step::ToolCall(call) => self.calls.push(call),
             }
         }
         Ok(())
+    }
+
+    /// Where the track of a part stands.
+    fn at(&self, part: PartId) -> usize {
+        part.0.wrapping_sub(self.first) as usize
+    }
+
+    fn track(&mut self, part: PartId) -> &mut Track {
+        let at = self.at(part);
+        &mut self.tracks[at]
     }
 
     fn mark(&mut self, part: PartId) {
@@ -297,7 +311,7 @@ impl Judge {
 
     fn release(&mut self, flow: &mut dyn Flow) {
         for part in std::mem::take(&mut self.due) {
-            if let Some((part, upto, changes)) = self.tracks[part.0 as usize].leave() {
+            if let Some((part, upto, changes)) = self.track(part).leave() {
                 flow.release(part, upto, changes);
             }
         }

@@ -64,7 +64,7 @@ impl Judge {
     }
 
     fn rewrite(&mut self, seat: usize, part: PartId, edits: Vec<Edit>) -> Vec<EditRecord> {
-        let Some(track) = self.tracks.get(part.0 as usize) else {
+        let Some(track) = self.tracks.get(self.at(part)) else {
             return Vec::new();
         };
         let Some(stage) = track.stages.iter().position(|stage| stage.seat == seat) else {
@@ -80,7 +80,7 @@ impl Judge {
             .zip(&hashes)
             .map(|(edit, was)| ((edit.start..edit.end, self.substitute(edit.by, *was)), edit.reason))
             .unzip();
-        let sources = self.tracks[part.0 as usize].rewrite(stage, &plain);
+        let sources = self.track(part).rewrite(stage, &plain);
         sources
             .into_iter()
             .zip(plain)

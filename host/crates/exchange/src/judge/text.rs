@@ -21,9 +21,9 @@ impl Judge {
     pub(super) async fn judge_seat(&mut self, seat: usize) {
         for at in 0..self.due.len() {
             let part = self.due[at];
-            let stages = &self.tracks[part.0 as usize].stages;
+            let stages = &self.tracks[self.at(part)].stages;
             if let Some(stage) = stages.iter().position(|stage| stage.seat == seat)
-                && self.tracks[part.0 as usize].is_due(stage)
+                && self.tracks[self.at(part)].is_due(stage)
             {
                 self.judge_window(seat, part, stage).await;
             }
@@ -31,7 +31,7 @@ impl Judge {
     }
 
     async fn judge_window(&mut self, seat: usize, part: PartId, stage: usize) {
-        let track = &self.tracks[part.0 as usize];
+        let track = &self.tracks[self.at(part)];
         let about = Arc::clone(&self.about);
         let mut window = track.window(stage, self.direction);
         let channel = track.part.channel;
@@ -61,7 +61,7 @@ impl Judge {
             .into_iter()
             .map(|edit| {
                 let was = self.recorder.keyed_hash(
-                    self.tracks[part.0 as usize].text(stage).as_bytes().get(edit.start..edit.end).unwrap_or_default(),
+                    self.tracks[self.at(part)].text(stage).as_bytes().get(edit.start..edit.end).unwrap_or_default(),
                 );
                 let by = self.substitute(edit.by, was);
                 (edit.start..edit.end, by, edit.reason, was)
@@ -88,10 +88,10 @@ impl Judge {
         release: usize,
         edits: &[Proposed],
     ) -> Vec<EditRecord> {
-        debug_assert_eq!(self.tracks[part.0 as usize].stages[stage].seat, seat);
+        debug_assert_eq!(self.tracks[self.at(part)].stages[stage].seat, seat);
         let plain: Cow<'_, [(Range<usize>, String)]> =
             edits.iter().map(|(span, by, ..)| (span.clone(), by.clone())).collect();
-        let made = self.tracks[part.0 as usize].settle(stage, &Settlement { release, edits: &plain });
+        let made = self.track(part).settle(stage, &Settlement { release, edits: &plain });
         made.into_iter()
             .map(|made| {
                 let (_, by, reason, was) = &edits[made.index];

@@ -91,6 +91,11 @@ impl Track {
             .collect();
     }
 
+    /// Raw text that has not left.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Takes new raw text.
     pub(crate) fn feed(&mut self, text: &str) {
         self.source.push_str(text);

@@ -1,7 +1,8 @@
 //! Ports that a test can see through: policies written in Rust, a recorder in memory, a desk with one answer, an
 //! upstream that plays a script.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::sync::{
     Arc, Mutex,
@@ -21,8 +22,8 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
     ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, Entry, Event, FailureMode, Family,
-    Generation, Hooks, Mode, OnBlock, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Scope, Substitute, Upstream,
-    Usage, Verdict, record::Opened,
+    Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Scope, Substitute,
+    Upstream, Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -368,13 +369,14 @@ impl Account for Running {
 /// An upstream whose body is what a test sends; remembers what it received.
 pub(crate) struct Script {
     pub(crate) status: StatusCode,
-    pub(crate) content_type: &'static str,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
     /// It never begins to answer.
     pub(crate) silent: bool,
     /// Requests that wait for the head of their answer.
     pub(crate) waiting: Arc<AtomicU32>,
+    pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
 /// Counts one as long as it is there.
@@ -397,15 +399,14 @@ impl Forward for Script {
     fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
         async move {
             self.received.lock().unwrap().push(outbound.body.into_inner());
+            self.heads.lock().unwrap().push(outbound.headers);
             let _waiting = Counted::on(&self.waiting);
             if self.silent {
                 return std::future::pending().await;
             }
             let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
-            let mut headers = HeaderMap::new();
-            headers.insert("content-type", self.content_type.parse().unwrap());
-            Ok(Answered { status: self.status, headers, body: body.boxed() })
+            Ok(Answered { status: self.status, headers: self.headers.clone(), body: body.boxed() })
         }
         .boxed()
     }
@@ -421,6 +422,8 @@ pub(crate) struct Rig {
     pub(crate) cancelled: Arc<AtomicU32>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
     pub(crate) waiting: Arc<AtomicU32>,
+    /// Headers that went up.
+    pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
     pub(crate) upstream: Option<mpsc::UnboundedSender<Result<Bytes, BodyError>>>,
 }
 
@@ -433,6 +436,11 @@ pub(crate) struct Setting {
     pub(crate) content_type: &'static str,
     pub(crate) on_block: OnBlock,
     pub(crate) holder: Holder,
+    /// The upstream's status.
+    pub(crate) status: StatusCode,
+    /// Its headers besides the content type.
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Setting {
@@ -445,6 +453,9 @@ impl Default for Setting {
             content_type: "application/json",
             on_block: OnBlock::Error,
             holder: Holder::new(Scope::on(["openai"])),
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -457,15 +468,24 @@ impl Rig {
         let desk = OneAnswer { state: setting.ruling, shown: Arc::default(), cancelled: Arc::default() };
         let (shown, cancelled) = (Arc::clone(&desk.shown), Arc::clone(&desk.cancelled));
         let (upstream, body) = mpsc::unbounded_channel();
+        let mut headers = HeaderMap::new();
+        if !setting.content_type.is_empty() {
+            headers.insert("content-type", setting.content_type.parse().unwrap());
+        }
+        for (name, value) in setting.headers {
+            headers.append(name, value.parse().unwrap());
+        }
         let script = Script {
-            status: StatusCode::OK,
-            content_type: setting.content_type,
+            status: setting.status,
+            headers,
             body: Mutex::new(Some(body)),
             received: Arc::default(),
             silent: setting.silent_upstream,
             waiting: Arc::default(),
+            heads: Arc::default(),
         };
         let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
+        let heads = Arc::clone(&script.heads);
         let connection = Connection {
             name: "openai".into(),
             path_prefix: "/".into(),
@@ -480,15 +500,21 @@ impl Rig {
             Arc::new(memory),
             Arc::new(desk),
             Arc::new(script),
-            Limits::default(),
+            setting.limits,
         );
-        Self { gate, publish, entries, shown, cancelled, received, waiting, upstream: Some(upstream) }
+        Self { gate, publish, entries, shown, cancelled, received, waiting, heads, upstream: Some(upstream) }
     }
 
     /// The upstream says this.
     pub(crate) fn say(&self, text: &str) {
+        self.say_bytes(text.as_bytes());
+    }
+
+    /// The upstream says these bytes.
+    pub(crate) fn say_bytes(&self, bytes: &[u8]) {
         let upstream = self.upstream.as_ref().expect("the upstream has not hung up");
-        upstream.send(Ok(Bytes::copy_from_slice(text.as_bytes()))).expect("somebody listens");
+        // Who refused the head listens no more.
+        drop(upstream.send(Ok(Bytes::copy_from_slice(bytes))));
     }
 
     /// The upstream's body is complete.
@@ -498,23 +524,70 @@ impl Rig {
 
     /// Sends a chat request with this message.
     pub(crate) async fn ask(&self, message: &str, streaming: bool) -> http::Response<exchange::Reply> {
-        let body = serde_json::json!({
-            "model": "m", "stream": streaming, "messages": [{"role": "user", "content": message}],
-            "tools": [{"type": "function", "function": {"name": "rm", "parameters": {}}}],
-        });
-        let body = futures_util::stream::iter([Ok(Bytes::from(body.to_string()))]);
-        self.send(body.boxed()).await
+        let body = chat(message, streaming);
+        self.post(&[("content-type", "application/json")], body.into_bytes()).await
     }
 
     /// Sends a chat request with this body.
     pub(crate) async fn send(&self, body: exchange::Incoming) -> http::Response<exchange::Reply> {
-        let request = Request::post("/v1/chat/completions")
-            .header("host", "gate")
-            .header("authorization", "Bearer good")
-            .header("content-type", "application/json")
-            .body(body)
-            .expect("a request");
+        self.request(&[("content-type", "application/json")], body).await
+    }
+
+    /// Sends a request to the chat endpoint with these headers and this body.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> http::Response<exchange::Reply> {
+        self.request(headers, futures_util::stream::iter([Ok(Bytes::from(body))]).boxed()).await
+    }
+
+    async fn request(&self, headers: &[(&str, &str)], body: exchange::Incoming) -> http::Response<exchange::Reply> {
+        let mut request =
+            Request::post("/v1/chat/completions").header("host", "gate").header("authorization", "Bearer good");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).expect("a request");
         exchange::carry(Arc::clone(&self.gate), request).await
+    }
+}
+
+/// The body of a chat request with this message.
+pub(crate) fn chat(message: &str, streaming: bool) -> String {
+    serde_json::json!({
+        "model": "m", "stream": streaming, "messages": [{"role": "user", "content": message}],
+        "tools": [{"type": "function", "function": {"name": "rm", "parameters": {}}}],
+    })
+    .to_string()
+}
+
+/// A whole answer with this text.
+pub(crate) fn answer(text: &str) -> String {
+    serde_json::json!({
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+    })
+    .to_string()
+}
+
+/// An event with this text.
+pub(crate) fn event(text: &str) -> String {
+    let chunk = serde_json::json!({
+        "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}],
+    });
+    format!("data: {chunk}\n\n")
+}
+
+/// The last events of a stream.
+pub(crate) const FINISH: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+                                 \"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+/// The content type of a stream.
+pub(crate) const SSE: &str = "text/event-stream";
+
+/// How the exchange ended, by its record.
+pub(crate) fn closed(rig: &Rig) -> (Outcome, String) {
+    match rig.entries.lock().unwrap().last() {
+        Some(Entry::Closed(closed)) => (closed.outcome, closed.detail.clone()),
+        other => panic!("the record is not closed: {other:?}"),
     }
 }
 
