@@ -217,8 +217,8 @@ async fn memory_is_bounded_while_the_disk_does_not_write() {
         }
     };
     assert!(refused.0.contains("bytes wait to be written"), "{refused}");
-    // One buffer may be in the writer's hands, one is full.
-    assert!((10..=22).contains(&taken), "{taken}");
+    // One buffer may be in the writer's hands, one is full, and the tape holds what the queue did not take.
+    assert!((10..=32).contains(&taken), "{taken}");
     assert!(tape.keep(Safety::Written).await.is_err());
     disk.set(|faults| faults.stuck_writes = false);
     store.settle().await.ok();

@@ -6,7 +6,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -87,6 +90,11 @@ struct Inner {
     batched_since: Option<Instant>,
     /// The writer sleeps until somebody wakes it, whatever comes.
     writer_idle: bool,
+    /// A sync is under way. What is wanted on the disk meanwhile waits for the next one, and so is written in one go
+    /// when this one ends.
+    syncing: bool,
+    /// The next sync waits for the write that has just been asked for, so that it takes all of it along.
+    gathering: bool,
     failed: Option<RecordError>,
     closing: bool,
     writer_done: bool,
@@ -100,6 +108,8 @@ pub(crate) struct Queue {
     ingester: Condvar,
     limits: Limits,
     durability: Durability,
+    /// It has failed or closes; `inner` knows which. For those who would ask without taking the lock.
+    ended: AtomicBool,
 }
 
 impl Queue {
@@ -121,12 +131,15 @@ impl Queue {
             batched: 0,
             batched_since: None,
             writer_idle: false,
+            syncing: false,
+            gathering: false,
             failed: None,
             closing: false,
             writer_done: false,
         };
         let inner = Mutex::new(inner);
-        Self { inner, writer: Condvar::new(), syncer: Condvar::new(), ingester: Condvar::new(), limits, durability }
+        let (writer, syncer, ingester) = Default::default();
+        Self { inner, writer, syncer, ingester, limits, durability, ended: AtomicBool::new(false) }
     }
 
     /// Nobody panics while holding the lock; if somebody did, the state is still whole, since each change is one step.
@@ -136,20 +149,25 @@ impl Queue {
 
     // ------------------------------------------------------------------------- callers
 
-    /// Takes a whole frame; gives the position after it. No call to the system, but to wake a writer that idles.
-    pub(crate) fn append(&self, frame: &[u8]) -> Result<u64, RecordError> {
+    /// Whether frames are taken; else why not.
+    pub(crate) fn usable(&self) -> Told {
+        if self.ended.load(Ordering::Acquire) { self.lock().usable() } else { Ok(()) }
+    }
+
+    /// Takes whole frames; gives the position after them. No call to the system, but to wake a writer that idles.
+    pub(crate) fn append(&self, frames: &[u8]) -> Result<u64, RecordError> {
         let mut inner = self.lock();
         inner.usable()?;
         if inner.buffer.len() >= self.limits.buffer_bytes {
             let waiting = inner.buffer.len();
             return Err(RecordError(format!("the disk is behind: {waiting} bytes wait to be written")));
         }
-        inner.buffer.extend_from_slice(frame);
-        inner.appended += frame.len() as u64;
+        inner.buffer.extend_from_slice(frames);
+        inner.appended += frames.len() as u64;
         if inner.since.is_none() {
             inner.since = Some(Instant::now());
         }
-        if inner.writer_idle || (inner.buffer.len() >= WRITE_AT && inner.buffer.len() - frame.len() < WRITE_AT) {
+        if inner.writer_idle || (inner.buffer.len() >= WRITE_AT && inner.buffer.len() - frames.len() < WRITE_AT) {
             inner.writer_idle = false;
             self.writer.notify_one();
         }
@@ -202,6 +220,9 @@ impl Queue {
         let progress = inner.progress(goal);
         progress.waiters.0.push((position, tell));
         progress.goal = progress.goal.max(position);
+        if goal == Goal::Durable && inner.syncing {
+            return Ok(Some(told));
+        }
         inner.written.goal = inner.written.goal.max(position);
         if inner.written.wanted() {
             inner.writer_idle = false;
@@ -272,6 +293,7 @@ impl Queue {
     /// `batch` is in the operating system's hands.
     pub(crate) fn wrote(&self, batch: Batch) {
         let mut inner = self.lock();
+        inner.gathering = false;
         inner.written.at = batch.end();
         let told = inner.written.waiters.reached(batch.end());
         if self.durability == Durability::Bounded {
@@ -298,7 +320,8 @@ impl Queue {
                 return None;
             }
             let behind = inner.written.at > inner.durable.at;
-            if behind && (inner.durable.wanted() || inner.writer_done) {
+            if behind && (inner.writer_done || (inner.durable.wanted() && !inner.gathering)) {
+                inner.syncing = true;
                 return Some((Arc::clone(&inner.file), inner.written.at));
             }
             if inner.writer_done {
@@ -310,7 +333,16 @@ impl Queue {
 
     /// Everything before `position` is on the disk.
     pub(crate) fn synced(&self, position: u64) {
-        let told = self.lock().advance_durable(position);
+        let mut inner = self.lock();
+        inner.syncing = false;
+        let told = inner.advance_durable(position);
+        if inner.durable.wanted() && inner.durable.goal > inner.written.at {
+            inner.written.goal = inner.written.goal.max(inner.durable.goal);
+            inner.gathering = true;
+            inner.writer_idle = false;
+            self.writer.notify_one();
+        }
+        drop(inner);
         tell(told);
     }
 
@@ -368,6 +400,7 @@ impl Queue {
         tracing::error!(cause, "the store has failed: nothing more is recorded until it is opened anew");
         let cause = RecordError(cause.to_owned());
         inner.failed = Some(cause.clone());
+        self.ended.store(true, Ordering::Release);
         let goals = [Goal::Written, Goal::Durable, Goal::Ingested];
         let all = goals.map(|goal| inner.progress(goal).waiters.reached(u64::MAX));
         drop(inner);
@@ -381,6 +414,7 @@ impl Queue {
     /// Takes nothing more; what was taken goes its way.
     pub(crate) fn close(&self) {
         self.lock().closing = true;
+        self.ended.store(true, Ordering::Release);
         self.wake_all();
     }
 

@@ -42,7 +42,7 @@ impl Recorder for Store {
             entries: 0,
             position: 0,
             closed: false,
-            scratch: Vec::new(),
+            pending: Vec::new(),
         };
         // On an error the tape must not close what never opened.
         tape.write(&Entry::Opened(opened)).inspect_err(|_| tape.closed = true)?;
@@ -91,36 +91,62 @@ impl Tape for NoTape {
     }
 }
 
-/// A tape that puts frames into the queue.
+/// A tape that puts frames into the queue. Entries that belong together (what was found, what is sent, how it ended) wait
+/// here until the path wants them kept, and so cost the queue's lock once.
 struct QueueTape {
     queue: Arc<Queue>,
     exchange: ExchangeId,
     entry_bytes: usize,
     began: Instant,
     entries: u64,
-    /// After its last frame.
+    /// After its last frame in the queue.
     position: u64,
     closed: bool,
-    scratch: Vec<u8>,
+    /// Frames that the queue doesn't have yet.
+    pending: Vec<u8>,
 }
 
-/// Scratch space above this is given back after use.
-const SCRATCH_BYTES: usize = 64 << 10;
+/// Pending frames that are not made to wait for more.
+const PENDING_BYTES: usize = 8 << 10;
+/// Space above this is given back after use.
+const SPARE_BYTES: usize = 64 << 10;
 
 impl QueueTape {
     fn write(&mut self, entry: &Entry) -> Result<(), RecordError> {
-        self.scratch.clear();
-        frame::write(&mut self.scratch, Kind::Entry, self.exchange, self.entries, entry)
-            .map_err(|error| RecordError(format!("the entry can't be encoded: {error}")))?;
-        if self.scratch.len() > self.entry_bytes {
-            let (bytes, limit) = (self.scratch.len(), self.entry_bytes);
+        self.queue.usable()?;
+        let begin = self.pending.len();
+        if let Err(error) = frame::write(&mut self.pending, Kind::Entry, self.exchange, self.entries, entry) {
+            // What was pending is gone with it: a record with a gap is worse than one that ends.
+            self.closed = true;
+            return Err(RecordError(format!("the entry can't be encoded: {error}")));
+        }
+        let bytes = self.pending.len() - begin;
+        if bytes > self.entry_bytes {
+            self.pending.truncate(begin);
+            let limit = self.entry_bytes;
             return Err(RecordError(format!("the entry has {bytes} bytes; the store takes {limit}")));
         }
-        self.position = self.queue.append(&self.scratch)?;
         self.entries += 1;
         self.closed = matches!(entry, Entry::Closed(_));
-        if self.scratch.capacity() > SCRATCH_BYTES {
-            self.scratch = Vec::new();
+        // The last entry waits for none. The others tell of a wait that may be long: whoever looks at the exchange
+        // meanwhile shall see them.
+        let at_once = matches!(entry, Entry::Closed(_) | Entry::Switched(..) | Entry::Held(_) | Entry::Decided(_));
+        if at_once || self.pending.len() >= PENDING_BYTES { self.hand_over() } else { Ok(()) }
+    }
+
+    fn lament(&self, error: &RecordError) {
+        tracing::warn!(exchange = %self.exchange, %error, "the record of a dropped exchange stays open");
+    }
+
+    fn hand_over(&mut self) -> Result<(), RecordError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        // What the queue does not take now stays: the record must have no gap.
+        self.position = self.queue.append(&self.pending)?;
+        self.pending.clear();
+        if self.pending.capacity() > SPARE_BYTES {
+            self.pending = Vec::new();
         }
         Ok(())
     }
@@ -142,13 +168,20 @@ impl Tape for QueueTape {
             Safety::Written => Goal::Written,
             Safety::Durable => Goal::Durable,
         };
-        Box::pin(self.queue.keep(goal, self.position))
+        let handed = self.hand_over();
+        Box::pin(async move {
+            handed?;
+            self.queue.keep(goal, self.position).await
+        })
     }
 }
 
 impl Drop for QueueTape {
     fn drop(&mut self) {
         if self.closed {
+            if let Err(error) = self.hand_over() {
+                self.lament(&error);
+            }
             return;
         }
         let closed = Closed {
@@ -158,8 +191,8 @@ impl Drop for QueueTape {
             usage: Usage::default(),
             policies: Vec::new(),
         };
-        if let Err(error) = self.write(&Entry::Closed(closed)) {
-            tracing::warn!(exchange = %self.exchange, %error, "the record of a dropped exchange stays open");
+        if let Err(error) = self.write(&Entry::Closed(closed)).and_then(|()| self.hand_over()) {
+            self.lament(&error);
         }
     }
 }

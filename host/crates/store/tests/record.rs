@@ -137,6 +137,7 @@ async fn a_tape_that_is_dropped_closes_as_cancelled() {
     let exchange = first.exchange;
     let mut tape = store.open(first).unwrap();
     tape.append(request(b"never answered".to_vec())).unwrap();
+    tape.keep(Safety::Written).await.unwrap();
     store.settle().await.unwrap();
     let so_far = store.exchange(exchange).unwrap();
     assert_eq!((so_far.summary.state, so_far.summary.outcome, so_far.entries.len()), (State::Running, None, 2));
