@@ -92,7 +92,9 @@ impl<R: Reader> Documents<R> {
 
     /// A body that is an event stream.
     pub(crate) fn events(reader: R, limits: Limits) -> Self {
-        Self::new(Framing::Events(Framer::default()), reader, limits)
+        let mut events = Self::new(Framing::Events(Framer::default()), reader, limits);
+        events.parts.streamed = true;
+        events
     }
 
     fn new(framing: Framing, reader: R, limits: Limits) -> Self {
@@ -132,6 +134,7 @@ impl<R: Reader> Documents<R> {
                 reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?;
             }
             let len = event.len;
+            slots.append(&mut parts.extra_slots);
             queue.frame(len, slots);
         }
     }
@@ -241,6 +244,10 @@ impl<R: Reader> Flow for Documents<R> {
             Framing::Events(_) => self.events_so_far(true)?,
         }
         self.reader.end(&mut self.parts);
+        if !self.parts.extra_slots.is_empty() {
+            self.slots.append(self.parts.last_extras());
+            self.queue.frame(0, &mut self.slots);
+        }
         self.bounded()
     }
 

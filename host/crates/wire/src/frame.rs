@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Loose,
     /// A number; changed, it becomes a string.
     Number,
-    /// A value that is worth nothing once the text it repeats is changed: becomes `null`.
+    /// A value that is worth nothing once the text it repeats is changed: becomes `null`, or a list an empty one.
     Null,
     /// A value that is the text itself.
     Raw,
@@ -45,6 +45,8 @@ pub(crate) enum Kind {
         /// Whether the object has no members.
         alone: bool,
     },
+    /// The place in front of a stream's frame where an event of its own goes if text is to be added; its number.
+    Extra(u32),
 }
 
 /// A place in a frame where text stands.
@@ -114,7 +116,7 @@ impl Slot {
     }
 
     /// Hands out the raw bytes that change and what is to stand there.
-    fn rewrite(&self, raw: &str, edits: &[Edit<'_>], mut put: impl FnMut(Range<usize>, BytesMut)) {
+    fn rewrite(&self, raw: &str, edits: &[Edit<'_>], parts: &Parts, mut put: impl FnMut(Range<usize>, BytesMut)) {
         let at = self.at as usize;
         let whole = at..self.end as usize;
         let mut by = BytesMut::new();
@@ -136,7 +138,8 @@ impl Slot {
                 put(whole, by);
             }
             Kind::Null => {
-                by.extend_from_slice(b"null");
+                let list = raw[whole.clone()].starts_with('[');
+                by.extend_from_slice(if list { b"[]".as_slice() } else { b"null" });
                 put(whole, by);
             }
             Kind::Raw => edits.iter().for_each(|(range, text)| {
@@ -149,6 +152,13 @@ impl Slot {
             }
             Kind::Drop => put(whole, by),
             Kind::Hold => {}
+            Kind::Extra(id) => {
+                let Some(extra) = parts.extra_of(id) else { return };
+                by.extend_from_slice(extra.before.as_bytes());
+                edits.iter().for_each(|(_, text)| literal::escape(text, &mut by));
+                by.extend_from_slice(extra.after.as_bytes());
+                put(whole, by);
+            }
             Kind::Member { name, .. } => {
                 by.extend_from_slice(format!("\"{name}\":\"").as_bytes());
                 edits.iter().for_each(|(_, text)| literal::escape(text, &mut by));
@@ -190,7 +200,7 @@ pub(crate) fn replacements<'a>(
             continue;
         }
         let again = out.last().is_some_and(|(last, _)| last.is_empty() && last.start == slot.at as usize);
-        slot.rewrite(raw, &edits, |range, mut by| {
+        slot.rewrite(raw, &edits, parts, |range, mut by| {
             if let Kind::Member { alone, .. } = slot.kind {
                 if !alone {
                     by.extend_from_slice(b",");
@@ -325,6 +335,9 @@ impl Queue {
         self.frames.pop_front();
         self.ready = 0;
         for slot in self.slots.drain(..frame.slots as usize) {
+            if let Kind::Extra(id) = slot.kind {
+                parts.extra_left(id);
+            }
             if let Some(source) = slot.source {
                 parts.left(source, slot.to);
             }

@@ -57,6 +57,8 @@ impl Parts {
         let from = nested.text.len() as u64;
         write(&mut nested.text);
         let to = nested.text.len() as u64;
+        let fresh = nested.text[from as usize..].to_owned();
+        self.note_call(call, &fresh);
         if let Some(run) = self.run_mut(Source::Call(call)) {
             run.len = to;
         }

@@ -7,6 +7,7 @@ mod errors;
 mod logprobs;
 mod models;
 mod names;
+mod responses;
 mod terms;
 
 use crate::Endpoint;
@@ -16,7 +17,7 @@ pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match method {
         "POST" if path.ends_with("/chat/completions") => Some(&chat::Chat),
         "GET" if path.ends_with("/models") => Some(&models::Models),
-        _ => None,
+        _ => responses::claim(method, path),
     }
 }
 

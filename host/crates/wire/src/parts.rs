@@ -1,7 +1,10 @@
 //! What a flow has told and what was decided about it: one [`Run`] for each part, and the steps not yet fetched.
 //!
+//! A run that is kept ([`Parts::keep`]) can be repeated: a later place with the same text changes as the run did, and
+//! is not told again.
+//!
 //! What must hold: text is released only by a decision; the changes of a run are in order and do not overlap; a run
-//! is forgotten only when nothing of it is left in the queue.
+//! is forgotten only when nothing of it is left in the queue; a repeat is one only if it is the same text.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -10,7 +13,11 @@ use std::{
 
 use model::{Channel, Part, PartId, Speaker};
 
-use crate::{Change, Step, ToolCallId, nested::Nested};
+use crate::{
+    Change, Step, ToolCallId,
+    frame::{Kind, Slot},
+    nested::Nested,
+};
 
 /// Distinct values of fields that a flow remembers, so that an `id` in every event of a stream is told once.
 const REMEMBERED_FIELDS: usize = 256;
@@ -20,6 +27,9 @@ pub(crate) const RUNS: usize = 100_000;
 
 /// Longest literal that is remembered, in bytes.
 const REMEMBERED_BYTES: usize = 512;
+
+/// Bytes of text that one flow keeps to know repeats by. What is said beyond is told each time it comes.
+const REPEATABLE_BYTES: usize = 16 << 20;
 
 /// Where the text of a slot belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) changes: VecDeque<Change>,
     /// Slots in the queue.
     pub(crate) live: u32,
-    /// Remembered for the same value coming again, with its changes.
+    /// Its changes stay until the flow ends, since the same text may come again.
     kept: bool,
     /// Number of the `Step::Text` that still waits to be fetched.
     queued: Option<u64>,
@@ -73,7 +83,24 @@ pub(crate) struct Parts {
     next_call: u32,
     pub(crate) calls: BTreeMap<ToolCallId, Nested>,
     fields: HashMap<Box<str>, PartId>,
+    /// What was said of the sources that are kept.
+    said: BTreeMap<Source, String>,
+    said_bytes: usize,
+    /// Whether the body is a stream, so that events can be added to it.
+    pub(crate) streamed: bool,
+    extras: BTreeMap<u32, Extra>,
+    next_extra: u32,
+    /// Slots of extras that belong to the frame that is being read.
+    pub(crate) extra_slots: Vec<Slot>,
     overflowed: bool,
+}
+
+/// An event of its own for text that is added behind the end of a part: what stands before and behind the text, which
+/// is written as it is inside a JSON string.
+#[derive(Debug)]
+pub(crate) struct Extra {
+    pub(crate) before: String,
+    pub(crate) after: String,
 }
 
 impl Parts {
@@ -106,8 +133,64 @@ impl Parts {
             let before = text.len();
             write(text);
             run.len += (text.len() - before) as u64;
+            note(&mut self.said, &mut self.said_bytes, Source::Part(part), &text[before..]);
         }
         start..run.len
+    }
+
+    /// All that is said of a source from now on may be repeated.
+    pub(crate) fn keep(&mut self, source: Source) {
+        if let Some(run) = self.runs.get_mut(&source) {
+            run.kept = true;
+            self.said.insert(source, String::new());
+        }
+    }
+
+    /// Whether `text` is all that was said of a source that is kept.
+    pub(crate) fn repeats(&self, source: Source, text: &str) -> bool {
+        self.said.get(&source).is_some_and(|said| said == text)
+    }
+
+    /// Notes text of a call's arguments, in case it is repeated.
+    pub(crate) fn note_call(&mut self, call: ToolCallId, text: &str) {
+        note(&mut self.said, &mut self.said_bytes, Source::Call(call), text);
+    }
+
+    /// Text that is added behind the end of a part of a stream goes into an event of its own, in front of the frame
+    /// that is being read.
+    pub(crate) fn extra(&mut self, part: PartId, extra: Extra) {
+        let source = Source::Part(part);
+        let Some(run) = self.runs.get_mut(&source).filter(|_| self.streamed) else {
+            return;
+        };
+        run.live += 1;
+        let (id, len) = (self.next_extra, run.len);
+        self.next_extra += 1;
+        self.extras.insert(id, extra);
+        let kind = Kind::Extra(id);
+        self.extra_slots.push(Slot { source: Some(source), kind, at: 0, end: 0, from: len, to: len, tail: true });
+    }
+
+    /// The extra with this number.
+    pub(crate) fn extra_of(&self, id: u32) -> Option<&Extra> {
+        self.extras.get(&id)
+    }
+
+    /// The frame of an extra has left.
+    pub(crate) fn extra_left(&mut self, id: u32) {
+        self.extras.remove(&id);
+    }
+
+    /// Nothing more comes: the extras that are left stand behind an event that may not be terminated.
+    pub(crate) fn last_extras(&mut self) -> &mut Vec<Slot> {
+        for slot in &self.extra_slots {
+            if let Kind::Extra(id) = slot.kind
+                && let Some(extra) = self.extras.get_mut(&id)
+            {
+                extra.before.insert_str(0, "\n\n");
+            }
+        }
+        &mut self.extra_slots
     }
 
     /// The part is complete.
@@ -216,9 +299,26 @@ impl Parts {
         self.forget(source);
     }
 
+    /// Whether this literal was told as a field and left as it is.
+    pub(crate) fn left_alone(&self, literal: &str) -> bool {
+        self.remembered(literal).is_some_and(|(_, run)| run.settled() && run.changes.is_empty())
+    }
+
     fn forget(&mut self, source: Source) {
         if self.runs.get(&source).is_some_and(Run::finished) {
             self.runs.remove(&source);
         }
+    }
+}
+
+/// Adds to what is known of a source that is kept. Past the bound it is no more known, and so never repeated.
+fn note(said: &mut BTreeMap<Source, String>, bytes: &mut usize, source: Source, text: &str) {
+    let Some(known) = said.get_mut(&source) else { return };
+    *bytes += text.len();
+    if *bytes > REPEATABLE_BYTES {
+        *bytes -= known.len() + text.len();
+        said.remove(&source);
+    } else {
+        known.push_str(text);
     }
 }

@@ -124,11 +124,42 @@ impl Sheet<'_> {
         last.map(|slot| slot.tail = true).is_some()
     }
 
+    /// A value that says again all that a source said that is kept: it changes as the source did. False when it says
+    /// anything else.
+    pub(crate) fn again(&mut self, node: usize, source: Source) -> bool {
+        let text = self.doc.name(node);
+        let Some(run) = self.parts.run(source).filter(|_| self.parts.repeats(source, &text)) else {
+            return false;
+        };
+        if run.settled() && run.changes.is_empty() {
+            return true;
+        }
+        let (len, tail) = (run.len, run.ended);
+        let kind = if matches!(self.doc.kind(node), Json::Text | Json::Key) { Kind::Text } else { Kind::Raw };
+        self.slot(node, source, kind, 0..len, tail);
+        true
+    }
+
+    /// A field that is never the same twice, and so is not worth being remembered.
+    pub(crate) fn fresh(&mut self, node: usize) {
+        if self.doc.kind(node) == Json::Text {
+            self.once(node, Channel::Field, self.speaker);
+        } else {
+            self.rest(node);
+        }
+    }
+
     /// A string that is a part of its own.
     pub(crate) fn once(&mut self, node: usize, channel: Channel, speaker: Speaker) {
+        self.alone(node, channel, speaker);
+    }
+
+    /// The same; the answer is the part and where in it the text stands.
+    pub(crate) fn alone(&mut self, node: usize, channel: Channel, speaker: Speaker) -> (PartId, Range<u64>) {
         let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
         let (part, text) = self.parts.whole(channel, speaker, &self.doc.name(node));
-        self.slot(node, Source::Part(part), kind, text, true);
+        self.slot(node, Source::Part(part), kind, text.clone(), true);
+        (part, text)
     }
 
     /// A string, a name or a number that the dialect gives no other meaning. The same one is told once.
@@ -171,9 +202,14 @@ impl Sheet<'_> {
 
     /// A string that may be an encoded file; told unless it is one, and long.
     pub(crate) fn bulk(&mut self, value: usize) {
-        if self.doc.kind(value) != Json::Text || !is_bulk(&self.doc.name(value)) {
+        if !self.is_bulk(value) {
             self.rest(value);
         }
+    }
+
+    /// Whether a value is an encoded file, and long.
+    pub(crate) fn is_bulk(&self, value: usize) -> bool {
+        self.doc.kind(value) == Json::Text && is_bulk(&self.doc.name(value))
     }
 
     /// All strings, names and long numbers in a value, as fields.

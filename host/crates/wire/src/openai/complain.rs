@@ -52,3 +52,11 @@ pub(super) fn event(complaint: &Complaint) -> Vec<u8> {
 pub(super) fn heartbeat(say: &str) -> Vec<u8> {
     format!(": {}\n\n", say.replace(|char: char| char.is_control(), " ")).into_bytes()
 }
+
+/// The error as an event with the type `error`, whose members stand beside it, and the object that SDKs know.
+pub(super) fn typed_error(complaint: &Complaint) -> serde_json::Value {
+    let mut error = error(complaint);
+    error["request_id"] = complaint.request_id.as_str().into();
+    error["policy"] = complaint.policy.as_str().into();
+    json!({ "type": "error", "code": complaint.code, "message": message(complaint), "param": null, "error": error })
+}

@@ -1,0 +1,95 @@
+//! `openai-responses`: `POST …/responses` and the requests about one response that have a shape of their own.
+
+mod calls;
+mod items;
+mod refusal;
+mod request;
+mod response;
+mod stream;
+
+use super::{complain, names};
+use crate::{
+    Answer, Complaint, Endpoint, Flow, Limits, Unclaimed,
+    documents::Documents,
+    media::{Body, body},
+    nothing::Nothing,
+};
+
+/// What is asked about responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Responses {
+    /// `POST …/responses`, `…/responses/compact`, `…/responses/input_tokens`: a request with a conversation.
+    Create,
+    /// `GET …/responses/ID`, `DELETE …/responses/ID`, `POST …/responses/ID/cancel`: a request with no body.
+    Stored,
+    /// `GET …/responses/ID/input_items`: the same, answered by a list of items.
+    InputItems,
+}
+
+/// The endpoint at this method and path.
+pub(super) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
+    let below = match path.rsplit_once("/responses") {
+        Some((_, "")) => return (method == "POST").then_some(&Responses::Create as &dyn Endpoint),
+        Some((_, below)) => below.strip_prefix('/')?,
+        None => return None,
+    };
+    let mut segments = below.split('/');
+    let id = segments.next().filter(|id| !matches!(*id, "" | "." | ".."))?;
+    match (method, id, segments.next(), segments.next()) {
+        ("POST", "compact" | "input_tokens", None, None) => Some(&Responses::Create),
+        ("GET" | "DELETE", _, None, None) | ("POST", _, Some("cancel"), None) => Some(&Responses::Stored),
+        ("GET", _, Some("input_items"), None) => Some(&Responses::InputItems),
+        _ => None,
+    }
+}
+
+impl Endpoint for Responses {
+    fn dialect(&self) -> &'static str {
+        "openai-responses"
+    }
+
+    fn raw(&self) -> bool {
+        false
+    }
+
+    fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        if *self != Self::Create {
+            return Ok(Box::new(Nothing::default()));
+        }
+        match body(content_type)? {
+            Body::Json => Ok(Box::new(Documents::whole(request::Request::default(), limits))),
+            Body::Events => Err(Unclaimed(content_type.to_owned())),
+        }
+    }
+
+    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        Ok(match (body(content_type)?, self) {
+            (Body::Json, Self::InputItems) if status < 400 => Box::new(Documents::whole(request::InputItems, limits)),
+            (Body::Json, _) => Box::new(Documents::whole(response::Response::new(status), limits)),
+            (Body::Events, Self::InputItems) => return Err(Unclaimed(content_type.to_owned())),
+            (Body::Events, _) => Box::new(Documents::events(response::Response::new(status), limits)),
+        })
+    }
+
+    fn complaint(&self, complaint: &Complaint) -> Answer {
+        complain::answer(complaint)
+    }
+
+    /// Both forms in one event: SDKs raise what has an `error` member, and hand on what has the type `error`.
+    fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8> {
+        let mut event = complain::typed_error(complaint);
+        event["sequence_number"] = 0.into();
+        format!("event: error\ndata: {event}\n\n").into_bytes()
+    }
+
+    fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer {
+        match self {
+            Self::Create => refusal::answer(model, streaming, complaint),
+            Self::Stored | Self::InputItems => complain::answer(complaint),
+        }
+    }
+
+    fn heartbeat(&self, say: &str) -> Vec<u8> {
+        complain::heartbeat(say)
+    }
+}

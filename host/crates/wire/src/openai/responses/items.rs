@@ -1,0 +1,273 @@
+//! Items: what a conversation is made of, in requests and in answers. The one place that knows their shapes.
+//!
+//! What must hold: each string of an item is handed to the listener, told as a field, or an encoded file.
+
+use std::borrow::Cow;
+
+use model::{Channel, Speaker};
+
+use crate::{
+    json::{Doc, Kind},
+    openai::{
+        Wrong, errors,
+        logprobs::{Spoken, Tokens},
+    },
+    sheet::Sheet,
+};
+
+/// Which kind of text of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// Text of a message's content.
+    Text,
+    Refusal,
+    /// Text of a reasoning item's content.
+    Reasoning,
+    /// Text of a reasoning item's summary.
+    Summary,
+    /// What is said in an audio.
+    Transcript,
+    /// Code for the interpreter.
+    Code,
+    /// A command of a shell call, while it comes.
+    Command,
+    /// The patch of a patch call, while it comes.
+    Patch,
+    Stdout,
+    Stderr,
+    /// Name of the tool that is called.
+    Name,
+    /// What a tool that the server runs is asked.
+    Query,
+    /// What a tool answered.
+    Output,
+    /// A string of a tool's definition.
+    Definition,
+    /// The operator's instructions, told back.
+    Instructions,
+    /// Tokens that say something else than the text beside them.
+    Tokens,
+    /// The same of their `bytes`.
+    TokenBytes,
+}
+
+impl What {
+    /// Whether more of it can come in deltas.
+    pub(super) fn grows(self) -> bool {
+        !matches!(self, Self::Name | Self::Query | Self::Output | Self::Definition | Self::Instructions)
+    }
+}
+
+/// Where in an item a text stands, and what it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) what: What,
+    /// Number among those of its kind: the content's, the summary's, the command's index.
+    pub(super) at: u64,
+    pub(super) channel: Channel,
+    pub(super) speaker: Speaker,
+}
+
+/// A tool call that somebody other than the server carries out.
+#[derive(Debug)]
+pub(super) struct Proposal<'a> {
+    /// The object that holds it.
+    pub(super) item: usize,
+    /// The provider's id.
+    pub(super) id: Cow<'a, str>,
+    /// The tool's name, and the string that holds it.
+    pub(super) name: Option<(Cow<'a, str>, Option<usize>)>,
+    /// A string, or a value that is JSON itself.
+    pub(super) input: Option<usize>,
+}
+
+/// Takes what items say.
+pub(super) trait Listener {
+    /// A string, a name or a long number; the answer is its part, for what repeats it in the same document.
+    fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong>;
+
+    /// A tool call.
+    fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong>;
+}
+
+/// Members that hold what a tool is called with.
+const INPUTS: [&str; 5] = ["arguments", "input", "action", "actions", "operation"];
+
+/// Tools that the server runs by itself, with no arguments of the model's own making other than the texts shown.
+fn runs_at_server(kind: &str) -> bool {
+    matches!(kind, "web_search_call" | "file_search_call" | "code_interpreter_call" | "image_generation_call")
+}
+
+/// Reads an item.
+pub(super) fn read(sheet: &mut Sheet<'_>, item: usize, to: &mut dyn Listener) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    if doc.kind(item) != Kind::Object {
+        return Err("an object");
+    }
+    let role = doc.text_of(item, "role");
+    let kind = doc.text_of(item, "type").unwrap_or_default();
+    let kind = if kind.is_empty() && role.is_some() { "message" } else { &*kind };
+    let call = (kind.ends_with("_call") || kind.ends_with("_request")) && !runs_at_server(kind);
+    let proposal = call.then(|| proposal(doc, item, kind));
+    let told = proposal.as_ref().map(|proposal| {
+        let name = proposal.name.as_ref().and_then(|(_, node)| *node);
+        (name, proposal.input)
+    });
+    if let Some(proposal) = proposal {
+        to.call(sheet, proposal)?;
+    }
+    let speaker = speaker_of(role.as_deref());
+    for (key, value) in doc.members(item) {
+        if told.is_some_and(|(name, input)| name == Some(value) || input == Some(value)) {
+            continue;
+        }
+        member(sheet, key, value, kind, speaker, to)?;
+    }
+    Ok(())
+}
+
+fn member(
+    sheet: &mut Sheet<'_>,
+    key: usize,
+    value: usize,
+    kind: &str,
+    speaker: Speaker,
+    to: &mut dyn Listener,
+) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    let spot = |what, channel, speaker| Spot { what, at: 0, channel, speaker };
+    let said = spot(What::Text, Channel::Content, speaker);
+    let asked = spot(What::Query, Channel::ToolInput, Speaker::Assistant);
+    let answered = spot(What::Output, Channel::ToolResult, Speaker::Tool);
+    match (kind, &*doc.name(key), doc.kind(value)) {
+        (_, "type" | "status" | "role" | "phase", _) => sheet.word(value),
+        ("message", "content", Kind::Text) => drop(to.text(sheet, value, said)?),
+        ("message" | "reasoning", "content" | "summary", Kind::Array) => {
+            for (at, part) in doc.items(value).enumerate() {
+                content(sheet, part, at as u64, speaker, to)?;
+            }
+        }
+        ("message", "content", Kind::Object | Kind::Number) => {
+            return Err("a message whose content is text or a list");
+        }
+        ("code_interpreter_call" | "program", "code", Kind::Text) => {
+            to.text(sheet, value, spot(What::Code, Channel::ToolInput, Speaker::Assistant))?;
+        }
+        ("image_generation_call", "revised_prompt", Kind::Text) => drop(to.text(sheet, value, asked)?),
+        ("file_search_call" | "web_search_call", "queries" | "action", _) => texts(sheet, value, asked, to)?,
+        ("mcp_list_tools" | "additional_tools" | "tool_search_output", "tools", _) => {
+            texts(sheet, value, spot(What::Definition, Channel::ToolDefinition, Speaker::Developer), to)?;
+        }
+        ("file_search_call", "results", _) | (_, "output" | "outputs", _) => texts(sheet, value, answered, to)?,
+        ("program_output", "result", _) => texts(sheet, value, answered, to)?,
+        ("image_generation_call", "result", _) | (_, "encrypted_content", _) => sheet.bulk(value),
+        (_, "error", Kind::Text | Kind::Object) => {
+            sheet.key(key);
+            errors::tell(sheet, value);
+        }
+        _ => {
+            sheet.key(key);
+            sheet.rest(value);
+        }
+    }
+    Ok(())
+}
+
+/// What an item proposes to be called.
+fn proposal<'a>(doc: Doc<'a>, item: usize, kind: &str) -> Proposal<'a> {
+    let filled = |value: &usize| matches!(doc.kind(*value), Kind::Text | Kind::Object | Kind::Array);
+    let input = INPUTS.iter().find_map(|name| doc.get(item, name).filter(filled));
+    let name = doc.get(item, "name").filter(|&name| doc.kind(name) == Kind::Text);
+    let name = match name {
+        Some(node) => (doc.name(node), Some(node)),
+        // Tools that the server defines are named by the item's type.
+        None => (Cow::Owned(kind.trim_end_matches("_call").to_owned()), None),
+    };
+    let id = doc.text_of(item, "call_id").or_else(|| doc.text_of(item, "id")).unwrap_or_default();
+    Proposal { item, id, name: Some(name), input }
+}
+
+/// Whose words a message is.
+fn speaker_of(role: Option<&str>) -> Speaker {
+    match role {
+        Some("system") => Speaker::System,
+        Some("developer") => Speaker::Developer,
+        Some("assistant") | None => Speaker::Assistant,
+        Some("tool") => Speaker::Tool,
+        Some(_) => Speaker::User,
+    }
+}
+
+/// Reads one part of a content or of a summary.
+pub(super) fn content(
+    sheet: &mut Sheet<'_>,
+    part: usize,
+    at: u64,
+    speaker: Speaker,
+    to: &mut dyn Listener,
+) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    if doc.kind(part) != Kind::Object {
+        return Err("content that is text or a list of objects");
+    }
+    let (what, channel) = match doc.text_of(part, "type").as_deref() {
+        Some("reasoning_text") => (What::Reasoning, Channel::Reasoning),
+        Some("summary_text") => (What::Summary, Channel::Reasoning),
+        _ => (What::Text, Channel::Content),
+    };
+    let (mut spoken, mut list) = (None, None);
+    for (key, value) in doc.members(part) {
+        let name = doc.name(key);
+        match (&*name, doc.kind(value)) {
+            ("type", _) => sheet.word(value),
+            ("text", Kind::Text) => spoken = to.text(sheet, value, Spot { what, at, channel, speaker })?,
+            ("refusal", Kind::Text) => {
+                to.text(sheet, value, Spot { what: What::Refusal, at, channel: Channel::Refusal, speaker })?;
+            }
+            ("transcript", Kind::Text) => {
+                to.text(sheet, value, Spot { what: What::Transcript, at, channel: Channel::Content, speaker })?;
+            }
+            ("logprobs", Kind::Array) => list = Some(value),
+            ("image_url" | "file_data" | "data", _) => sheet.bulk(value),
+            ("input_audio" | "audio", Kind::Object) => {
+                for (key, value) in doc.members(value) {
+                    sheet.key(key);
+                    sheet.bulk(value);
+                }
+            }
+            _ => {
+                sheet.key(key);
+                sheet.rest(value);
+            }
+        }
+    }
+    list.map_or(Ok(()), |list| tokens(sheet, list, spoken.as_ref()))
+}
+
+/// Reads the log probabilities of a text that stands whole beside them.
+pub(super) fn tokens(sheet: &mut Sheet<'_>, list: usize, spoken: Option<&Spoken>) -> Result<(), Wrong> {
+    let mut own = Vec::new();
+    Tokens::read(sheet, list)?.cover(sheet, list, spoken, |parts, _| {
+        let part = parts.begin(Channel::Logprobs, Speaker::Assistant);
+        own.push(part);
+        part
+    });
+    for part in own {
+        sheet.parts.end(part);
+    }
+    Ok(())
+}
+
+/// Hands all texts of a value to the listener, in order; encoded files are none.
+pub(super) fn texts(sheet: &mut Sheet<'_>, value: usize, first: Spot, to: &mut dyn Listener) -> Result<(), Wrong> {
+    let mut at = first.at;
+    let mut said = Ok(());
+    sheet.walk(value, true, &mut |sheet, node| {
+        if sheet.is_bulk(node) || said.is_err() {
+            return;
+        }
+        said = to.text(sheet, node, Spot { at, ..first }).map(drop);
+        at += 1;
+    });
+    said
+}

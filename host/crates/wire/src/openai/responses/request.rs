@@ -1,0 +1,176 @@
+//! Requests to `responses`, and the list of what a stored response was asked with: read once they are complete.
+//!
+//! What must hold: the bytes that are judged are the bytes that go out, less what was changed.
+
+use model::{Channel, Speaker};
+
+use super::{
+    items::{self, Listener, Proposal, Spot},
+    names,
+};
+use crate::{
+    Malformed, Step,
+    documents::Reader,
+    frame::Splice,
+    json::{Doc, Kind},
+    openai::{
+        Wrong, errors,
+        logprobs::Spoken,
+        terms::{self, Members, Terms},
+    },
+    parts::Parts,
+    sheet::Sheet,
+};
+
+const MEMBERS: Members =
+    Members { conversation: &["input", "instructions", "prompt"], tools: &[("tools", "tool_choice")] };
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Request(Terms);
+
+impl Default for Request {
+    fn default() -> Self {
+        Self(Terms::new(MEMBERS))
+    }
+}
+
+/// Takes items of the past: each text is a part of its own, each call is told by its parts.
+struct Quotes;
+
+impl Listener for Quotes {
+    fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong> {
+        let (part, range) = sheet.alone(node, spot.channel, spot.speaker);
+        Ok(Some(Spoken { node, part, range }))
+    }
+
+    fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong> {
+        if let Some((_, Some(name))) = proposal.name {
+            sheet.once(name, Channel::ToolInput, Speaker::Assistant);
+        }
+        if let Some(input) = proposal.input {
+            sheet.quote(input);
+        }
+        Ok(())
+    }
+}
+
+impl Reader for Request {
+    fn speaker(&self) -> Speaker {
+        Speaker::User
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        let wrong = |path: String, expected| Err(Malformed::Shape { path, expected });
+        if doc.kind(0) != Kind::Object {
+            return wrong(String::new(), "an object");
+        }
+        sheet.parts.tell(Step::Asked(self.0.asked(doc)));
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("input", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
+                ("input", Kind::Array) => {
+                    for (place, item) in doc.items(value).enumerate() {
+                        if let Err(expected) = read_item(sheet, item) {
+                            return wrong(format!("/input/{place}"), expected);
+                        }
+                    }
+                }
+                ("input", Kind::Object | Kind::Number) => return wrong("/input".into(), "text or a list of items"),
+                ("instructions", Kind::Text) => sheet.once(value, Channel::Content, Speaker::System),
+                ("prompt", Kind::Object) => prompt(sheet, value),
+                ("tools", Kind::Array) => terms::define(sheet, value),
+                ("model", Kind::Text) => {}
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _parts: &mut Parts) {}
+
+    fn remove_tools(&mut self, names: &[String]) {
+        self.0.remove_tools(names);
+    }
+
+    fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
+        self.0.patch(patch)
+    }
+
+    fn spliced(&self) -> bool {
+        self.0.spliced()
+    }
+
+    fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
+        self.0.splices(doc)
+    }
+}
+
+fn read_item(sheet: &mut Sheet<'_>, item: usize) -> Result<(), Wrong> {
+    items::read(sheet, item, &mut Quotes)
+}
+
+/// Tells what a stored prompt is filled with.
+fn prompt(sheet: &mut Sheet<'_>, prompt: usize) {
+    let doc = sheet.doc;
+    for (key, value) in doc.members(prompt) {
+        sheet.key(key);
+        if doc.name(key) == "variables" {
+            sheet.walk(value, true, &mut |sheet, node| {
+                if !sheet.is_bulk(node) {
+                    sheet.once(node, Channel::Content, Speaker::User);
+                }
+            });
+        } else {
+            sheet.rest(value);
+        }
+    }
+}
+
+/// The list of what a stored response was asked with.
+#[derive(Debug)]
+pub(super) struct InputItems;
+
+impl Reader for InputItems {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        if doc.kind(0) != Kind::Object {
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("data", Kind::Array) => {
+                    for (place, item) in doc.items(value).enumerate() {
+                        read_item(sheet, item)
+                            .map_err(|expected| Malformed::Shape { path: format!("/data/{place}"), expected })?;
+                    }
+                }
+                ("error", _) => errors::tell(sheet, value),
+                ("object", _) => sheet.word(value),
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _parts: &mut Parts) {}
+}

@@ -1,0 +1,315 @@
+//! Answers of `responses`: a whole one, each event of a streamed one, and the whole ones inside of events, are read by
+//! the same code.
+
+use model::{Channel, Speaker, Usage};
+
+use super::{
+    items::{self, Listener, Proposal, Spot, What},
+    names,
+    stream::{Heard, Moment, Stream},
+};
+use crate::{
+    Malformed,
+    documents::Reader,
+    json::Kind,
+    openai::{Wrong, errors, logprobs::Spoken},
+    parts::Parts,
+    sheet::Sheet,
+    strays::Strays,
+};
+
+/// The place of what belongs to no item.
+const NO_OUTPUT: u64 = u64::MAX;
+
+/// An answer in progress.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    stream: Stream,
+    strays: Strays,
+    usage: Usage,
+    done: bool,
+    /// Whether it tells of an error, and so may have no body.
+    failed: bool,
+}
+
+impl Response {
+    /// The answer with this HTTP status.
+    pub(super) fn new(status: u16) -> Self {
+        Self { failed: status >= 400, ..Self::default() }
+    }
+}
+
+/// What an event's type says.
+#[derive(Debug)]
+struct Event<'a> {
+    /// The whole type.
+    name: &'a str,
+    moment: Moment,
+    output: u64,
+    /// The text that it is about, if it is about one.
+    spot: Option<Spot>,
+    /// Whether it is about the arguments of a call.
+    call: bool,
+}
+
+impl Reader for Response {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn mark(&mut self, data: &[u8], parts: &mut Parts) -> bool {
+        if data.trim_ascii() != b"[DONE]" {
+            return false;
+        }
+        self.end(parts);
+        self.done = true;
+        true
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let wrong = |expected| Malformed::Shape { path: String::new(), expected };
+        if self.done {
+            // SDKs stop reading there; text behind it would never be joined with what came before.
+            return Err(wrong("the end, after [DONE]"));
+        }
+        if sheet.doc.kind(0) != Kind::Object {
+            return Err(wrong("an object"));
+        }
+        if sheet.whole { self.response(sheet, 0, Moment::Whole) } else { self.event(sheet) }.map_err(wrong)
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.failed
+    }
+
+    fn end(&mut self, parts: &mut Parts) {
+        self.strays.piece();
+        self.strays.end(parts);
+        self.stream.end(parts);
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
+impl Response {
+    /// Reads the object that is the answer as far as it has come.
+    fn response(&mut self, sheet: &mut Sheet<'_>, object: usize, moment: Moment) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let echo = |what| Spot { what, at: 0, channel: Channel::Field, speaker: Speaker::Provider };
+        for (key, value) in doc.members(object) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("output", Kind::Array) => {
+                    for (position, item) in doc.items(value).enumerate() {
+                        let output = self.stream.place_of(sheet, item, position as u64);
+                        items::read(sheet, item, &mut Heard { stream: &mut self.stream, output, moment })?;
+                    }
+                }
+                ("usage", _) => {
+                    self.count(sheet, value);
+                    sheet.counts(value);
+                }
+                ("error", _) => errors::tell(sheet, value),
+                ("object" | "status", _) => sheet.word(value),
+                ("created_at" | "completed_at", Kind::Number) => {}
+                ("moderation" | "tool_usage", _) => sheet.counts(value),
+                ("output_text", Kind::Text) => sheet.once(value, Channel::Content, Speaker::Assistant),
+                ("instructions", _) => self.echo(sheet, value, echo(What::Instructions), moment)?,
+                ("tools", _) => self.echo(sheet, value, echo(What::Definition), moment)?,
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        if moment == Moment::Done {
+            self.stream.end(sheet.parts);
+        }
+        Ok(())
+    }
+
+    /// What the request said, told back: the same in each event that has it.
+    fn echo(&mut self, sheet: &mut Sheet<'_>, value: usize, spot: Spot, moment: Moment) -> Result<(), Wrong> {
+        items::texts(sheet, value, spot, &mut Heard { stream: &mut self.stream, output: NO_OUTPUT, moment })
+    }
+
+    fn count(&mut self, sheet: &Sheet<'_>, usage: usize) {
+        let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        self.usage.input_tokens = count("input_tokens").unwrap_or(self.usage.input_tokens);
+        self.usage.output_tokens = count("output_tokens").unwrap_or(self.usage.output_tokens);
+    }
+
+    fn event(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let name = doc.text_of(0, "type").unwrap_or_default();
+        let event = Event::new(sheet, &name)?;
+        self.strays.piece();
+        let (mut spoken, mut list) = (None, None);
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("type", _) => sheet.word(value),
+                (
+                    "sequence_number" | "output_index" | "content_index" | "summary_index" | "annotation_index",
+                    Kind::Number,
+                )
+                | ("command_index" | "partial_image_index", Kind::Number) => {}
+                ("item_id", _) => {
+                    self.stream.identify(sheet, value, event.output)?;
+                    sheet.rest(value);
+                }
+                ("obfuscation", _) => sheet.fresh(value),
+                ("response", Kind::Object) => self.response(sheet, value, event.moment)?,
+                ("item", Kind::Object) => self.item(sheet, value, &event)?,
+                ("part", Kind::Object) => {
+                    let at = event.spot.map_or(0, |spot| spot.at);
+                    items::content(sheet, value, at, Speaker::Assistant, &mut self.heard(&event))?;
+                }
+                ("logprobs", Kind::Array) => list = Some(value),
+                ("error", _) => errors::tell(sheet, value),
+                ("message", Kind::Text) if event.name == "error" => {
+                    sheet.once(value, Channel::Error, Speaker::Provider);
+                }
+                ("partial_image_b64", _) => sheet.bulk(value),
+                (member, _) => {
+                    if let Some(said) = self.said(sheet, member, value, &event)? {
+                        spoken = said;
+                    } else {
+                        sheet.key(key);
+                        self.strays.read(sheet, value, &format!("{}/{}/{member}", event.name, event.output));
+                    }
+                }
+            }
+        }
+        if let Some(list) = list {
+            let at = event.spot.map_or(0, |spot| spot.at);
+            match event.moment {
+                Moment::Begin => self.stream.tokens(sheet, list, spoken.as_ref(), (event.output, at))?,
+                Moment::Done | Moment::Whole => items::tokens(sheet, list, spoken.as_ref())?,
+            }
+        }
+        self.strays.end(sheet.parts);
+        if event.name == "response.output_item.done" {
+            self.stream.end_item(sheet.parts, event.output);
+        }
+        self.stream.sequence = doc.count_of(0, "sequence_number").unwrap_or(self.stream.sequence);
+        Ok(())
+    }
+
+    fn heard(&mut self, event: &Event<'_>) -> Heard<'_> {
+        Heard { stream: &mut self.stream, output: event.output, moment: event.moment }
+    }
+
+    fn item(&mut self, sheet: &mut Sheet<'_>, item: usize, event: &Event<'_>) -> Result<(), Wrong> {
+        if let Some(id) = sheet.doc.get(item, "id") {
+            self.stream.identify(sheet, id, event.output)?;
+        }
+        items::read(sheet, item, &mut self.heard(event))
+    }
+
+    /// Reads the member that holds the text that the event is about; `None` when this is not it.
+    fn said(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        member: &str,
+        value: usize,
+        event: &Event<'_>,
+    ) -> Result<Option<Option<Spoken>>, Wrong> {
+        let doc = sheet.doc;
+        match (member, doc.kind(value), event.spot) {
+            ("delta", Kind::Text, _) if event.call => {
+                self.stream.arguments(sheet, value, event.output)?;
+                Ok(Some(None))
+            }
+            ("arguments" | "input", Kind::Text | Kind::Object | Kind::Array, _) if event.call => {
+                let name = doc.get(0, "name").filter(|&name| doc.kind(name) == Kind::Text);
+                let name = name.map(|node| (doc.name(node), None));
+                let call = Proposal { item: 0, id: "".into(), name, input: Some(value) };
+                self.heard(event).call(sheet, call)?;
+                Ok(Some(None))
+            }
+            ("name", Kind::Text, _) if event.call => {
+                self.heard(event).text(sheet, value, super::stream::name_spot())?;
+                Ok(Some(None))
+            }
+            ("delta", Kind::Text, Some(spot)) => self.stream.delta(sheet, value, spot, event.output).map(Some),
+            ("delta", Kind::Text, None) if event.name.ends_with("audio.delta") => {
+                if !sheet.is_bulk(value) {
+                    sheet.fresh(value);
+                }
+                Ok(Some(None))
+            }
+            ("delta", Kind::Object, Some(spot)) if spot.what == What::Stdout => {
+                self.output_of_shell(sheet, value, spot, event.output)?;
+                Ok(Some(None))
+            }
+            ("text" | "refusal" | "code" | "transcript" | "command" | "diff", Kind::Text, Some(spot)) => {
+                self.heard(event).text(sheet, value, spot).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn output_of_shell(&mut self, sheet: &mut Sheet<'_>, delta: usize, spot: Spot, output: u64) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for (key, value) in doc.members(delta) {
+            let what = match (&*doc.name(key), doc.kind(value)) {
+                ("stdout", Kind::Text) => What::Stdout,
+                ("stderr", Kind::Text) => What::Stderr,
+                (name, _) => {
+                    sheet.key(key);
+                    self.strays.read(sheet, value, &format!("shell/{output}/{name}"));
+                    continue;
+                }
+            };
+            self.stream.delta(sheet, value, Spot { what, ..spot }, output)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Event<'a> {
+    fn new(sheet: &Sheet<'_>, name: &'a str) -> Result<Self, Wrong> {
+        let doc = sheet.doc;
+        let index = |member| match doc.get(0, member) {
+            None => Ok(0),
+            Some(_) => doc.count_of(0, member).ok_or("an event whose indices are whole numbers"),
+        };
+        let stem = name.strip_prefix("response.").unwrap_or(name);
+        let (stem, last) = stem.rsplit_once('.').unwrap_or(("", stem));
+        let moment = match last {
+            "done" | "completed" | "incomplete" | "failed" => Moment::Done,
+            _ => Moment::Begin,
+        };
+        let assistant = |what, channel, at: &'static str| {
+            Ok(Some(Spot { what, at: index(at)?, channel, speaker: Speaker::Assistant }))
+        };
+        let spot = match stem {
+            "output_text" | "content_part" => assistant(What::Text, Channel::Content, "content_index"),
+            "refusal" => assistant(What::Refusal, Channel::Refusal, "content_index"),
+            "reasoning_text" | "reasoning" => assistant(What::Reasoning, Channel::Reasoning, "content_index"),
+            "reasoning_summary_text" | "reasoning_summary" | "reasoning_summary_part" => {
+                assistant(What::Summary, Channel::Reasoning, "summary_index")
+            }
+            "audio.transcript" | "output_audio_transcript" => {
+                assistant(What::Transcript, Channel::Content, "content_index")
+            }
+            "code_interpreter_call_code" => assistant(What::Code, Channel::ToolInput, "code_index"),
+            "shell_call_command" => assistant(What::Command, Channel::ToolInput, "command_index"),
+            "apply_patch_call_operation_diff" => assistant(What::Patch, Channel::ToolInput, "diff_index"),
+            "shell_call_output_content" => Ok(Some(Spot {
+                what: What::Stdout,
+                at: index("command_index")?,
+                channel: Channel::ToolResult,
+                speaker: Speaker::Tool,
+            })),
+            _ => Ok(None),
+        }?;
+        let call = matches!(stem, "function_call_arguments" | "mcp_call_arguments" | "custom_tool_call_input");
+        Ok(Self { name, moment, output: index("output_index")?, spot, call })
+    }
+}

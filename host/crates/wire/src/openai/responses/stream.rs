@@ -1,0 +1,260 @@
+//! What one answer says: by its place in the output, piece by piece, and again whole when it is done.
+//!
+//! ```text
+//!   output_text.delta ─┐                    output_text.done ─┐
+//!   output_text.delta ─┴─▶ part ◀── again? ── content_part.done ├─ the same text: leaves as the part was decided
+//!                                             output_item.done  │  anything else: a part of its own
+//!                                             completed        ─┘
+//! ```
+//!
+//! What must hold: a text is one part from its first delta to its end; what repeats it is changed as it was, and what
+//! does not repeat it is judged; no text is joined to a part behind its end.
+
+use std::collections::BTreeMap;
+
+use model::{Channel, PartId};
+
+use super::{
+    calls::Calls,
+    items::{Listener, Proposal, Spot, What},
+};
+use crate::{
+    json::Kind,
+    openai::{
+        Wrong,
+        logprobs::{Form, Spoken, Tokens},
+    },
+    parts::{Extra, Parts, Source},
+    sheet::Sheet,
+};
+
+/// Different texts for one place that are known again when they are repeated.
+const VARIANTS: usize = 4;
+
+/// When something is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// As it begins: deltas may follow.
+    Begin,
+    /// When it is done.
+    Done,
+    /// In an answer that is not streamed.
+    Whole,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    output: u64,
+    what: What,
+    at: u64,
+}
+
+/// A text that was told: the part that its deltas make, and other texts that came for its place.
+#[derive(Debug)]
+struct Told {
+    parts: Vec<PartId>,
+    ended: bool,
+}
+
+/// One answer.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    texts: BTreeMap<Key, Told>,
+    calls: Calls,
+    /// The literals of the items' ids, by their places, and the other way round.
+    ids: BTreeMap<u64, Box<str>>,
+    outputs: BTreeMap<Box<str>, u64>,
+    /// Number of the event before.
+    pub(super) sequence: u64,
+}
+
+/// Takes what an item says at its place.
+pub(super) struct Heard<'s> {
+    pub(super) stream: &'s mut Stream,
+    pub(super) output: u64,
+    pub(super) moment: Moment,
+}
+
+impl Listener for Heard<'_> {
+    fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong> {
+        if self.moment == Moment::Whole || sheet.doc.kind(node) == Kind::Number {
+            let (part, range) = sheet.alone(node, spot.channel, spot.speaker);
+            return Ok(Some(Spoken { node, part, range }));
+        }
+        let done = self.moment == Moment::Done || !spot.what.grows();
+        Ok(Some(self.stream.text(sheet, node, spot, self.output, done)))
+    }
+
+    fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong> {
+        if let Some((_, Some(name))) = proposal.name {
+            self.text(sheet, name, name_spot())?;
+        }
+        self.stream.calls.propose(sheet, proposal, self.output, self.moment != Moment::Begin);
+        Ok(())
+    }
+}
+
+/// The name of a tool that is called.
+pub(super) fn name_spot() -> Spot {
+    Spot { what: What::Name, at: 0, channel: Channel::ToolInput, speaker: model::Speaker::Assistant }
+}
+
+impl Stream {
+    /// The place in the output of an item in a list of all of them. A list may lack items that the stream had.
+    pub(super) fn place_of(&self, sheet: &Sheet<'_>, item: usize, position: u64) -> u64 {
+        let id = sheet.doc.get(item, "id").map(|id| sheet.doc.raw(id));
+        id.and_then(|id| self.outputs.get(id).copied()).unwrap_or(position)
+    }
+
+    /// Notes which item stands at a place. Clients may join deltas by either, so that neither can be ambiguous.
+    pub(super) fn identify(&mut self, sheet: &Sheet<'_>, id: usize, output: u64) -> Result<(), Wrong> {
+        let literal = sheet.doc.raw(id);
+        if sheet.doc.kind(id) != Kind::Text || literal.len() <= 2 {
+            return Ok(());
+        }
+        match self.outputs.get(literal) {
+            Some(&known) if known != output => return Err("an item that stands at one place in the output"),
+            Some(_) => {}
+            None => {
+                self.outputs.insert(literal.into(), output);
+                self.ids.insert(output, literal.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A piece of a text.
+    pub(super) fn delta(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        node: usize,
+        spot: Spot,
+        output: u64,
+    ) -> Result<Option<Spoken>, Wrong> {
+        let Spot { what, at, .. } = spot;
+        let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(sheet.parts, spot));
+        match told.parts.first() {
+            Some(&part) if !told.ended => {
+                let range = sheet.say(node, part);
+                Ok(Some(Spoken { node, part, range }))
+            }
+            _ if sheet.doc.raw(node).len() > 2 => Err("no text behind the end of what it belongs to"),
+            _ => Ok(None),
+        }
+    }
+
+    /// A fragment of a call's arguments.
+    pub(super) fn arguments(&mut self, sheet: &mut Sheet<'_>, node: usize, output: u64) -> Result<(), Wrong> {
+        self.calls.delta(sheet, node, output)
+    }
+
+    /// The log probabilities of a piece of a text.
+    pub(super) fn tokens(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        list: usize,
+        spoken: Option<&Spoken>,
+        (output, at): (u64, u64),
+    ) -> Result<(), Wrong> {
+        Tokens::read(sheet, list)?.cover(sheet, list, spoken, |parts, form| {
+            let what = if form == Form::Text { What::Tokens } else { What::TokenBytes };
+            let spot = Spot { what, at, channel: Channel::Logprobs, speaker: model::Speaker::Assistant };
+            let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(parts, spot));
+            match told.parts.first() {
+                Some(&part) if !told.ended => part,
+                _ => parts.begin(Channel::Logprobs, model::Speaker::Assistant),
+            }
+        });
+        Ok(())
+    }
+
+    /// A text that stands whole: as it begins, or when it is done.
+    fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot, output: u64, done: bool) -> Spoken {
+        let key = Key { output, what: spot.what, at: spot.at };
+        let Some(told) = self.texts.get_mut(&key) else {
+            let mut told = begin(sheet.parts, spot);
+            let part = told.parts[0];
+            let range = sheet.say(node, part);
+            if done {
+                told.ended = true;
+                sheet.tail(part);
+                sheet.parts.end(part);
+            }
+            self.texts.insert(key, told);
+            return Spoken { node, part, range };
+        };
+        if done {
+            let id = self.ids.get(&output).map(|id| &**id);
+            end(told, sheet.parts, key, id, self.sequence);
+        }
+        for &part in &told.parts {
+            if sheet.again(node, Source::Part(part)) {
+                let len = sheet.parts.run(Source::Part(part)).map_or(0, |run| run.len);
+                return Spoken { node, part, range: 0..len };
+            }
+        }
+        let part = begin(sheet.parts, spot).parts[0];
+        let range = sheet.say(node, part);
+        sheet.tail(part);
+        sheet.parts.end(part);
+        if told.parts.len() < VARIANTS {
+            told.parts.push(part);
+        }
+        Spoken { node, part, range }
+    }
+
+    /// Nothing more comes for an item.
+    pub(super) fn end_item(&mut self, parts: &mut Parts, output: u64) {
+        let id = self.ids.get(&output).map(|id| &**id);
+        for (&key, told) in self.texts.range_mut(first(output)..).take_while(|(key, _)| key.output == output) {
+            end(told, parts, key, id, self.sequence);
+        }
+        self.calls.end(parts, output);
+    }
+
+    /// Nothing more comes at all.
+    pub(super) fn end(&mut self, parts: &mut Parts) {
+        for (&key, told) in &mut self.texts {
+            end(told, parts, key, self.ids.get(&key.output).map(|id| &**id), self.sequence);
+        }
+        self.calls.end_all(parts);
+    }
+}
+
+/// Where the texts of an item begin.
+fn first(output: u64) -> Key {
+    Key { output, what: What::Text, at: 0 }
+}
+
+/// A part that may be repeated.
+fn begin(parts: &mut Parts, spot: Spot) -> Told {
+    let part = parts.begin(spot.channel, spot.speaker);
+    parts.keep(Source::Part(part));
+    Told { parts: vec![part], ended: false }
+}
+
+/// A text is complete; what a policy adds behind its end gets a delta of its own.
+fn end(told: &mut Told, parts: &mut Parts, key: Key, id: Option<&str>, sequence: u64) {
+    let Some(&part) = told.parts.first().filter(|_| !std::mem::replace(&mut told.ended, true)) else {
+        return;
+    };
+    let Key { output, what, at } = key;
+    let event = match what {
+        What::Text => Some(("output_text", "content_index")),
+        What::Refusal => Some(("refusal", "content_index")),
+        What::Reasoning => Some(("reasoning_text", "content_index")),
+        What::Summary => Some(("reasoning_summary_text", "summary_index")),
+        _ => None,
+    };
+    if let Some((name, index)) = event {
+        // An id that a policy may have something against is not repeated here.
+        let id = id.filter(|id| parts.left_alone(id)).unwrap_or("\"\"");
+        let before = format!(
+            "event: response.{name}.delta\ndata: {{\"type\":\"response.{name}.delta\",\"sequence_number\":{sequence},\
+             \"item_id\":{id},\"output_index\":{output},\"{index}\":{at},\"delta\":\""
+        );
+        let logprobs = if what == What::Text { ",\"logprobs\":[]" } else { "" };
+        parts.extra(part, Extra { before, after: format!("\"{logprobs}}}\n\n") });
+    }
+    parts.end(part);
+}
