@@ -131,7 +131,7 @@ impl Sheet<'_> {
         let Some(run) = self.parts.run(source).filter(|_| self.parts.repeats(source, &text)) else {
             return false;
         };
-        if run.settled() && run.changes.is_empty() {
+        if run.closed && run.changes.is_empty() {
             return true;
         }
         let (len, tail) = (run.len, run.ended);

@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::items::Proposal;
 use crate::{
     Step, ToolCall, ToolCallId,
+    json::Kind,
     nested::Nested,
     openai::Wrong,
     parts::{Parts, Source},
@@ -86,9 +87,19 @@ impl Calls {
         if let Some(call) = calls.first_mut() {
             if !call.complete {
                 call.learn(&id, name.as_deref());
+                // Where no fragment has come, this is where the arguments are.
+                let empty = sheet.parts.run(Source::Call(call.call)).is_none_or(|run| run.len == 0);
+                let says = |input: &usize| sheet.doc.kind(*input) != Kind::Text || sheet.doc.raw(*input).len() > 2;
+                let first = input.filter(|input| empty && says(input));
+                if let Some(input) = first {
+                    call.fill(sheet, input);
+                }
                 // A call that can't be named yet is told with what names it.
                 if done && call.name.is_some() {
                     call.complete(sheet.parts);
+                }
+                if first.is_some() {
+                    return;
                 }
             }
             let Some(input) = input else { return };

@@ -141,7 +141,7 @@ fn member(
     let answered = spot(What::Output, Channel::ToolResult, Speaker::Tool);
     match (kind, &*doc.name(key), doc.kind(value)) {
         (_, "type" | "status" | "role" | "phase", _) => sheet.word(value),
-        ("message", "content", Kind::Text) => drop(to.text(sheet, value, said)?),
+        ("message", "content", Kind::Text) => to.text(sheet, value, said).map(drop)?,
         ("message" | "reasoning", "content" | "summary", Kind::Array) => {
             for (at, part) in doc.items(value).enumerate() {
                 content(sheet, part, at as u64, speaker, to)?;
@@ -153,7 +153,7 @@ fn member(
         ("code_interpreter_call" | "program", "code", Kind::Text) => {
             to.text(sheet, value, spot(What::Code, Channel::ToolInput, Speaker::Assistant))?;
         }
-        ("image_generation_call", "revised_prompt", Kind::Text) => drop(to.text(sheet, value, asked)?),
+        ("image_generation_call", "revised_prompt", Kind::Text) => to.text(sheet, value, asked).map(drop)?,
         ("file_search_call" | "web_search_call", "queries" | "action", _) => texts(sheet, value, asked, to)?,
         ("mcp_list_tools" | "additional_tools" | "tool_search_output", "tools", _) => {
             texts(sheet, value, spot(What::Definition, Channel::ToolDefinition, Speaker::Developer), to)?;

@@ -12,11 +12,11 @@ pub(super) fn answer(model: &str, streaming: bool, complaint: &Complaint) -> Ans
     let id = format!("msg_{}", complaint.request_id);
     let item = |status: &str, content: Value| json!({ "id": id, "type": "message", "role": "assistant", "status": status, "content": content });
     let said = item("incomplete", json!([part(&text)]));
-    let whole = response(model, complaint, "incomplete", json!([said]));
+    let whole = response(model, complaint, "incomplete", &json!([said]));
     if !streaming {
         return Answer { status: 200, content_type: "application/json", body: whole.to_string().into_bytes() };
     }
-    let begun = response(model, complaint, "in_progress", json!([]));
+    let begun = response(model, complaint, "in_progress", &json!([]));
     let at = json!({ "item_id": id, "output_index": 0, "content_index": 0 });
     let events = [
         ("response.created", json!({ "response": begun })),
@@ -40,7 +40,7 @@ pub(super) fn answer(model: &str, streaming: bool, complaint: &Complaint) -> Ans
     Answer { status: 200, content_type: "text/event-stream", body: body.into_bytes() }
 }
 
-fn response(model: &str, complaint: &Complaint, status: &str, output: Value) -> Value {
+fn response(model: &str, complaint: &Complaint, status: &str, output: &Value) -> Value {
     let filtered = status == "incomplete";
     json!({
         "id": format!("resp_{}", complaint.request_id), "object": "response", "created_at": 0, "status": status,

@@ -285,31 +285,32 @@ impl<'a> Event<'a> {
             "done" | "completed" | "incomplete" | "failed" => Moment::Done,
             _ => Moment::Begin,
         };
-        let assistant = |what, channel, at: &'static str| {
-            Ok(Some(Spot { what, at: index(at)?, channel, speaker: Speaker::Assistant }))
+        let spot = match text_of(stem) {
+            Some((what, channel, at)) => {
+                let speaker = if channel == Channel::ToolResult { Speaker::Tool } else { Speaker::Assistant };
+                Some(Spot { what, at: index(at)?, channel, speaker })
+            }
+            None => None,
         };
-        let spot = match stem {
-            "output_text" | "content_part" => assistant(What::Text, Channel::Content, "content_index"),
-            "refusal" => assistant(What::Refusal, Channel::Refusal, "content_index"),
-            "reasoning_text" | "reasoning" => assistant(What::Reasoning, Channel::Reasoning, "content_index"),
-            "reasoning_summary_text" | "reasoning_summary" | "reasoning_summary_part" => {
-                assistant(What::Summary, Channel::Reasoning, "summary_index")
-            }
-            "audio.transcript" | "output_audio_transcript" => {
-                assistant(What::Transcript, Channel::Content, "content_index")
-            }
-            "code_interpreter_call_code" => assistant(What::Code, Channel::ToolInput, "code_index"),
-            "shell_call_command" => assistant(What::Command, Channel::ToolInput, "command_index"),
-            "apply_patch_call_operation_diff" => assistant(What::Patch, Channel::ToolInput, "diff_index"),
-            "shell_call_output_content" => Ok(Some(Spot {
-                what: What::Stdout,
-                at: index("command_index")?,
-                channel: Channel::ToolResult,
-                speaker: Speaker::Tool,
-            })),
-            _ => Ok(None),
-        }?;
         let call = matches!(stem, "function_call_arguments" | "mcp_call_arguments" | "custom_tool_call_input");
         Ok(Self { name, moment, output: index("output_index")?, spot, call })
     }
+}
+
+/// The text that the events with this stem are about, and the name of its index.
+fn text_of(stem: &str) -> Option<(What, Channel, &'static str)> {
+    Some(match stem {
+        "output_text" | "content_part" => (What::Text, Channel::Content, "content_index"),
+        "refusal" => (What::Refusal, Channel::Refusal, "content_index"),
+        "reasoning_text" | "reasoning" => (What::Reasoning, Channel::Reasoning, "content_index"),
+        "reasoning_summary_text" | "reasoning_summary" | "reasoning_summary_part" => {
+            (What::Summary, Channel::Reasoning, "summary_index")
+        }
+        "audio.transcript" | "output_audio_transcript" => (What::Transcript, Channel::Content, "content_index"),
+        "code_interpreter_call_code" => (What::Code, Channel::ToolInput, "code_index"),
+        "shell_call_command" => (What::Command, Channel::ToolInput, "command_index"),
+        "apply_patch_call_operation_diff" => (What::Patch, Channel::ToolInput, "diff_index"),
+        "shell_call_output_content" => (What::Stdout, Channel::ToolResult, "command_index"),
+        _ => return None,
+    })
 }

@@ -171,18 +171,20 @@ impl Stream {
     /// A text that stands whole: as it begins, or when it is done.
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot, output: u64, done: bool) -> Spoken {
         let key = Key { output, what: spot.what, at: spot.at };
-        let Some(told) = self.texts.get_mut(&key) else {
-            let mut told = begin(sheet.parts, spot);
-            let part = told.parts[0];
+        let told = self.texts.entry(key).or_insert_with(|| begin(sheet.parts, spot));
+        let first = told.parts.first().copied().filter(|_| !told.ended);
+        let says = sheet.doc.raw(node).len() > 2;
+        let empty = |part: &PartId| says && sheet.parts.run(Source::Part(*part)).is_none_or(|run| run.len == 0);
+        if let Some(part) = first.filter(empty) {
+            // No delta has come, so that this is where the text is.
             let range = sheet.say(node, part);
             if done {
                 told.ended = true;
                 sheet.tail(part);
                 sheet.parts.end(part);
             }
-            self.texts.insert(key, told);
             return Spoken { node, part, range };
-        };
+        }
         if done {
             let id = self.ids.get(&output).map(|id| &**id);
             end(told, sheet.parts, key, id, self.sequence);

@@ -1,0 +1,423 @@
+//! `openai-responses`: answers, feature by feature.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod support;
+
+use bytes::BytesMut;
+use model::Channel;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::{
+    CANARY, Judge, MASK, events, masked,
+    openai_responses::{Item, clean, client, responses, sse, stream, whole, written, written_whole},
+    run, told, value,
+};
+use wire::{Change, Complaint, Flow, Limits, Step};
+
+fn one_of_each(text: &str, at: usize) -> Vec<Item> {
+    let cut = |text: &str| {
+        let at = (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+        vec![text[..at].to_owned(), text[at..].to_owned()]
+    };
+    vec![
+        Item::Summary(vec![cut(text), vec![text.to_owned()]]),
+        Item::Reasoning(cut(text)),
+        Item::Message(vec![cut(text), cut(text)]),
+        Item::Refusal(cut(text)),
+        Item::Call(cut(&json!({ "to": text }).to_string())),
+        Item::Custom(cut(text)),
+        Item::Mcp(cut(&json!({ "q": text }).to_string()), text.to_owned()),
+        Item::Code(cut(text), text.to_owned()),
+    ]
+}
+
+#[test]
+fn a_stream_is_told_once() {
+    let body = sse(&written(&one_of_each("a b", 1)));
+    let judge = told(stream(), &body);
+    assert_eq!(judge.texts(Channel::Content), ["a b", "a b"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["a b", "a b", "a b"]);
+    assert_eq!(judge.texts(Channel::Refusal), ["a b"]);
+    assert_eq!(judge.texts(Channel::ToolInput), ["send", "to", "a b", "run", "a b", "ask", "q", "a b", "a b"]);
+    assert_eq!(judge.texts(Channel::ToolResult), ["a b", "a b"]);
+    assert_eq!(judge.calls.iter().map(|(_, _, name)| name.as_str()).collect::<Vec<_>>(), ["send", "run", "ask"]);
+    assert_eq!(judge.calls[0].1, "call_4");
+    assert!(judge.parts.values().all(|told| told.ended));
+}
+
+#[test]
+fn a_canary_is_masked_at_every_split_in_every_way_it_is_told() {
+    let text = format!("é {CANARY}.");
+    for at in 0..=text.len() + 8 {
+        let body = sse(&written(&one_of_each(&text, at)));
+        for cut in (0..=body.len()).step_by(97) {
+            let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[cut]).unwrap().concat();
+            let client = client(&out);
+            client.agree();
+            assert_eq!(client.deltas[&("output_text".into(), 2, 1)], "é [SSN].");
+            assert!(events(&out).iter().all(|event| clean(&value(event))));
+            assert_eq!(events(&out).len(), events(body.as_bytes()).len());
+        }
+    }
+}
+
+#[test]
+fn a_whole_answer_is_masked_as_a_stream_is() {
+    let items = one_of_each(&format!("x {CANARY} y"), 5);
+    let out = value(&masked(whole(), &written_whole(&items)));
+    let streamed = client(masked(stream(), &sse(&written(&items))).as_bytes());
+    assert_eq!(out, streamed.last.unwrap());
+    assert!(clean(&out));
+    let judge = told(whole(), &written_whole(&items));
+    assert_eq!(judge.calls.len(), 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_streams_stay_whole(
+        items in prop::collection::vec(item(), 0..4),
+        at in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let body = sse(&written(&items));
+        let mut cuts: Vec<usize> = at.iter().map(|at| at.index(body.len() + 1)).collect();
+        cuts.sort_unstable();
+        let out = run(stream(), &mut Judge::default(), body.as_bytes(), &cuts).unwrap().concat();
+        prop_assert_eq!(std::str::from_utf8(&out).unwrap(), &body);
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &cuts).unwrap().concat();
+        let client = client(&out);
+        client.agree();
+        prop_assert!(events(&out).iter().all(|event| clean(&value(event))));
+        prop_assert_eq!(value(&masked(whole(), &written_whole(&items))), client.last.unwrap());
+    }
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let word = prop_oneof![
+        4 => Just(CANARY.to_owned()),
+        2 => (0..=CANARY.len()).prop_map(|at| CANARY[..at].to_owned()),
+        2 => (0..=CANARY.len()).prop_map(|at| CANARY[at..].to_owned()),
+        2 => prop::sample::select(vec!["\"", "\\", "\n", "é", "😀", "{", "data: ", "\r\n\r\n"]).prop_map(str::to_owned),
+    ];
+    let pieces = prop::collection::vec(word, 0..5);
+    let arguments = pieces.clone().prop_map(|pieces| {
+        let text = json!({ "to": pieces.concat() }).to_string();
+        let middle = (0..=text.len() / 2).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+        vec![text[..middle].to_owned(), text[middle..].to_owned()]
+    });
+    prop_oneof![
+        prop::collection::vec(pieces.clone(), 0..3).prop_map(Item::Message),
+        prop::collection::vec(pieces.clone(), 0..3).prop_map(Item::Summary),
+        pieces.clone().prop_map(Item::Refusal),
+        pieces.clone().prop_map(Item::Reasoning),
+        arguments.clone().prop_map(Item::Call),
+        (arguments, pieces.clone()).prop_map(|(ask, output)| Item::Mcp(ask, output.concat())),
+        (pieces.clone(), pieces).prop_map(|(code, log)| Item::Code(code, log.concat())),
+    ]
+}
+
+#[test]
+fn a_repeat_that_says_something_else_is_judged() {
+    let mut events = written(&[Item::Message(vec![vec!["a".into()]])]);
+    let from = events.len() - 4;
+    for event in &mut events[from..] {
+        let text = event.to_string().replace("\"text\":\"a\"", &format!("\"text\":\"b {CANARY}\""));
+        *event = value(&text);
+    }
+    let body = sse(&events);
+    let judge = told(stream(), &body);
+    assert_eq!(judge.texts(Channel::Content), ["a".to_owned(), format!("b {CANARY}")], "the other text is told once");
+    let out = masked(stream(), &body);
+    assert_eq!(out, body.replace(CANARY, MASK));
+}
+
+#[test]
+fn a_repeat_without_deltas_is_the_text() {
+    for keep in 0..5 {
+        let events =
+            written(&[Item::Message(vec![vec![CANARY.to_owned()]]), Item::Call(vec![json!([CANARY]).to_string()])]);
+        let deltas = |event: &Value| event["type"].as_str().unwrap().ends_with(".delta");
+        let mut rest: Vec<Value> = events.into_iter().filter(|event| !deltas(event)).collect();
+        rest.drain(..keep);
+        let out = masked(stream(), &sse(&rest));
+        assert_eq!(out, sse(&rest).replace(CANARY, MASK));
+        assert_eq!(told(stream(), &sse(&rest)).texts(Channel::Content), [CANARY]);
+    }
+}
+
+#[test]
+fn a_call_that_is_repeated_with_another_name_is_another_call() {
+    let mut events = written(&[Item::Call(vec!["{}".into()])]);
+    let last = events.len() - 2;
+    events[last]["item"]["name"] = "erase".into();
+    let judge = told(stream(), &sse(&events));
+    let names: Vec<&str> = judge.calls.iter().map(|(_, _, name)| name.as_str()).collect();
+    assert_eq!(names, ["send", "erase"]);
+    // A stream that is taken up in the middle names its call at the end.
+    let mut events = written(&[Item::Call(vec!["{}".into()])]);
+    events.drain(..2);
+    let judge = told(stream(), &sse(&events));
+    assert_eq!(judge.calls.iter().map(|(_, _, name)| name.as_str()).collect::<Vec<_>>(), ["send"]);
+}
+
+#[test]
+fn calls_are_held_until_they_are_cleared_and_take_other_arguments() {
+    let body = sse(&written(&[
+        Item::Message(vec![vec!["hi".into()]]),
+        Item::Call(vec!["{\"a\":".into(), "1}".into()]),
+        Item::Call(vec![]),
+    ]));
+    let mut flow = stream();
+    flow.push(body.as_bytes()).unwrap();
+    flow.finish().unwrap();
+    let mut calls = Vec::new();
+    while let Some(step) = flow.next() {
+        match step {
+            Step::Text { part, .. } | Step::End(part) => flow.release(part, u64::MAX, Vec::new()),
+            Step::ToolCall(call) => calls.push(call.call),
+            _ => {}
+        }
+    }
+    let before = wire::taken(&mut *flow);
+    assert!(!std::str::from_utf8(&before).unwrap().contains("function_call"));
+    assert_eq!(flow.tool_input(calls[0]), "{\"a\":1}");
+    flow.clear_tool_call(calls[0], Some("{\"b\":\"\\\"\"}".into()));
+    flow.clear_tool_call(calls[1], Some("{\"c\":3}".into()));
+    let after = wire::taken(&mut *flow);
+    assert_eq!(flow.held(), 0);
+    let client = client(&[&*before, &*after].concat());
+    assert_eq!(client.deltas[&("function_call_arguments".into(), 1, 0)], "{\"b\":\"\\\"\"}");
+    assert_eq!(client.done[&("function_call_arguments".into(), 1, 0)], "{\"b\":\"\\\"\"}");
+    assert_eq!(client.items[&1]["arguments"], "{\"b\":\"\\\"\"}");
+    assert_eq!(client.items[&2]["arguments"], "{\"c\":3}");
+    assert_eq!(client.last.unwrap()["output"][2]["arguments"], "{\"c\":3}");
+}
+
+#[test]
+fn text_can_be_added_behind_the_end() {
+    let items = [Item::Summary(vec![vec!["s".into()]]), Item::Message(vec![vec!["hi".into()], vec!["\"".into()]])];
+    let events = written(&items);
+    for (name, kept) in [("whole", events.len()), ("no done events", 0), ("cut off", events.len() - 4)] {
+        let kept: Vec<Value> = match kept {
+            0 => events.iter().filter(|event| !event["type"].as_str().unwrap().ends_with(".done")).cloned().collect(),
+            kept => events[..kept].to_vec(),
+        };
+        let mut flow = stream();
+        let mut out = BytesMut::new();
+        let mut lens = std::collections::BTreeMap::new();
+        for event in &kept {
+            flow.push(sse(std::slice::from_ref(event)).as_bytes()).unwrap();
+            add_at_ends(&mut *flow, &mut lens, &mut out);
+        }
+        flow.finish().unwrap();
+        add_at_ends(&mut *flow, &mut lens, &mut out);
+        assert_eq!(flow.held(), 0);
+        let client = client(&out);
+        let text = |stem: &str, output, index| client.deltas[&(stem.to_owned(), output, index)].as_str();
+        assert_eq!(text("output_text", 1, 0), "hi\"(end)", "{name}");
+        assert_eq!(text("output_text", 1, 1), "\"\"(end)", "{name}");
+        assert_eq!(text("reasoning_summary_text", 0, 0), "s\"(end)", "{name}");
+        if name == "whole" {
+            client.agree();
+            assert!(String::from_utf8_lossy(&out).contains(r#""item_id":"it_1""#));
+        }
+    }
+}
+
+/// Adds words behind the end of each part of an answer's text.
+fn add_at_ends(
+    flow: &mut dyn Flow,
+    lens: &mut std::collections::BTreeMap<model::PartId, (Channel, u64)>,
+    out: &mut BytesMut,
+) {
+    while let Some(step) = flow.next() {
+        match step {
+            Step::Begin(part) => {
+                lens.insert(part.id, (part.channel, 0));
+            }
+            Step::Text { part, text } => {
+                let len = &mut lens.get_mut(&part).unwrap().1;
+                *len += text.len() as u64;
+                flow.release(part, *len, Vec::new());
+            }
+            Step::End(part) => {
+                let (channel, len) = lens[&part];
+                let added = Change { span: len..len, by: "\"(end)".into() };
+                let add = matches!(channel, Channel::Content | Channel::Reasoning);
+                flow.release(part, len, add.then_some(added).into_iter().collect());
+            }
+            _ => {}
+        }
+    }
+    flow.take(out);
+}
+
+#[test]
+fn logprobs_of_changed_text_are_dropped() {
+    let token = |text: &str| json!({"token":text,"logprob":-0.1,"top_logprobs":[{"token":text,"logprob":-0.1}]});
+    let mut events = written(&[Item::Message(vec![vec!["a ".into(), CANARY[..4].into(), CANARY[4..].into()]])]);
+    let all = json!([token("a "), token(&CANARY[..4]), token(&CANARY[4..])]);
+    let mut deltas = ["a ", &CANARY[..4], &CANARY[4..]].into_iter();
+    for event in &mut events {
+        match event["type"].as_str().unwrap() {
+            "response.output_text.delta" => event["logprobs"] = json!([token(deltas.next().unwrap())]),
+            "response.output_text.done" => event["logprobs"] = all.clone(),
+            "response.content_part.done" => event["part"]["logprobs"] = all.clone(),
+            "response.output_item.done" => event["item"]["content"][0]["logprobs"] = all.clone(),
+            "response.completed" => event["response"]["output"][0]["content"][0]["logprobs"] = all.clone(),
+            _ => {}
+        }
+    }
+    let body = sse(&events);
+    assert!(told(stream(), &body).texts(Channel::Logprobs).is_empty(), "covered by the text");
+    let out = masked(stream(), &body);
+    let kept: Vec<usize> =
+        support::events(out.as_bytes()).iter().map(|event| event.matches("\"logprob\"").count()).collect();
+    assert_eq!(kept.iter().sum::<usize>(), 2, "those of the one delta that nothing changed");
+    assert_eq!(out.matches("\"logprobs\":[]").count(), 7);
+    // Tokens that say something else than the text beside them are parts of their own.
+    let mut odd = written(&[Item::Message(vec![vec!["a".into(), "b".into()]])]);
+    odd[3]["logprobs"] = json!([token(&CANARY[..4])]);
+    odd[4]["logprobs"] = json!([token(&CANARY[4..])]);
+    let out = masked(stream(), &sse(&odd));
+    assert!(!out.contains("\"logprob\""), "{out}");
+}
+
+#[test]
+fn every_other_string_is_seen() {
+    let odd = json!({"deep":[CANARY, {CANARY: "x"}]});
+    let mut events = written(&one_of_each("t", 1));
+    for event in &mut events {
+        event["novel"] = odd.clone();
+        for inner in ["item", "part", "response"] {
+            if event[inner].is_object() {
+                event[inner]["novel"] = odd.clone();
+            }
+        }
+    }
+    let others = [
+        json!({"type":"response.output_text.annotation.added","output_index":2,"annotation":{"type":"url_citation","url":CANARY,"title":CANARY}}),
+        json!({"type":"response.brand_new.delta","delta":CANARY}),
+        json!({"type":"response.shell_call_command.delta","output_index":9,"command_index":0,"delta":CANARY}),
+        json!({"type":"response.shell_call_output_content.delta","output_index":9,"command_index":0,"delta":{"stdout":CANARY,"stderr":CANARY}}),
+        json!({"type":"response.image_generation_call.partial_image","output_index":10,"partial_image_b64":CANARY}),
+        json!({"type":"response.audio.transcript.delta","delta":CANARY}),
+        json!({"type":"response.audio.delta","delta":CANARY}),
+        json!({"type":"response.output_item.done","output_index":11,"item":{"id":"x","type":"shell_call","call_id":"s","action":{"commands":[CANARY]}}}),
+        json!({"type":"response.output_item.done","output_index":12,"item":{"id":"y","type":"web_search_call","action":{"query":CANARY}}}),
+        json!({"type":"response.output_item.done","output_index":13,"item":{"id":"z","type":"file_search_call","queries":[CANARY],"results":[{"text":CANARY}]}}),
+        json!({"type":"response.output_item.done","output_index":14,"item":{"id":"w","type":"unheard_of","words":CANARY}}),
+        json!({"type":"response.output_item.done","output_index":15,"item":{"id":"v","type":"reasoning","summary":[],"encrypted_content":CANARY}}),
+        json!({"type":"error","code":CANARY,"message":CANARY,"param":null}),
+        json!({"error":{"message":CANARY}, "type":"x"}),
+        json!({"type":"response.failed","response":{"error":{"code":"server_error","message":CANARY},"instructions":CANARY,"tools":[{"name":CANARY}]}}),
+    ];
+    events.extend(others);
+    let body = sse(&events);
+    let out = masked(stream(), &body);
+    assert!(support::events(out.as_bytes()).iter().all(|event| clean(&value(event))), "{out}");
+    assert_eq!(out, body.replace(CANARY, MASK));
+}
+
+#[test]
+fn unknown_deltas_go_on_from_event_to_event() {
+    let piece = |text: &str| json!({"type":"response.brand_new.delta","output_index":0,"delta":text});
+    let out = masked(stream(), &sse(&[piece(&CANARY[..5]), piece(&CANARY[5..])]));
+    assert_eq!(out, sse(&[piece(MASK), piece("")]));
+}
+
+#[test]
+fn what_can_not_be_judged_as_clients_join_it_is_refused() {
+    let delta = |output: u64, id: &str| json!({"type":"response.output_text.delta","item_id":id,"output_index":output,"content_index":0,"delta":"x"});
+    let done = json!({"type":"response.output_text.done","item_id":"a","output_index":0,"content_index":0,"text":"x"});
+    let bad = [
+        vec![delta(0, "a"), delta(1, "a")],
+        vec![delta(0, "a"), done, delta(0, "a")],
+        vec![json!({"type":"response.output_text.delta","output_index":-1,"delta":"x"})],
+        vec![json!({"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":["x"]}})],
+    ];
+    for events in bad {
+        let got = run(stream(), &mut Judge::default(), sse(&events).as_bytes(), &[]);
+        assert!(got.is_err(), "{events:?}");
+    }
+    for body in ["data: hello\n\n", "data: [1]\n\n", "data: [DONE]\n\ndata: {}\n\n", "data: {\"ty"] {
+        assert!(run(stream(), &mut Judge::default(), body.as_bytes(), &[]).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn long_runs_of_base64_are_opaque() {
+    let long = "QUJD".repeat(100);
+    let body = json!({"object":"response","output":[
+        {"id":"r","type":"reasoning","summary":[],"encrypted_content":long},
+        {"id":"i","type":"image_generation_call","result":long}]});
+    let judge = told(whole(), &body.to_string());
+    assert_eq!(judge.texts(Channel::Field), ["r", "i"]);
+}
+
+#[test]
+fn refusals_and_complaints_are_in_the_dialect() {
+    let complaint = Complaint {
+        status: 403,
+        code: "blocked".into(),
+        message: "I can't help.".into(),
+        request_id: "r1".into(),
+        policy: "20-block".into(),
+    };
+    let expected = "I can't help. (policy 20-block, request r1)";
+    let answer = responses().refusal("m", false, &complaint);
+    let judge = told(whole(), std::str::from_utf8(&answer.body).unwrap());
+    assert_eq!(judge.texts(Channel::Content), [expected]);
+    let answer = responses().refusal("m", true, &complaint);
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    assert_eq!(told(stream(), body).texts(Channel::Content), [expected]);
+    let client = client(body.as_bytes());
+    client.agree();
+    assert_eq!(client.last.unwrap()["incomplete_details"]["reason"], "content_filter");
+    let event = value(&events(&responses().stream_complaint(&complaint))[0]);
+    assert_eq!(
+        (&event["type"], &event["code"], &event["error"]["code"]),
+        (&"error".into(), &"blocked".into(), &"blocked".into())
+    );
+    assert!(event["message"].as_str().unwrap().contains("20-block"));
+}
+
+#[test]
+fn endpoints_about_a_response_are_claimed() {
+    let dialect = |method, path| wire::claim(model::Family::Openai, method, path).map(wire::Endpoint::dialect);
+    let known = [
+        ("POST", "/v1/responses"),
+        ("POST", "/openai/v1/responses"),
+        ("POST", "/v1/responses/compact"),
+        ("POST", "/v1/responses/input_tokens"),
+        ("GET", "/v1/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("GET", "/v1/responses/resp_1/input_items"),
+    ];
+    for (method, path) in known {
+        assert_eq!(dialect(method, path), Some("openai-responses"), "{method} {path}");
+    }
+    let unknown = [
+        ("GET", "/v1/responses"),
+        ("PUT", "/v1/responses/x"),
+        ("POST", "/v1/responses/x"),
+        ("GET", "/v1/responses/x/novel"),
+        ("GET", "/v1/responses/"),
+        ("GET", "/v1/responses/.."),
+        ("POST", "/v1/responses/x/cancel/y"),
+        ("GET", "/v1/responsesx"),
+    ];
+    for (method, path) in unknown {
+        assert_eq!(dialect(method, path), None, "{method} {path}");
+    }
+    let items = wire::claim(model::Family::Openai, "GET", "/v1/responses/r/input_items").unwrap();
+    let flow = items.response(200, "application/json", Limits::default()).unwrap();
+    let judge = told(
+        flow,
+        r#"{"object":"list","data":[{"id":"m","type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]}],"has_more":false}"#,
+    );
+    assert_eq!(judge.texts(Channel::Content), ["hi"]);
+}
