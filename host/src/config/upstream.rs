@@ -4,7 +4,7 @@
 use std::{net::IpAddr, ops::Range};
 
 use http::{HeaderName, Uri, header};
-use model::Upstream;
+use model::{Upstream, address::serves_metadata};
 use toml::Spanned;
 
 use super::{BUILT_IN, Problem, Problems, problem::Code};
@@ -70,7 +70,7 @@ fn url(text: &str) -> Result<Upstream, &'static str> {
     if authority.host().is_empty() || !port_ok {
         return Err("the host is missing, or the port is not 1 to 65535");
     }
-    if authority.host().trim_matches(['[', ']']).parse().is_ok_and(is_link_local) {
+    if authority.host().trim_matches(['[', ']']).parse().is_ok_and(serves_metadata) {
         return Err("link-local addresses (cloud metadata services) are never dialled");
     }
     let path = uri.path().trim_end_matches('/');
@@ -95,13 +95,6 @@ fn hide_user(span: Range<usize>, problems: &mut Problems) {
         && scheme + 3 < at
     {
         problems.hide(span.start + scheme + 3..span.start + at);
-    }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
-use model::Upstream;
+use model::{Upstream, address::serves_metadata};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -67,9 +67,11 @@ impl Dialer {
         let by_address = self.host.parse::<IpAddr>().is_ok();
         let mut cause = format!("{place}: the name has no address");
         for address in addresses {
-            if !by_address && is_link_local(address.ip()) {
-                cause =
-                    format!("{place}: resolves to the link-local address {}, which must be named itself", address.ip());
+            if !by_address && serves_metadata(address.ip()) {
+                cause = format!(
+                    "{place}: resolves to the link-local or metadata address {}, which must be named itself",
+                    address.ip()
+                );
                 continue;
             }
             match TcpStream::connect(address).await {
@@ -81,14 +83,6 @@ impl Dialer {
             }
         }
         Err(Failed::Other(cause))
-    }
-}
-
-/// Metadata services live on such addresses: a name must not lead there.
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_link_local()),
     }
 }
 
@@ -112,19 +106,4 @@ fn client_config(authorities: Option<&Path>) -> io::Result<ClientConfig> {
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_addresses_are_link_local() {
-        for address in ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"] {
-            assert!(is_link_local(address.parse().unwrap()), "{address}");
-        }
-        for address in ["10.0.0.1", "127.0.0.1", "fd00::1"] {
-            assert!(!is_link_local(address.parse().unwrap()), "{address}");
-        }
-    }
 }

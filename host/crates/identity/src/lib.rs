@@ -3,10 +3,16 @@
 //! What must hold: no credential is kept, shown or compared in clear; a comparison takes the same time whatever it
 //! finds; no credential is known that the configuration does not name.
 
+mod jwks;
+mod jwt;
+mod oidc;
 mod tokens;
 
+pub use jwt::{Algorithm, Fault};
+pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified, Wall};
 pub use tokens::{StaticToken, StaticTokens};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::Digest;
 
 /// Random bytes of a new token.
@@ -30,4 +36,9 @@ pub fn digest(credential: impl AsRef<[u8]>) -> Digest {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hash.as_ref());
     Digest(bytes)
+}
+
+/// A digest as `x5t#S256` has it (RFC 8705, 3.1): base64url with no padding.
+pub(crate) fn thumbprint(text: &str) -> Option<Digest> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Digest)
 }

@@ -2,6 +2,7 @@
 //!
 //! What must hold: no I/O, no clock, no foreign type in a signature (serde's derives aside).
 
+pub mod address;
 pub mod caller;
 pub mod connection;
 pub mod control;

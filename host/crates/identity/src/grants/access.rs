@@ -1,0 +1,422 @@
+//! Access that a person must agree to, just in time: asked → approved → issued, or denied, or lapsed.
+//!
+//! ```text
+//!            AccessRequested        AccessDecided            TokenIssued (same id)
+//!   nothing ────────────────▶ asked ──────────────▶ approved ────────────────────▶ used
+//!                               │  └─ AccessDecided ─▶ denied
+//!                               └─ time ─▶ lapsed ◀─ time ─┘
+//! ```
+//!
+//! Pure: the book is nothing but control events, folded in their order, and time is an argument (milliseconds since
+//! 1970). What must hold: nobody decides about their own request; a decision stands; an approval is used once, by who
+//! asked, for what was asked.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Caller, Scope, TokenId,
+    control::{AccessDecided, AccessRequested, ControlEvent},
+};
+use thiserror::Error;
+
+/// Bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessTerms {
+    /// Requests open at once.
+    pub open: usize,
+    /// Of these, by one caller.
+    pub open_per_caller: usize,
+}
+
+impl Default for AccessTerms {
+    fn default() -> Self {
+        Self { open: 1000, open_per_caller: 10 }
+    }
+}
+
+/// The longest reason, in bytes.
+const REASON_BYTES: usize = 2048;
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessState {
+    /// Nobody has decided.
+    Asked,
+    /// A token can be had for it.
+    Approved,
+    /// No token.
+    Denied,
+    /// A token was had for it.
+    Used,
+    /// Nobody decided, or nobody came for the token, in time.
+    Lapsed,
+}
+
+impl AccessState {
+    /// As people and machines read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Used => "used",
+            Self::Lapsed => "lapsed",
+        }
+    }
+}
+
+/// Why something can't be done with a request.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AccessError {
+    /// A bound of [`AccessTerms`] is reached.
+    #[error("too many requests for access are open")]
+    Full,
+    /// The reason is missing or too long.
+    #[error("a request for access needs a reason of at most {REASON_BYTES} bytes")]
+    Reason,
+    /// There is no such request, or it lapsed long ago.
+    #[error("there is no request for access {0}")]
+    Unknown(TokenId),
+    /// It is decided already, or too old.
+    #[error("the request is {0} already")]
+    Closed(&'static str),
+    /// The caller's own request, or not a member of a group that may decide.
+    #[error("{0} may not decide this")]
+    NotAllowed(String),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub scope: Scope,
+    /// For how long, in milliseconds.
+    pub lifetime_ms: u64,
+    /// Why.
+    pub reason: String,
+    /// By which grant.
+    pub grant: String,
+    /// How long the question stays open, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Who decides.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    /// Name, for the record; compared with the caller's subject.
+    pub name: String,
+    /// Groups, as far as they are known; `None`: an operator, who may decide everything but their own.
+    pub groups: Option<Vec<String>>,
+}
+
+/// A decision to take.
+#[derive(Clone, Debug)]
+pub struct AccessDecision<'d> {
+    /// Whether it is given.
+    pub approved: bool,
+    /// By whom.
+    pub decider: &'d Decider,
+    /// Groups that may decide, as the grant has them now.
+    pub approvers: &'d [String],
+    /// Why.
+    pub reason: &'d str,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    asked: AccessRequested,
+    decided: Option<AccessDecided>,
+    used: bool,
+}
+
+impl Open {
+    fn state(&self, now_ms: u64) -> AccessState {
+        match &self.decided {
+            _ if self.used => AccessState::Used,
+            Some(decided) if !decided.approved => AccessState::Denied,
+            // Both a question and its answer are good for the same time, counted from the question.
+            _ if now_ms >= self.asked.expires_ms => AccessState::Lapsed,
+            Some(_) => AccessState::Approved,
+            None => AccessState::Asked,
+        }
+    }
+
+    fn is_of(&self, caller: &Caller) -> bool {
+        self.asked.caller.issuer == caller.issuer && self.asked.caller.subject == caller.subject
+    }
+}
+
+/// All requests that still matter.
+#[derive(Debug, Default)]
+pub struct AccessBook {
+    terms: AccessTerms,
+    open: BTreeMap<TokenId, Open>,
+}
+
+impl AccessBook {
+    /// No requests.
+    #[must_use]
+    pub fn new(terms: AccessTerms) -> Self {
+        Self { terms, open: BTreeMap::new() }
+    }
+
+    /// Folds an event into the book; those that say nothing about requests change nothing.
+    pub fn apply(&mut self, event: &ControlEvent) {
+        match event {
+            ControlEvent::AccessRequested(asked) => {
+                self.open.entry(asked.id).or_insert_with(|| Open { asked: asked.clone(), decided: None, used: false });
+            }
+            ControlEvent::AccessDecided(decided) => {
+                if let Some(open) = self.open.get_mut(&decided.id) {
+                    // The first decision stands.
+                    open.decided.get_or_insert_with(|| decided.clone());
+                }
+            }
+            ControlEvent::TokenIssued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.id) {
+                    open.used = true;
+                }
+            }
+            ControlEvent::Revoked(_) | ControlEvent::Lifted(_) => {}
+        }
+    }
+
+    /// Forgets what lapsed long ago.
+    pub fn forget(&mut self, now_ms: u64) {
+        const KEPT_MS: u64 = 3_600_000;
+        self.open.retain(|_, open| now_ms < open.asked.expires_ms.saturating_add(KEPT_MS));
+    }
+
+    /// A request: the event to keep, and then to [`apply`](Self::apply). The same request that is open already is not
+    /// asked again.
+    ///
+    /// # Errors
+    /// [`AccessError`], and nothing has changed.
+    pub fn ask(&self, id: TokenId, asking: &Asking, now_ms: u64) -> Result<Result<AccessRequested, TokenId>, AccessError> {
+        let same = |open: &&Open| {
+            open.is_of(&asking.caller)
+                && open.asked.grant == asking.grant
+                && open.asked.scope == asking.scope
+                && open.state(now_ms) == AccessState::Asked
+        };
+        if let Some(open) = self.open.values().find(same) {
+            return Ok(Err(open.asked.id));
+        }
+        if asking.reason.trim().is_empty() || asking.reason.len() > REASON_BYTES {
+            return Err(AccessError::Reason);
+        }
+        let live = || self.open.values().filter(|open| open.state(now_ms) == AccessState::Asked);
+        let own = live().filter(|open| open.is_of(&asking.caller)).count();
+        if live().count() >= self.terms.open || own >= self.terms.open_per_caller {
+            return Err(AccessError::Full);
+        }
+        Ok(Ok(AccessRequested {
+            at_ms: now_ms,
+            id,
+            caller: asking.caller.clone(),
+            scope: asking.scope.clone(),
+            lifetime_ms: asking.lifetime_ms,
+            reason: asking.reason.clone(),
+            grant: asking.grant.clone(),
+            expires_ms: now_ms.saturating_add(asking.timeout_ms),
+        }))
+    }
+
+    /// A decision: the event to keep, and then to [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// [`AccessError`], and nothing has changed.
+    pub fn decide(&self, id: TokenId, decision: &AccessDecision<'_>, now_ms: u64) -> Result<AccessDecided, AccessError> {
+        let open = self.open.get(&id).ok_or(AccessError::Unknown(id))?;
+        match open.state(now_ms) {
+            AccessState::Asked => {}
+            closed => return Err(AccessError::Closed(closed.as_str())),
+        }
+        let decider = decision.decider;
+        let own = decider.name == open.asked.caller.subject;
+        let member = decider
+            .groups
+            .as_ref()
+            .is_none_or(|groups| groups.iter().any(|group| decision.approvers.contains(group)));
+        if own || !member {
+            return Err(AccessError::NotAllowed(decider.name.clone()));
+        }
+        Ok(AccessDecided {
+            at_ms: now_ms,
+            id,
+            approved: decision.approved,
+            by: decider.name.clone(),
+            reason: decision.reason.to_owned(),
+        })
+    }
+
+    /// An approved request of this caller for exactly this: the token to issue has its id.
+    #[must_use]
+    pub fn approved(&self, caller: &Caller, grant: &str, scope: &Scope, now_ms: u64) -> Option<&AccessRequested> {
+        let fits = |open: &&Open| {
+            open.is_of(caller)
+                && open.asked.grant == grant
+                && open.asked.scope == *scope
+                && open.state(now_ms) == AccessState::Approved
+        };
+        self.open.values().find(fits).map(|open| &open.asked)
+    }
+
+    /// A request, where it stands, and what was decided.
+    #[must_use]
+    pub fn get(&self, id: TokenId, now_ms: u64) -> Option<(&AccessRequested, AccessState, Option<&AccessDecided>)> {
+        self.open.get(&id).map(|open| (&open.asked, open.state(now_ms), open.decided.as_ref()))
+    }
+
+    /// All requests, oldest first.
+    pub fn list(&self, now_ms: u64) -> impl Iterator<Item = (&AccessRequested, AccessState)> {
+        self.open.values().map(move |open| (&open.asked, open.state(now_ms)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Digest, control::TokenIssued};
+
+    use super::*;
+
+    fn caller(subject: &str) -> Caller {
+        Caller { subject: subject.into(), issuer: "https://idp".into(), ..Caller::default() }
+    }
+
+    fn asking(subject: &str, connection: &str) -> Asking {
+        Asking {
+            caller: caller(subject),
+            scope: Scope::on([connection]),
+            lifetime_ms: 60_000,
+            reason: "incident".into(),
+            grant: "night".into(),
+            timeout_ms: 600_000,
+        }
+    }
+
+    fn ask(book: &mut AccessBook, asking: &Asking, now_ms: u64) -> TokenId {
+        let asked = book.ask(TokenId::new(), asking, now_ms).unwrap().unwrap();
+        let id = asked.id;
+        book.apply(&ControlEvent::AccessRequested(asked));
+        id
+    }
+
+    fn decide(book: &mut AccessBook, id: TokenId, name: &str, approved: bool, now_ms: u64) -> Result<(), AccessError> {
+        let decider = Decider { name: name.into(), groups: Some(vec!["approvers".into()]) };
+        let approvers = ["approvers".to_owned()];
+        let decision = AccessDecision { approved, decider: &decider, approvers: &approvers, reason: "ok" };
+        let decided = book.decide(id, &decision, now_ms)?;
+        book.apply(&ControlEvent::AccessDecided(decided));
+        Ok(())
+    }
+
+    fn issued(id: TokenId) -> ControlEvent {
+        ControlEvent::TokenIssued(TokenIssued {
+            at_ms: 3,
+            id,
+            digest: Digest::default(),
+            caller: caller("ann"),
+            scope: Scope::on(["openai"]),
+            expires_ms: 9,
+            by: "night".into(),
+            certificate: None,
+            proven_ms: None,
+        })
+    }
+
+    fn approved(book: &AccessBook, subject: &str, connection: &str, now_ms: u64) -> bool {
+        book.approved(&caller(subject), "night", &Scope::on([connection]), now_ms).is_some()
+    }
+
+    #[test]
+    fn what_is_approved_is_used_once_by_who_asked_for_what_was_asked() {
+        let mut book = AccessBook::default();
+        let id = ask(&mut book, &asking("ann", "openai"), 1);
+        assert!(!approved(&book, "ann", "openai", 1));
+        decide(&mut book, id, "bob", true, 2).unwrap();
+        assert!(approved(&book, "ann", "openai", 2));
+        assert!(!approved(&book, "bob", "openai", 2));
+        assert!(!approved(&book, "ann", "other", 2));
+        assert!(book.approved(&caller("ann"), "day", &Scope::on(["openai"]), 2).is_none());
+        book.apply(&issued(id));
+        assert!(!approved(&book, "ann", "openai", 3));
+        assert_eq!(book.get(id, 3).unwrap().1, AccessState::Used);
+    }
+
+    #[test]
+    fn nobody_decides_about_their_own_and_only_approvers_decide() {
+        let mut book = AccessBook::default();
+        let id = ask(&mut book, &asking("ann", "openai"), 1);
+        assert_eq!(decide(&mut book, id, "ann", true, 2), Err(AccessError::NotAllowed("ann".into())));
+        for (name, groups, good) in
+            [("ann", None, false), ("eve", Some(vec!["staff".to_owned()]), false), ("eve", Some(Vec::new()), false), ("op", None, true)]
+        {
+            let decider = Decider { name: name.into(), groups };
+            let approvers = ["approvers".to_owned()];
+            let decision = AccessDecision { approved: true, decider: &decider, approvers: &approvers, reason: "" };
+            assert_eq!(book.decide(id, &decision, 2).is_ok(), good, "{name}");
+        }
+        assert!(!approved(&book, "ann", "openai", 3));
+    }
+
+    #[test]
+    fn a_decision_stands() {
+        let mut book = AccessBook::default();
+        let id = ask(&mut book, &asking("ann", "openai"), 1);
+        decide(&mut book, id, "bob", false, 2).unwrap();
+        assert_eq!(decide(&mut book, id, "eve", true, 3), Err(AccessError::Closed("denied")));
+        let forged = AccessDecided { at_ms: 4, id, approved: true, by: "eve".into(), reason: String::new() };
+        book.apply(&ControlEvent::AccessDecided(forged));
+        assert!(!approved(&book, "ann", "openai", 5));
+    }
+
+    #[test]
+    fn questions_and_answers_lapse() {
+        let mut book = AccessBook::default();
+        let (first, second) = (ask(&mut book, &asking("ann", "a"), 0), ask(&mut book, &asking("ann", "b"), 0));
+        decide(&mut book, first, "bob", true, 599_999).unwrap();
+        assert!(approved(&book, "ann", "a", 599_999));
+        assert!(!approved(&book, "ann", "a", 600_000));
+        assert_eq!(decide(&mut book, second, "bob", true, 600_000), Err(AccessError::Closed("lapsed")));
+        book.forget(600_000);
+        assert!(book.get(second, 600_000).is_some());
+        book.forget(600_000 + 3_600_000);
+        assert!(book.get(second, 0).is_none());
+    }
+
+    #[test]
+    fn open_requests_are_bounded_and_not_doubled() {
+        let mut book = AccessBook::new(AccessTerms { open: 3, open_per_caller: 2 });
+        let id = ask(&mut book, &asking("ann", "a"), 1);
+        assert_eq!(book.ask(TokenId::new(), &asking("ann", "a"), 1), Ok(Err(id)));
+        ask(&mut book, &asking("ann", "b"), 1);
+        assert_eq!(book.ask(TokenId::new(), &asking("ann", "c"), 1), Err(AccessError::Full));
+        ask(&mut book, &asking("bob", "a"), 1);
+        assert_eq!(book.ask(TokenId::new(), &asking("eve", "a"), 1), Err(AccessError::Full));
+        assert!(book.ask(TokenId::new(), &asking("eve", "a"), 700_000).is_ok(), "what lapsed makes room");
+        let silent = Asking { reason: " ".into(), ..asking("eve", "a") };
+        assert_eq!(AccessBook::default().ask(TokenId::new(), &silent, 1), Err(AccessError::Reason));
+    }
+
+    #[test]
+    fn folding_the_events_again_gives_the_same_book() {
+        let mut book = AccessBook::default();
+        let asked = book.ask(TokenId::new(), &asking("ann", "openai"), 1).unwrap().unwrap();
+        let decided =
+            AccessDecided { at_ms: 2, id: asked.id, approved: true, by: "bob".into(), reason: String::new() };
+        let id = asked.id;
+        let events = [ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), issued(id)];
+        let mut states = Vec::new();
+        for event in &events {
+            book.apply(event);
+            states.push(book.get(id, 3).unwrap().1);
+        }
+        assert_eq!(states, [AccessState::Asked, AccessState::Approved, AccessState::Used]);
+        events.iter().for_each(|event| book.apply(event));
+        assert_eq!(book.get(id, 3).unwrap().1, AccessState::Used, "an event told twice changes nothing");
+    }
+}

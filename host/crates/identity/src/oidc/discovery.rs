@@ -1,0 +1,173 @@
+//! What an issuer says of itself (OpenID Connect Discovery 1.0, RFC 8414), and its keys.
+//!
+//! `openidconnect`'s own type wants an authorisation endpoint; clusters and CI systems have none, so the document is read
+//! here.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, future::BoxFuture};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    Issuer,
+    http::{Http, found},
+};
+use crate::{
+    jwks::{Fetch, Fetched, KeySet},
+    jwt::object,
+};
+
+/// An issuer's document: the members that matter here.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Metadata {
+    issuer: String,
+    jwks_uri: Option<Url>,
+    pub(crate) authorization_endpoint: Option<Url>,
+    pub(crate) token_endpoint: Option<Url>,
+    /// Whether its answers name it (RFC 9207).
+    #[serde(default)]
+    pub(crate) authorization_response_iss_parameter_supported: bool,
+}
+
+/// How one issuer is asked.
+pub(crate) struct Provider {
+    url: String,
+    jwks: Option<Url>,
+    /// Where its document may be, in the order in which they are tried.
+    documents: Vec<Url>,
+    http: Arc<Http>,
+}
+
+impl Provider {
+    pub(crate) fn new(issuer: &Issuer, http: Arc<Http>) -> Result<Self, String> {
+        let url = Url::parse(&issuer.url).map_err(|error| error.to_string())?;
+        if url.query().is_some() {
+            return Err("an issuer's URL has no query".into());
+        }
+        let jwks = issuer.jwks.as_deref().map(Url::parse).transpose().map_err(|error| error.to_string())?;
+        Ok(Self { url: issuer.url.clone(), jwks, documents: documents(&url), http })
+    }
+
+    async fn fetch_all(&self) -> Result<Fetched<Option<Metadata>>, String> {
+        // An issuer whose keys are known without its metadata need not have any.
+        let (about, place) = match &self.jwks {
+            Some(place) => (None, place.clone()),
+            None => {
+                let about = self.metadata().await?;
+                let place = about.jwks_uri.clone().ok_or("its metadata names no jwks_uri")?;
+                (Some(about), place)
+            }
+        };
+        let bytes = self.document(&place).await.map_err(|error| match error {
+            Missing::Status(status) => format!("{place}: status {status}"),
+            Missing::Other(error) => error,
+        })?;
+        let keys = KeySet::read(&bytes).map_err(|error| format!("{place}: {error}"))?;
+        Ok(Fetched { keys, about })
+    }
+
+    async fn metadata(&self) -> Result<Metadata, String> {
+        let mut missing = String::new();
+        for place in &self.documents {
+            match self.document(place).await {
+                Ok(bytes) => return self.read(&bytes).map_err(|error| format!("{place}: {error}")),
+                Err(Missing::Status(status)) => missing = format!("{place}: status {status}"),
+                Err(Missing::Other(error)) => return Err(error),
+            }
+        }
+        Err(missing)
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Metadata, String> {
+        let members = object(bytes).ok_or("not a JSON object")?;
+        let metadata = Metadata::deserialize(Value::Object(members)).map_err(|error| error.to_string())?;
+        // OpenID Connect Discovery 1.0, 4.3; RFC 8414, 3.3: else one issuer could speak for another.
+        if metadata.issuer != self.url {
+            return Err("it is the metadata of another issuer".into());
+        }
+        let endpoints = [&metadata.jwks_uri, &metadata.authorization_endpoint, &metadata.token_endpoint];
+        for url in endpoints.into_iter().flatten() {
+            self.http.check(url).map_err(|error| format!("{url} {error}"))?;
+        }
+        Ok(metadata)
+    }
+
+    async fn document(&self, place: &Url) -> Result<Vec<u8>, Missing> {
+        let answer = self.http.get(place).await.map_err(|error| Missing::Other(error.to_string()))?;
+        found(answer).map_err(Missing::Status)
+    }
+}
+
+enum Missing {
+    Status(StatusCode),
+    Other(String),
+}
+
+/// OpenID Connect appends its path to the issuer's; RFC 8414 puts it between the host and the issuer's path.
+fn documents(issuer: &Url) -> Vec<Url> {
+    let path = issuer.path().trim_end_matches('/');
+    [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")]
+        .iter()
+        .map(|path| {
+            let mut url = issuer.clone();
+            url.set_path(path);
+            url
+        })
+        .collect()
+}
+
+impl Fetch for Provider {
+    type About = Option<Metadata>;
+
+    fn fetch(&self) -> BoxFuture<'_, Result<Fetched<Option<Metadata>>, String>> {
+        self.fetch_all().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(url: &str) -> Provider {
+        let http = Http::new(None, [&url.to_owned()]).unwrap();
+        Provider::new(&Issuer::new(url, ["gate"]), Arc::new(http)).unwrap()
+    }
+
+    #[test]
+    fn the_document_is_where_the_specifications_say() {
+        let places = |url: &str| documents(&Url::parse(url).unwrap()).into_iter().map(String::from).collect::<Vec<_>>();
+        assert_eq!(
+            places("https://idp/realms/a"),
+            [
+                "https://idp/realms/a/.well-known/openid-configuration",
+                "https://idp/.well-known/oauth-authorization-server/realms/a"
+            ]
+        );
+        assert_eq!(places("https://idp/")[0], "https://idp/.well-known/openid-configuration");
+    }
+
+    #[test]
+    fn no_issuer_speaks_for_another() {
+        let provider = provider("https://idp");
+        assert!(provider.read(br#"{"issuer":"https://idp","jwks_uri":"https://keys/j"}"#).is_ok());
+        for wrong in [
+            r#"{"issuer":"https://idp/","jwks_uri":"https://keys/j"}"#,
+            r#"{"issuer":"https://IDP","jwks_uri":"https://keys/j"}"#,
+            r#"{"issuer":"https://other","jwks_uri":"https://keys/j"}"#,
+            r#"{"issuer":"https://idp","issuer":"https://idp","jwks_uri":"https://keys/j"}"#,
+            r#"{"jwks_uri":"https://keys/j"}"#,
+            r#"{"issuer":"https://idp","jwks_uri":"http://keys/j"}"#,
+            r#"{"issuer":"https://idp","jwks_uri":"http://127.0.0.1/j"}"#,
+            r#"{"issuer":"https://idp","jwks_uri":"https://169.254.169.254/j"}"#,
+            r#"{"issuer":"https://idp","jwks_uri":"file:///etc/passwd"}"#,
+            r#"{"issuer":"https://idp","jwks_uri":"https://keys/j","token_endpoint":"http://idp/t"}"#,
+            "[]",
+            "",
+        ] {
+            assert!(provider.read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A real provider: its tokens are taken; its keys rotate and nobody is refused; it goes away and comes back; clocks
+//! differ by a day.
+
+mod rig;
+
+use std::time::Duration;
+
+use identity::{Fault, Freshness};
+use rig::{Clock, Provider, keep};
+
+const NOWHERE: &str = "http://127.0.0.1:1/oauth/callback";
+const DAY: i64 = 86_400;
+
+/// As short as a test can wait for; the proportions are those of the defaults.
+fn quick() -> Freshness {
+    Freshness {
+        interval: Duration::from_millis(500),
+        refresh: Duration::from_secs(2),
+        stale_after: Duration::from_secs(4),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workloads_token_is_taken_as_it_is() {
+    let provider = Provider::start(NOWHERE, 0).await;
+    let issuers = keep([provider.terms()], &Clock::default());
+    let verified = issuers.verify(&provider.token().await).await.unwrap();
+    assert_eq!(verified.caller.issuer, provider.issuer);
+    assert_eq!(verified.caller.subject, "ci");
+    assert_eq!(verified.caller.groups, ["builders"]);
+    assert_eq!(verified.expires, verified.issued + 300);
+
+    let mut elsewhere = provider.terms();
+    elsewhere.audiences = vec!["urn:other".into()];
+    let issuers = keep([elsewhere], &Clock::default());
+    assert_eq!(issuers.verify(&provider.token().await).await.unwrap_err(), Fault::Audience);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_and_no_request_fails() {
+    let mut provider = Provider::start(NOWHERE, 0).await;
+    let mut terms = provider.terms();
+    terms.freshness = quick();
+    let issuers = keep([terms], &Clock::default());
+    let mut kids = std::collections::BTreeSet::new();
+    for turn in 0..12 {
+        if turn % 2 == 1 {
+            // At once: nobody had the time to fetch the new key before it signs.
+            kids.insert(provider.tell("rotate").await["kid"].to_string());
+        }
+        if turn == 8 {
+            provider.tell("retire").await;
+        }
+        let token = provider.token().await;
+        let all = (0..8).map(|_| issuers.verify(&token));
+        for verified in futures_util::future::join_all(all).await {
+            verified.unwrap_or_else(|fault| panic!("turn {turn}: {fault}"));
+        }
+    }
+    assert_eq!(kids.len(), 6);
+    let told = provider.tell("fetches").await;
+    let mut times: Vec<f64> = told["fetches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|fetch| fetch["path"] == "/jwks")
+        .map(|fetch| fetch["at"].as_f64().unwrap())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    // A fetch asks for the metadata first, so two requests for keys may come a little closer than two fetches begin.
+    let closest = times.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::MAX, f64::min);
+    assert!(times.len() > 3 && closest > 250.0, "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_unknown_keys_fetches_no_more_often() {
+    let mut provider = Provider::start(NOWHERE, 0).await;
+    let mut stranger = Provider::start(NOWHERE, 0).await;
+    // The same issuer's name, other keys: what a forger can make.
+    let mut terms = provider.terms();
+    terms.freshness = Freshness { interval: Duration::from_secs(2), ..Freshness::default() };
+    let issuers = keep([terms], &Clock::default());
+    issuers.verify(&provider.token().await).await.unwrap();
+    let good = provider.token().await;
+    for _ in 0..20 {
+        stranger.tell("rotate").await;
+        let forged = stranger.token().await;
+        // Its issuer is the stranger, whom nobody trusts.
+        assert_eq!(issuers.verify(&forged).await.unwrap_err(), Fault::Issuer);
+        issuers.verify(&good).await.unwrap();
+    }
+    let fetches = provider.tell("fetches").await["fetches"].as_array().unwrap().len();
+    assert_eq!(fetches, 2, "the metadata and the keys, once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_bridged_until_the_keys_are_stale_and_then_nothing_passes() {
+    let mut provider = Provider::start(NOWHERE, 0).await;
+    let mut terms = provider.terms();
+    terms.freshness = quick();
+    let issuers = keep([terms], &Clock::default());
+    let token = provider.token().await;
+    issuers.verify(&token).await.unwrap();
+    provider.tell("stop").await;
+    let since = std::time::Instant::now();
+    let fault = loop {
+        match issuers.verify(&token).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(fault) => break fault,
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "stale keys are believed for ever");
+    };
+    // They may have been fetched again just before the provider stopped, never later.
+    assert!(since.elapsed() > Duration::from_secs(1), "cached keys bridge an outage");
+    assert_eq!(fault, Fault::KeysStale);
+    assert!(fault.passing());
+    provider.tell("start").await;
+    let since = std::time::Instant::now();
+    while issuers.verify(&token).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the provider is back and nobody asks it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_not_there_at_the_start_lets_nobody_in() {
+    let mut provider = Provider::start(NOWHERE, 0).await;
+    let token = provider.token().await;
+    provider.tell("stop").await;
+    let mut terms = provider.terms();
+    terms.freshness = quick();
+    let issuers = keep([terms], &Clock::default());
+    assert_eq!(issuers.verify(&token).await.unwrap_err(), Fault::KeysStale);
+    provider.tell("start").await;
+    let since = std::time::Instant::now();
+    while issuers.verify(&token).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the provider is there and nobody asks it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_differ_by_a_day() {
+    let provider = Provider::start(NOWHERE, 0).await;
+    let clock = Clock::default();
+    let issuers = keep([provider.terms()], &clock);
+    let token = provider.token().await;
+    issuers.verify(&token).await.unwrap();
+    clock.shift(DAY);
+    assert_eq!(issuers.verify(&token).await.unwrap_err(), Fault::Expired);
+    clock.shift(-DAY);
+    assert_eq!(issuers.verify(&token).await.unwrap_err(), Fault::NotYet);
+    clock.shift(0);
+    issuers.verify(&token).await.unwrap();
+
+    for (shift, fault) in [(DAY, Fault::NotYet), (-DAY, Fault::Expired)] {
+        let provider = Provider::start(NOWHERE, shift).await;
+        let issuers = keep([provider.terms()], &Clock::default());
+        assert_eq!(issuers.verify(&provider.token().await).await.unwrap_err(), fault);
+    }
+}

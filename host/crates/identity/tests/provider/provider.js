@@ -1,0 +1,146 @@
+// A real OpenID provider on loopback for the tests. One line of JSON out once it listens: {"issuer": …}. One line of
+// JSON in is one command, one line out its end:
+//
+//   {"do":"rotate"}            signs with a new key; the old one is published still
+//   {"do":"retire"}            publishes the newest key only
+//   {"do":"stop"}              refuses connections, the running ones too
+//   {"do":"start"}             is back on the same port
+//   {"do":"fetches"}           answers how often keys and metadata were asked for, and when
+//
+// Arguments: port (0: any), redirect URI of the client `gate`, seconds by which its clock differs.
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import http from 'node:http';
+import readline from 'node:readline';
+
+const [port, redirect, shift] = process.argv.slice(2);
+const RealDate = Date;
+const ahead = Number(shift) * 1000;
+if (ahead) {
+  globalThis.Date = class extends RealDate {
+    constructor(...given) {
+      super(...(given.length ? given : [RealDate.now() + ahead]));
+    }
+
+    static now() {
+      return RealDate.now() + ahead;
+    }
+  };
+}
+// What the library logs must not stand between the answers.
+console.info = console.warn = console.log = console.error;
+const { default: Provider } = await import('oidc-provider');
+
+function key() {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+}
+
+const groups = { ann: ['staff'], bob: ['contractors'], ci: ['builders'] };
+let keys = [key()];
+let answer;
+let issuer;
+const fetches = [];
+
+function configuration() {
+  return {
+    jwks: { keys },
+    clients: [
+      {
+        client_id: 'gate',
+        client_secret: 'gate-secret',
+        redirect_uris: [redirect],
+        grant_types: ['authorization_code'],
+        response_types: ['code'],
+        id_token_signed_response_alg: 'ES256',
+      },
+      {
+        client_id: 'ci',
+        client_secret: 'ci-secret',
+        redirect_uris: [],
+        grant_types: ['client_credentials'],
+        response_types: [],
+        id_token_signed_response_alg: 'ES256',
+      },
+    ],
+    claims: { openid: ['sub', 'groups', 'email'] },
+    conformIdTokenClaims: false,
+    async findAccount(_, id) {
+      return { accountId: id, claims: async () => ({ sub: id, groups: groups[id] ?? [], email: `${id}@example` }) };
+    },
+    extraTokenClaims: (_, token) => ({ groups: groups[token.accountId ?? token.clientId] ?? [] }),
+    pkce: { required: () => true },
+    cookies: { keys: ['a secret of the tests'] },
+    features: {
+      devInteractions: { enabled: true },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => 'urn:gate',
+        getResourceServerInfo: () => ({
+          scope: 'use',
+          audience: 'urn:gate',
+          accessTokenTTL: 300,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
+    },
+  };
+}
+
+function renew() {
+  answer = new Provider(issuer, configuration()).callback();
+}
+
+const server = http.createServer((request, response) => {
+  if (/^\/(jwks|\.well-known)/.test(request.url)) fetches.push({ path: request.url, at: RealDate.now() });
+  answer(request, response);
+});
+
+function listen(at) {
+  return new Promise((done, failed) => {
+    server.once('error', failed);
+    server.listen(at, '127.0.0.1', done);
+  });
+}
+
+await listen(Number(port));
+const own = server.address().port;
+issuer = `http://127.0.0.1:${own}`;
+renew();
+
+function say(value) {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+const commands = {
+  rotate() {
+    keys = [key(), ...keys];
+    renew();
+    return { kid: keys[0].kid };
+  },
+  retire() {
+    keys = keys.slice(0, 1);
+    renew();
+    return { kid: keys[0].kid };
+  },
+  async stop() {
+    const closed = new Promise((done) => server.close(done));
+    server.closeAllConnections();
+    await closed;
+    return {};
+  },
+  async start() {
+    await listen(own);
+    return {};
+  },
+  fetches: () => ({ fetches }),
+};
+
+say({ issuer });
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  say(await commands[command.do](command));
+}
+// The test is gone.
+process.exit(0);
