@@ -26,7 +26,7 @@ pub(crate) use signature::{signature_holds, sound};
 pub(crate) use strict::object;
 
 /// The longest token that is looked at, in bytes.
-pub const TOKEN_BYTES: usize = 16 << 10;
+pub(crate) const TOKEN_BYTES: usize = 16 << 10;
 
 /// Why a token is refused. Holds nothing of the token itself.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

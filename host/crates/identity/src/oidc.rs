@@ -20,8 +20,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub use self::mapping::ClaimPath;
-pub(crate) use self::{discovery::Metadata, http::Http};
-use self::discovery::Provider;
+use self::{discovery::Provider, http::Http};
 pub use crate::jwks::{Freshness, Wall};
 use crate::{
     jwks::Keeper,
@@ -121,6 +120,7 @@ pub struct Issuers {
 struct Trusted {
     terms: Issuer,
     keeper: Keeper<Provider>,
+    #[expect(dead_code, reason = "used by the login, which comes with the token endpoint")]
     http: Arc<Http>,
 }
 
@@ -196,13 +196,6 @@ impl Issuers {
     /// Each issuer and the age of the keys of it that are in force.
     pub fn ages(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
         self.by_url.iter().map(|(url, trusted)| (url.as_str(), trusted.keeper.age()))
-    }
-
-    /// What an issuer said of itself when it was last asked, and the way to it.
-    pub(crate) fn about(&self, url: &str) -> Option<(Metadata, Arc<Http>)> {
-        let trusted = self.by_url.get(url)?;
-        let about = trusted.keeper.about()?;
-        Some((about.as_ref().clone()?, Arc::clone(&trusted.http)))
     }
 }
 

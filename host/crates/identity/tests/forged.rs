@@ -1,6 +1,8 @@
 //! Tokens made by a second library: each forged one is refused, and for the reason that it was made for; each good one is
 //! taken. `tests/vectors/forge.py` makes them; the keys are served by a listener of this test.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -93,9 +95,10 @@ async fn trusted(vectors: &Vectors) -> Arc<Issuers> {
         let mut issuer = Issuer::new(&known.url, &known.audiences);
         issuer.jwks = Some(format!("{keys}/{at}"));
         issuer.parties.clone_from(&known.parties);
-        if let Some(names) = &known.algorithms {
-            issuer.algorithms = names.iter().map(|name| Algorithm::named(name).unwrap()).collect();
-        }
+        issuer.algorithms = match &known.algorithms {
+            Some(names) => names.iter().map(|name| Algorithm::named(name).unwrap()).collect(),
+            None => Algorithm::ALL.map(|(_, algorithm)| algorithm).to_vec(),
+        };
         issuer
     });
     let now = vectors.now;

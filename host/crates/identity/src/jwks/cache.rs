@@ -97,7 +97,8 @@ impl Cache {
 
     /// The key for a token; `with` takes it out of the set.
     pub(crate) fn look<T>(&self, want: &Want<'_>, now: Now, with: impl FnOnce(&Key) -> T) -> Answer<T> {
-        let Some(held) = self.held.as_ref().filter(|held| now.steady.saturating_sub(held.begun.steady) < self.terms.stale_after)
+        let Some(held) =
+            self.held.as_ref().filter(|held| now.steady.saturating_sub(held.begun.steady) < self.terms.stale_after)
         else {
             return self.wait_or(Fault::KeysStale, now);
         };
@@ -129,9 +130,7 @@ impl Cache {
         let Some(last) = self.last else { return Duration::ZERO };
         let allowed = last.begun.steady + self.terms.interval;
         match &self.held {
-            Some(held) if !wanted && last.state == State::Done => {
-                allowed.max(held.begun.steady + self.terms.refresh)
-            }
+            Some(held) if !wanted && last.state == State::Done => allowed.max(held.begun.steady + self.terms.refresh),
             _ => allowed,
         }
     }
@@ -223,14 +222,20 @@ mod tests {
     fn an_old_token_with_an_unknown_key_is_refused_at_once() {
         let cache = fetched(&["new"], 100);
         assert_eq!(look(&cache, "retired", 50, 110, at(110)), "key", "the fault's word for no key");
-        let want = Want { kid: Some("retired"), algorithm: Algorithm::EdDsa, issued: EPOCH + 50, seen: Duration::from_secs(110) };
+        let want = Want {
+            kid: Some("retired"),
+            algorithm: Algorithm::EdDsa,
+            issued: EPOCH + 50,
+            seen: Duration::from_secs(110),
+        };
         assert!(matches!(cache.look(&want, at(110), |_| ()), Answer::Refuse(Fault::Key)));
     }
 
     #[test]
     fn one_fetch_is_the_last_word_for_who_waited_for_it() {
         let mut cache = fetched(&["a"], 100);
-        let want = Want { kid: Some("x"), algorithm: Algorithm::EdDsa, issued: EPOCH + 5000, seen: Duration::from_secs(110) };
+        let want =
+            Want { kid: Some("x"), algorithm: Algorithm::EdDsa, issued: EPOCH + 5000, seen: Duration::from_secs(110) };
         assert!(matches!(cache.look(&want, at(110), |_| ()), Answer::Wait));
         cache.begin(at(130));
         cache.end(Some(keys(&["a"])));
@@ -273,8 +278,15 @@ mod tests {
             assert_eq!(look(&cache, "a", 90, begun, at(begun)), "key");
         }
         assert_eq!(look(&cache, "a", 90, 3699, at(3699)), "key");
+        assert_eq!(
+            look(&cache, "b", 3690, 3690, at(3690)),
+            "keys_stale",
+            "an unknown key in an outage is not waited for"
+        );
+        cache.begin(at(3700));
+        cache.end(None);
         assert_eq!(look(&cache, "a", 90, 3700, at(3700)), "keys_stale");
-        assert_eq!(look(&cache, "b", 3650, 3650, at(3650)), "keys_stale", "an unknown key in an outage is not waited for");
+        assert_eq!(look(&cache, "a", 90, 3729, at(3729)), "keys_stale");
         cache.begin(at(3730));
         assert_eq!(look(&cache, "a", 90, 3730, at(3731)), "wait");
         cache.end(Some(keys(&["a"])));
@@ -296,7 +308,8 @@ mod tests {
         let mut cache = fetched(&["a"], 100);
         cache.begin(at(400));
         cache.end(Some(keys(&[])));
-        let want = Want { kid: Some("a"), algorithm: Algorithm::EdDsa, issued: EPOCH + 90, seen: Duration::from_secs(401) };
+        let want =
+            Want { kid: Some("a"), algorithm: Algorithm::EdDsa, issued: EPOCH + 90, seen: Duration::from_secs(401) };
         assert!(matches!(cache.look(&want, at(401), |_| ()), Answer::Refuse(Fault::Key)));
     }
 }

@@ -90,6 +90,7 @@ impl<F: Fetch> Keeper<F> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[expect(dead_code, reason = "read by the login, which comes with the token endpoint")]
     /// What the issuer said of itself at the last fetch that succeeded.
     pub(crate) fn about(&self) -> Option<Arc<F::About>> {
         self.about.load_full()

@@ -188,7 +188,16 @@ mod tests {
 
     #[test]
     fn an_audience_is_equal_or_another() {
-        for other in [json!("gate2"), json!("gat"), json!("Gate"), json!("gate "), json!("gate,other"), json!(""), json!([]), json!(["gat", "e"])] {
+        for other in [
+            json!("gate2"),
+            json!("gat"),
+            json!("Gate"),
+            json!("gate "),
+            json!("gate,other"),
+            json!(""),
+            json!([]),
+            json!(["gat", "e"]),
+        ] {
             assert_eq!(read(|claims| claims["aud"] = other.clone()), Err(Fault::Audience), "{other}");
         }
         for wrong in [json!(null), json!({"gate": 1}), json!(["gate", 1]), json!([["gate"]]), json!(1)] {
@@ -212,11 +221,21 @@ mod tests {
     #[test]
     fn a_bound_token_needs_what_it_is_bound_to() {
         let thumb = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
-        assert_eq!(read(|claims| claims["cnf"] = json!({"x5t#S256": thumb})), Err(Fault::Claim("cnf")), "not canonical");
+        assert_eq!(
+            read(|claims| claims["cnf"] = json!({"x5t#S256": thumb})),
+            Err(Fault::Claim("cnf")),
+            "not canonical"
+        );
         let thumb = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg0";
         let bound = read(|claims| claims["cnf"] = json!({"x5t#S256": thumb})).unwrap();
         assert!(bound.certificate.is_some());
-        for wrong in [json!({"jkt": thumb}), json!({}), json!({"x5t#S256": thumb, "jkt": thumb}), json!({"x5t#S256": "AA"}), json!(null)] {
+        for wrong in [
+            json!({"jkt": thumb}),
+            json!({}),
+            json!({"x5t#S256": thumb, "jkt": thumb}),
+            json!({"x5t#S256": "AA"}),
+            json!(null),
+        ] {
             assert_eq!(read(|claims| claims["cnf"] = wrong.clone()), Err(Fault::Claim("cnf")), "{wrong}");
         }
     }

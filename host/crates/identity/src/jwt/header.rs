@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_plain_header_is_read() {
-        let header = read(json!({"alg": "ES256", "kid": "a/b+c=", "typ": "application/AT+JWT", "x5t": "ignored"})).unwrap();
+        let header =
+            read(json!({"alg": "ES256", "kid": "a/b+c=", "typ": "application/AT+JWT", "x5t": "ignored"})).unwrap();
         assert_eq!(header, Header { algorithm: Algorithm::Es256, kid: Some("a/b+c=".into()), kind: "at+jwt".into() });
         assert_eq!(read(json!({"alg": "RS256"})).unwrap().kind, "jwt");
     }
@@ -105,7 +106,16 @@ mod tests {
 
     #[test]
     fn a_hostile_kid_is_refused() {
-        for kid in [json!(""), json!("a\0b"), json!("a\nb"), json!("é"), json!("x".repeat(257)), json!(1), json!(["a"]), json!(null)] {
+        for kid in [
+            json!(""),
+            json!("a\0b"),
+            json!("a\nb"),
+            json!("é"),
+            json!("x".repeat(257)),
+            json!(1),
+            json!(["a"]),
+            json!(null),
+        ] {
             assert_eq!(read(json!({"alg": "ES256", "kid": kid})), Err(Fault::Header("kid")));
         }
     }

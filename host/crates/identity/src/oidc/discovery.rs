@@ -29,6 +29,7 @@ pub(crate) struct Metadata {
     pub(crate) token_endpoint: Option<Url>,
     /// Whether its answers name it (RFC 9207).
     #[serde(default)]
+    #[expect(dead_code, reason = "read by the login, which comes with the token endpoint")]
     pub(crate) authorization_response_iss_parameter_supported: bool,
 }
 

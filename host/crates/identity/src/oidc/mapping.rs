@@ -103,7 +103,17 @@ mod tests {
     #[test]
     fn groups_that_can_not_be_read_are_not_no_groups() {
         let many: Vec<String> = (0..=GROUPS).map(|at| at.to_string()).collect();
-        for groups in [json!(1), json!({"a": 1}), json!(["a", 1]), json!([["a"]]), json!(""), json!("a\nb"), json!("x".repeat(257)), json!(many), json!(null)] {
+        for groups in [
+            json!(1),
+            json!({"a": 1}),
+            json!(["a", 1]),
+            json!([["a"]]),
+            json!(""),
+            json!("a\nb"),
+            json!("x".repeat(257)),
+            json!(many),
+            json!(null),
+        ] {
             assert_eq!(map(&json!({ "groups": groups }), |_| {}), Err(Fault::Claim("groups")), "{groups}");
         }
     }

@@ -2,6 +2,7 @@
 //! that is no more than a cookie jar.
 
 #![expect(dead_code, reason = "no test uses all of it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 use std::{
     collections::BTreeMap,
@@ -28,19 +29,19 @@ use tokio::{
 use url::Url;
 
 /// The audience of the provider's access tokens.
-pub const AUDIENCE: &str = "urn:gate";
+pub(crate) const AUDIENCE: &str = "urn:gate";
 
 /// The provider. Gone with the value.
-pub struct Provider {
+pub(crate) struct Provider {
     _child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    pub issuer: String,
+    pub(crate) issuer: String,
 }
 
 impl Provider {
     /// Starts one whose clock differs by these seconds.
-    pub async fn start(redirect: &str, shift: i64) -> Self {
+    pub(crate) async fn start(redirect: &str, shift: i64) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/provider");
         assert!(folder.join("node_modules/oidc-provider").is_dir(), "the provider is not installed: run tests/setup");
         let mut child = Command::new("node")
@@ -61,13 +62,13 @@ impl Provider {
     }
 
     /// One command; its answer.
-    pub async fn tell(&mut self, what: &str) -> Value {
+    pub(crate) async fn tell(&mut self, what: &str) -> Value {
         self.input.write_all(format!("{}\n", json!({ "do": what })).as_bytes()).await.unwrap();
         serde_json::from_str(&self.output.next_line().await.unwrap().unwrap()).unwrap()
     }
 
     /// An access token for the workload `ci`, as it gets one itself.
-    pub async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let form = "grant_type=client_credentials&scope=use&client_id=ci&client_secret=ci-secret";
         let answer = Browser::default().post(&format!("{}/token", self.issuer), form).await;
         let answer: Value = serde_json::from_slice(answer.body()).unwrap();
@@ -75,33 +76,33 @@ impl Provider {
     }
 
     /// This provider as the gate trusts it.
-    pub fn terms(&self) -> Issuer {
+    pub(crate) fn terms(&self) -> Issuer {
         Issuer::new(&self.issuer, [AUDIENCE])
     }
 }
 
 /// A clock that can be moved.
 #[derive(Clone, Default)]
-pub struct Clock(Arc<AtomicI64>);
+pub(crate) struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    pub fn shift(&self, seconds: i64) {
+    pub(crate) fn shift(&self, seconds: i64) {
         self.0.store(seconds, Ordering::SeqCst);
     }
 
-    pub fn wall(&self) -> Wall {
+    pub(crate) fn wall(&self) -> Wall {
         let shift = Arc::clone(&self.0);
         Arc::new(move || now().saturating_add_signed(shift.load(Ordering::SeqCst)))
     }
 }
 
 /// Seconds since 1970.
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// These issuers, kept fresh by a task of the test.
-pub fn keep(issuers: impl IntoIterator<Item = Issuer>, clock: &Clock) -> Arc<Issuers> {
+pub(crate) fn keep(issuers: impl IntoIterator<Item = Issuer>, clock: &Clock) -> Arc<Issuers> {
     let issuers = Arc::new(Issuers::with_wall(issuers, clock.wall()).unwrap());
     let kept = Arc::clone(&issuers);
     tokio::spawn(async move { kept.keep().await });
@@ -110,16 +111,16 @@ pub fn keep(issuers: impl IntoIterator<Item = Issuer>, clock: &Clock) -> Arc<Iss
 
 /// Sends requests as a browser does: one host's cookies are kept and sent, redirects are answers.
 #[derive(Default)]
-pub struct Browser {
+pub(crate) struct Browser {
     cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
-    pub async fn get(&mut self, url: &str) -> Response<Bytes> {
+    pub(crate) async fn get(&mut self, url: &str) -> Response<Bytes> {
         self.ask(Method::GET, url, String::new()).await
     }
 
-    pub async fn post(&mut self, url: &str, form: &str) -> Response<Bytes> {
+    pub(crate) async fn post(&mut self, url: &str, form: &str) -> Response<Bytes> {
         self.ask(Method::POST, url, form.to_owned()).await
     }
 
@@ -147,7 +148,7 @@ impl Browser {
     }
 
     /// Keeps what `set-cookie` says; a cookie that is set to nothing is gone.
-    pub fn keep_cookies(&mut self, headers: &http::HeaderMap) {
+    pub(crate) fn keep_cookies(&mut self, headers: &http::HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
             let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
             if value.is_empty() {
@@ -160,7 +161,7 @@ impl Browser {
 }
 
 /// Where a redirect leads.
-pub fn location(answer: &Response<Bytes>) -> String {
+pub(crate) fn location(answer: &Response<Bytes>) -> String {
     let place = answer.headers().get(header::LOCATION);
     let told = || format!("no redirect: {} {}", answer.status(), String::from_utf8_lossy(answer.body()));
     place.unwrap_or_else(|| panic!("{}", told())).to_str().unwrap().to_owned()
