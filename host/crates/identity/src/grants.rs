@@ -13,11 +13,11 @@ use model::Scope;
 use serde_json::Value;
 use thiserror::Error;
 
+use self::pattern::fits;
 pub use self::{
     access::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Decider},
-    wanted::Wanted,
+    wanted::{Wanted, scope_words},
 };
-use self::pattern::fits;
 use crate::oidc::{ClaimPath, Verified};
 
 /// How long an issued token lives when the grant does not say.
@@ -110,13 +110,13 @@ impl Grants {
     }
 
     /// The grants for a caller.
-    pub fn of<'g>(&'g self, who: &'g Verified) -> impl Iterator<Item = &'g Grant> {
+    pub fn of<'g>(&'g self, who: &Verified) -> impl Iterator<Item = &'g Grant> {
         self.0.iter().filter(|grant| grant.who.is(who))
     }
 
     /// What a caller may do with its issuer's own token: the first grant for it that allows that.
     #[must_use]
-    pub fn direct(&self, who: &Verified) -> Option<&Grant> {
+    pub fn direct<'g>(&'g self, who: &Verified) -> Option<&'g Grant> {
         self.of(who).find(|grant| grant.direct)
     }
 
@@ -125,9 +125,9 @@ impl Grants {
     ///
     /// # Errors
     /// [`NotGranted`].
-    pub fn choose(&self, who: &Verified, wanted: &Wanted) -> Result<(&Grant, Scope), NotGranted> {
+    pub fn choose<'g>(&'g self, who: &Verified, wanted: &Wanted) -> Result<(&'g Grant, Scope), NotGranted> {
         let mut none = NotGranted::Nobody;
-        let mut found: Option<(&Grant, Scope)> = None;
+        let mut found = None;
         for grant in self.of(who) {
             none = NotGranted::TooMuch;
             let Some(scope) = wanted.within(grant) else { continue };
@@ -164,7 +164,9 @@ impl Grant {
             return Some("its lifetime is out of range");
         }
         match &self.approval {
-            Some(_) if self.direct => Some("a token of the issuer needs no approval: `direct` and `approval` exclude each other"),
+            Some(_) if self.direct => {
+                Some("a token of the issuer needs no approval: `direct` and `approval` exclude each other")
+            }
             Some(approval) if approval.approvers.is_empty() => Some("nobody could approve"),
             _ => None,
         }

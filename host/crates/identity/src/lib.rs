@@ -1,13 +1,18 @@
-//! Who a credential belongs to. For now: static tokens from the configuration.
+//! Who a credential belongs to, and what grants give to whom.
 //!
 //! What must hold: no credential is kept, shown or compared in clear; a comparison takes the same time whatever it
 //! finds; no credential is known that the configuration does not name.
 
+mod grants;
 mod jwks;
 mod jwt;
 mod oidc;
 mod tokens;
 
+pub use grants::{
+    AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Approval, Asking, Decider, Grant, GrantError,
+    Grants, LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Wanted, Who, scope_words,
+};
 pub use jwt::{Algorithm, Fault};
 pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified, Wall};
 pub use tokens::{StaticToken, StaticTokens};

@@ -195,7 +195,12 @@ impl AccessBook {
     ///
     /// # Errors
     /// [`AccessError`], and nothing has changed.
-    pub fn ask(&self, id: TokenId, asking: &Asking, now_ms: u64) -> Result<Result<AccessRequested, TokenId>, AccessError> {
+    pub fn ask(
+        &self,
+        id: TokenId,
+        asking: &Asking,
+        now_ms: u64,
+    ) -> Result<Result<AccessRequested, TokenId>, AccessError> {
         let same = |open: &&Open| {
             open.is_of(&asking.caller)
                 && open.asked.grant == asking.grant
@@ -229,7 +234,12 @@ impl AccessBook {
     ///
     /// # Errors
     /// [`AccessError`], and nothing has changed.
-    pub fn decide(&self, id: TokenId, decision: &AccessDecision<'_>, now_ms: u64) -> Result<AccessDecided, AccessError> {
+    pub fn decide(
+        &self,
+        id: TokenId,
+        decision: &AccessDecision<'_>,
+        now_ms: u64,
+    ) -> Result<AccessDecided, AccessError> {
         let open = self.open.get(&id).ok_or(AccessError::Unknown(id))?;
         match open.state(now_ms) {
             AccessState::Asked => {}
@@ -237,10 +247,8 @@ impl AccessBook {
         }
         let decider = decision.decider;
         let own = decider.name == open.asked.caller.subject;
-        let member = decider
-            .groups
-            .as_ref()
-            .is_none_or(|groups| groups.iter().any(|group| decision.approvers.contains(group)));
+        let member =
+            decider.groups.as_ref().is_none_or(|groups| groups.iter().any(|group| decision.approvers.contains(group)));
         if own || !member {
             return Err(AccessError::NotAllowed(decider.name.clone()));
         }
@@ -352,9 +360,12 @@ mod tests {
         let mut book = AccessBook::default();
         let id = ask(&mut book, &asking("ann", "openai"), 1);
         assert_eq!(decide(&mut book, id, "ann", true, 2), Err(AccessError::NotAllowed("ann".into())));
-        for (name, groups, good) in
-            [("ann", None, false), ("eve", Some(vec!["staff".to_owned()]), false), ("eve", Some(Vec::new()), false), ("op", None, true)]
-        {
+        for (name, groups, good) in [
+            ("ann", None, false),
+            ("eve", Some(vec!["staff".to_owned()]), false),
+            ("eve", Some(Vec::new()), false),
+            ("op", None, true),
+        ] {
             let decider = Decider { name: name.into(), groups };
             let approvers = ["approvers".to_owned()];
             let decision = AccessDecision { approved: true, decider: &decider, approvers: &approvers, reason: "" };
@@ -406,8 +417,7 @@ mod tests {
     fn folding_the_events_again_gives_the_same_book() {
         let mut book = AccessBook::default();
         let asked = book.ask(TokenId::new(), &asking("ann", "openai"), 1).unwrap().unwrap();
-        let decided =
-            AccessDecided { at_ms: 2, id: asked.id, approved: true, by: "bob".into(), reason: String::new() };
+        let decided = AccessDecided { at_ms: 2, id: asked.id, approved: true, by: "bob".into(), reason: String::new() };
         let id = asked.id;
         let events = [ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), issued(id)];
         let mut states = Vec::new();

@@ -69,7 +69,8 @@ impl Wanted {
 }
 
 /// A scope in the words of a token response.
-pub(crate) fn words(scope: &Scope) -> String {
+#[must_use]
+pub fn scope_words(scope: &Scope) -> String {
     let kinds = [("connection", &scope.connections), ("model", &scope.models), ("operation", &scope.operations)];
     let words = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")));
     words.collect::<Vec<_>>().join(" ")
