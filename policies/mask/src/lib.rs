@@ -8,11 +8,14 @@
 //! weaker hit stays.
 
 pub mod check;
+pub mod fold;
 pub mod recognisers;
 mod settings;
+pub mod value;
 
 use policy_sdk::{Decision, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window};
 
+use fold::Folded;
 pub use settings::{By, Rule, Settings};
 
 /// The policy.
@@ -74,13 +77,14 @@ impl Policy for Mask {
 impl Mask {
     /// The span of the value inside a hit, if it passes the rule's own check.
     fn value(&self, window: &Window, rule: usize, start: u32, end: u32) -> Option<Found> {
-        let (_, Rule { check, tail, .. }) = &self.rules[rule];
-        let value = check.passes(&context(window, start), window.slice(start, end))?;
-        // Spans are within a window, whose offsets are 32 bits wide.
-        let from = start + u32::try_from(value.start).ok()?;
-        let to = start + u32::try_from(value.end).ok()?;
-        let from = if *tail == 0 { from } else { to.saturating_sub(*tail).max(from) };
-        Some(Found { start: from, end: to, rule })
+        let (_, Rule { check, value, .. }) = &self.rules[rule];
+        let found = Folded::new(window.slice(start, end));
+        let value = value.within(found.text());
+        let before = Folded::new(&context(window, start));
+        let before = [before.text(), &found.text()[..value.start]].concat();
+        let counts = check.passes(&before, &found.text()[value.clone()])?;
+        let span = found.source(value.start + counts.start..value.start + counts.end)?;
+        Some(Found { start: start + span.start, end: start + span.end, rule })
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::{
     check::Check,
     recognisers::{self, Recogniser},
+    value::Value,
 };
 
 /// The settings; the defaults find everything, everywhere, and put labels in its place.
@@ -54,8 +55,8 @@ pub struct Rule {
     pub by: By,
     /// The check made here.
     pub check: Check,
-    /// As in [`Recogniser::tail`].
-    pub tail: u32,
+    /// Which part of a match is the value.
+    pub value: Value,
 }
 
 impl Settings {
@@ -98,7 +99,7 @@ impl Settings {
             label: each.label.into(),
             by: self.by(each.name, each.kind),
             check: each.check,
-            tail: each.tail,
+            value: each.value,
         };
         (pattern, rule)
     }
@@ -109,7 +110,7 @@ impl Settings {
             label: own.name.to_ascii_uppercase().replace('-', "_"),
             by: self.by(&own.name, &own.name),
             check: Check::None,
-            tail: 0,
+            value: Value::Whole,
         };
         (own.declared(own.name.clone()), rule)
     }

@@ -1,0 +1,107 @@
+//! Addresses of mail and of machines.
+
+use core::{
+    net::{Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
+
+/// Endings of file names that are no top-level domain: `icon@2x.png`.
+const FILES: &[&str] =
+    &["png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "tsx", "jsx", "json", "html", "xml", "yaml", "yml", "txt", "pdf"];
+
+/// Words before four numbers that are no address.
+const NUMBERED: &[&str] = &["version", "release", "build", "section", "chapter", "clause", "figure", "table", "rev"];
+
+/// `git@github.com` names a service, and what stands before the `@` in `https://user:password@host` is no mailbox.
+pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
+    // Behind a backslash, the first letter belongs to an escape: `"to:\njane@example.org"`.
+    let escaped = usize::from(before.ends_with('\\') && found.starts_with(['n', 'r', 't']));
+    let start = found.len() - found[escaped..].trim_start_matches(['.', '-']).len();
+    let (local, domain) = found[start..].split_once('@')?;
+    let (_, ending) = domain.rsplit_once('.')?;
+    let host = !domain.starts_with(['.', '-']) && !domain.contains("..");
+    let file = FILES.iter().any(|file| file.eq_ignore_ascii_case(ending));
+    (!local.is_empty() && host && !file && local != "git" && !login(before)).then_some(start..found.len())
+}
+
+/// Whether the text ends in the login part of a URL, or right before it.
+fn login(before: &str) -> bool {
+    before.rsplit_once("://").is_some_and(|(_, rest)| {
+        (rest.is_empty() || rest.ends_with(':')) && !rest.contains(['/', '?', '#', ' ', '\n'])
+    })
+}
+
+/// Loopback, unspecified and masks (`255.255.255.0`) name nobody, and programs are full of them.
+pub(super) fn ipv4(before: &str, found: &str) -> bool {
+    let named = found
+        .parse::<Ipv4Addr>()
+        .is_ok_and(|address| !address.is_loopback() && !address.is_unspecified() && address.octets()[0] != 255);
+    named && !version(before)
+}
+
+/// `Chrome/120.0.0.0`, `version 1.2.3.4`; but not `http://10.0.0.1`.
+fn version(before: &str) -> bool {
+    let bytes = before.as_bytes();
+    let product = matches!(bytes, [.., letter, b'/'] if letter.is_ascii_alphabetic());
+    let word = before.trim_end_matches([' ', ':', '=']);
+    let named = word.len() < before.len()
+        && NUMBERED.iter().any(|name| {
+            let at = word.len().saturating_sub(name.len());
+            let (head, tail) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..word.len()).unwrap_or_default());
+            tail.eq_ignore_ascii_case(name.as_bytes()) && !head.last().is_some_and(u8::is_ascii_alphanumeric)
+        });
+    product || named
+}
+
+/// A colon after the address belongs to the sentence.
+pub(super) fn ipv6(found: &str) -> Option<Range<usize>> {
+    [found, found.strip_suffix(':').unwrap_or(found)]
+        .iter()
+        .find(|text| text.parse::<Ipv6Addr>().is_ok())
+        .map(|text| 0..text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Check, tests::counts};
+
+    #[test]
+    fn addresses_and_not_versions() {
+        counts(&[
+            (Check::Ipv4, "", "203.0.113.7", true),
+            (Check::Ipv4, "http://", "10.1.2.3", true),
+            (Check::Ipv4, "Chrome/", "120.0.0.0", false),
+            (Check::Ipv4, "Version: ", "1.2.3.4", false),
+            (Check::Ipv4, "see section ", "1.2.3.4", false),
+            (Check::Ipv4, "conversion ", "1.2.3.4", true),
+            (Check::Ipv4, "", "127.0.0.1", false),
+            (Check::Ipv4, "", "255.255.255.0", false),
+            (Check::Ipv4, "", "1.3.6.1.4", false),
+            (Check::Ipv4, "", "1.2.3.256", false),
+        ]);
+    }
+
+    #[test]
+    fn mailboxes_and_not_logins_or_files() {
+        counts(&[
+            (Check::Email, "mail ", "jane@example.org", true),
+            (Check::Email, "https://shop.example/users/", "jane@example.org", true),
+            (Check::Email, "https://shop.example/?to=", "jane@example.org", true),
+            (Check::Email, "see http://a.example, or cc:", "jane@example.org", true),
+            (Check::Email, "https://", "jane@example.org", false),
+            (Check::Email, "https://jane:", "secret@example.org", false),
+            (Check::Email, "clone ", "git@github.com", false),
+            (Check::Email, "", "icon@2x.png", false),
+            (Check::Email, "", "jane@example..org", false),
+        ]);
+        assert_eq!(Check::Email.passes(r"to:\", "njane@example.org"), Some(1..17));
+        assert_eq!(Check::Email.passes("", "..jane@example.org"), Some(2..18));
+    }
+
+    #[test]
+    fn an_address_ends_before_the_sentence_goes_on() {
+        assert_eq!(Check::Ipv6.passes("", "2001:db8::1:"), Some(0..11));
+        assert_eq!(Check::Ipv6.passes("", "2001:db8::"), Some(0..10));
+        assert_eq!(Check::Ipv6.passes("", "2024:01:02"), None);
+    }
+}

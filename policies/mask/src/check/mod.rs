@@ -1,0 +1,87 @@
+//! Checks that this policy makes itself, because they need more than the match's own characters or no regex says them.
+//! They see folded text (see [`crate::fold`]).
+
+mod address;
+mod number;
+mod secret;
+
+use core::ops::Range;
+
+/// How a match is looked at before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// It counts.
+    None,
+    /// A payment card, and not a decimal fraction or the number of an article in a shop.
+    Card,
+    /// A telephone number of a country that there is.
+    Phone,
+    /// A number that is not the end of a longer one.
+    Apart,
+    /// A mail address, and not the login of a URL or the name of a file.
+    Email,
+    /// An IPv4 address that says something about somebody, and not a version.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// A hardware address: six pairs and no more.
+    Mac,
+    /// Digits, capitals and small letters, as chance makes them.
+    Mixed,
+    /// A value and not the place for one, such as `${PASSWORD}`.
+    Literal,
+    /// A value that looks like a secret.
+    Secret,
+}
+
+/// Bytes of text before a match that [`Check::passes`] looks at.
+pub const CONTEXT_BYTES: u32 = 48;
+
+impl Check {
+    /// Which part of the value counts, if it does. `before` is the text in front of it.
+    #[must_use]
+    pub fn passes(self, before: &str, found: &str) -> Option<Range<usize>> {
+        let all = 0..found.len();
+        let counts = match self {
+            Self::None => true,
+            Self::Card => number::card(before, found),
+            Self::Phone => return number::phone(before, found),
+            Self::Apart => !number::goes_on(before),
+            Self::Email => return address::email(before, found),
+            Self::Ipv4 => address::ipv4(before, found),
+            Self::Ipv6 => return address::ipv6(found),
+            Self::Mac => found.len() == "00:00:00:00:00:00".len(),
+            Self::Mixed => secret::mixed(found),
+            Self::Literal => secret::literal(found),
+            Self::Secret => secret::secret(found),
+        };
+        counts.then_some(all)
+    }
+}
+
+/// Whether one of these words stands anywhere in the text, in any case.
+fn mentions(text: &str, words: &[&str]) -> bool {
+    let has = |word: &&str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    words.iter().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asserts of each check, text before, match, whether it counts.
+    pub(super) fn counts(cases: &[(Check, &str, &str, bool)]) {
+        for (check, before, found, expected) in cases {
+            assert_eq!(check.passes(before, found).is_some(), *expected, "{check:?}: {before}|{found}");
+        }
+    }
+
+    #[test]
+    fn a_hardware_address_has_six_pairs() {
+        counts(&[
+            (Check::Mac, "", "2c:54:91:88:c9:e3", true),
+            (Check::Mac, "", "2c:54:91:88:c9:e3:00:11", false),
+            (Check::None, "", "anything", true),
+        ]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Which part of a match is the value. What stands before it is the context that gives a bare number or word its
+//! meaning, and stays in the text.
+
+use core::ops::Range;
+
+/// Where the value is in a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// All of it, but for an escape of quoted text (`\n`) that stands directly before it.
+    Whole,
+    /// The number at its end, with its plus or parenthesis: `SSN: 078051120`, `tel. (030) 901820`.
+    Number,
+    /// The last word: `passport no. X1234567`.
+    Word,
+    /// What a name is given, without quotes: `api_key = "…"`, `AccountKey=…`; after a bare `is`, the last word.
+    Assigned,
+    /// What stands between the colon and the `@` of `scheme://user:password@host`.
+    Userinfo,
+    /// What follows `password=` or `pwd=`.
+    Password,
+}
+
+impl Value {
+    /// The value's place in a match; empty if there is none.
+    #[must_use]
+    pub fn within(self, found: &str) -> Range<usize> {
+        let end = found.len();
+        match self {
+            Self::Whole => escape(found)..end,
+            Self::Number => number(found)..end,
+            Self::Word => word(found)..end,
+            Self::Assigned => match found.find([':', '=']) {
+                Some(at) => unquoted(found, at),
+                None => word(found)..end,
+            },
+            Self::Userinfo => userinfo(found),
+            Self::Password => password(found)..end,
+        }
+    }
+}
+
+/// Bytes of the escape that the match begins with.
+fn escape(found: &str) -> usize {
+    match found.as_bytes() {
+        [b'\\', b'u', ..] => found.floor_char_boundary(r"\u0000".len()),
+        [b'\\', _, ..] => found.ceil_char_boundary(r"\n".len()),
+        _ => 0,
+    }
+}
+
+/// From the first digit on, with a plus or parenthesis before it.
+fn number(found: &str) -> usize {
+    let digit = found.find(|c: char| c.is_ascii_digit()).unwrap_or(found.len());
+    if found[..digit].ends_with(['+', '(']) { digit - 1 } else { digit }
+}
+
+/// Behind the last thing that no word contains.
+fn word(found: &str) -> usize {
+    let apart = |c: char| c.is_whitespace() || matches!(c, ':' | '#' | '(' | '"' | '\'' | '`');
+    found.rfind(apart).map_or(0, |at| found.ceil_char_boundary(at + 1))
+}
+
+/// Behind the sign of an assignment at `sign`, without quotes.
+fn unquoted(found: &str, sign: usize) -> Range<usize> {
+    let rest = found[sign + 1..].trim_start_matches(['=', '>', ' ', '\t', '\n', '\r', '"', '\'', '`']);
+    let start = found.len() - rest.len();
+    start..start + rest.trim_end_matches(['"', '\'', '`']).len()
+}
+
+fn userinfo(found: &str) -> Range<usize> {
+    let user = found.find("://").map_or(0, |at| at + "://".len());
+    let start = found[user..].find(':').map_or(found.len(), |at| user + at + 1);
+    start..found.rfind('@').unwrap_or(start).max(start)
+}
+
+fn password(found: &str) -> usize {
+    let named = |at: usize| {
+        let name = found[..at].trim_end().as_bytes();
+        ["password", "pwd"].iter().any(|key| {
+            name.split_at_checked(name.len().wrapping_sub(key.len()))
+                .is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(key.as_bytes()))
+        })
+    };
+    let sign = found.match_indices('=').map(|(at, _)| at).find(|at| named(*at));
+    let start = sign.map_or(0, |at| at + 1);
+    found.len() - found[start..].trim_start().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_what_stands_behind_its_context() {
+        for (value, found, expected) in [
+            (Value::Whole, "078-05-1120", "078-05-1120"),
+            (Value::Whole, r"\n078-05-1120", "078-05-1120"),
+            (Value::Whole, r"\u000a078-05-1120", "078-05-1120"),
+            (Value::Number, "SSN: 078051120", "078051120"),
+            (Value::Number, "tel. (030) 901820", "(030) 901820"),
+            (Value::Number, "mobil +49 30 901820", "+49 30 901820"),
+            (Value::Word, "passport no:X1234567", "X1234567"),
+            (Value::Word, "Authorization: Bearer abc=", "abc="),
+            (Value::Assigned, "AccountKey=abc==", "abc=="),
+            (Value::Assigned, r#""api_key": "a:b""#, "a:b"),
+            (Value::Assigned, "secret := 'x=y'", "x=y"),
+            (Value::Assigned, "aws secret key is abc", "abc"),
+            (Value::Userinfo, "postgres://app:p@ss:word@", "p@ss:word"),
+            (Value::Userinfo, "redis://:hunter2@", "hunter2"),
+            (Value::Password, "Server=db;User Id=pwd;Password=a=b", "a=b"),
+            (Value::Password, "host=db PWD = x", "x"),
+        ] {
+            assert_eq!(&found[value.within(found)], expected, "{value:?} in {found}");
+        }
+    }
+
+    #[test]
+    fn a_match_of_another_form_gives_no_place_outside_it() {
+        for value in [Value::Whole, Value::Number, Value::Word, Value::Assigned, Value::Userinfo, Value::Password] {
+            for found in ["", "é", "\\é", "\\u", "\\ué000", ":", "=", "@", "://", "é=é"] {
+                assert!(found.get(value.within(found)).is_some(), "{value:?} in {found}");
+            }
+        }
+    }
+}
