@@ -62,9 +62,9 @@ fn word(found: &str) -> usize {
 
 /// Behind the sign of an assignment at `sign`, without quotes.
 fn unquoted(found: &str, sign: usize) -> Range<usize> {
-    let rest = found[sign + 1..].trim_start_matches(['=', '>', ' ', '\t', '\n', '\r', '"', '\'', '`']);
+    let rest = found[sign + 1..].trim_start_matches(['=', '>', ' ', '\t', '\n', '\r', '\\', '"', '\'', '`']);
     let start = found.len() - rest.len();
-    start..start + rest.trim_end_matches(['"', '\'', '`']).len()
+    start..start + rest.trim_end_matches(['\\', '"', '\'', '`']).len()
 }
 
 fn userinfo(found: &str) -> Range<usize> {
@@ -103,6 +103,7 @@ mod tests {
             (Value::Word, "Authorization: Bearer abc=", "abc="),
             (Value::Assigned, "AccountKey=abc==", "abc=="),
             (Value::Assigned, r#""api_key": "a:b""#, "a:b"),
+            (Value::Assigned, r#"\"api_key\": \"x1\""#, "x1"),
             (Value::Assigned, "secret := 'x=y'", "x=y"),
             (Value::Assigned, "aws secret key is abc", "abc"),
             (Value::Userinfo, "postgres://app:p@ss:word@", "p@ss:word"),

@@ -11,6 +11,8 @@
 mod hits;
 mod window;
 
+use std::ops::Range;
+
 use crate::{Direction, Exchange, Identity, Plan, Policy, Problem, Question, Refusal, settings::settings};
 
 use hits::Matcher;
@@ -20,7 +22,7 @@ use window::{Keep, Stream};
 pub struct Rig<P> {
     settings: String,
     plan: Plan,
-    matchers: Vec<Matcher>,
+    matcher: Matcher,
     direction: Direction,
     channel: String,
     speaker: String,
@@ -36,6 +38,8 @@ pub struct Outcome {
     pub end: End,
     /// Reasons of the edits that were made, in order.
     pub reasons: Vec<String>,
+    /// What they replaced: bytes of the text that was tried.
+    pub spans: Vec<Range<usize>>,
     /// How often `on_text` was called.
     pub calls: usize,
 }
@@ -60,11 +64,11 @@ impl<P: Policy> Rig<P> {
     /// What the policy says of its settings, or what is wrong with a pattern that it declares.
     pub fn new(json: &str) -> Result<Self, Vec<Problem>> {
         let (_, plan) = settings(json).and_then(P::configure)?;
-        let matchers = plan.as_raw().patterns.iter().map(Matcher::new).collect::<Result<_, _>>();
+        let matcher = Matcher::new(&plan.as_raw().patterns).map_err(|problem| vec![problem])?;
         Ok(Self {
             settings: json.to_owned(),
             plan,
-            matchers: matchers.map_err(|problem| vec![problem])?,
+            matcher,
             direction: Direction::Response,
             channel: "content".to_owned(),
             speaker: "assistant".to_owned(),

@@ -42,14 +42,19 @@ impl<'a, P: Policy> Stream<'a, P> {
             shown: 0,
             done: false,
             tokens: Vec::new(),
-            outcome: Outcome { text: String::new(), end: End::Complete, reasons: Vec::new(), calls: 0 },
+            outcome: Outcome {
+                text: String::new(),
+                end: End::Complete,
+                reasons: Vec::new(),
+                spans: Vec::new(),
+                calls: 0,
+            },
         }
     }
 
     pub(super) fn run(mut self, pieces: &[&str]) -> Outcome {
         let whole = pieces.concat();
-        self.hits = self.rig.matchers.iter().flat_map(|matcher| matcher.find(&whole)).collect();
-        self.hits.sort_by_key(|hit| (hit.start, hit.end));
+        self.hits = self.rig.matcher.find(&whole);
         let mut seen = 0;
         for (index, piece) in pieces.iter().enumerate() {
             seen += piece.len();
@@ -174,6 +179,7 @@ impl<'a, P: Policy> Stream<'a, P> {
             let substitute = self.substitute(&edit.by, &whole[start..end]);
             self.outcome.text.push_str(&substitute);
             self.outcome.reasons.push(edit.reason.clone());
+            self.outcome.spans.push(start..end);
             at = end;
         }
         self.outcome.text.push_str(&whole[at..until]);

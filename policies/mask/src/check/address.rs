@@ -6,11 +6,14 @@ use core::{
 };
 
 /// Endings of file names that are no top-level domain: `icon@2x.png`.
-const FILES: &[&str] =
-    &["png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "tsx", "jsx", "json", "html", "xml", "yaml", "yml", "txt", "pdf"];
+const FILES: &[&str] = &[
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "tsx", "jsx", "json", "html", "xml", "yaml", "yml",
+    "txt", "pdf",
+];
 
 /// Words before four numbers that are no address.
-const NUMBERED: &[&str] = &["version", "release", "build", "section", "chapter", "clause", "figure", "table", "rev"];
+const NUMBERED: &[&str] =
+    &["version", "release", "build", "section", "chapter", "clause", "figure", "table", "rev", "rv"];
 
 /// `git@github.com` names a service, and what stands before the `@` in `https://user:password@host` is no mailbox.
 pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
@@ -26,9 +29,9 @@ pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
 
 /// Whether the text ends in the login part of a URL, or right before it.
 fn login(before: &str) -> bool {
-    before.rsplit_once("://").is_some_and(|(_, rest)| {
-        (rest.is_empty() || rest.ends_with(':')) && !rest.contains(['/', '?', '#', ' ', '\n'])
-    })
+    before
+        .rsplit_once("://")
+        .is_some_and(|(_, rest)| (rest.is_empty() || rest.ends_with(':')) && !rest.contains(['/', '?', '#', ' ', '\n']))
 }
 
 /// Loopback, unspecified and masks (`255.255.255.0`) name nobody, and programs are full of them.
@@ -53,11 +56,12 @@ fn version(before: &str) -> bool {
     product || named
 }
 
-/// A colon after the address belongs to the sentence.
+/// A colon after the address belongs to the sentence. Eight groups of two are a fingerprint or a hardware address.
 pub(super) fn ipv6(found: &str) -> Option<Range<usize>> {
+    let pairs = found.split(':').all(|group| group.len() <= 2) && !found.contains("::");
     [found, found.strip_suffix(':').unwrap_or(found)]
         .iter()
-        .find(|text| text.parse::<Ipv6Addr>().is_ok())
+        .find(|text| !pairs && text.parse::<Ipv6Addr>().is_ok())
         .map(|text| 0..text.len())
 }
 
@@ -103,5 +107,7 @@ mod tests {
         assert_eq!(Check::Ipv6.passes("", "2001:db8::1:"), Some(0..11));
         assert_eq!(Check::Ipv6.passes("", "2001:db8::"), Some(0..10));
         assert_eq!(Check::Ipv6.passes("", "2024:01:02"), None);
+        assert_eq!(Check::Ipv6.passes("", "2c:54:91:88:c9:e3:00:11"), None);
+        assert!(Check::Ipv6.passes("", "7467:fad9:45f0:7631:63b1:3024:e55f:df16").is_some());
     }
 }

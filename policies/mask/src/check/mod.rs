@@ -12,6 +12,8 @@ use core::ops::Range;
 pub enum Check {
     /// It counts.
     None,
+    /// It begins where a word begins.
+    Start,
     /// A payment card, and not a decimal fraction or the number of an article in a shop.
     Card,
     /// A telephone number of a country that there is.
@@ -44,6 +46,7 @@ impl Check {
         let all = 0..found.len();
         let counts = match self {
             Self::None => true,
+            Self::Start => starts(before),
             Self::Card => number::card(before, found),
             Self::Phone => return number::phone(before, found),
             Self::Apart => !number::goes_on(before),
@@ -57,6 +60,15 @@ impl Check {
         };
         counts.then_some(all)
     }
+}
+
+/// Whether a word may begin behind this text: also behind an escape of quoted text, such as the `\n` of `"x\n4111…"`.
+fn starts(before: &str) -> bool {
+    let bytes = before.as_bytes();
+    let within = bytes.last().is_some_and(|last| last.is_ascii_alphanumeric() || *last == b'_');
+    let escape = matches!(bytes, [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'])
+        || matches!(bytes, [.., b'\\', b'u', _, _, _, _]);
+    !within || escape
 }
 
 /// Whether one of these words stands anywhere in the text, in any case.
@@ -77,11 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hardware_address_has_six_pairs() {
+    fn plain_checks() {
         counts(&[
             (Check::Mac, "", "2c:54:91:88:c9:e3", true),
             (Check::Mac, "", "2c:54:91:88:c9:e3:00:11", false),
             (Check::None, "", "anything", true),
+            (Check::Start, r#""x\n"#, "DE89", true),
+            (Check::Start, r"\u000a", "DE89", true),
+            (Check::Start, "号", "DE89", true),
+            (Check::Start, "xn", "DE89", false),
         ]);
     }
 }

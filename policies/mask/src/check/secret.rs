@@ -4,8 +4,22 @@ use super::mentions;
 
 /// Words of values that are written to be replaced.
 const STAND_INS: &[&str] = &[
-    "your", "example", "placeholder", "changeme", "change-me", "change_me", "redacted", "insert", "dummy", "process.env",
-    "os.environ", "getenv", "secrets.", "xxxx", "****", "....",
+    "your",
+    "example",
+    "placeholder",
+    "changeme",
+    "change-me",
+    "change_me",
+    "redacted",
+    "insert",
+    "dummy",
+    "process.env",
+    "os.environ",
+    "getenv",
+    "secrets.",
+    "xxxx",
+    "****",
+    "....",
 ];
 
 /// Digits, capitals and small letters.
@@ -23,12 +37,19 @@ pub(super) fn literal(found: &str) -> bool {
 
 /// A literal that is no path, URL, call or stand-in, and has the mixture of characters that names and words have not.
 pub(super) fn secret(found: &str) -> bool {
-    let reference = found.starts_with(['/', '.', '@']) || found.contains("://") || found.contains(['(', ')', '{', '}']);
+    let reference =
+        found.starts_with(['/', '.', '@']) || ["://", "${", "{{", "|"].iter().any(|sign| found.contains(sign));
     let has = |class: fn(&u8) -> bool| found.as_bytes().iter().any(class);
     let letters = has(u8::is_ascii_alphabetic);
     let signs = |byte: &u8| b"!@#$%^&*+=?".contains(byte);
     let chance = letters && (has(u8::is_ascii_digit) || found.as_bytes().iter().any(signs));
-    literal(found) && !reference && chance && !mentions(found, STAND_INS)
+    literal(found) && !reference && !call(found) && chance && !mentions(found, STAND_INS)
+}
+
+/// `get_secret("db1")`, `Env.fetch(…)`.
+fn call(found: &str) -> bool {
+    let name = found.split('(').next().unwrap_or_default();
+    name.len() < found.len() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_.:".contains(&byte))
 }
 
 #[cfg(test)]
@@ -54,6 +75,8 @@ mod tests {
             ("https://vault.example/v1", false),
             ("get_secret('db1')", false),
             ("process.env.KEY1", false),
+            ("required|min:8", false),
+            ("aB3(x)yz!", true),
         ] {
             counts(&[(Check::Secret, "", found, expected)]);
         }
