@@ -12,8 +12,8 @@ use core::ops::Range;
 pub enum Check {
     /// It counts.
     None,
-    /// It begins where a word begins.
-    Start,
+    /// An account, and not a part of an identifier such as a UUID.
+    Iban,
     /// A payment card, and not a decimal fraction or the number of an article in a shop.
     Card,
     /// A telephone number of a country that there is.
@@ -46,7 +46,7 @@ impl Check {
         let all = 0..found.len();
         let counts = match self {
             Self::None => true,
-            Self::Start => starts(before),
+            Self::Iban => number::iban(before, found),
             Self::Card => number::card(before, found),
             Self::Phone => return number::phone(before, found),
             Self::Apart => !number::goes_on(before),
@@ -94,10 +94,10 @@ mod tests {
             (Check::Mac, "", "2c:54:91:88:c9:e3", true),
             (Check::Mac, "", "2c:54:91:88:c9:e3:00:11", false),
             (Check::None, "", "anything", true),
-            (Check::Start, r#""x\n"#, "DE89", true),
-            (Check::Start, r"\u000a", "DE89", true),
-            (Check::Start, "号", "DE89", true),
-            (Check::Start, "xn", "DE89", false),
+            (Check::Iban, r#""x\n"#, "DE89", true),
+            (Check::Iban, r"\u000a", "DE89", true),
+            (Check::Iban, "号", "DE89", true),
+            (Check::Iban, "xn", "DE89", false),
         ]);
     }
 }
