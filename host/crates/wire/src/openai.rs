@@ -2,8 +2,12 @@
 //! (`request`, `response`, `stream`, `refusal`), and beside them what they share.
 
 mod chat;
+mod choices;
 mod complain;
+mod completions;
+mod embeddings;
 mod errors;
+mod inputs;
 mod logprobs;
 mod models;
 mod names;
@@ -12,13 +16,24 @@ mod terms;
 
 use crate::Endpoint;
 
-/// The endpoint at this method and path.
+/// The endpoint at this method and path. Azure's paths (`/openai/deployments/NAME/chat/completions`) end as the others.
 pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match method {
         "POST" if path.ends_with("/chat/completions") => Some(&chat::Chat),
-        "GET" if path.ends_with("/models") => Some(&models::Models),
+        "POST" if path.ends_with("/completions") => Some(&completions::Completions),
+        "POST" if path.ends_with("/embeddings") => Some(&embeddings::Numbers::Embeddings),
+        "POST" if path.ends_with("/moderations") => Some(&embeddings::Numbers::Moderations),
+        "GET" if names_models(path) => Some(&models::Models),
         _ => responses::claim(method, path),
     }
+}
+
+/// Whether a path names the list of models, or one of them; a model's name may have slashes in it.
+fn names_models(path: &str) -> bool {
+    path.ends_with("/models")
+        || path
+            .split_once("/models/")
+            .is_some_and(|(_, id)| id.split('/').all(|segment| !matches!(segment, "" | "." | "..")))
 }
 
 /// What is wrong with a value: what should stand there.

@@ -34,8 +34,20 @@ fn endpoints_are_claimed_by_method_and_path() {
         ("POST", "/v1/chat/completions", Some("openai-chat")),
         ("POST", "/chat/completions", Some("openai-chat")),
         ("GET", "/v1/chat/completions", None),
+        ("POST", "/openai/deployments/NAME/chat/completions", Some("openai-chat")),
+        ("POST", "/v1/completions", Some("openai-completions")),
+        ("POST", "/openai/deployments/NAME/completions", Some("openai-completions")),
+        ("POST", "/v1/embeddings", Some("openai-embeddings")),
+        ("POST", "/openai/deployments/NAME/embeddings", Some("openai-embeddings")),
+        ("POST", "/v1/moderations", Some("openai-moderations")),
+        ("POST", "/openai/responses", Some("openai-responses")),
         ("GET", "/v1/models", Some("openai-models")),
-        ("POST", "/v1/embeddings", None),
+        ("GET", "/v1/models/m-1", Some("openai-models")),
+        ("GET", "/v1/models/meta/m-1", Some("openai-models")),
+        ("GET", "/v1/models/", None),
+        ("DELETE", "/v1/models/m-1", None),
+        ("POST", "/v1/audio/speech", None),
+        ("POST", "/v1/files", None),
         ("GET", "/v1/models/../files", None),
     ];
     for (method, path, dialect) in cases {
@@ -415,34 +427,44 @@ fn a_small_body_can_not_become_a_large_heap() {
 
 #[test]
 fn text_can_be_added_behind_the_end() {
+    let hi = || delta(0, json!({"content":"hi"}));
     let with_text = json!({"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]});
     let with_role = json!({"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":"stop"}]});
-    for (last, expected) in [(finish(0, "stop"), "hi (end)"), (with_text, "hi! (end)"), (with_role, "hi (end)")] {
+    let no_delta = json!({"choices":[{"index":0,"finish_reason":"stop"}]});
+    let event = |chunk: Value| format!("data: {chunk}\n\n");
+    let done = || "data: [DONE]\n\n".to_owned();
+    let cases = [
+        (vec![event(hi()), event(finish(0, "stop"))], "hi\"(end)"),
+        (vec![event(hi()), event(with_text)], "hi!\"(end)"),
+        (vec![event(hi()), event(with_role)], "hi\"(end)"),
+        (vec![event(hi()), event(no_delta)], "hi\"(end)"),
+        (vec![event(hi()), done()], "hi\"(end)"),
+        (vec![event(hi())], "hi\"(end)"),
+        (vec![event(hi()), event(delta(0, json!({"content":"!"}))).trim_end().to_owned()], "hi!\"(end)"),
+    ];
+    for (chunks, expected) in cases {
         let mut flow = stream();
-        let mut out = BytesMut::new();
-        let mut contents = (None, 0);
-        for event in [delta(0, json!({"content":"hi"})), last] {
-            flow.push(format!("data: {event}\n\n").as_bytes()).unwrap();
-            while let Some(step) = flow.next() {
-                match step {
-                    Step::Begin(part) if part.channel == Channel::Content => contents.0 = Some(part.id),
-                    Step::Text { part, text } if contents.0 == Some(part) => {
-                        contents.1 += text.len() as u64;
-                        flow.release(part, contents.1, Vec::new());
-                    }
-                    Step::End(part) if contents.0 == Some(part) => {
-                        let added = Change { span: contents.1..contents.1, by: " (end)".into() };
-                        flow.release(part, contents.1, vec![added]);
-                    }
-                    Step::Text { part, text } => flow.release(part, text.len() as u64, Vec::new()),
-                    Step::End(part) => flow.release(part, u64::MAX, Vec::new()),
-                    _ => {}
-                }
-            }
-            flow.take(&mut out);
+        let (mut out, mut lens) = (BytesMut::new(), std::collections::BTreeMap::new());
+        for chunk in &chunks {
+            flow.push(chunk.as_bytes()).unwrap();
+            support::add_at_ends(&mut *flow, &mut lens, &mut out);
         }
-        assert_eq!(client(&out)[&(0, "/content".into())], expected);
+        flow.finish().unwrap();
+        support::add_at_ends(&mut *flow, &mut lens, &mut out);
+        assert_eq!(client(&out)[&(0, "/content".into())], expected, "{chunks:?}");
+        assert_eq!(flow.held(), 0);
+        let done = events(&out).iter().position(|event| event == "[DONE]");
+        assert!(done.is_none_or(|at| at + 1 == events(&out).len()));
+        let (first, last) = (value(&events(&out)[0]), events(&out).len() - 1 - usize::from(done.is_some()));
+        let last = value(&events(&out)[last]);
+        assert!(last["id"].is_null() || last["id"] == first["id"], "an added event has the id of its stream: {last}");
     }
+}
+
+#[test]
+fn a_prediction_is_content() {
+    let body = r#"{"messages":[],"prediction":{"type":"content","content":[{"type":"text","text":"as before"}]}}"#;
+    assert_eq!(told(request(), body).texts(Channel::Content), ["as before"]);
 }
 
 #[test]

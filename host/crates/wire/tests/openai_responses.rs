@@ -13,7 +13,7 @@ use support::{
     openai_responses::{Item, clean, client, responses, sse, stream, whole, written, written_whole},
     run, told, value,
 };
-use wire::{Change, Complaint, Flow, Limits, Step};
+use wire::{Complaint, Limits, Step};
 
 fn one_of_each(text: &str, at: usize) -> Vec<Item> {
     let cut = |text: &str| {
@@ -209,10 +209,10 @@ fn text_can_be_added_behind_the_end() {
         let mut lens = std::collections::BTreeMap::new();
         for event in &kept {
             flow.push(sse(std::slice::from_ref(event)).as_bytes()).unwrap();
-            add_at_ends(&mut *flow, &mut lens, &mut out);
+            support::add_at_ends(&mut *flow, &mut lens, &mut out);
         }
         flow.finish().unwrap();
-        add_at_ends(&mut *flow, &mut lens, &mut out);
+        support::add_at_ends(&mut *flow, &mut lens, &mut out);
         assert_eq!(flow.held(), 0);
         let client = client(&out);
         let text = |stem: &str, output, index| client.deltas[&(stem.to_owned(), output, index)].as_str();
@@ -224,34 +224,6 @@ fn text_can_be_added_behind_the_end() {
             assert!(String::from_utf8_lossy(&out).contains(r#""item_id":"it_1""#));
         }
     }
-}
-
-/// Adds words behind the end of each part of an answer's text.
-fn add_at_ends(
-    flow: &mut dyn Flow,
-    lens: &mut std::collections::BTreeMap<model::PartId, (Channel, u64)>,
-    out: &mut BytesMut,
-) {
-    while let Some(step) = flow.next() {
-        match step {
-            Step::Begin(part) => {
-                lens.insert(part.id, (part.channel, 0));
-            }
-            Step::Text { part, text } => {
-                let len = &mut lens.get_mut(&part).unwrap().1;
-                *len += text.len() as u64;
-                flow.release(part, *len, Vec::new());
-            }
-            Step::End(part) => {
-                let (channel, len) = lens[&part];
-                let added = Change { span: len..len, by: "\"(end)".into() };
-                let add = matches!(channel, Channel::Content | Channel::Reasoning);
-                flow.release(part, len, add.then_some(added).into_iter().collect());
-            }
-            _ => {}
-        }
-    }
-    flow.take(out);
 }
 
 #[test]

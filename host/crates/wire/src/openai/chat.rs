@@ -3,10 +3,9 @@
 mod calls;
 mod refusal;
 mod request;
-mod response;
 mod stream;
 
-use super::{complain, names};
+use super::{choices::Choices, complain, names};
 use crate::{
     Answer, Complaint, Endpoint, Flow, Limits, Unclaimed,
     documents::Documents,
@@ -34,7 +33,7 @@ impl Endpoint for Chat {
     }
 
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        let reader = response::Response::new(status);
+        let reader = Choices::<stream::Choice>::new(status);
         Ok(match body(content_type)? {
             Body::Json => Box::new(Documents::whole(reader, limits)),
             Body::Events => Box::new(Documents::events(reader, limits)),

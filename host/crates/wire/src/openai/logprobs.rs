@@ -58,6 +58,51 @@ impl Tokens {
         Ok(tokens)
     }
 
+    /// Reads the lists of the older completions, which are members of `object`.
+    pub(super) fn read_lists(sheet: &mut Sheet<'_>, object: usize) -> Self {
+        let doc = sheet.doc;
+        let mut tokens = Self::default();
+        let mut others = Vec::new();
+        let numbers = |list| doc.items(list).all(|item| matches!(doc.kind(item), Kind::Number | Kind::Word));
+        for (key, list) in doc.members(object) {
+            match (&*doc.name(key), doc.kind(list)) {
+                ("tokens", Kind::Array) => {
+                    for token in doc.items(list) {
+                        if doc.kind(token) == Kind::Text {
+                            tokens.push(&doc.name(token));
+                        } else {
+                            sheet.rest(token);
+                        }
+                    }
+                }
+                ("token_logprobs" | "text_offset", Kind::Array) if numbers(list) => {}
+                ("top_logprobs", Kind::Array) => {
+                    for (token, value) in doc.items(list).flat_map(|item| doc.members(item)) {
+                        others.push(doc.name(token));
+                        sheet.rest(value);
+                    }
+                }
+                (_, Kind::Word) => sheet.key(key),
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(list);
+                }
+            }
+        }
+        others.retain(|other| other.len() >= LONG_NUMBER && !tokens.text.contains(&**other));
+        tokens.others = others.join("\n");
+        tokens
+    }
+
+    /// Adds a token of the older completions. A piece of a character is written as `bytes:\xf0\x9f`.
+    fn push(&mut self, token: &str) {
+        self.text.push_str(token);
+        match token.strip_prefix("bytes:") {
+            Some(bytes) => self.bytes.extend(spelled_out(bytes)),
+            None => self.bytes.extend_from_slice(token.as_bytes()),
+        }
+    }
+
     /// Ties `value`, which is worth nothing once its tokens' text is changed, to the text that decides about it: what
     /// is `spoken` beside it where that is the same, and else the part that `own` gives, which goes on from piece to
     /// piece.

@@ -1,4 +1,4 @@
-//! `GET …/models`: asked by SDKs and tools to see what there is. The request has no body, the answer is JSON in which
+//! `GET …/models` and `GET …/models/ID`: asked by SDKs and tools to see what there is. The request has no body, the answer is JSON in which
 //! every string is a field.
 
 use model::Speaker;
@@ -56,7 +56,7 @@ impl Endpoint for Models {
     }
 }
 
-/// The list of models.
+/// The list of models, or one of them.
 #[derive(Debug)]
 struct List;
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 pub(crate) mod openai_chat;
+pub(crate) mod openai_completions;
 pub(crate) mod openai_responses;
 
 use std::collections::BTreeMap;
@@ -169,6 +170,30 @@ pub(crate) fn events(stream: &[u8]) -> Vec<String> {
     }
     out.extend(data);
     out
+}
+
+/// Adds words behind the end of each part of an answer's text. `lens`: what is known of the parts so far.
+pub(crate) fn add_at_ends(flow: &mut dyn Flow, lens: &mut BTreeMap<PartId, (Channel, u64)>, out: &mut BytesMut) {
+    while let Some(step) = flow.next() {
+        match step {
+            Step::Begin(part) => {
+                lens.insert(part.id, (part.channel, 0));
+            }
+            Step::Text { part, text } => {
+                let len = &mut lens.get_mut(&part).unwrap().1;
+                *len += text.len() as u64;
+                flow.release(part, *len, Vec::new());
+            }
+            Step::End(part) => {
+                let (channel, len) = lens[&part];
+                let added = Change { span: len..len, by: "\"(end)".into() };
+                let add = matches!(channel, Channel::Content | Channel::Reasoning);
+                flow.release(part, len, add.then_some(added).into_iter().collect());
+            }
+            _ => {}
+        }
+    }
+    flow.take(out);
 }
 
 /// JSON that a test wrote or a flow gave.

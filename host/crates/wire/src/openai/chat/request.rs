@@ -61,6 +61,7 @@ impl Reader for Request {
                     }
                 }
                 ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
+                ("prediction", Kind::Object) => predict(sheet, value),
                 ("model", Kind::Text) => {}
                 _ => {
                     sheet.key(key);
@@ -87,6 +88,21 @@ impl Reader for Request {
 
     fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
         self.0.splices(doc)
+    }
+}
+
+/// Tells what the answer is expected to be.
+fn predict(sheet: &mut Sheet<'_>, prediction: usize) {
+    let doc = sheet.doc;
+    for (key, value) in doc.members(prediction) {
+        match &*doc.name(key) {
+            "type" => sheet.word(value),
+            "content" => sheet.walk(value, true, &mut |sheet, node| sheet.once(node, Channel::Content, Speaker::User)),
+            _ => {
+                sheet.key(key);
+                sheet.rest(value);
+            }
+        }
     }
 }
 

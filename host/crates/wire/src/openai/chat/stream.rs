@@ -10,10 +10,11 @@ use super::calls::Calls;
 use crate::{
     json::Kind,
     openai::{
-        Wrong,
+        Wrong, choices,
+        choices::At,
         logprobs::{Form, Spoken, Tokens},
     },
-    parts::Parts,
+    parts::{Parts, Source},
     sheet::Sheet,
     strays::Strays,
 };
@@ -79,9 +80,8 @@ pub(super) struct Choice {
     finished: bool,
 }
 
-impl Choice {
-    /// Reads one piece.
-    pub(super) fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize) -> Result<(), Wrong> {
+impl choices::Choice for Choice {
+    fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize, at: &At<'_>) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let mut said = Said::default();
         let (mut delta, mut finish, mut tokens) = (None, false, None);
@@ -110,14 +110,23 @@ impl Choice {
         }
         self.strays.end(sheet.parts);
         if finish && !sheet.whole {
-            self.leave_room(sheet, delta);
+            self.leave_room(sheet, delta, at);
             self.finish(sheet.parts);
         }
         Ok(())
     }
 
+    fn end(&mut self, parts: &mut Parts, at: &At<'_>) {
+        for &(track, part) in &self.tracks {
+            leave_extra(parts, track, part, at);
+        }
+        self.finish(parts);
+    }
+}
+
+impl Choice {
     /// Nothing more comes for this choice.
-    pub(super) fn finish(&mut self, parts: &mut Parts) {
+    fn finish(&mut self, parts: &mut Parts) {
         self.calls.complete(parts);
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
@@ -263,18 +272,35 @@ impl Choice {
     }
 
     /// Before the choice ends in this piece: where text that is added behind the end of its parts can go.
-    fn leave_room(&mut self, sheet: &mut Sheet<'_>, delta: Option<usize>) {
+    fn leave_room(&mut self, sheet: &mut Sheet<'_>, delta: Option<usize>, at: &At<'_>) {
         for &(track, part) in &self.tracks {
-            let source = crate::parts::Source::Part(part);
+            let source = Source::Part(part);
             let len = sheet.parts.run(source).map_or(0, |run| run.len);
             if sheet.tail(part) {
                 continue;
             }
-            if let (Some(delta), Some(name)) = (delta, track.member())
-                && sheet.doc.get(delta, name).is_none()
-            {
-                sheet.anchor(delta, source, name, len);
+            let free = |delta: &usize, name| sheet.doc.get(*delta, name).is_none();
+            match track.member().and_then(|name| Some((delta.filter(|delta| free(delta, name))?, name))) {
+                Some((delta, name)) => sheet.anchor(delta, source, name, len),
+                None => leave_extra(sheet.parts, track, part, at),
             }
         }
     }
+}
+
+/// Lets text that is added behind the end of a part go into an event of its own.
+fn leave_extra(parts: &mut Parts, track: Track, part: PartId, at: &At<'_>) {
+    let before = match (track, track.member()) {
+        (Track::Text, _) => "\"text\":\"".to_owned(),
+        (Track::Transcript, _) => "\"delta\":{\"audio\":{\"transcript\":\"".to_owned(),
+        (_, Some(name)) => format!("\"delta\":{{\"{name}\":\""),
+        (_, None) => return,
+    };
+    let after = match track {
+        Track::Text => "\"",
+        Track::Transcript => "\"}}",
+        _ => "\"}",
+    };
+    let extra = at.extra(parts, &before, after);
+    parts.extra(part, extra);
 }

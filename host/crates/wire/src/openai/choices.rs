@@ -1,0 +1,205 @@
+//! Answers that are lists of choices: a whole one, and each event of a streamed one, are read by the same code.
+
+use std::collections::BTreeMap;
+
+use model::{Speaker, Usage};
+
+use super::{Wrong, errors, names};
+use crate::{
+    Malformed,
+    documents::Reader,
+    json::{Doc, Kind},
+    parts::{Extra, Parts},
+    sheet::Sheet,
+};
+
+/// Choices that one answer may have.
+const CHOICES: usize = 1024;
+
+/// One choice of an answer: what it says, piece by piece.
+pub(super) trait Choice: Default + Send {
+    /// Reads one piece.
+    fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize, at: &At<'_>) -> Result<(), Wrong>;
+
+    /// Nothing more comes for this choice.
+    fn end(&mut self, parts: &mut Parts, at: &At<'_>);
+}
+
+/// Where a piece stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    /// The choice's number.
+    pub(super) index: u64,
+    /// What all pieces have in common.
+    pub(super) head: &'a Head,
+}
+
+/// What all pieces of an answer have in common: literals.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    id: Box<str>,
+    model: Box<str>,
+    object: Box<str>,
+    created: Box<str>,
+}
+
+impl Head {
+    fn note(&mut self, doc: Doc<'_>, name: &str, value: usize) {
+        let (place, kind) = match name {
+            "id" => (&mut self.id, Kind::Text),
+            "model" => (&mut self.model, Kind::Text),
+            "object" => (&mut self.object, Kind::Text),
+            "created" => (&mut self.created, Kind::Number),
+            _ => return,
+        };
+        if doc.kind(value) == kind && **place != *doc.raw(value) {
+            *place = doc.raw(value).into();
+        }
+    }
+}
+
+impl At<'_> {
+    /// An event of its own for text that is added to this choice, which stands in the choice's `before` and `after`.
+    /// What a policy may have something against is not repeated in it.
+    pub(super) fn extra(&self, parts: &Parts, before: &str, after: &str) -> Extra {
+        let Head { id, model, object, created } = self.head;
+        let mut head = String::from("data: {");
+        for (name, literal) in [("id", id), ("object", object), ("model", model)] {
+            let word =
+                name == "object" && literal.bytes().all(|byte| byte.is_ascii_alphabetic() || b"\"._".contains(&byte));
+            if !literal.is_empty() && (word || parts.left_alone(literal)) {
+                head.push_str(&format!("\"{name}\":{literal},"));
+            }
+        }
+        if !created.is_empty() {
+            head.push_str(&format!("\"created\":{created},"));
+        }
+        let index = self.index;
+        Extra {
+            before: format!("{head}\"choices\":[{{\"index\":{index},{before}"),
+            after: format!("{after},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"),
+        }
+    }
+}
+
+/// An answer in progress.
+#[derive(Debug, Default)]
+pub(super) struct Choices<C> {
+    choices: BTreeMap<u64, C>,
+    head: Head,
+    usage: Usage,
+    done: bool,
+    /// Whether it tells of an error, and so may have no body.
+    failed: bool,
+}
+
+impl<C: Choice> Choices<C> {
+    /// The answer with this HTTP status.
+    pub(super) fn new(status: u16) -> Self {
+        Self {
+            choices: BTreeMap::new(),
+            head: Head::default(),
+            usage: Usage::default(),
+            done: false,
+            failed: status >= 400,
+        }
+    }
+
+    fn choice(&mut self, sheet: &mut Sheet<'_>, place: usize, choice: usize) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        let wrong = |expected| Err(Malformed::Shape { path: format!("/choices/{place}"), expected });
+        if doc.kind(choice) != Kind::Object {
+            return wrong("an object");
+        }
+        let index = match doc.get(choice, "index") {
+            None => place as u64,
+            Some(value) => match doc.raw(value).parse() {
+                Ok(index) => index,
+                Err(_) => return wrong("a choice with a whole number as its index"),
+            },
+        };
+        if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
+            return Err(Malformed::TooLarge { bound: "choices", limit: CHOICES });
+        }
+        let at = At { index, head: &self.head };
+        match self.choices.entry(index).or_default().read(sheet, choice, &at) {
+            Ok(()) => Ok(()),
+            Err(expected) => wrong(expected),
+        }
+    }
+
+    fn count(&mut self, sheet: &Sheet<'_>, usage: usize) {
+        let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        self.usage.input_tokens = count("prompt_tokens").unwrap_or(self.usage.input_tokens);
+        self.usage.output_tokens = count("completion_tokens").unwrap_or(self.usage.output_tokens);
+    }
+}
+
+impl<C: Choice> Reader for Choices<C> {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn mark(&mut self, data: &[u8], parts: &mut Parts) -> bool {
+        if data.trim_ascii() != b"[DONE]" {
+            return false;
+        }
+        self.end(parts);
+        self.done = true;
+        true
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        if self.done {
+            // SDKs stop reading there; text behind it would never be joined with what came before.
+            return Err(Malformed::Shape { path: String::new(), expected: "the end, after [DONE]" });
+        }
+        if doc.kind(0) != Kind::Object {
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        for (key, value) in doc.members(0) {
+            let name = doc.name(key);
+            self.head.note(doc, &name, value);
+            match (&*name, doc.kind(value)) {
+                ("choices", Kind::Array) => {
+                    for (place, choice) in doc.items(value).enumerate() {
+                        self.choice(sheet, place, choice)?;
+                    }
+                }
+                ("usage", _) => {
+                    self.count(sheet, value);
+                    sheet.counts(value);
+                }
+                ("error", _) => errors::tell(sheet, value),
+                ("created", Kind::Number) => {}
+                ("object", _) => sheet.word(value),
+                ("obfuscation", _) => sheet.fresh(value),
+                ("id" | "model" | "system_fingerprint" | "service_tier" | "provider", _) => sheet.rest(value),
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.failed
+    }
+
+    fn end(&mut self, parts: &mut Parts) {
+        for (&index, choice) in &mut self.choices {
+            choice.end(parts, &At { index, head: &self.head });
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}

@@ -1,0 +1,59 @@
+//! `openai-completions`: `POST …/completions`, the older of the two.
+
+mod refusal;
+mod stream;
+
+use super::{choices::Choices, complain, inputs::Inputs};
+use crate::{
+    Answer, Complaint, Endpoint, Flow, Limits, Unclaimed,
+    documents::Documents,
+    media::{Body, body},
+};
+
+/// The members of a request that hold text for the model.
+const TEXTS: [&str; 2] = ["prompt", "suffix"];
+
+/// The endpoint.
+#[derive(Debug)]
+pub(super) struct Completions;
+
+impl Endpoint for Completions {
+    fn dialect(&self) -> &'static str {
+        "openai-completions"
+    }
+
+    fn raw(&self) -> bool {
+        false
+    }
+
+    fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        match body(content_type)? {
+            Body::Json => Ok(Box::new(Documents::whole(Inputs::new(&TEXTS), limits))),
+            Body::Events => Err(Unclaimed(content_type.to_owned())),
+        }
+    }
+
+    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        let reader = Choices::<stream::Choice>::new(status);
+        Ok(match body(content_type)? {
+            Body::Json => Box::new(Documents::whole(reader, limits)),
+            Body::Events => Box::new(Documents::events(reader, limits)),
+        })
+    }
+
+    fn complaint(&self, complaint: &Complaint) -> Answer {
+        complain::answer(complaint)
+    }
+
+    fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8> {
+        complain::event(complaint)
+    }
+
+    fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer {
+        refusal::answer(model, streaming, complaint)
+    }
+
+    fn heartbeat(&self, say: &str) -> Vec<u8> {
+        complain::heartbeat(say)
+    }
+}

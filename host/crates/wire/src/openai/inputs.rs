@@ -1,0 +1,120 @@
+//! Requests whose conversation is text or a list of texts: completions, embeddings, moderations.
+//!
+//! What must hold: numbers of tokens are text that can't be judged, and so are refused.
+
+use model::{Channel, Speaker};
+
+use super::{
+    Wrong, names,
+    terms::{Members, Terms},
+};
+use crate::{
+    Malformed, Step,
+    documents::Reader,
+    frame::Splice,
+    json::{Doc, Kind},
+    parts::Parts,
+    sheet::Sheet,
+};
+
+const TOKENS: Wrong = "text or a list of texts (numbers of tokens can't be judged)";
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    members: &'static [&'static str],
+    terms: Terms,
+}
+
+impl Inputs {
+    /// With the conversation in these members.
+    pub(super) fn new(members: &'static [&'static str]) -> Self {
+        Self { members, terms: Terms::new(Members { conversation: members, tools: &[] }) }
+    }
+}
+
+impl Reader for Inputs {
+    fn speaker(&self) -> Speaker {
+        Speaker::User
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        if doc.kind(0) != Kind::Object {
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        sheet.parts.tell(Step::Asked(self.terms.asked(doc)));
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                (name, _) if self.members.contains(&name) => {
+                    texts(sheet, value).map_err(|expected| Malformed::Shape { path: format!("/{name}"), expected })?;
+                }
+                ("model", Kind::Text) => {}
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _parts: &mut Parts) {}
+
+    fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
+        self.terms.patch(patch)
+    }
+
+    fn spliced(&self) -> bool {
+        self.terms.spliced()
+    }
+
+    fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
+        self.terms.splices(doc)
+    }
+}
+
+fn texts(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    match doc.kind(value) {
+        Kind::Text => sheet.once(value, Channel::Content, Speaker::User),
+        Kind::Array => {
+            for item in doc.items(value) {
+                match doc.kind(item) {
+                    Kind::Text => sheet.once(item, Channel::Content, Speaker::User),
+                    Kind::Object => part(sheet, item),
+                    _ => return Err(TOKENS),
+                }
+            }
+        }
+        Kind::Word if doc.raw(value) == "null" => {}
+        _ => return Err(TOKENS),
+    }
+    Ok(())
+}
+
+/// Tells a text or an image.
+fn part(sheet: &mut Sheet<'_>, part: usize) {
+    let doc = sheet.doc;
+    for (key, value) in doc.members(part) {
+        match (&*doc.name(key), doc.kind(value)) {
+            ("type", _) => sheet.word(value),
+            ("text", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
+            ("image_url", Kind::Text) => sheet.bulk(value),
+            ("image_url", Kind::Object) => {
+                for (key, value) in doc.members(value) {
+                    sheet.key(key);
+                    sheet.bulk(value);
+                }
+            }
+            _ => {
+                sheet.key(key);
+                sheet.rest(value);
+            }
+        }
+    }
+}
