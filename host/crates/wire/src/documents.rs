@@ -1,4 +1,5 @@
-//! The flow of every dialect that speaks JSON: a whole body is one document, an event stream is many.
+//! The flow of every dialect that speaks JSON: a whole body is one document; an event stream, lines and a streamed array
+//! are many.
 //!
 //! What must hold: whole and streamed answers go through the same reader; a body that is not what it should be is
 //! an error, never passed on.
@@ -7,13 +8,14 @@ use bytes::BytesMut;
 use model::{Channel, PartId, Speaker, Usage};
 
 use crate::{
-    Change, Flow, Limits, Malformed, Step, ToolCallId,
+    Change, Flow, Limits, Malformed, Step, ToolCallId, array,
     frame::{Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape},
+    lines,
     nested::LONG_NUMBER,
     parts::{Parts, RUNS, Source},
     sheet::Sheet,
-    sse::{Event, Framer},
+    sse::{self, Event},
 };
 
 /// What a dialect knows of its documents.
@@ -68,7 +70,21 @@ pub(crate) trait Reader: Send {
 #[derive(Debug)]
 enum Framing {
     Whole,
-    Events(Framer),
+    Events(sse::Framer),
+    Lines(lines::Framer),
+    Items(array::Framer),
+}
+
+impl Framing {
+    /// The next complete frame in `rest`; at the `end` of the body, what is left.
+    fn find(&mut self, rest: &[u8], end: bool) -> Result<Option<&Event>, Malformed> {
+        match self {
+            Self::Whole => Ok(None),
+            Self::Events(framer) => Ok(framer.find(rest, end)),
+            Self::Lines(framer) => Ok(framer.find(rest, end)),
+            Self::Items(framer) => framer.find(rest, end),
+        }
+    }
 }
 
 /// A flow of JSON documents.
@@ -92,17 +108,26 @@ impl<R: Reader> Documents<R> {
 
     /// A body that is an event stream.
     pub(crate) fn events(reader: R, limits: Limits) -> Self {
-        let mut events = Self::new(Framing::Events(Framer::default()), reader, limits);
-        events.parts.streamed = true;
-        events
+        Self::new(Framing::Events(sse::Framer::default()), reader, limits)
+    }
+
+    /// A body with a document on each line.
+    pub(crate) fn lines(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Lines(lines::Framer::default()), reader, limits)
+    }
+
+    /// A body that is an array of documents. One that is no array is one document.
+    pub(crate) fn items(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Items(array::Framer::default()), reader, limits)
     }
 
     fn new(framing: Framing, reader: R, limits: Limits) -> Self {
+        let streamed = matches!(framing, Framing::Events(_));
         Self {
             limits,
             framing,
             queue: Queue::default(),
-            parts: Parts::default(),
+            parts: Parts { streamed, ..Parts::default() },
             reader,
             tape: Tape::default(),
             slots: Vec::new(),
@@ -111,14 +136,14 @@ impl<R: Reader> Documents<R> {
         }
     }
 
-    fn events_so_far(&mut self, end: bool) -> Result<(), Malformed> {
-        let Self { framing: Framing::Events(framer), limits, queue, parts, reader, tape, slots, lines, joined } = self
-        else {
+    fn frames_so_far(&mut self, end: bool) -> Result<(), Malformed> {
+        let Self { framing, limits, queue, parts, reader, tape, slots, lines, joined } = self;
+        if matches!(framing, Framing::Whole) {
             return Ok(());
-        };
+        }
         loop {
             let rest = queue.rest();
-            let event = if end { framer.last(rest) } else { framer.next(rest) };
+            let event = framing.find(rest, end)?;
             let unfinished = event.map_or(rest.len(), |event| event.len);
             if unfinished > limits.event_bytes {
                 return Err(Malformed::TooLarge { bound: "event_bytes", limit: limits.event_bytes });
@@ -137,6 +162,19 @@ impl<R: Reader> Documents<R> {
             slots.append(&mut parts.extra_slots);
             queue.frame(len, slots);
         }
+    }
+
+    /// What is no array is one document after all, within the bound of those.
+    fn settle_framing(&mut self) -> Result<(), Malformed> {
+        if let Framing::Items(framer) = &self.framing
+            && framer.is_array(self.queue.rest()) == Some(false)
+        {
+            self.framing = Framing::Whole;
+        }
+        if matches!(self.framing, Framing::Whole) && self.queue.len() > self.limits.body_bytes {
+            return Err(Malformed::TooLarge { bound: "body_bytes", limit: self.limits.body_bytes });
+        }
+        Ok(())
     }
 
     fn bounded(&self) -> Result<(), Malformed> {
@@ -225,23 +263,19 @@ fn gather<'a>(event: &Event, rest: &'a [u8], lines: &mut Vec<(u32, u32)>, joined
 
 impl<R: Reader> Flow for Documents<R> {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let held = self.queue.len() + bytes.len();
-        let whole = matches!(self.framing, Framing::Whole);
-        if whole && held > self.limits.body_bytes {
-            return Err(Malformed::TooLarge { bound: "body_bytes", limit: self.limits.body_bytes });
-        }
-        if held > self.limits.held_bytes {
+        if self.queue.len() + bytes.len() > self.limits.held_bytes {
             return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });
         }
         self.queue.push(bytes);
-        self.events_so_far(false)?;
+        self.settle_framing()?;
+        self.frames_so_far(false)?;
         self.bounded()
     }
 
     fn finish(&mut self) -> Result<(), Malformed> {
         match self.framing {
             Framing::Whole => self.whole_body()?,
-            Framing::Events(_) => self.events_so_far(true)?,
+            Framing::Events(_) | Framing::Lines(_) | Framing::Items(_) => self.frames_so_far(true)?,
         }
         self.reader.end(&mut self.parts);
         if !self.parts.extra_slots.is_empty() {

@@ -14,12 +14,14 @@
 //! What must hold: pure (no I/O, no clock, no tokio); nothing leaves that was not released; the parts of a message do
 //! not depend on where the network cut it; what has been taken is valid at every prefix.
 
+mod array;
 mod dialect;
 mod documents;
 mod error;
 mod flow;
 mod frame;
 mod json;
+mod lines;
 mod media;
 mod nested;
 mod nothing;
@@ -30,6 +32,7 @@ mod sheet;
 mod splice;
 mod sse;
 mod strays;
+mod text;
 
 pub use dialect::{Answer, Complaint, Endpoint, Limits, Unclaimed, claim, name_of};
 pub use error::Malformed;

@@ -19,6 +19,15 @@ pub(crate) struct Event {
     pub(crate) drops: Vec<Range<usize>>,
 }
 
+impl Event {
+    /// A frame of `len` bytes with one run of data, and nothing else in it.
+    pub(crate) fn one(&mut self, len: usize, data: Range<usize>) {
+        self.len = len;
+        self.data.clear();
+        self.data.push(data);
+    }
+}
+
 /// Finds events.
 #[derive(Debug, Default)]
 pub(crate) struct Framer {
@@ -38,17 +47,9 @@ pub(crate) struct Framer {
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 impl Framer {
-    /// The next complete event in `rest`, which begins where the last event's frame ended.
-    pub(crate) fn next(&mut self, rest: &[u8]) -> Option<&Event> {
-        self.find(rest, false)
-    }
-
-    /// What is left at the end of the stream, as if it were complete.
-    pub(crate) fn last(&mut self, rest: &[u8]) -> Option<&Event> {
-        self.find(rest, true)
-    }
-
-    fn find(&mut self, rest: &[u8], end: bool) -> Option<&Event> {
+    /// The next complete event in `rest`, which begins where the last event's frame ended; at the `end` of the stream,
+    /// what is left as if it were complete.
+    pub(crate) fn find(&mut self, rest: &[u8], end: bool) -> Option<&Event> {
         if self.complete {
             self.complete = false;
             self.event.len = 0;
