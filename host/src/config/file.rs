@@ -11,6 +11,7 @@ use toml::{
 
 use super::{
     Durability, Limits, Problem, Problems,
+    endpoint::EndpointTable,
     limits::{Bound, Unit},
     problem::Code,
     read::Section,
@@ -72,6 +73,7 @@ pub(super) struct ConnectionTable {
     pub(super) credential: Option<CredentialTable>,
     pub(super) tls_ca: Option<Spanned<String>>,
     pub(super) accept_encoding: HeaderValue,
+    pub(super) endpoints: Vec<EndpointTable>,
 }
 
 /// `credential = { … }`.
@@ -139,8 +141,8 @@ impl File {
             policies: with_table(root, "policies", problems, policies),
             approvals: with_table(root, "approvals", problems, approvals),
             limits: with_table(root, "limits", problems, Limits::read),
-            connections: each_table(root, "connection", problems, connection),
-            tokens: each_table(root, "token", problems, token),
+            connections: each_table(root, "connection", "[[connection]]", problems, connection),
+            tokens: each_table(root, "token", "[[token]]", problems, token),
         }
     }
 }
@@ -161,10 +163,11 @@ fn with_table<T>(
 fn each_table<T>(
     root: &mut Section<'_, '_>,
     key: &'static str,
+    name: &str,
     problems: &mut Problems,
     read: impl Fn(&mut Section<'_, '_>, &mut Problems) -> T,
 ) -> Vec<T> {
-    let sections = root.tables(key, problems);
+    let sections = root.tables(key, name, problems);
     sections
         .into_iter()
         .map(|mut section| {
@@ -243,6 +246,7 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
         accept_encoding: HeaderValue::from_static(
             section.choice("accept_encoding", &ACCEPT_ENCODING, problems).unwrap_or("identity"),
         ),
+        endpoints: each_table(section, "endpoint", "[[connection.endpoint]]", problems, EndpointTable::read),
     }
 }
 

@@ -9,6 +9,7 @@
 //! What must hold: every error of a file is told at once; nothing after this module asks whether a value is valid;
 //! no secret is in a `Debug` form; relative paths are relative to the file.
 
+mod endpoint;
 mod file;
 mod limits;
 mod problem;

@@ -83,6 +83,28 @@ impl<'t, 'i> Section<'t, 'i> {
         items.iter().filter_map(|item| text(key, item, problems)).collect()
     }
 
+    /// One text or a list of them; the key must be there, with at least one.
+    pub(super) fn needed_texts(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Vec<Spanned<String>> {
+        match self.table.and_then(|table| table.get(key)).map(Spanned::get_ref) {
+            Some(DeValue::Array(items)) if !items.is_empty() => self.texts(key, problems),
+            Some(DeValue::Array(_)) => {
+                self.known.push(key);
+                problems.push(
+                    Problem::error(Code::Missing, self.span(), format!("`{key}` of `{}` is empty", self.name))
+                        .label("needs at least one")
+                        .help(format!("for example: {key} = {example}")),
+                );
+                Vec::new()
+            }
+            _ => self.needed(key, example, problems).into_iter().collect(),
+        }
+    }
+
     /// One of some words, if the key is there.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -146,22 +168,26 @@ impl<'t, 'i> Section<'t, 'i> {
         Some(Section::new(name, value.span(), table))
     }
 
-    /// The tables of a list of tables (`[[key]]`).
-    pub(super) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Section<'t, 'i>> {
+    /// The tables of a list of tables. `name` is how people would write it: `[[key]]`.
+    pub(super) fn tables(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        problems: &mut Problems,
+    ) -> Vec<Section<'t, 'i>> {
         let Some(value) = self.get(key) else { return Vec::new() };
-        let name = format!("[[{key}]]");
         let DeValue::Array(items) = value.get_ref() else {
             problems.push(
                 Problem::error(Code::WrongType, value.span(), format!("`{key}` is a list of tables"))
                     .label(format!("expected `{name}`, found {}", kind(value.get_ref())))
-                    .help(format!("write `{name}` in place of `[{key}]`")),
+                    .help(format!("write `{name}` in place of `{}`", name.get(1..name.len() - 1).unwrap_or(key))),
             );
             return Vec::new();
         };
         let mut sections = Vec::new();
         for item in items.iter() {
             match item.get_ref() {
-                DeValue::Table(table) => sections.push(Section::new(&name, item.span(), table)),
+                DeValue::Table(table) => sections.push(Section::new(name, item.span(), table)),
                 _ => wrong_type(key, item, "a table", problems),
             }
         }
@@ -198,7 +224,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+/// The value of a word, if it is one of the choices.
+pub(super) fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
     if let Some((_, value)) = choices.iter().find(|(name, _)| name == word.get_ref()) {
         return Some(*value);
     }

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token, endpoint,
     file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
     problem::Code,
     read::nearest,
@@ -226,6 +226,7 @@ fn route(
     base: &Base<'_>,
     problems: &mut Problems,
 ) -> Option<Route> {
+    let endpoints = endpoint::rules(table.endpoints, table.dialect, &table.span, problems);
     let credential = table.credential.map(|written| credential(written, base, problems));
     let tls_ca = table.tls_ca.map(|written| certificates(&written, base, problems));
     let accept_encoding = table.accept_encoding;
@@ -241,6 +242,7 @@ fn route(
         upstream: upstream.upstream,
         family: table.dialect?,
         on_block: table.on_block,
+        endpoints,
     };
     // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
     let (credential, tls_ca) =

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
-use model::{Family, OnBlock};
+use model::{EndpointRule, Family, OnBlock, View};
 
 use super::{BUILT_IN, Config, Durability, Limits, Problems, parse};
 
@@ -211,6 +211,70 @@ value_sha256 = "00"
     );
     assert!(!said.contains("user:pass@"), "the part that may hold a password must not be in a message:\n{said}");
     snapshot("everything_wrong", &said);
+}
+
+/// The documented configuration with rules for endpoints.
+fn with_endpoints(dialect: &str, rules: &str) -> String {
+    let connection = ISSUE.replace("dialect = \"openai\"", &format!("dialect = \"{dialect}\""));
+    connection.replace("[[token]]", &format!("{rules}\n[[token]]"))
+}
+
+#[test]
+fn rules_allow_endpoints() {
+    let rules = r#"
+        [[connection.endpoint]]
+        path = "/v1/rerank"
+        methods = ["POST", "GET"]
+        view = "json"
+        [[connection.endpoint]]
+        path = "/v1/files/*"
+        methods = "GET"
+        view = ["sse", "text"]
+    "#;
+    for dialect in ["http", "openai"] {
+        let (config, problems) = Folder::new().parse(&with_endpoints(dialect, rules)).unwrap();
+        assert!(problems.is_empty(), "{problems}");
+        let endpoints = &config.connections[0].connection.endpoints;
+        let rule = |path: &str, methods: &[&str], views: &[View]| EndpointRule {
+            path: path.into(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            views: views.to_vec(),
+        };
+        assert_eq!(endpoints[0], rule("/v1/rerank", &["POST", "GET"], &[View::Json]));
+        assert_eq!(endpoints[1], rule("/v1/files/*", &["GET"], &[View::Sse, View::Text]));
+        assert_eq!(endpoints.len(), 2);
+    }
+}
+
+#[test]
+fn rules_that_can_not_be_meant_are_refused() {
+    let rule = |path: &str, methods: &str, view: &str| {
+        format!("[[connection.endpoint]]\npath = \"{path}\"\nmethods = {methods}\nview = {view}\n")
+    };
+    let said = |dialect: &str, rules: &str| Folder::new().said(&with_endpoints(dialect, rules));
+    for path in ["", "v1", "//", "/a//b", "/a/../b", "/a*", "/*/b", "*", "/a/**", "/a%2Fb", "/a?b", "/a b"] {
+        let said = said("http", &rule(path, "\"GET\"", "\"json\""));
+        assert!(said.starts_with("error[P0106]"), "{path}: {said}");
+    }
+    for path in ["/", "/*", "/a", "/a/", "/v1/models/m:generateContent"] {
+        let said = said("http", &rule(path, "\"GET\"", "\"json\""));
+        assert!(said.starts_with("accepted"), "{path}: {said}");
+    }
+    for (methods, view, code) in [
+        ("\"TRACE\"", "\"json\"", "P0104"),
+        ("\"get\"", "\"json\"", "P0104"),
+        ("[]", "\"json\"", "P0103"),
+        ("\"GET\"", "[]", "P0103"),
+        ("\"GET\"", "\"jsn\"", "P0104"),
+        ("\"GET\"", "7", "P0105"),
+    ] {
+        let said = said("http", &rule("/a", methods, view));
+        assert!(said.starts_with(&format!("error[{code}]")), "{methods} {view}: {said}");
+    }
+    assert!(said("http", "").starts_with("error[P0103]"), "with no rule nothing can pass");
+    assert!(said("raw", &rule("/a", "\"GET\"", "\"json\"")).starts_with("error[P0106]"), "a rule that does nothing");
+    let misspelt = rule("/a", "\"GET\"", "\"json\"") + "veiw = \"text\"\n";
+    assert!(said("http", &misspelt).starts_with("error[P0102]"));
 }
 
 #[test]

@@ -167,10 +167,11 @@ impl Asked<'_> {
         judge: &mut Judge,
     ) -> Result<(Cleared, HeaderMap), Stop> {
         let Self { gate, head, route, .. } = self;
-        let mut flow = route
-            .endpoint
-            .request(&head.content_type, gate.limits.wire)
-            .map_err(|unclaimed| Stop::BadContentType(unclaimed.0))?;
+        let mut flow =
+            route.endpoint.request_at(&route.path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
+                let allow = route.endpoint.how_to_allow(&unclaimed.0);
+                Stop::BadContentType { content_type: unclaimed.0, allow }
+            })?;
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);

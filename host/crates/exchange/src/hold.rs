@@ -32,7 +32,7 @@ pub(crate) struct Waiting<'x> {
     pub(crate) set: Digest,
     /// The exact bytes that would go on.
     pub(crate) bytes: &'x [u8],
-    /// Whether signs of life can be given: the answer is an event stream.
+    /// Whether signs of life can be given: the answer is a stream.
     pub(crate) stream: bool,
 }
 
@@ -114,7 +114,7 @@ async fn wait_on_stream(
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
 ) -> Result<Ruling, Stop> {
-    say_stream_head(record, out, waiting.about)?;
+    say_stream_head(record, out, waiting)?;
     let approval = ticket.approval();
     let decided = ticket.decided();
     tokio::pin!(decided);
@@ -128,14 +128,14 @@ async fn wait_on_stream(
 }
 
 /// The head of a stream that begins before the upstream was asked.
-fn say_stream_head(record: &mut Record, out: &Outlet, about: &About) -> Result<(), Stop> {
+fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> Result<(), Stop> {
     if out.began() {
         return Ok(());
     }
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(waiting.route.endpoint.stream_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    name_exchange(&mut headers, about.exchange);
+    name_exchange(&mut headers, waiting.about.exchange);
     record.response_head(StatusCode::OK, &headers)?;
     out.head(StatusCode::OK, headers);
     Ok(())

@@ -16,7 +16,7 @@ use futures_util::{Stream, future::BoxFuture};
 use http::{HeaderMap, Response, StatusCode};
 use thiserror::Error;
 
-use crate::ports::Lease;
+use crate::{head::content_type, ports::Lease};
 
 /// The reply ended before it was complete: the connection must be closed abnormally.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -40,6 +40,10 @@ struct Slot {
     lease: Option<Lease>,
     head: Option<(StatusCode, HeaderMap)>,
     began: bool,
+    /// The content type that the head said.
+    content_type: String,
+    /// Something other than white space was said behind the head.
+    spoke: bool,
     chunk: Option<Bytes>,
 }
 
@@ -53,6 +57,7 @@ impl Outlet {
         let mut slot = self.slot();
         if !slot.began {
             slot.began = true;
+            content_type(&headers).clone_into(&mut slot.content_type);
             slot.head = Some((status, headers));
         }
     }
@@ -67,6 +72,12 @@ impl Outlet {
         self.slot().began
     }
 
+    /// The content type that the head said, and whether anything but white space was said behind it.
+    pub(crate) fn said(&self) -> (String, bool) {
+        let slot = self.slot();
+        (slot.content_type.clone(), slot.spoke)
+    }
+
     /// Hands a chunk on; ready when there is room, that is: when the one before has been taken.
     pub(crate) async fn send(&self, chunk: Bytes) {
         let mut chunk = Some(chunk).filter(|chunk| !chunk.is_empty());
@@ -77,6 +88,7 @@ impl Outlet {
                 return Poll::Pending;
             }
             if let Some(chunk) = chunk.take() {
+                slot.spoke = slot.spoke || !chunk.trim_ascii_start().is_empty();
                 slot.chunk = Some(chunk);
             }
             Poll::Ready(())

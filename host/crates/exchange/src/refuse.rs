@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal, Usage};
 use thiserror::Error;
-use wire::{Answer, Complaint, Endpoint, Malformed};
+use wire::{Answer, Broken, Complaint, Endpoint, Malformed};
 
 use crate::{
     carry::{Trail, turn_away},
@@ -29,7 +29,7 @@ const CUT_DEADLINE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Stop {
     /// No credential came with the request.
-    #[error("no credential: send one as `Authorization: Bearer …`, `x-api-key` or `api-key`")]
+    #[error("no credential: send one as `Authorization: Bearer …`, `x-api-key`, `api-key` or `x-goog-api-key`")]
     NoCredential,
     /// The credential is not known.
     #[error("the credential is not known here; it may have been revoked")]
@@ -73,8 +73,9 @@ pub enum Stop {
     },
     /// The connection's dialects have no such endpoint.
     #[error(
-        "connection {connection} speaks no dialect at {method} {path}; what can't be judged does not pass \
-         (a connection with `dialect = \"raw\"` passes any request to policies that judge bytes)"
+        "connection {connection} speaks no dialect at {method} {path}, and what can't be judged does not pass; a rule \
+         in the configuration can allow it: `[[connection.endpoint]]` with `path = \"{path}\"`, \
+         `methods = [\"{method}\"]`, `view = \"json\"`"
     )]
     NoEndpoint {
         /// Which connection.
@@ -88,8 +89,13 @@ pub enum Stop {
     #[error("the request can't be read: {0}")]
     BadRequest(Malformed),
     /// The request's content type is not one that the dialect has.
-    #[error("content type `{0}` is not spoken at this endpoint; send application/json")]
-    BadContentType(String),
+    #[error("content type `{content_type}` is not spoken at this endpoint{}", or_json(.allow))]
+    BadContentType {
+        /// What came.
+        content_type: String,
+        /// How the operator can allow it; empty when nothing but the dialect's own types can be.
+        allow: String,
+    },
     /// The request's content-encoding is not one that can be undone.
     #[error("the request can't be decoded: {0}")]
     UnknownCoding(coding::Unknown),
@@ -160,6 +166,10 @@ pub enum Stop {
     UpstreamStatus(u16),
 }
 
+fn or_json(allow: &str) -> &str {
+    if allow.is_empty() { "; send application/json" } else { allow }
+}
+
 fn reason_text(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
@@ -194,7 +204,7 @@ impl Stop {
             Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) | Self::BadCoding(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::BadContentType(_) | Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadContentType { .. } | Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoConnection { .. } => StatusCode::NOT_FOUND,
             Self::NotGranted { .. }
             | Self::OutOfScope { .. }
@@ -229,7 +239,7 @@ impl Stop {
             Self::NotGranted { .. } => "not_granted",
             Self::NoEndpoint { .. } => "no_endpoint",
             Self::BadRequest(malformed) => wire::name_of(malformed),
-            Self::BadContentType(_) => "bad_content_type",
+            Self::BadContentType { .. } => "bad_content_type",
             Self::UnknownCoding(_) => "unknown_encoding",
             Self::BadCoding(coding::Fault::TooLarge { .. }) => "too_large",
             Self::BadCoding(_) => "bad_encoding",
@@ -266,7 +276,7 @@ impl Stop {
             | Self::NotGranted { .. }
             | Self::NoEndpoint { .. }
             | Self::BadRequest(_)
-            | Self::BadContentType(_)
+            | Self::BadContentType { .. }
             | Self::UnknownCoding(_)
             | Self::BadCoding(_) => Outcome::Denied,
             Self::Blocked { .. } | Self::ApprovalPending { .. } | Self::NotApproved { .. } => Outcome::Blocked,
@@ -341,7 +351,9 @@ pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut 
         (route.endpoint, route.connection.on_block, asked)
     });
     let (words, head) = if out.began() {
-        (at.map(|(endpoint, ..)| endpoint.stream_complaint(&stop.complaint(exchange))).unwrap_or_default(), None)
+        let (content_type, begun) = out.said();
+        let broken = Broken { content_type: &content_type, begun };
+        (at.map(|(endpoint, ..)| endpoint.last_words(broken, &stop.complaint(exchange))).unwrap_or_default(), None)
     } else {
         let answer = answer(stop, exchange, at.as_ref().map(|(e, b, a)| (*e, *b, a.model.as_str(), a.streaming)));
         let head = (StatusCode::from_u16(answer.status).unwrap_or(stop.status()), headers(stop, &answer, exchange));

@@ -24,8 +24,6 @@ use crate::{
     returned::{check, returnable, unclaimed},
 };
 
-const EVENT_STREAM: &str = "text/event-stream";
-
 /// Relays the upstream's answer.
 pub(crate) async fn respond(
     asked: &Asked<'_>,
@@ -37,19 +35,18 @@ pub(crate) async fn respond(
     let Answered { status, headers, body } = answered;
     let codings = check(status, &headers)?;
     let content_type = content_type(&headers).to_owned();
-    let event_stream = essence(&content_type) == EVENT_STREAM;
-    let mut flow = asked
-        .route
-        .endpoint
+    let endpoint = asked.route.endpoint;
+    let mut flow = endpoint
         .response(status.as_u16(), &content_type, asked.gate.limits.wire)
-        .map_err(|_| unclaimed(status, &content_type))?;
-    let raw = asked.route.endpoint.raw();
-    let streaming = event_stream || raw;
-    if asked.out.began() && !(status == StatusCode::OK && event_stream) {
+        .map_err(|_| unclaimed(status, &content_type, &endpoint.how_to_allow(&content_type)))?;
+    let streaming = endpoint.streams(status.as_u16(), &content_type);
+    // What was begun is a stream of one type; no other answer can go on with it.
+    let goes_on = status == StatusCode::OK && streaming && essence(&content_type) == endpoint.stream_type();
+    if asked.out.began() && !goes_on {
         return Err(Stop::UpstreamStatus(status.as_u16()));
     }
     judge.turn();
-    let mut headers = returnable(&headers, raw);
+    let mut headers = returnable(&headers, endpoint.raw());
     let shown = ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),
@@ -62,7 +59,7 @@ pub(crate) async fn respond(
     name_exchange(&mut headers, judge.about().exchange);
 
     let mut sink =
-        Deliver { asked, record, head: Some((status, headers)), event_stream: streaming, spent: Usage::default() };
+        Deliver { asked, record, head: Some((status, headers)), streaming, spent: Usage::default() };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {
@@ -80,7 +77,7 @@ struct Deliver<'x> {
     record: &'x mut Record,
     /// The head, until it is said.
     head: Option<(StatusCode, HeaderMap)>,
-    event_stream: bool,
+    streaming: bool,
     /// Usage that the account was told of.
     spent: Usage,
 }
@@ -126,7 +123,7 @@ impl Deliver<'_> {
                 head: self.asked.head,
                 set: turn.judge.set().digest,
                 bytes: turn.cleared.bytes(),
-                stream: self.event_stream && !self.asked.route.endpoint.raw(),
+                stream: self.streaming && !self.asked.route.endpoint.raw(),
             };
             hold(self.asked.gate, self.record, self.asked.out, &waiting, asking).await?;
         }

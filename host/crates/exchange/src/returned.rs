@@ -56,8 +56,8 @@ pub(crate) fn check(status: StatusCode, headers: &HeaderMap) -> Result<Codings, 
     Codings::parse(codings).map_err(|unknown| Stop::UpstreamUnreadable(unknown.to_string()))
 }
 
-/// An answer whose content type no dialect of the endpoint has.
-pub(crate) fn unclaimed(status: StatusCode, content_type: &str) -> Stop {
+/// An answer whose content type no dialect of the endpoint has; `allow`: how the operator can have it read.
+pub(crate) fn unclaimed(status: StatusCode, content_type: &str, allow: &str) -> Stop {
     let essence = essence(content_type);
     let what = match NAMED.iter().find(|named| **named == essence) {
         Some(named) if essence.len() == content_type.trim().len() => format!("content type {named}"),
@@ -65,7 +65,7 @@ pub(crate) fn unclaimed(status: StatusCode, content_type: &str) -> Stop {
         None if essence.is_empty() => "no content type".into(),
         None => "a content type".into(),
     };
-    Stop::UpstreamUnreadable(format!("status {status} with {what} that this endpoint does not speak"))
+    Stop::UpstreamUnreadable(format!("status {status} with {what} that this endpoint does not speak{allow}"))
 }
 
 /// Whether a name is on the list for what it begins with, and so may say something of its own.
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_refusal_does_not_repeat_a_content_type() {
-        let text = |given| unclaimed(StatusCode::OK, given).to_string();
+        let text = |given| unclaimed(StatusCode::OK, given, "").to_string();
         assert!(text("text/html").contains("content type text/html that"));
         for given in ["text/x-078-05-1120", "text/html; note=078-05-1120", "078-05-1120"] {
             assert!(!text(given).contains("078"), "{given}");

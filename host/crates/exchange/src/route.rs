@@ -18,21 +18,21 @@ pub(crate) struct Route {
 
 /// The connection with the longest prefix of the path, if its dialects have the endpoint and the caller may use both.
 pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route, Stop> {
-    let (connection, path) = gate
-        .connections
-        .iter()
-        .find_map(|connection| below(&connection.path_prefix, &head.path).map(|path| (connection, path)))
-        .ok_or_else(|| Stop::NoConnection { path: head.path.clone() })?;
+    let (connection, path) =
+        connection(gate, &head.path).ok_or_else(|| Stop::NoConnection { path: head.path.clone() })?;
     if !who.scope.allows_connection(&connection.name) {
         return Err(Stop::NotGranted { caller: who.caller.subject.clone(), connection: connection.name.clone() });
     }
-    let endpoint = wire::claim(connection.family, head.method.as_str(), path).ok_or_else(|| Stop::NoEndpoint {
-        connection: connection.name.clone(),
-        method: head.method.to_string(),
-        path: path.to_owned(),
+    let endpoint = wire::endpoint(connection, head.method.as_str(), path, &head.query).ok_or_else(|| {
+        Stop::NoEndpoint { connection: connection.name.clone(), method: head.method.to_string(), path: path.to_owned() }
     })?;
     scope::check_operation(&who.scope, endpoint)?;
     Ok(Route { connection: Arc::clone(connection), endpoint, path: path.to_owned() })
+}
+
+/// The connection with the longest prefix of a path, and what is left of the path.
+pub(crate) fn connection<'g, 'p>(gate: &'g Gate, path: &'p str) -> Option<(&'g Arc<Connection>, &'p str)> {
+    gate.connections.iter().find_map(|connection| below(&connection.path_prefix, path).map(|path| (connection, path)))
 }
 
 /// What is left of a path below a prefix, beginning with `/`.

@@ -17,6 +17,59 @@ pub struct Connection {
     pub family: Family,
     /// How a block is told to the caller.
     pub on_block: OnBlock,
+    /// Endpoints that the operator allows besides those of the family; the first that fits counts.
+    pub endpoints: Vec<EndpointRule>,
+}
+
+/// An endpoint that the operator allows, and how its bodies are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EndpointRule {
+    /// Canonical path below the connection's prefix; with `/*` at its end, all paths below.
+    pub path: String,
+    /// HTTP methods, in capitals; never empty.
+    pub methods: Vec<String>,
+    /// How bodies may be read: which of these follows from the content type. Never empty.
+    pub views: Vec<View>,
+}
+
+impl EndpointRule {
+    /// Whether a request with this method and canonical path is one that it is for.
+    #[must_use]
+    pub fn allows(&self, method: &str, path: &str) -> bool {
+        self.methods.iter().any(|allowed| allowed == method) && self.has(path)
+    }
+
+    fn has(&self, path: &str) -> bool {
+        match self.path.strip_suffix('*') {
+            // A server behind may read an encoded slash, or a parameter of a segment, as a way out of the folder.
+            Some(folder) => path.strip_prefix(folder).is_some_and(|below| {
+                !below.is_empty()
+                    && !below.contains(';')
+                    && !["%2F", "%5C", "%25"].iter().any(|code| below.contains(code))
+            }),
+            None => path == self.path,
+        }
+    }
+}
+
+/// A generic way to read bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum View {
+    /// `application/json`, `application/…+json`.
+    Json,
+    /// `text/event-stream`; data is JSON or text.
+    Sse,
+    /// `application/x-ndjson`, `application/ndjson`, `application/jsonl`.
+    Ndjson,
+    /// `text/…`.
+    Text,
+}
+
+impl View {
+    /// Every view by its word in the configuration.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("json", Self::Json), ("sse", Self::Sse), ("ndjson", Self::Ndjson), ("text", Self::Text)];
 }
 
 /// The place behind a connection.
@@ -36,13 +89,15 @@ pub struct Upstream {
 pub enum Family {
     /// OpenAI's API and the many that copy it.
     Openai,
+    /// Any HTTP service, at the endpoints that rules allow and by generic views.
+    Http,
     /// Any HTTP service: policies see bytes only.
     Raw,
 }
 
 impl Family {
     /// Every family, in the order in which messages name them.
-    pub const ALL: [(&'static str, Self); 2] = [("openai", Self::Openai), ("raw", Self::Raw)];
+    pub const ALL: [(&'static str, Self); 3] = [("openai", Self::Openai), ("http", Self::Http), ("raw", Self::Raw)];
 }
 
 impl FromStr for Family {
@@ -62,4 +117,32 @@ pub enum OnBlock {
     Error,
     /// As an answer of the model that refuses.
     Refusal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_for_its_path_or_its_folder_and_no_way_out_of_it() {
+        let rule =
+            |path: &str| EndpointRule { path: path.into(), methods: vec!["GET".into()], views: vec![View::Json] };
+        for (path, asked, allowed) in [
+            ("/v1/files", "/v1/files", true),
+            ("/v1/files", "/v1/files/", false),
+            ("/v1/files", "/v1/files/1", false),
+            ("/v1/files/*", "/v1/files/1/content", true),
+            ("/v1/files/*", "/v1/files", false),
+            ("/v1/files/*", "/v1/files/", false),
+            ("/v1/files/*", "/v1/filesystem", false),
+            ("/v1/files/*", "/v1/files/..%2Fadmin", false),
+            ("/v1/files/*", "/v1/files/..;/admin", false),
+            ("/v1/files/*", "/v1/files/..%5Cadmin", false),
+            ("/v1/files/*", "/v1/files/%252e%252e/admin", false),
+            ("/*", "/anything", true),
+        ] {
+            assert_eq!(rule(path).allows("GET", asked), allowed, "{path} {asked}");
+            assert!(!rule(path).allows("POST", asked));
+        }
+    }
 }

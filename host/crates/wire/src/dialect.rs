@@ -1,8 +1,8 @@
 //! The seam for dialects: a connection's family claims an endpoint, the endpoint opens the flows of its two directions.
 
-use model::Family;
+use model::{Connection, Family};
 
-use crate::{Flow, Malformed};
+use crate::{Flow, Malformed, media};
 
 /// Bounds of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,31 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
     /// [`Unclaimed`] when the dialect does not know this content type (`""` when there is none).
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed>;
 
+    /// As [`Endpoint::request`], where something of what is asked for stands in the path (below the connection's
+    /// prefix).
+    ///
+    /// # Errors
+    /// As [`Endpoint::request`].
+    fn request_at(&self, _path: &str, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        self.request(content_type, limits)
+    }
+
+    /// Whether an answer with this status and content type is a stream: its head is said at once, and each piece when
+    /// it is cleared.
+    fn streams(&self, _status: u16, content_type: &str) -> bool {
+        media::is_events(content_type)
+    }
+
+    /// The content type of a stream that begins before the upstream was asked.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream"
+    }
+
+    /// What the operator can do so that this content type is read here; begins with `; ` unless it is empty.
+    fn how_to_allow(&self, _content_type: &str) -> String {
+        String::new()
+    }
+
     /// The flow of a response. An error status (400 and up) has the dialect's error shape.
     ///
     /// # Errors
@@ -46,9 +71,14 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
     /// A whole answer that tells the caller that and why there is none.
     fn complaint(&self, complaint: &Complaint) -> Answer;
 
-    /// The last bytes of a stream that is stopped in the middle: an error in the dialect's own form.
+    /// The last bytes of an event stream that is stopped in the middle: an error in the dialect's own form.
     /// Empty where the dialect has none.
     fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8>;
+
+    /// The last bytes of any stream that is stopped in the middle.
+    fn last_words(&self, broken: Broken<'_>, complaint: &Complaint) -> Vec<u8> {
+        if media::is_events(broken.content_type) { self.stream_complaint(complaint) } else { Vec::new() }
+    }
 
     /// A whole or streamed answer of the model that refuses, for `on_block = "refusal"`.
     fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer;
@@ -61,6 +91,15 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("content type `{0}` is not one that this endpoint speaks")]
 pub struct Unclaimed(pub String);
+
+/// A stream that is stopped in the middle, as far as the caller has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken<'a> {
+    /// The content type that its head said.
+    pub content_type: &'a str,
+    /// Whether anything but white space was said behind the head.
+    pub begun: bool,
+}
 
 /// What the caller is told when there is no answer. One place turns it into bytes for each dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +133,17 @@ pub struct Answer {
 pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match family {
         Family::Openai => crate::openai::claim(method, path),
+        // Only what a rule of the connection allows.
+        Family::Http => None,
         Family::Raw => Some(&crate::raw::Raw),
     }
+}
+
+/// The endpoint that a connection has at this method, path (as for [`claim`]) and query (with its `?`, or empty): one of
+/// its family, or one that a rule of its own allows. `None`: deny.
+#[must_use]
+pub fn endpoint(connection: &Connection, method: &str, path: &str, _query: &str) -> Option<&'static dyn Endpoint> {
+    claim(connection.family, method, path).or_else(|| crate::views::claim(connection, method, path))
 }
 
 /// What a bad body is called in logs and in the record.

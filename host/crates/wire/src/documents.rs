@@ -10,7 +10,7 @@ use model::{Channel, PartId, Speaker, Usage};
 use crate::{
     Change, Flow, Limits, Malformed, Step, ToolCallId, array,
     frame::{Kind, Queue, Slot, Splice},
-    json::{Doc, Rules, Tape},
+    json::{Doc, Rules, Tape, literal},
     lines,
     nested::LONG_NUMBER,
     parts::{Parts, RUNS, Source},
@@ -28,6 +28,11 @@ pub(crate) trait Reader: Send {
 
     /// Reads one document.
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed>;
+
+    /// The part that data which is not JSON belongs to, where the dialect has such data.
+    fn text(&mut self, _parts: &mut Parts) -> Option<PartId> {
+        None
+    }
 
     /// Reads an event's data that the dialect has besides JSON; false when it has none such.
     fn mark(&mut self, _data: &[u8], _parts: &mut Parts) -> bool {
@@ -98,6 +103,8 @@ pub(crate) struct Documents<R> {
     slots: Vec<Slot>,
     lines: Vec<(u32, u32)>,
     joined: Vec<u8>,
+    /// Nothing is read before the body is complete.
+    patient: bool,
 }
 
 impl<R: Reader> Documents<R> {
@@ -116,9 +123,15 @@ impl<R: Reader> Documents<R> {
         Self::new(Framing::Lines(lines::Framer::default()), reader, limits)
     }
 
+    #[expect(dead_code, reason = "Gemini's streams come with their dialect")]
     /// A body that is an array of documents. One that is no array is one document.
     pub(crate) fn items(reader: R, limits: Limits) -> Self {
         Self::new(Framing::Items(array::Framer::default()), reader, limits)
+    }
+
+    /// The same, read once the body is complete, as requests are.
+    pub(crate) fn when_complete(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     fn new(framing: Framing, reader: R, limits: Limits) -> Self {
@@ -133,12 +146,13 @@ impl<R: Reader> Documents<R> {
             slots: Vec::new(),
             lines: Vec::new(),
             joined: Vec::new(),
+            patient: false,
         }
     }
 
     fn frames_so_far(&mut self, end: bool) -> Result<(), Malformed> {
-        let Self { framing, limits, queue, parts, reader, tape, slots, lines, joined } = self;
-        if matches!(framing, Framing::Whole) {
+        let Self { framing, limits, queue, parts, reader, tape, slots, lines, joined, patient } = self;
+        if matches!(framing, Framing::Whole) || (*patient && !end) {
             return Ok(());
         }
         loop {
@@ -153,10 +167,15 @@ impl<R: Reader> Documents<R> {
             let data = gather(event, rest, lines, joined);
             if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
-                let doc = tape.read(data, rules)?;
-                let known = reader.known();
-                let speaker = reader.speaker();
-                reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?;
+                let (known, speaker) = (reader.known(), reader.speaker());
+                match tape.read(data, rules) {
+                    Ok(doc) => reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?,
+                    Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) => {
+                        let part = reader.text(parts).ok_or(error)?;
+                        read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let len = event.len;
             slots.append(&mut parts.extra_slots);
@@ -235,6 +254,41 @@ fn read_lines(
         let (at, end, to) = (value.start as u32, value.end as u32, line.len() as u64);
         slots.push(Slot { source: Some(source), kind: Kind::Line, at, end, from: 0, to, tail: true });
     }
+    Ok(())
+}
+
+/// Reads data that is no JSON: as a part of its own, and as a piece of `joined`, which goes on from event to event. What
+/// looks like JSON may be read as such by somebody less strict, so its escapes are undone where they are valid.
+fn read_text(
+    event: &Event,
+    raw: &[u8],
+    joined: PartId,
+    parts: &mut Parts,
+    slots: &mut Vec<Slot>,
+    speaker: Speaker,
+) -> Result<(), Malformed> {
+    let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
+    let lines = || event.data.iter().map(|line| &text[line.clone()]);
+    let loose = lines().any(|line| line.trim_start().starts_with(['{', '[', '"']));
+    let own = parts.begin(Channel::Content, speaker);
+    for (count, line) in event.data.iter().enumerate() {
+        let last = count + 1 == event.data.len();
+        for (part, tail) in [(own, last), (joined, false)] {
+            let range = parts.say(part, |out| {
+                if count > 0 {
+                    out.push('\n');
+                }
+                if loose { literal::decode(&text[line.clone()], out) } else { out.push_str(&text[line.clone()]) }
+            });
+            if let Some(run) = parts.run_mut(Source::Part(part)) {
+                run.live += 1;
+            }
+            let (source, kind) = (Some(Source::Part(part)), if loose { Kind::Loose } else { Kind::Line });
+            let from = range.start + u64::from(count > 0);
+            slots.push(Slot { source, kind, at: line.start as u32, end: line.end as u32, from, to: range.end, tail });
+        }
+    }
+    parts.end(own);
     Ok(())
 }
 

@@ -93,6 +93,13 @@ impl Slot {
         })
     }
 
+    /// Whether both hold the same text for different sources, so that what either changes of it must be written.
+    fn is_twin(&self, other: &Self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::Line | Kind::Loose)
+            && (self.kind, self.at, self.end) == (other.kind, other.at, other.end)
+            && self.to - self.from == other.to - other.from
+    }
+
     /// What falls on it. A replacement's text goes where its span begins; from there on its span is only taken away.
     pub(crate) fn edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
         if run.changes.is_empty() || self.kind == Kind::Hold {
@@ -169,6 +176,20 @@ impl Slot {
     }
 }
 
+/// What two sources change of the same text; where both do, the first has its say about what takes the place of all.
+fn joined<'a>(mut one: Vec<Edit<'a>>, other: Vec<Edit<'a>>) -> Vec<Edit<'a>> {
+    one.extend(other);
+    one.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+    let mut out: Vec<Edit<'a>> = Vec::with_capacity(one.len());
+    for (range, by) in one {
+        match out.last_mut() {
+            Some((last, _)) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => out.push((range, by)),
+        }
+    }
+    out
+}
+
 /// `text` after `edits`.
 fn edited(text: &str, edits: &[Edit<'_>]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -189,9 +210,16 @@ pub(crate) fn replacements<'a>(
     parts: &Parts,
 ) -> Vec<(Range<usize>, BytesMut)> {
     let mut out: Vec<(Range<usize>, BytesMut)> = Vec::new();
-    for slot in slots {
-        let run = slot.source.and_then(|source| parts.run(source));
-        let edits = run.map(|run| slot.edits(run)).unwrap_or_default();
+    let mut slots = slots.peekable();
+    while let Some(slot) = slots.next() {
+        let edits_of = |slot: &Slot| {
+            let run = slot.source.and_then(|source| parts.run(source));
+            run.map(|run| slot.edits(run)).unwrap_or_default()
+        };
+        let mut edits = edits_of(slot);
+        while let Some(twin) = slots.next_if(|next| slot.is_twin(next)) {
+            edits = joined(edits, edits_of(twin));
+        }
         if edits.is_empty() && slot.kind != Kind::Drop {
             continue;
         }

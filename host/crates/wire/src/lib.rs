@@ -33,7 +33,8 @@ mod splice;
 mod sse;
 mod strays;
 mod text;
+mod views;
 
-pub use dialect::{Answer, Complaint, Endpoint, Limits, Unclaimed, claim, name_of};
+pub use dialect::{Answer, Broken, Complaint, Endpoint, Limits, Unclaimed, claim, endpoint, name_of};
 pub use error::Malformed;
 pub use flow::{Asked, Change, Flow, Step, Tool, ToolCall, ToolCallId, taken};

@@ -28,6 +28,10 @@ impl Endpoint for Raw {
         Ok(Box::new(Through::new(limits)))
     }
 
+    fn streams(&self, _status: u16, _content_type: &str) -> bool {
+        true
+    }
+
     fn complaint(&self, complaint: &Complaint) -> Answer {
         Answer {
             status: complaint.status,

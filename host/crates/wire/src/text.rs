@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use model::{Channel, Part, PartId, Speaker, Usage};
 
-use crate::{Change, Flow, Limits, Malformed, Step, ToolCallId};
+use crate::{Asked, Change, Flow, Limits, Malformed, Step, ToolCallId};
 
 /// The only part.
 const TEXT: PartId = PartId(0);
@@ -26,11 +26,24 @@ pub(crate) struct Text {
     cut: Vec<u8>,
     steps: VecDeque<Step>,
     begun: bool,
+    /// What is told with the end of a request and before its text.
+    asked: Option<Asked>,
     out: BytesMut,
 }
 
 impl Text {
-    pub(crate) fn new(speaker: Speaker, limits: Limits) -> Self {
+    /// An answer, told as it comes.
+    pub(crate) fn answer(limits: Limits) -> Self {
+        Self::new(Speaker::Provider, None, limits)
+    }
+
+    /// A request, told once it is complete.
+    pub(crate) fn request(limits: Limits) -> Self {
+        let asked = Asked { parameters: "{}".to_owned(), ..Asked::default() };
+        Self::new(Speaker::User, Some(asked), limits)
+    }
+
+    fn new(speaker: Speaker, asked: Option<Asked>, limits: Limits) -> Self {
         Self {
             limits,
             speaker,
@@ -39,6 +52,7 @@ impl Text {
             cut: Vec::new(),
             steps: VecDeque::new(),
             begun: false,
+            asked,
             out: BytesMut::new(),
         }
     }
@@ -58,18 +72,8 @@ impl Text {
         }
     }
 
-    /// The place in `text` of an offset since the part's begin, moved to the begin of its character.
-    fn place(&self, at: u64) -> usize {
-        let at = usize::try_from(at.saturating_sub(self.decided)).unwrap_or(usize::MAX).min(self.text.len());
-        (0..=at).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0)
-    }
-}
-
-impl Flow for Text {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        if self.held() + bytes.len() > self.limits.held_bytes {
-            return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });
-        }
+    /// Tells what these bytes say, with those that were left before.
+    fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut joined = std::mem::take(&mut self.cut);
         let bytes = if joined.is_empty() {
             bytes
@@ -85,13 +89,40 @@ impl Flow for Text {
             }
             Err(error) => return Err(Malformed::NotUtf8 { at: error.valid_up_to() }),
         };
+        if let Some(at) = memchr::memchr(0, fresh.as_bytes()) {
+            // Some take text with zeros in it for UTF-16, and would read something else.
+            return Err(Malformed::NotUtf8 { at });
+        }
         let cut = bytes[cut..].to_vec();
         self.tell(fresh);
         self.cut = cut;
         Ok(())
     }
 
+    /// The place in `text` of an offset since the part's begin, moved to the begin of its character.
+    fn place(&self, at: u64) -> usize {
+        let at = usize::try_from(at.saturating_sub(self.decided)).unwrap_or(usize::MAX).min(self.text.len());
+        (0..=at).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0)
+    }
+}
+
+impl Flow for Text {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        if self.held() + bytes.len() > self.limits.held_bytes {
+            return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });
+        }
+        if self.asked.is_some() {
+            self.cut.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.read(bytes)
+    }
+
     fn finish(&mut self) -> Result<(), Malformed> {
+        if let Some(asked) = self.asked.take() {
+            self.steps.push_back(Step::Asked(asked));
+            self.read(&[])?;
+        }
         if !self.cut.is_empty() {
             return Err(Malformed::Truncated { within: "a character" });
         }

@@ -492,6 +492,7 @@ impl Rig {
             upstream: Upstream { tls: false, authority: "model".into(), base_path: String::new() },
             family: Family::Openai,
             on_block: setting.on_block,
+            endpoints: Vec::new(),
         };
         let gate = Gate::new(
             Arc::new(setting.holder),
