@@ -8,7 +8,7 @@ use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use model::{Direction, ExchangeId, Scope};
 use tokio::sync::watch;
-use wire::Step;
+use wire::{Flow, Step};
 
 use crate::{
     gate::{Answered, Gate, Incoming},
@@ -166,12 +166,8 @@ impl Asked<'_> {
         record: &mut Record,
         judge: &mut Judge,
     ) -> Result<(Cleared, HeaderMap), Stop> {
-        let Self { gate, head, route, .. } = self;
-        let mut flow =
-            route.endpoint.request_at(&route.path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
-                let allow = route.endpoint.how_to_allow(&unclaimed.0);
-                Stop::BadContentType { content_type: unclaimed.0, allow }
-            })?;
+        let Self { gate, head, .. } = self;
+        let mut flow = self.flow()?;
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);
@@ -196,12 +192,18 @@ impl Asked<'_> {
         relayed.map(|()| (gathered.0, headers))
     }
 
+    /// What reads the request.
+    fn flow(&self) -> Result<Box<dyn Flow>, Stop> {
+        let Self { gate, head, route, .. } = self;
+        route.endpoint.request_at(&route.path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
+            let allow = route.endpoint.how_to_allow(&unclaimed.0);
+            Stop::BadContentType { content_type: unclaimed.0, allow }
+        })
+    }
+
     /// A policy's patch may name another model than the one that was asked for: what goes up is what counts.
     fn check_model(&self, cleared: &Cleared) -> Result<(), Stop> {
-        let endpoint = self.route.endpoint;
-        let mut flow = endpoint
-            .request(&self.head.content_type, self.gate.limits.wire)
-            .map_err(|unclaimed| Stop::BadContentType(unclaimed.0))?;
+        let mut flow = self.flow()?;
         flow.push(cleared.bytes()).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
         while let Some(step) = flow.next() {
             if let Step::Asked(asked) = step {

@@ -58,8 +58,7 @@ pub(crate) async fn respond(
     judge.judge_fields(&mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
-    let mut sink =
-        Deliver { asked, record, head: Some((status, headers)), streaming, spent: Usage::default() };
+    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, spent: Usage::default() };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {

@@ -155,6 +155,7 @@ impl<R: Reader> Documents<R> {
         if matches!(framing, Framing::Whole) || (*patient && !end) {
             return Ok(());
         }
+        let events = matches!(framing, Framing::Events(_));
         loop {
             let rest = queue.rest();
             let event = framing.find(rest, end)?;
@@ -170,7 +171,7 @@ impl<R: Reader> Documents<R> {
                 let (known, speaker) = (reader.known(), reader.speaker());
                 match tape.read(data, rules) {
                     Ok(doc) => reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?,
-                    Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) => {
+                    Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) if events => {
                         let part = reader.text(parts).ok_or(error)?;
                         read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
                     }

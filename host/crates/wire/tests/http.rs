@@ -246,7 +246,8 @@ fn word() -> impl Strategy<Value = String> {
 }
 
 fn odd() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![1 => Just(Value::Null), 1 => any::<i32>().prop_map(Value::from), 4 => word().prop_map(Value::from)];
+    let leaf =
+        prop_oneof![1 => Just(Value::Null), 1 => any::<i32>().prop_map(Value::from), 4 => word().prop_map(Value::from)];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
