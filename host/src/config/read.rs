@@ -169,12 +169,7 @@ impl<'t, 'i> Section<'t, 'i> {
     }
 
     /// The tables of a list of tables. `name` is how people would write it: `[[key]]`.
-    pub(super) fn tables(
-        &mut self,
-        key: &'static str,
-        name: &str,
-        problems: &mut Problems,
-    ) -> Vec<Section<'t, 'i>> {
+    pub(super) fn tables(&mut self, key: &'static str, name: &str, problems: &mut Problems) -> Vec<Section<'t, 'i>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             problems.push(
@@ -225,7 +220,11 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// The value of a word, if it is one of the choices.
-pub(super) fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+pub(super) fn choose<T: Copy>(
+    word: &Spanned<String>,
+    choices: &[(&'static str, T)],
+    problems: &mut Problems,
+) -> Option<T> {
     if let Some((_, value)) = choices.iter().find(|(name, _)| name == word.get_ref()) {
         return Some(*value);
     }

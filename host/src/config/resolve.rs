@@ -13,7 +13,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token, endpoint,
+    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    endpoint,
     file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
     problem::Code,
     read::nearest,

@@ -166,7 +166,7 @@ impl Asked<'_> {
         record: &mut Record,
         judge: &mut Judge,
     ) -> Result<(Cleared, HeaderMap), Stop> {
-        let Self { gate, head, .. } = self;
+        let Self { gate, head, route, .. } = self;
         let mut flow = self.flow()?;
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {

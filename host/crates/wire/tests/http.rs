@@ -206,7 +206,7 @@ fn what_cannot_be_read_is_refused() {
         (NDJSON, b"\xEF\xBB\xBF{}"),
         ("text/plain", b"\xff"),
         ("text/plain", b"caf\xc3"),
-        ("text/plain", b"0\0007\0"),
+        ("text/plain", b"0\x007\x00"),
         (SSE, b"data: \xff\n\n"),
     ] {
         assert!(broken(content_type, body), "{content_type} {body:?}");
