@@ -52,7 +52,7 @@ impl Framer {
         if self.place != Place::Open {
             return Some(true);
         }
-        rest.iter().find(|byte| !is_space(**byte)).map(|byte| *byte == b'[')
+        rest.iter().skip(self.scanned).find(|byte| !is_space(**byte)).map(|byte| *byte == b'[')
     }
 
     /// The next frame in `rest`, which begins where the last one ended.

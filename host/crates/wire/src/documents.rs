@@ -135,12 +135,13 @@ impl<R: Reader> Documents<R> {
     }
 
     fn new(framing: Framing, reader: R, limits: Limits) -> Self {
-        let streamed = matches!(framing, Framing::Events(_));
+        let mut parts = Parts::default();
+        parts.streamed = matches!(framing, Framing::Events(_));
         Self {
             limits,
             framing,
             queue: Queue::default(),
-            parts: Parts { streamed, ..Parts::default() },
+            parts,
             reader,
             tape: Tape::default(),
             slots: Vec::new(),
