@@ -253,6 +253,11 @@ fn entry_text(entry: &Entry) -> (String, String) {
             (format!("response   {}", head.status), headers.collect())
         }
         Entry::Chunk(chunk) => (format!("delivered  {}", size_of(chunk.data.len() as u64)), bytes(&chunk.data)),
+        Entry::PutBack(back) => {
+            let tokens =
+                back.tokens.iter().map(|at| format!("{} bytes {}..{}\n", line_of(&at.token), at.start, at.end));
+            (format!("put back   {} value(s)", back.tokens.len()), tokens.collect())
+        }
         Entry::Closed(closed) => (format!("closed     {}", closed.outcome.as_str()), line_of(&closed.detail)),
     }
 }

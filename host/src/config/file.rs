@@ -3,7 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use http::HeaderValue;
-use model::{Family, OnBlock};
+use model::{Family, OnBlock, Restore};
 use toml::{
     Spanned,
     de::{DeTable, Error},
@@ -70,6 +70,7 @@ pub(super) struct ConnectionTable {
     pub(super) upstream: Option<Spanned<String>>,
     pub(super) dialect: Option<Family>,
     pub(super) on_block: OnBlock,
+    pub(super) restore: Restore,
     pub(super) credential: Option<CredentialTable>,
     pub(super) tls_ca: Option<Spanned<String>>,
     pub(super) accept_encoding: HeaderValue,
@@ -226,6 +227,7 @@ const ACCEPT_ENCODING: [(&str, &str); 3] = [("identity", "identity"), ("gzip", "
 
 fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> ConnectionTable {
     let on_block = [("error", OnBlock::Error), ("refusal", OnBlock::Refusal)];
+    let restore = [("off", Restore::Off), ("text", Restore::Text), ("all", Restore::All)];
     ConnectionTable {
         span: section.span(),
         name: section.needed("name", "\"openai\"", problems),
@@ -233,6 +235,7 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
         upstream: section.needed("upstream", "\"https://api.example.com\"", problems),
         dialect: section.needed_choice("dialect", &Family::ALL, problems),
         on_block: section.choice("on_block", &on_block, problems).unwrap_or_default(),
+        restore: section.choice("restore", &restore, problems).unwrap_or_default(),
         credential: section.table("credential", "credential = { … }", problems).map(|mut table| {
             let credential = CredentialTable {
                 header: table.needed("header", "\"authorization\"", problems),

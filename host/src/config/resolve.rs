@@ -244,6 +244,7 @@ fn route(
         family: table.dialect?,
         on_block: table.on_block,
         endpoints,
+        restore: table.restore,
     };
     // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
     let (credential, tls_ca) =

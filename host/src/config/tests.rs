@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
-use model::{EndpointRule, Family, OnBlock, View};
+use model::{EndpointRule, Family, OnBlock, Restore, View};
 
 use super::{BUILT_IN, Config, Durability, Limits, Problems, parse};
 
@@ -138,6 +138,7 @@ fn every_setting_has_its_place() {
         dialect = "raw"
         on_block = "refusal"
         accept_encoding = "zstd"
+        restore = "text"
         credential = { header = "X-Api-Key", file = "secrets/openai" }
         [[connection]]
         name = "demo"
@@ -164,6 +165,7 @@ fn every_setting_has_its_place() {
         ("/local", "/v1")
     );
     assert_eq!(local.connection.on_block, OnBlock::Refusal);
+    assert_eq!((local.connection.restore, config.connections[1].connection.restore), (Restore::Text, Restore::Off));
     assert_eq!(local.accept_encoding, "zstd, gzip");
     assert_eq!(config.connections[1].accept_encoding, "identity");
     assert_eq!(

@@ -24,6 +24,7 @@ use crate::{
     respond::respond,
     route::{Route, route},
     scope,
+    twin::Twin,
 };
 
 /// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
@@ -94,6 +95,7 @@ async fn pass(
     let body = whole(gate, body, &head.codings).await?;
     let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
     let judge = trail.judge.as_mut().expect("clearing leaves the judge");
+    judge.sent(cleared.bytes());
     let recorded = record.request(cleared, judge.asked()).await?;
     let target = format!("{}{}", route.path, head.query);
     let connection = Arc::clone(&route.connection);
@@ -131,8 +133,8 @@ impl Asked<'_> {
             let raw = self.route.endpoint.raw();
             let about = Arc::clone(self.about);
             let scope = Arc::clone(self.scope);
-            let judge =
-                judge.insert(Judge::new(set, about, scope, raw, self.started, Arc::clone(recorder), placeholders));
+            let made = Judge::new(set, about, scope, raw, self.started, Arc::clone(recorder), placeholders);
+            let judge = judge.insert(made.putting_back(self.route.connection.restore));
             let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
             if judge.patched() {
                 self.check_model(&cleared)?;
@@ -167,7 +169,7 @@ impl Asked<'_> {
         judge: &mut Judge,
     ) -> Result<(Cleared, HeaderMap), Stop> {
         let Self { gate, head, route, .. } = self;
-        let mut flow = self.flow()?;
+        let mut flow = Twin::alone(self.flow()?);
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);
@@ -184,10 +186,10 @@ impl Asked<'_> {
         let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), None, gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
-        let relayed = relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut gathered).await;
+        let relayed = relay(&lane, &mut source, &mut flow, judge, policies, &mut gathered).await;
         record.findings(judge.findings())?;
         if relayed.is_err() && judge.is_masked() && judge.asked().is_some() {
-            record.stopped_request(&wire::taken(flow.as_mut()), judge.asked())?;
+            record.stopped_request(&flow.take().judged, judge.asked())?;
         }
         relayed.map(|()| (gathered.0, headers))
     }

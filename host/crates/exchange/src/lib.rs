@@ -29,6 +29,8 @@ mod returned;
 mod route;
 mod scope;
 mod session;
+mod twin;
+mod vault;
 
 pub use carry::carry;
 pub use gate::{Answered, BodyError, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};

@@ -115,7 +115,7 @@ impl Record {
         cleared: Cleared,
         asked: Option<&Asked>,
     ) -> Result<Recorded<Bytes>, RecordError> {
-        let body = cleared.into_bytes();
+        let (body, _) = cleared.into_both();
         self.append_request(&body, asked, true)?;
         self.tape.keep(Safety::Durable).await?;
         Ok(Recorded(body))
@@ -184,12 +184,12 @@ impl Record {
     }
 
     fn append_chunk(&mut self, cleared: Cleared) -> Result<Bytes, RecordError> {
-        let data = cleared.into_bytes();
-        if !data.is_empty() {
+        let (judged, delivered) = cleared.into_both();
+        if !judged.is_empty() {
             let at = self.at();
-            self.tape.append(Entry::Chunk(Chunk { at, data: data.to_vec() }))?;
+            self.tape.append(Entry::Chunk(Chunk { at, data: judged.to_vec() }))?;
         }
-        Ok(data)
+        Ok(delivered)
     }
 
     /// Words of the gate's own (an error, a sign of life): no policy judges them, the record keeps them.

@@ -10,13 +10,13 @@ use coding::{Decoder, Fault};
 use futures_util::StreamExt;
 use model::{Direction, Usage};
 use tokio::sync::watch;
-use wire::Flow;
 
 use crate::{
     gate::{BodyError, Incoming},
     judge::{Cleared, Judge},
     ports::PolicySet,
     refuse::Stop,
+    twin::Twin,
 };
 
 /// Where a direction's bytes come from: what the network hands over, its content codings undone.
@@ -168,7 +168,7 @@ impl Lane {
 pub(crate) async fn relay<S: Sink>(
     lane: &Lane,
     source: &mut Source,
-    flow: &mut dyn Flow,
+    flow: &mut Twin,
     judge: &mut Judge,
     policies: &mut watch::Receiver<Arc<PolicySet>>,
     sink: &mut S,

@@ -22,6 +22,7 @@ use crate::{
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
     returned::{check, returnable, unclaimed},
+    twin::Twin,
 };
 
 /// Relays the upstream's answer.
@@ -36,9 +37,12 @@ pub(crate) async fn respond(
     let codings = check(status, &headers)?;
     let content_type = content_type(&headers).to_owned();
     let endpoint = asked.route.endpoint;
-    let mut flow = endpoint
-        .response(status.as_u16(), &content_type, asked.gate.limits.wire)
-        .map_err(|_| unclaimed(status, &content_type, &endpoint.how_to_allow(&content_type)))?;
+    let flow = || {
+        endpoint
+            .response(status.as_u16(), &content_type, asked.gate.limits.wire)
+            .map_err(|_| unclaimed(status, &content_type, &endpoint.how_to_allow(&content_type)))
+    };
+    let mut flow = if judge.puts_back() { Twin::with_copy(flow()?, flow()?) } else { Twin::alone(flow()?) };
     let streaming = endpoint.streams(status.as_u16(), &content_type);
     // What was begun is a stream of one type; no other answer can go on with it.
     let goes_on = status == StatusCode::OK && streaming && essence(&content_type) == endpoint.stream_type();
@@ -67,7 +71,7 @@ pub(crate) async fn respond(
     }
     let lane = Lane { direction: Direction::Response, idle: asked.gate.limits.upstream_idle };
     let mut source = Source::new(body, codings.decoder(asked.gate.limits.coding), asked.gate.limits.batch_bytes);
-    relay(&lane, &mut source, flow.as_mut(), judge, policies, &mut sink).await
+    relay(&lane, &mut source, &mut flow, judge, policies, &mut sink).await
 }
 
 /// The response gate's far side: record, then deliver.
@@ -151,7 +155,7 @@ impl Sink for Deliver<'_> {
             say(self.asked.out, head, recorded).await;
             return Ok(());
         }
-        let head = self.record_head(Some(turn.cleared.bytes().len()))?;
+        let head = self.record_head(Some(turn.cleared.delivered().len()))?;
         let usage = turn.usage;
         turn.judge.over(&Summary { outcome: "completed", usage, duration: self.asked.started.elapsed() }).await;
         self.record.findings(turn.judge.findings())?;

@@ -259,3 +259,43 @@ async fn nothing_goes_up_that_others_may_say_of_the_caller() {
     assert_eq!(sent.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
     assert_eq!(sent["content-type"], "application/json; charset=utf-8");
 }
+
+#[tokio::test]
+async fn what_is_not_edited_goes_up_byte_for_byte() {
+    let odd = "{ \"model\" :\"m\",\"messages\":[{\"content\":\"\\u0068i\\/\",\"role\":\"user\"}],\n\t\"seed\": 12345678901234567890, \
+               \"temperature\":1.50e0, \"x\":{\"y\":[]} }\r\n";
+    let mut rig = masked(Setting::default());
+    rig.say(&answer("ok"));
+    rig.hang_up();
+    assert_eq!(rig.post(&[("content-type", "application/json")], odd.into()).await.status(), StatusCode::OK);
+    assert_eq!(rig.received.lock().unwrap()[0], odd);
+}
+
+#[tokio::test]
+async fn what_no_dialect_speaks_is_denied() {
+    for (method, path, status) in [
+        ("POST", "/v1/files", 403),
+        ("POST", "/v1/batches", 403),
+        ("GET", "/v1/chat/completions", 403),
+        ("DELETE", "/v1/chat/completions", 403),
+        ("POST", "/v1/chat/completions/../files", 403),
+        ("POST", "/v1/chat%2Fcompletions", 403),
+        ("POST", "/v1/chat/completions%00", 400),
+        ("CONNECT", "model:443", 400),
+        ("TRACE", "/v1/chat/completions", 400),
+    ] {
+        let rig = masked(Setting::default());
+        let body: exchange::Incoming = Box::pin(futures_util::stream::empty());
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", if method == "CONNECT" { "model:443" } else { "gate" })
+            .header("authorization", "Bearer good")
+            .header("upgrade", "websocket")
+            .body(body)
+            .unwrap();
+        let response = exchange::carry(std::sync::Arc::clone(&rig.gate), request).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert!(rig.received.lock().unwrap().is_empty());
+    }
+}

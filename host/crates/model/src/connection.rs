@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Channel;
+
 /// A registered upstream: where its requests come in, where they go, and what is spoken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Connection {
@@ -19,6 +21,8 @@ pub struct Connection {
     pub on_block: OnBlock,
     /// Endpoints that the operator allows besides those of the family; the first that fits counts.
     pub endpoints: Vec<EndpointRule>,
+    /// Where in an answer a placeholder is replaced by the value that it stands for.
+    pub restore: Restore,
 }
 
 /// An endpoint that the operator allows, and how its bodies are read.
@@ -105,6 +109,34 @@ impl FromStr for Family {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, family)| *family).ok_or(())
+    }
+}
+
+/// Where in an answer the host puts back what its policies took out of the request. Never where a policy edited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restore {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// In what the caller reads: content, reasoning, refusals, errors, results of tools.
+    Text,
+    /// There, in the arguments of tool calls, and in fields that no dialect knows: they may go on to others.
+    All,
+}
+
+impl Restore {
+    /// Whether values are put back into this kind of text. Arguments of tool calls are no text of their own: they are
+    /// put right as a whole, when the call is decided.
+    #[must_use]
+    pub fn reaches(self, channel: Channel) -> bool {
+        match channel {
+            Channel::Content | Channel::Reasoning | Channel::Refusal | Channel::Error | Channel::ToolResult => {
+                self != Self::Off
+            }
+            Channel::Field | Channel::Logprobs => self == Self::All,
+            Channel::ToolInput | Channel::ToolDefinition => false,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod text;
 pub mod verdict;
 
 pub use caller::{Attribute, Caller};
-pub use connection::{Connection, EndpointRule, Family, OnBlock, Upstream, View};
+pub use connection::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 pub use control::{ControlEvent, Target};
 pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId, TokenId};
 pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};

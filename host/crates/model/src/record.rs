@@ -26,10 +26,12 @@ pub enum Entry {
     Switched(SetRef, u64),
     /// The head of the response as the caller gets it.
     ResponseHead(ResponseHead),
-    /// Bytes of the response's body as the caller gets them.
+    /// Bytes of the response's body as the caller gets them; placeholders stay where values were put back.
     Chunk(Chunk),
     /// The last entry of every exchange.
     Closed(Closed),
+    /// Placeholders in the response in whose place the caller got the values that they stand for.
+    PutBack(PutBack),
 }
 
 /// How an exchange began.
@@ -195,6 +197,29 @@ pub struct Chunk {
     /// The bytes.
     #[serde(with = "bytes")]
     pub data: Vec<u8>,
+}
+
+/// Values that were put back into the response. What they were is kept nowhere: the request's edits hold their keyed
+/// hashes, beside the same placeholders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// When.
+    pub at: u64,
+    /// Into which part; `None`: into the arguments of a tool call.
+    pub part: Option<(PartId, Channel)>,
+    /// Where, and what stood there.
+    pub tokens: Vec<TokenSpan>,
+}
+
+/// A placeholder in a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenSpan {
+    /// First byte, in the decoded text of the part as it came in.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// The placeholder.
+    pub token: String,
 }
 
 /// How an exchange ended.

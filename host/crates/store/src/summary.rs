@@ -216,6 +216,7 @@ pub(crate) fn at(entry: &Entry) -> u64 {
         Entry::ResponseHead(head) => head.at,
         Entry::Chunk(chunk) => chunk.at,
         Entry::Closed(closed) => closed.at,
+        Entry::PutBack(put_back) => put_back.at,
     }
 }
 
@@ -248,7 +249,7 @@ impl ExchangeSummary {
                     JudgedVerdict::Failed { .. } => self.failed += 1,
                 }
             }
-            Entry::Judged(_) | Entry::Held(_) | Entry::Decided(_) | Entry::Switched(..) => {}
+            Entry::Judged(_) | Entry::Held(_) | Entry::Decided(_) | Entry::Switched(..) | Entry::PutBack(_) => {}
             Entry::ResponseHead(head) => self.status = Some(head.status),
             Entry::Chunk(chunk) => {
                 self.chunks += 1;

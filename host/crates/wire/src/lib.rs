@@ -38,3 +38,4 @@ mod views;
 pub use dialect::{Answer, Broken, Complaint, Endpoint, Limits, Unclaimed, claim, endpoint, name_of};
 pub use error::Malformed;
 pub use flow::{Asked, Change, Flow, Step, Tool, ToolCall, ToolCallId, taken};
+pub use json::literal::escaped;

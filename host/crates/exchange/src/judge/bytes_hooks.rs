@@ -50,6 +50,11 @@ impl ByteTrack {
         Self { again: BytesMut::new(), stages }
     }
 
+    /// Whether any policy judges bytes.
+    pub(super) fn judges(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
     /// Takes new stages; what the old ones kept, oldest first, begins its way anew. Bytes that an earlier policy edited
     /// stay edited: the raw ones are gone.
     pub(super) fn rewind(&mut self, seats: &[Seat]) {
@@ -105,7 +110,7 @@ impl Judge {
         {
             return Err(stop);
         }
-        Ok(Cleared(moving))
+        Ok(Cleared::of(moving))
     }
 
     async fn judge_byte_stage(&mut self, at: usize, bytes: &Bytes, last: bool) -> Bytes {

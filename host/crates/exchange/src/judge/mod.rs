@@ -5,22 +5,25 @@
 //! edit, so that the record shows the request as masked as it would have gone out.
 
 mod bytes_hooks;
+mod cleared;
 mod fields;
+mod put_back;
 mod request;
 mod seat;
 mod strand;
 mod text;
 mod track;
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use model::{
-    Channel, Direction, Entry, Part, PartId, Question, Scope, Verdict,
+    Channel, Direction, Entry, Part, PartId, Question, Restore, Scope, Verdict,
     record::{EditRecord, Judged, JudgedVerdict, PolicyTally},
 };
-use wire::{Asked, Flow, Step, ToolCall};
+use wire::{Asked, Step, ToolCall};
 
+pub use self::cleared::Cleared;
 use self::{
     bytes_hooks::ByteTrack,
     seat::{Seat, is_quiet},
@@ -31,42 +34,9 @@ use crate::{
     ports::{About, Failure, PolicySet, Recorder, Summary},
     refuse::Stop,
     scope,
+    twin::{Taken, Twin},
+    vault::Vault,
 };
-
-/// Bytes that all policies cleared. Nothing but the judge makes one, and only what is cleared can be recorded and sent.
-#[derive(Debug)]
-pub struct Cleared(Bytes);
-
-impl Cleared {
-    /// The bytes, to look at.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// Joins what was cleared one after the other.
-    pub(crate) fn join(&mut self, more: Self) {
-        if self.0.is_empty() {
-            self.0 = more.0;
-        } else if !more.0.is_empty() {
-            let mut all = BytesMut::from(std::mem::take(&mut self.0));
-            all.extend_from_slice(&more.0);
-            self.0 = all.freeze();
-        }
-    }
-
-    pub(crate) fn none() -> Self {
-        Self(Bytes::new())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.0
-    }
-}
 
 /// A policy wants a person to decide before what is pending goes on.
 #[derive(Clone, Debug)]
@@ -105,6 +75,11 @@ pub(crate) struct Judge {
     started: Instant,
     recorder: Arc<dyn Recorder>,
     placeholders: Arc<Placeholders>,
+    restore: Restore,
+    /// What was taken out of the request.
+    vault: Vault,
+    /// Placeholders that policies put into the answer.
+    masked_here: BTreeSet<String>,
 }
 
 impl Judge {
@@ -141,7 +116,16 @@ impl Judge {
             started,
             recorder,
             placeholders,
+            restore: Restore::Off,
+            vault: Vault::default(),
+            masked_here: BTreeSet::new(),
         }
+    }
+
+    /// The same, putting back into the answer what is taken out of the request.
+    pub(crate) fn putting_back(mut self, restore: Restore) -> Self {
+        self.restore = restore;
+        self
     }
 
     pub(crate) fn set(&self) -> &Arc<PolicySet> {
@@ -223,7 +207,7 @@ impl Judge {
             self.open().await?;
             return Ok(body);
         }
-        Ok(self.judge_bytes(body, true).await?.into_bytes())
+        Ok(self.judge_bytes(body, true).await?.into_both().0)
     }
 
     /// Opens the guests of policies that want to see every exchange.
@@ -245,7 +229,7 @@ impl Judge {
     }
 
     /// Hears all that the flow has to tell, and decides what can be decided.
-    pub(crate) async fn follow(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+    pub(crate) async fn follow(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         self.hear(flow)?;
         if self.direction == Direction::Request && self.asked.is_some() {
             self.judge_request(flow).await?;
@@ -261,7 +245,7 @@ impl Judge {
         }
     }
 
-    fn hear(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+    fn hear(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         while let Some(step) = flow.next() {
             match step {
                 Step::Asked(asked) => {
@@ -309,15 +293,7 @@ impl Judge {
         }
     }
 
-    fn release(&mut self, flow: &mut dyn Flow) {
-        for part in std::mem::take(&mut self.due) {
-            if let Some((part, upto, changes)) = self.track(part).leave() {
-                flow.release(part, upto, changes);
-            }
-        }
-    }
-
-    async fn judge_tool_calls(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+    async fn judge_tool_calls(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         for call in std::mem::take(&mut self.calls) {
             let mut input = flow.tool_input(call.call);
             let mut changed = false;
@@ -341,20 +317,21 @@ impl Judge {
                 self.obey(seat, "on-tool-call", None, decision.verdict, Vec::new(), decision.notes);
                 self.stopped_response()?;
             }
-            flow.clear_tool_call(call.call, changed.then_some(input));
+            let back = self.put_back_input(flow, &call, &input, changed);
+            flow.clear_tool_call(call.call, changed.then_some(input), back);
         }
         Ok(())
     }
 
     /// Takes from the flow what may leave, past the policies that judge bytes.
-    pub(crate) async fn clear(&mut self, flow: &mut dyn Flow, last: bool) -> Result<Cleared, Stop> {
-        let mut out = BytesMut::new();
-        flow.take(&mut out);
+    pub(crate) async fn clear(&mut self, flow: &mut Twin, last: bool) -> Result<Cleared, Stop> {
+        let Taken { judged, delivered } = flow.take();
         if self.direction == Direction::Response || self.raw {
-            return self.judge_bytes(out.freeze(), last).await;
+            let cleared = self.judge_bytes(judged, last).await?;
+            return Ok(cleared.delivered_as(delivered));
         }
         // A decoded request passed the byte hooks before it was decoded.
-        Ok(Cleared(out.freeze()))
+        Ok(Cleared::of(judged))
     }
 
     /// Tells the policies that want to know that the exchange is over.

@@ -3,17 +3,17 @@
 use std::{ops::Range, sync::Arc};
 
 use model::{Edit, PartId, record::EditRecord};
-use wire::Flow;
 
 use super::Judge;
 use crate::{
     ports::{Conversation, ConversationDecision, ConversationPart},
     refuse::Stop,
+    twin::Twin,
 };
 
 impl Judge {
     /// Each policy sees the request as those before it left it.
-    pub(super) async fn judge_request(&mut self, flow: &mut dyn Flow) -> Result<(), Stop> {
+    pub(super) async fn judge_request(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         self.open().await?;
         for seat in 0..self.seats.len() {
             if self.seats[seat].policy.plan().hooks.conversation && !self.seats[seat].done {
@@ -24,7 +24,7 @@ impl Judge {
         Ok(())
     }
 
-    async fn judge_conversation(&mut self, seat: usize, flow: &mut dyn Flow) -> Result<(), Stop> {
+    async fn judge_conversation(&mut self, seat: usize, flow: &mut Twin) -> Result<(), Stop> {
         let request = self.conversation(seat);
         let about = Arc::clone(&self.about);
         let answer = self.seats[seat].call(&about, &request, |guest, request| guest.on_request(request)).await;
@@ -70,21 +70,19 @@ impl Judge {
         let Some(stage) = track.stages.iter().position(|stage| stage.seat == seat) else {
             return Vec::new();
         };
-        let text = track.text(stage);
-        let hashes: Vec<_> = edits
-            .iter()
-            .map(|edit| self.recorder.keyed_hash(text.as_bytes().get(edit.start..edit.end).unwrap_or_default()))
-            .collect();
-        let (plain, reasons): (Vec<(Range<usize>, String)>, Vec<String>) = edits
-            .into_iter()
-            .zip(&hashes)
-            .map(|(edit, was)| ((edit.start..edit.end, self.substitute(edit.by, *was)), edit.reason))
-            .unzip();
+        let text = track.text(stage).to_owned();
+        let (mut plain, mut reasons): (Vec<(Range<usize>, String)>, Vec<_>) = (Vec::new(), Vec::new());
+        for edit in edits {
+            let value = text.get(edit.start..edit.end).unwrap_or_default();
+            let (by, was) = self.substitute(seat, edit.by, value);
+            plain.push((edit.start..edit.end, by));
+            reasons.push((edit.reason, was));
+        }
         let sources = self.track(part).rewrite(stage, &plain);
         sources
             .into_iter()
             .zip(plain)
-            .zip(reasons.into_iter().zip(hashes))
+            .zip(reasons)
             .map(|((source, (_, by)), (reason, was))| EditRecord {
                 start: source.start,
                 end: source.end,
@@ -95,7 +93,7 @@ impl Judge {
             .collect()
     }
 
-    fn take_tools(&mut self, names: &[String], flow: &mut dyn Flow) {
+    fn take_tools(&mut self, names: &[String], flow: &mut Twin) {
         if names.is_empty() {
             return;
         }
@@ -105,7 +103,7 @@ impl Judge {
         }
     }
 
-    fn patch(&mut self, seat: usize, patch: &str, flow: &mut dyn Flow) -> Result<(), Stop> {
+    fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) -> Result<(), Stop> {
         if patch.is_empty() {
             return Ok(());
         }

@@ -134,6 +134,16 @@ impl Strand {
         spans
     }
 
+    /// Whether the text in a span is the source's own: no part of it was edited, and nothing was taken out within it.
+    pub(crate) fn is_as_it_came(&self, span: &Range<usize>) -> bool {
+        let mut at = 0;
+        self.pieces.iter().all(|piece| {
+            let begin = at;
+            at += piece.len;
+            !piece.edited || at <= span.start || begin >= span.end
+        })
+    }
+
     /// What the flow must be told about this text.
     pub(crate) fn changes(&self) -> Vec<Change> {
         let mut at = 0;
@@ -255,6 +265,20 @@ mod tests {
         strand.edit([(0..8, "x")].into_iter());
         assert_eq!(strand.text(), "xONE] now");
         assert_eq!(applied("call 555-1234 now", 100, &[strand]), "xONE] now");
+    }
+
+    #[test]
+    fn edited_text_is_not_as_it_came() {
+        let mut strand = strand("ab[X]cd[Y]ef");
+        strand.edit([(0..1, "A"), (8..8, "!"), (11..11, "")].into_iter());
+        assert_eq!(strand.text(), "Ab[X]cd[!Y]ef");
+        assert!(strand.is_as_it_came(&(2..5)));
+        assert!(!strand.is_as_it_came(&(7..11)));
+        assert!(!strand.is_as_it_came(&(0..2)));
+        let mut strand = self::strand("[EMxAIL]");
+        strand.edit([(3..4, "")].into_iter());
+        assert_eq!(strand.text(), "[EMAIL]");
+        assert!(!strand.is_as_it_came(&(0..7)), "a deletion is an edit");
     }
 
     #[test]

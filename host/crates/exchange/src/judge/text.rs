@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use model::{Decision, PartId, Substitute, record::EditRecord};
+use model::{Decision, Direction, PartId, Restore, Substitute, record::EditRecord};
 
 use super::{Judge, track::Settlement};
 
@@ -60,10 +60,9 @@ impl Judge {
         let edits: Vec<Proposed> = edits
             .into_iter()
             .map(|edit| {
-                let was = self.recorder.keyed_hash(
-                    self.tracks[self.at(part)].text(stage).as_bytes().get(edit.start..edit.end).unwrap_or_default(),
-                );
-                let by = self.substitute(edit.by, was);
+                let text = self.tracks[self.at(part)].text(stage);
+                let value = text.get(edit.start..edit.end).unwrap_or_default().to_owned();
+                let (by, was) = self.substitute(seat, edit.by, &value);
                 (edit.start..edit.end, by, edit.reason, was)
             })
             .collect();
@@ -72,12 +71,24 @@ impl Judge {
         self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
     }
 
-    /// The text of a substitute.
-    pub(super) fn substitute(&self, by: Substitute, was: [u8; 16]) -> String {
-        match by {
-            Substitute::Literal(text) => text,
-            Substitute::Token(kind) => self.placeholders.of(self.about.session, &kind, was),
+    /// The text of a substitute, and the keyed hash of the value that it stands for.
+    pub(super) fn substitute(&mut self, seat: usize, by: Substitute, value: &str) -> (String, [u8; 16]) {
+        let was = self.recorder.keyed_hash(value.as_bytes());
+        let kind = match by {
+            Substitute::Literal(text) => return (text, was),
+            Substitute::Token(kind) => kind,
+        };
+        let token = self.placeholders.of(self.about.session, &kind, was);
+        // A policy that is only watched takes nothing out.
+        if self.restore != Restore::Off && !self.seats[seat].is_shadow() {
+            match self.direction {
+                Direction::Request => self.vault.keep(&token, value),
+                Direction::Response => {
+                    self.masked_here.insert(token.clone());
+                }
+            }
         }
+        (token, was)
     }
 
     fn settle(

@@ -185,20 +185,36 @@ impl Track {
         self.stages[stage].strand.text()
     }
 
-    /// What has passed all stages since the last call: up to where in the source, and with what changes. `None` when
-    /// nothing did.
+    /// Whether all text has passed all stages.
+    pub(crate) fn is_through(&self) -> bool {
+        self.ended && self.stages.iter().all(|stage| stage.closed || stage.shadow)
+    }
+
+    /// Text that has passed all stages and not left.
+    pub(crate) fn passed(&self) -> &str {
+        self.exit.text()
+    }
+
+    /// Lets what has passed all stages leave: up to where in the source, and with what changes. `None` when nothing did.
     pub(crate) fn leave(&mut self) -> Option<(PartId, u64, Vec<Change>)> {
-        let upto = self.exit.end();
-        let finished = self.ended && !self.told && self.stages.iter().all(|stage| stage.closed || stage.shadow);
-        if upto == self.base && !finished && self.exit == Strand::at(upto) {
+        self.leave_but(0).map(|front| (self.part.id, front.end(), front.changes()))
+    }
+
+    /// Lets what has passed all stages leave, but for at least `keep` bytes of its end, which stay until more has
+    /// passed. All leaves that is complete.
+    pub(crate) fn leave_but(&mut self, keep: usize) -> Option<Strand> {
+        let through = self.is_through();
+        let whole = self.exit.text().len();
+        let cut = if through || keep == 0 { whole } else { self.exit.floor(whole.saturating_sub(keep)) };
+        let front = self.exit.split_to(cut);
+        let finished = through && !self.told;
+        if !finished && front == Strand::at(self.base) {
             return None;
         }
         self.told |= finished;
-        let changes = self.exit.changes();
-        self.source.drain(..(upto - self.base) as usize);
-        self.base = upto;
-        self.exit = Strand::at(upto);
-        Some((self.part.id, upto, changes))
+        self.source.drain(..(front.end() - self.base) as usize);
+        self.base = front.end();
+        Some(front)
     }
 
     /// Whether all text has left.

@@ -22,8 +22,8 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
     ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, Entry, Event, FailureMode, Family,
-    Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Scan, Scope, Substitute,
-    Upstream, Usage, Verdict, record::Opened,
+    Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore, Scan, Scope,
+    Substitute, Upstream, Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -32,6 +32,10 @@ use tokio::sync::{mpsc, watch};
 pub(crate) enum Does {
     /// Replaces a word; holds back what could become one.
     Mask(&'static str, &'static str),
+    /// Replaces a word by a placeholder of this kind.
+    Token(&'static str, &'static str),
+    /// Looks at bytes, and lets them pass.
+    Bytes,
     /// Stops at a word.
     Block(&'static str),
     /// Asks at a word.
@@ -60,6 +64,7 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         open: matches!(does, Does::Lockdown),
         text: !matches!(does, Does::Tools(_) | Does::Model(_)),
         conversation: matches!(does, Does::Tools(_) | Does::Model(_)),
+        body: matches!(does, Does::Bytes),
         ..Hooks::default()
     };
     let mut digest = [0; 32];
@@ -119,6 +124,14 @@ fn question(word: &str) -> Verdict {
     })
 }
 
+/// Replaces a word wherever it stands; holds back what could become one.
+fn replace(window: &Window<'_>, word: &str, by: &Substitute, decision: &mut Decision) {
+    let edit = |(start, _)| Edit { start, end: start + word.len(), by: by.clone(), reason: "test".into() };
+    decision.edits = window.pending.match_indices(word).map(edit).collect();
+    let begun = |len: &usize| word.is_char_boundary(*len) && window.pending.ends_with(&word[..*len]);
+    decision.hold_back = if window.last { 0 } else { (1..word.len()).rev().find(begun).unwrap_or_default() };
+}
+
 impl Guest for TestGuest {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
         let verdict = if matches!(self.does, Does::Lockdown) { refusal("traffic") } else { Verdict::Allow };
@@ -150,21 +163,8 @@ impl Guest for TestGuest {
         async move {
             let mut decision = Decision::allow();
             match self.does {
-                Does::Mask(word, by) => {
-                    decision.edits = window
-                        .pending
-                        .match_indices(word)
-                        .map(|(start, _)| Edit {
-                            start,
-                            end: start + word.len(),
-                            by: Substitute::Literal(by.into()),
-                            reason: "test".into(),
-                        })
-                        .collect();
-                    let begun = |len: &usize| window.pending.ends_with(&word[..*len]);
-                    decision.hold_back =
-                        if window.last { 0 } else { (1..word.len()).rev().find(begun).unwrap_or_default() };
-                }
+                Does::Mask(word, by) => replace(&window, word, &Substitute::Literal(by.into()), &mut decision),
+                Does::Token(word, kind) => replace(&window, word, &Substitute::Token(kind.into()), &mut decision),
                 Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
                 Does::Lockdown => decision.verdict = refusal("traffic"),
@@ -199,7 +199,8 @@ impl Guest for TestGuest {
         _fresh: usize,
         _last: bool,
     ) -> BoxFuture<'a, Result<BodyDecision, Failure>> {
-        unreachable!("no test policy has this hook")
+        async { Ok(BodyDecision { verdict: Verdict::Allow, edits: Vec::new(), hold_back: 0, notes: Vec::new() }) }
+            .boxed()
     }
 
     fn on_end<'a>(&'a mut self, _summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
@@ -366,11 +367,14 @@ impl Account for Running {
     }
 }
 
+/// What an upstream says next; taken by the request that it is the answer to.
+type Body = Arc<Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>>;
+
 /// An upstream whose body is what a test sends; remembers what it received.
 pub(crate) struct Script {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>,
+    pub(crate) body: Body,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
     /// It never begins to answer.
     pub(crate) silent: bool,
@@ -424,6 +428,7 @@ pub(crate) struct Rig {
     pub(crate) waiting: Arc<AtomicU32>,
     /// Headers that went up.
     pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
+    body: Body,
     pub(crate) upstream: Option<mpsc::UnboundedSender<Result<Bytes, BodyError>>>,
 }
 
@@ -435,6 +440,7 @@ pub(crate) struct Setting {
     pub(crate) room: Option<usize>,
     pub(crate) content_type: &'static str,
     pub(crate) on_block: OnBlock,
+    pub(crate) restore: Restore,
     pub(crate) holder: Holder,
     /// The upstream's status.
     pub(crate) status: StatusCode,
@@ -452,6 +458,7 @@ impl Default for Setting {
             room: None,
             content_type: "application/json",
             on_block: OnBlock::Error,
+            restore: Restore::Off,
             holder: Holder::new(Scope::on(["openai"])),
             status: StatusCode::OK,
             headers: Vec::new(),
@@ -478,14 +485,14 @@ impl Rig {
         let script = Script {
             status: setting.status,
             headers,
-            body: Mutex::new(Some(body)),
+            body: Arc::new(Mutex::new(Some(body))),
             received: Arc::default(),
             silent: setting.silent_upstream,
             waiting: Arc::default(),
             heads: Arc::default(),
         };
         let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
-        let heads = Arc::clone(&script.heads);
+        let (heads, body) = (Arc::clone(&script.heads), Arc::clone(&script.body));
         let connection = Connection {
             name: "openai".into(),
             path_prefix: "/".into(),
@@ -493,6 +500,7 @@ impl Rig {
             family: Family::Openai,
             on_block: setting.on_block,
             endpoints: Vec::new(),
+            restore: setting.restore,
         };
         let gate = Gate::new(
             Arc::new(setting.holder),
@@ -503,7 +511,7 @@ impl Rig {
             Arc::new(script),
             setting.limits,
         );
-        Self { gate, publish, entries, shown, cancelled, received, waiting, heads, upstream: Some(upstream) }
+        Self { gate, publish, entries, shown, cancelled, received, waiting, heads, body, upstream: Some(upstream) }
     }
 
     /// The upstream says this.
@@ -516,6 +524,13 @@ impl Rig {
         let upstream = self.upstream.as_ref().expect("the upstream has not hung up");
         // Who refused the head listens no more.
         drop(upstream.send(Ok(Bytes::copy_from_slice(bytes))));
+    }
+
+    /// The upstream has an answer to one more request.
+    pub(crate) fn once_more(&mut self) {
+        let (upstream, body) = mpsc::unbounded_channel();
+        *self.body.lock().unwrap() = Some(body);
+        self.upstream = Some(upstream);
     }
 
     /// The upstream's body is complete.

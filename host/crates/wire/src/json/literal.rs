@@ -156,8 +156,9 @@ pub(crate) fn escape(text: &str, out: &mut BytesMut) {
     out.extend_from_slice(&text.as_bytes()[plain..]);
 }
 
-/// `text` as it stands inside a literal.
-pub(crate) fn escaped(text: &str) -> String {
+/// A text as it stands inside a string of JSON, without the quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut out = BytesMut::with_capacity(text.len());
     escape(text, &mut out);
     String::from_utf8_lossy(&out).into_owned()
