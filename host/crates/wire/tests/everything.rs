@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use support::{
     CANARY, Judge, MASK, events,
     openai_chat::{request, stream, whole},
-    run,
+    openai_completions, openai_responses, run,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -119,5 +119,60 @@ proptest! {
         let client = support::openai_chat::client(&out);
         let got = &client[&(0, "/tool_calls/0/function/arguments".to_owned())];
         prop_assert_eq!(serde_json::from_str::<Value>(got).unwrap(), masked(&arguments));
+    }
+
+    #[test]
+    fn every_string_of_a_request_for_a_response_is_seen(odd in prop::array::uniform8(odd()), said in text()) {
+        let [a, b, c, d, e, f, g, h] = odd;
+        let body = json!({
+            "model": "m", "instructions": said, "novel": a, "metadata": b, "prompt": { "variables": { "x": c }, "novel": c },
+            "input": [
+                { "role": "user", "content": said, "novel": d },
+                { "type": "message", "role": said, "content": [{ "type": "input_text", "text": said, "novel": e }] },
+                { "type": "function_call", "call_id": said, "name": said, "arguments": "{}", "novel": f },
+                { "type": "function_call_output", "call_id": said, "output": g },
+                { "type": said, "novel": g }, { "type": "shell_call", "action": { "commands": [said] } },
+            ],
+            "tools": [{ "type": "function", "name": said, "parameters": h }],
+        });
+        prop_assert_eq!(through(openai_responses::request(), &body.to_string()), masked(&body));
+    }
+
+    #[test]
+    fn every_string_of_a_response_is_seen(odd in prop::array::uniform8(odd()), said in text(), kind in text()) {
+        let [a, b, c, d, e, f, g, h] = odd;
+        let item = json!({ "id": "i", "type": "message", "role": said, "novel": a, "content": [
+            { "type": "output_text", "text": said, "annotations": b, "novel": c }, { "type": kind, "text": said, "refusal": said } ] });
+        let other = json!({ "id": "j", "type": format!("{kind}_call"), "name": said, "input": said, "novel": d, "output": e });
+        let body = json!({ "id": said, "object": said, "instructions": f, "tools": g, "novel": h, "output": [item, other] });
+        prop_assert_eq!(through(openai_responses::whole(), &body.to_string()), masked(&body));
+
+        let events_in = [
+            json!({ "type": "response.created", "response": { "instructions": f, "tools": g, "output": [] } }),
+            json!({ "type": "response.output_item.added", "output_index": 0, "item": item, "novel": a }),
+            json!({ "type": kind, "output_index": 0, "delta": said, "item_id": "i", "novel": b, "part": { "text": said } }),
+            json!({ "type": "response.output_item.done", "output_index": 0, "item": item, "novel": c }),
+            json!({ "type": "response.output_item.done", "output_index": 1, "item": other, "obfuscation": said }),
+            json!({ "type": "response.completed", "response": body }),
+            json!({ "type": "error", "message": said, "code": said, "error": d }),
+        ];
+        let text: String = events_in.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let out = run(openai_responses::stream(), &mut Judge::masking(), text.as_bytes(), &[]).unwrap().concat();
+        for (before, after) in events_in.iter().zip(events(&out)) {
+            prop_assert_eq!(serde_json::from_str::<Value>(&after).unwrap(), masked(before));
+        }
+    }
+
+    #[test]
+    fn every_string_of_a_completion_is_seen(odd in prop::array::uniform4(odd()), said in text()) {
+        let [a, b, c, d] = odd;
+        let body = json!({ "model": "m", "prompt": [said], "suffix": said, "novel": a, "stop": b });
+        prop_assert_eq!(through(openai_completions::request(), &body.to_string()), masked(&body));
+        let body = json!({ "id": said, "object": said, "novel": c, "error": { "message": said, "novel": d },
+            "choices": [{ "index": 0, "text": said, "finish_reason": said, "novel": a }] });
+        prop_assert_eq!(through(openai_completions::whole(), &body.to_string()), masked(&body));
+        let text = format!("data: {body}\n\n");
+        let out = run(openai_completions::stream(), &mut Judge::masking(), text.as_bytes(), &[]).unwrap().concat();
+        prop_assert_eq!(serde_json::from_str::<Value>(&events(&out)[0]).unwrap(), masked(&body));
     }
 }

@@ -18,8 +18,10 @@ use crate::{
 /// What is asked about responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Responses {
-    /// `POST …/responses`, `…/responses/compact`, `…/responses/input_tokens`: a request with a conversation.
+    /// `POST …/responses`.
     Create,
+    /// `POST …/responses/compact`, `…/responses/input_tokens`: a request of the same form, and no answer of a model.
+    Measure,
     /// `GET …/responses/ID`, `DELETE …/responses/ID`, `POST …/responses/ID/cancel`: a request with no body.
     Stored,
     /// `GET …/responses/ID/input_items`: the same, answered by a list of items.
@@ -36,7 +38,7 @@ pub(super) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     let mut segments = below.split('/');
     let id = segments.next().filter(|id| !matches!(*id, "" | "." | ".."))?;
     match (method, id, segments.next(), segments.next()) {
-        ("POST", "compact" | "input_tokens", None, None) => Some(&Responses::Create),
+        ("POST", "compact" | "input_tokens", None, None) => Some(&Responses::Measure),
         ("GET" | "DELETE", _, None, None) | ("POST", _, Some("cancel"), None) => Some(&Responses::Stored),
         ("GET", _, Some("input_items"), None) => Some(&Responses::InputItems),
         _ => None,
@@ -53,7 +55,7 @@ impl Endpoint for Responses {
     }
 
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        if *self != Self::Create {
+        if matches!(self, Self::Stored | Self::InputItems) {
             return Ok(Box::new(Nothing::default()));
         }
         match body(content_type)? {
@@ -85,7 +87,7 @@ impl Endpoint for Responses {
     fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer {
         match self {
             Self::Create => refusal::answer(model, streaming, complaint),
-            Self::Stored | Self::InputItems => complain::answer(complaint),
+            Self::Measure | Self::Stored | Self::InputItems => complain::answer(complaint),
         }
     }
 

@@ -175,6 +175,7 @@ impl Response {
                     sheet.once(value, Channel::Error, Speaker::Provider);
                 }
                 ("partial_image_b64", _) => sheet.bulk(value),
+                ("annotation", _) => sheet.rest(value),
                 (member, _) => {
                     if let Some(said) = self.said(sheet, member, value, &event)? {
                         spoken = said;

@@ -28,6 +28,9 @@ use crate::{
     sheet::Sheet,
 };
 
+/// Names of items that one stream may have. Some servers give an item another name in each event.
+const ITEM_IDS: usize = 65_536;
+
 /// Different texts for one place that are known again when they are repeated.
 const VARIANTS: usize = 4;
 
@@ -115,6 +118,7 @@ impl Stream {
         match self.outputs.get(literal) {
             Some(&known) if known != output => return Err("an item that stands at one place in the output"),
             Some(_) => {}
+            None if self.outputs.len() >= ITEM_IDS => return Err("an answer whose items have fewer names"),
             None => {
                 self.outputs.insert(literal.into(), output);
                 self.ids.insert(output, literal.into());
@@ -156,15 +160,21 @@ impl Stream {
         spoken: Option<&Spoken>,
         (output, at): (u64, u64),
     ) -> Result<(), Wrong> {
+        let mut late = Vec::new();
         Tokens::read(sheet, list)?.cover(sheet, list, spoken, |parts, form| {
             let what = if form == Form::Text { What::Tokens } else { What::TokenBytes };
             let spot = Spot { what, at, channel: Channel::Logprobs, speaker: model::Speaker::Assistant };
             let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(parts, spot));
             match told.parts.first() {
                 Some(&part) if !told.ended => part,
-                _ => parts.begin(Channel::Logprobs, model::Speaker::Assistant),
+                _ => {
+                    let part = parts.begin(Channel::Logprobs, model::Speaker::Assistant);
+                    late.push(part);
+                    part
+                }
             }
         });
+        late.into_iter().for_each(|part| sheet.parts.end(part));
         Ok(())
     }
 
