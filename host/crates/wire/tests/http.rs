@@ -6,7 +6,7 @@
 mod support;
 
 use bytes::BytesMut;
-use model::{Channel, Connection, EndpointRule, Family, OnBlock, Upstream, View};
+use model::{Channel, Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{CANARY, Judge, MASK, events, run, told, value};
@@ -14,7 +14,8 @@ use wire::{Broken, Complaint, Endpoint, Flow, Limits};
 
 fn connection(family: Family, endpoints: Vec<EndpointRule>) -> Connection {
     let upstream = Upstream { tls: false, authority: "model".into(), base_path: String::new() };
-    Connection { name: "c".into(), path_prefix: "/".into(), upstream, family, on_block: OnBlock::Error, endpoints }
+    let (name, path_prefix, restore) = ("c".into(), "/".into(), Restore::Off);
+    Connection { name, path_prefix, upstream, family, on_block: OnBlock::Error, endpoints, restore }
 }
 
 fn rule(path: &str, methods: &[&str], views: &[View]) -> EndpointRule {
