@@ -1,10 +1,13 @@
 //! Typed settings: JSON in, a type or a list of problems out, each problem with the JSON Pointer (RFC 6901) of its
 //! place.
 
+mod json;
+
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_path_to_error::{Path, Segment};
 
 use crate::{Direction, Problem};
+
+use json::Json;
 
 /// For policies that have nothing to set; anything but an empty object is a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -20,35 +23,8 @@ pub fn settings<T: DeserializeOwned>(json: &str) -> Result<T, Vec<Problem>> {
         "" | "null" => "{}",
         given => given,
     };
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| vec![Problem::new(pointer(error.path()), plain(error.inner()))])?;
-    reader.end().map_err(|error| vec![Problem::new("", error.to_string())])?;
-    Ok(value)
-}
-
-/// serde_json's message without its place in a text that the operator, who writes TOML, never sees.
-fn plain(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    match message.rfind(" at line ") {
-        Some(end) if error.is_data() => message[..end].to_owned(),
-        _ => message,
-    }
-}
-
-fn pointer(path: &Path) -> String {
-    let mut out = String::new();
-    for segment in path {
-        out.push('/');
-        match segment {
-            Segment::Seq { index } => out.push_str(&index.to_string()),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Unknown => out.push('?'),
-        }
-    }
-    out
+    let value: Json = serde_json::from_str(json).map_err(|error| vec![Problem::new("", error.to_string())])?;
+    T::deserialize(value).map_err(|wrong| vec![wrong.into()])
 }
 
 /// `"request"` or `"response"`, as in the contract.

@@ -33,11 +33,7 @@ impl Matcher {
     pub(super) fn find(&self, text: &str) -> Vec<Found> {
         let hits = self.0.find(text, &[]).into_iter();
         let mut found: Vec<_> = hits
-            .map(|hit| Found {
-                pattern: self.0.ids()[hit.pattern as usize].clone(),
-                start: hit.start,
-                end: hit.end,
-            })
+            .map(|hit| Found { pattern: self.0.ids()[hit.pattern as usize].clone(), start: hit.start, end: hit.end })
             .collect();
         found.sort_by_key(|hit| (hit.start, hit.end));
         found
