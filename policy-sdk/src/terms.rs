@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Pattern, Problem, pattern};
+use crate::{Direction, Hooks, Pattern, Plan, Problem, pattern};
 
 /// Longest match of a pattern in bytes, when the settings do not say.
 const DEFAULT_MAX_LENGTH: u32 = 256;
@@ -91,6 +91,19 @@ impl<'a> Terms<'a> {
         let words = self.words.iter().enumerate().map(|(index, word)| pattern::word(&id('w', index), word));
         let patterns = self.patterns.iter().enumerate().map(|(index, each)| each.declared(id('p', index)));
         words.chain(patterns).collect()
+    }
+
+    /// A plan that looks for them in text of these directions and speakers (none: all), if there are any, and asks for
+    /// `more` hooks.
+    #[must_use]
+    pub fn plan(self, more: Hooks, directions: &[Direction], speakers: &[String]) -> Plan {
+        let mut hooks = more;
+        hooks.set(Hooks::TEXT, !self.is_empty());
+        Plan::new(hooks)
+            .directions(directions.iter().copied())
+            .speakers(speakers.iter().cloned())
+            .patterns(self.declared())
+            .only_on_hit()
     }
 
     /// What a hit of the pattern with this id was of.

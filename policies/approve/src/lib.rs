@@ -34,15 +34,8 @@ impl Policy for Approve {
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         settings.check()?;
-        let patterns = settings.terms().declared();
-        let mut hooks = Hooks::empty();
-        hooks.set(Hooks::TEXT, !patterns.is_empty());
-        hooks.set(Hooks::TOOLS, !settings.tools.is_empty());
-        let plan = Plan::new(hooks)
-            .directions(settings.directions.iter().copied())
-            .speakers(settings.speakers.iter().cloned())
-            .patterns(patterns)
-            .only_on_hit();
+        let tools = if settings.tools.is_empty() { Hooks::empty() } else { Hooks::TOOLS };
+        let plan = settings.terms().plan(tools, &settings.directions, &settings.speakers);
         Ok((Self { settings }, plan))
     }
 
@@ -86,8 +79,8 @@ impl Policy for Approve {
         let cut = if shown.len() < call.input.len() { " …" } else { "" };
         let summary = ["The model proposes a call of the tool ", &call.name, " with:\n", shown, cut].concat();
         let key = match self.settings.remember {
-            Remember::Never => String::new(),
-            Remember::Text => remembered("call:", &[call.name.as_str(), "\n", &call.input].concat()),
+            // A call does something each time, and is not sent again with each turn as a conversation is.
+            Remember::Never | Remember::Text => String::new(),
             Remember::Words => remembered("tool:", &call.name),
         };
         Ok(self.ask(&call.name, summary, key).into())

@@ -38,7 +38,7 @@ pub struct Settings {
 pub enum Remember {
     /// Nothing.
     Never,
-    /// The same text, the same call: a conversation that is sent again with each turn is not asked about again.
+    /// The same text: a conversation that is sent again with each turn is not asked about again. Every tool call is.
     #[default]
     Text,
     /// The same words, the same tool: whatever else the text says.

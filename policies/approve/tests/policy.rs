@@ -93,7 +93,10 @@ fn tool_calls_by_glob() {
     let Verdict::Ask(asked) = about(json, "files_delete", r#"{"path": "/"}"#) else { panic!("must ask") };
     assert_eq!(asked.title, "May this go on? (files_delete)");
     assert!(asked.summary.contains(r#"{"path": "/"}"#));
-    assert_ne!(asked.remember_key, "");
+    assert_eq!(asked.remember_key, "", "an approved call is approved once");
+    let words = r#"{"tools": ["shell"], "words": [], "remember": "words"}"#;
+    let Verdict::Ask(asked) = about(words, "shell", "{}") else { panic!("must ask") };
+    assert_eq!(asked.remember_key, "tool:shell");
     let Verdict::Ask(long) = about(json, "shell", &"é".repeat(3_000)) else { panic!("must ask") };
     assert!(long.summary.len() < 2_100 && long.summary.ends_with(" …"));
 }

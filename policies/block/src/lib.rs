@@ -26,19 +26,13 @@ impl Policy for Block {
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         settings.check()?;
-        let patterns = settings.terms().declared();
         let mut hooks = Hooks::empty();
-        hooks.set(Hooks::TEXT, !patterns.is_empty());
         hooks.set(Hooks::TOOLS, !settings.tools.is_empty());
         hooks.set(
             Hooks::CONVERSATION,
             !settings.tools.is_empty() || !settings.models.is_empty() || settings.max_request_bytes > 0,
         );
-        let plan = Plan::new(hooks)
-            .directions(settings.directions.iter().copied())
-            .speakers(settings.speakers.iter().cloned())
-            .patterns(patterns)
-            .only_on_hit();
+        let plan = settings.terms().plan(hooks, &settings.directions, &settings.speakers);
         Ok((Self { settings }, plan))
     }
 

@@ -108,10 +108,15 @@ impl Rule {
 }
 
 /// In order and apart: what overlaps becomes one span, named by its first, longest, most important part.
-fn merged(mut found: Vec<Found>) -> Vec<Found> {
-    found.sort_unstable_by_key(|each| (each.start, std::cmp::Reverse(each.end), each.rule));
-    let mut out: Vec<Found> = Vec::with_capacity(found.len());
+fn merged(found: Vec<Found>) -> Vec<Found> {
+    let order = |each: &Found| (each.start, std::cmp::Reverse(each.end), each.rule);
+    // Hits come almost in order already.
+    let mut sorted: Vec<Found> = Vec::with_capacity(found.len());
     for each in found {
+        sorted.insert(sorted.partition_point(|other| order(other) <= order(&each)), each);
+    }
+    let mut out: Vec<Found> = Vec::with_capacity(sorted.len());
+    for each in sorted {
         match out.last_mut() {
             Some(last) if each.start < last.end => last.end = last.end.max(each.end),
             _ => out.push(each),
