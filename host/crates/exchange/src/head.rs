@@ -51,6 +51,9 @@ impl Head {
         if parts.headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
             return Err(Stop::BadHead("more than one content-type"));
         }
+        if parts.headers.contains_key(header::CONTENT_RANGE) {
+            return Err(Stop::BadHead("a part of a body can't be judged: send all of it"));
+        }
         let codings = parts.headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let codings = Codings::parse(codings).map_err(Stop::UnknownCoding)?;
         let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -58,7 +61,7 @@ impl Head {
             method: parts.method.clone(),
             path: canonical_path(parts.uri.path())?,
             query: canonical_query(query)?,
-            headers: forwardable(&parts.headers),
+            headers: forwardable(&parts.method, &parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
             codings,
             credential: credential(&parts.headers),
@@ -192,9 +195,8 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
 }
 
 /// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as
-/// it came in, which would tell what was masked; credentials; parts of an answer or an answer on conditions; what the
-/// gate says itself.
-const WITHHELD: [&str; 36] = [
+/// it came in, which would tell what was masked; credentials; wishes for a part of an answer; what the gate says itself.
+const WITHHELD: [&str; 31] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -205,7 +207,6 @@ const WITHHELD: [&str; 36] = [
     "http2-settings",
     "content-length",
     "content-encoding",
-    "content-range",
     "content-md5",
     "content-digest",
     "repr-digest",
@@ -221,10 +222,6 @@ const WITHHELD: [&str; 36] = [
     "accept-encoding",
     "range",
     "if-range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
     "x-request-id",
     "request-id",
     "x-http-method",
@@ -258,7 +255,11 @@ const CLAIMS: [&str; 21] = [
     "x-proxyuser-",
 ];
 
-fn forwardable(headers: &HeaderMap) -> HeaderMap {
+/// Conditions on which a reader gets no answer but that nothing has changed: it would go by what it was told before, under
+/// other policies perhaps. Of a request that writes they are its meaning, and stay.
+const READERS_CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+fn forwardable(method: &Method, headers: &HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -269,9 +270,11 @@ fn forwardable(headers: &HeaderMap) -> HeaderMap {
         .filter(|name| *name != header::CONTENT_TYPE)
         .collect();
     let withheld = |name: &str| WITHHELD.contains(&name) || CLAIMS.iter().any(|claim| name.starts_with(claim));
+    let reads = method.is_safe();
     headers
         .iter()
         .filter(|(name, _)| !withheld(name.as_str()) && !named.contains(name))
+        .filter(|(name, _)| !(reads && READERS_CONDITIONS.contains(name)))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
@@ -356,6 +359,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_sets_no_conditions() {
+        for (method, name, passes) in [
+            ("GET", "if-none-match", false),
+            ("GET", "if-modified-since", false),
+            ("GET", "if-match", true),
+            ("PUT", "if-none-match", true),
+            ("PUT", "if-match", true),
+        ] {
+            let request = http::Request::builder().method(method).uri("/x").header("host", "gate").header(name, "*");
+            let head = Head::read(&request.body(()).unwrap().into_parts().0).unwrap();
+            assert_eq!(head.headers.contains_key(name), passes, "{method} {name}");
+        }
+    }
+
+    #[test]
     fn a_connection_header_does_not_take_the_content_type_away() {
         let head = head_of(&[("connection", "content-type, x-hop"), ("content-type", "text/plain"), ("x-hop", "1")]);
         assert_eq!(head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
@@ -389,6 +407,7 @@ mod tests {
     fn a_head_with_two_meanings_is_refused() {
         assert!(head(&[("host", "other")]).is_err());
         assert!(head(&[("x_forwarded_for", "1")]).is_err());
+        assert!(head(&[("content-range", "bytes 0-9/99")]).is_err());
         assert!(head(&[("content-type", "application/json"), ("content-type", "text/plain")]).is_err());
     }
 }

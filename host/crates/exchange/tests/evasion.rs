@@ -79,12 +79,7 @@ async fn a_part_of_an_answer_or_one_on_a_condition_is_not_passed_on() {
             masked(Setting { status, headers: vec![("content-range", "bytes 0-9/99")], ..Setting::default() });
         rig.say(&answer(CANARY));
         rig.hang_up();
-        let headers = [
-            ("content-type", "application/json"),
-            ("range", "bytes=0-9"),
-            ("if-range", "\"x\""),
-            ("if-none-match", "\"x\""),
-        ];
+        let headers = [("content-type", "application/json"), ("range", "bytes=0-9"), ("if-range", "\"x\"")];
         let response = rig.post(&headers, chat("hi", false).into_bytes()).await;
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
         let sent = rig.heads.lock().unwrap()[0].clone();

@@ -4,6 +4,7 @@
 
 mod rig;
 
+use exchange::ports::RulingState;
 use futures_util::StreamExt;
 use http::StatusCode;
 use model::{Channel, Entry, Mode, PartId, Restore, record::TokenSpan};
@@ -119,6 +120,55 @@ async fn nothing_is_put_back_before_a_policy_that_judges_bytes() {
     let policies = vec![tokens(), policy("20-bytes", Does::Bytes)];
     let mut rig = Rig::new(Setting { policies, ..setting(Restore::All) });
     assert_eq!(ask(&mut rig, VALUE, &answer("[EMAIL_1]")).await, answer("[EMAIL_1]"));
+}
+
+#[tokio::test]
+async fn every_channel_that_the_caller_reads_gets_values() {
+    let says = serde_json::json!({
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m", "note": "[EMAIL_1] aside",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "c [EMAIL_1]",
+            "reasoning_content": "r [EMAIL_1]", "refusal": "n [EMAIL_1]"}}],
+    })
+    .to_string();
+    for (restore, note) in [(Restore::Text, "[EMAIL_1] aside"), (Restore::All, "ann@example.com aside")] {
+        let mut rig = Rig::new(setting(restore));
+        let body: Value = serde_json::from_str(&ask(&mut rig, VALUE, &says).await).unwrap();
+        let message = &body["choices"][0]["message"];
+        assert_eq!(message["content"], format!("c {VALUE}"));
+        assert_eq!(message["reasoning_content"], format!("r {VALUE}"));
+        assert_eq!(message["refusal"], format!("n {VALUE}"));
+        assert_eq!(body["note"], note, "no dialect knows this one");
+        assert_eq!(recorded(&rig), says);
+    }
+    let mut rig = Rig::new(Setting { status: StatusCode::BAD_REQUEST, ..setting(Restore::Text) });
+    rig.say(r#"{"error":{"message":"no such thing: [EMAIL_1]","type":"x","param":null,"code":null}}"#);
+    rig.hang_up();
+    assert!(read(rig.ask(VALUE, false).await).await.0.contains(VALUE), "an error that echoes the prompt");
+}
+
+#[tokio::test]
+async fn an_approver_sees_placeholders() {
+    let policies = vec![tokens(), policy("30-approve", Does::Ask("delete"))];
+    let mut rig = Rig::new(Setting { policies, ruling: Some(RulingState::Approved), ..setting(Restore::Text) });
+    assert_eq!(ask(&mut rig, VALUE, &answer("delete [EMAIL_1]?")).await, answer(&format!("delete {VALUE}?")));
+    let shown = rig.shown.lock().unwrap().concat();
+    assert!(shown.contains("delete [EMAIL_1]?") && !shown.contains(VALUE), "{shown}");
+}
+
+#[tokio::test]
+async fn tokens_that_spell_a_placeholder_are_not_told_beside_its_value() {
+    let token =
+        |text: &str| serde_json::json!({"token": text, "logprob": -0.1, "bytes": text.as_bytes(), "top_logprobs": []});
+    let says = serde_json::json!({
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "to [EMAIL_1]"},
+            "logprobs": {"content": [token("to "), token("[EMA"), token("IL_1]")]}}],
+    });
+    let mut rig = Rig::new(setting(Restore::Text));
+    let body: Value = serde_json::from_str(&ask(&mut rig, VALUE, &says.to_string()).await).unwrap();
+    assert_eq!(body["choices"][0]["message"]["content"], format!("to {VALUE}"));
+    assert!(!body.to_string().contains("EMA"), "{body}");
+    assert_eq!(recorded(&rig), says.to_string());
 }
 
 fn call(arguments: &str) -> String {
