@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Direction, ExchangeId, Scope};
+use model::{Direction, ExchangeId, Family, Scope};
 use tokio::sync::watch;
 use wire::{Flow, Step};
 
 use crate::{
     gate::{Answered, Gate, Incoming},
-    head::{Head, canonical_content_type},
+    head::{Head, canonical_content_type, put_back},
     hold::{Waiting, hold},
     identify::identify,
     judge::{Cleared, Judge},
@@ -22,7 +22,7 @@ use crate::{
     refuse::{self, Stop},
     relay::{Lane, Sink, Source, Turn, relay},
     respond::respond,
-    route::{Route, route},
+    route::{Route, route, spoken},
     scope,
     twin::Twin,
 };
@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Trail {
     /// What the exchange is counted on, as long as it lasts.
     pub(crate) account: Option<Box<dyn Account>>,
+    /// What the connection speaks whose prefix the path has; known before anything else is.
+    pub(crate) family: Option<Family>,
     pub(crate) route: Option<Route>,
     pub(crate) record: Option<Record>,
     pub(crate) judge: Option<Judge>,
@@ -60,6 +62,7 @@ async fn admit(
     trail: &mut Trail,
 ) -> Result<(), Stop> {
     let (parts, body) = request.into_parts();
+    trail.family = spoken(gate, parts.uri.path());
     let head = Head::read(&parts)?;
     let who = identify(gate, &head).await?;
     let lease = who.lease.clone();
@@ -75,13 +78,14 @@ async fn admit(
 async fn pass(
     gate: &Gate,
     exchange: ExchangeId,
-    (head, body): (Head, Incoming),
+    (mut head, body): (Head, Incoming),
     who: Identified,
     out: &Outlet,
     trail: &mut Trail,
 ) -> Result<(), Stop> {
     let started = Instant::now();
     let route = trail.route.insert(route(gate, &head, &who)?).clone();
+    let aside = head.set_aside(route.endpoint);
     let mut policies = gate.policies.clone();
     let set = Arc::clone(&policies.borrow_and_update());
     let about = about(gate, exchange, &who, &route, started);
@@ -93,7 +97,8 @@ async fn pass(
     let (about, scope, account) = (&about, &who.scope, &**account);
     let asked = Asked { gate, head: &head, route: &route, about, scope, account, out, started };
     let body = whole(gate, body, &head.codings).await?;
-    let (cleared, headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
+    let (cleared, mut headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
+    put_back(&mut headers, aside, route.endpoint, cleared.bytes());
     let judge = trail.judge.as_mut().expect("clearing leaves the judge");
     judge.sent(cleared.bytes());
     let recorded = record.request(cleared, judge.asked()).await?;

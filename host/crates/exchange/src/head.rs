@@ -7,6 +7,7 @@
 use coding::Codings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use model::{Attribute, Digest};
+use wire::Endpoint;
 
 use crate::{gate::ClientCertificate, refuse::Stop};
 
@@ -69,9 +70,35 @@ impl Head {
         })
     }
 
+    /// Takes away the headers that repeat the body: what the judge may take out of that stands in them too.
+    pub(crate) fn set_aside(&mut self, endpoint: &dyn Endpoint) -> Vec<(HeaderName, HeaderValue)> {
+        let headers = std::mem::take(&mut self.headers);
+        let (aside, kept): (Vec<_>, Vec<_>) = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .partition(|(name, _)| endpoint.repeats(name.as_str()));
+        self.headers = kept.into_iter().collect();
+        aside
+    }
+
     /// The headers as policies and the record see them.
     pub(crate) fn attributes(&self) -> Vec<Attribute> {
         attributes(&self.headers)
+    }
+}
+
+/// Gives back the headers that were set aside, as far as they say what the judged body says. One that says anything
+/// else is left out: it may hold what a policy took out of the body.
+pub(crate) fn put_back(
+    headers: &mut HeaderMap,
+    aside: Vec<(HeaderName, HeaderValue)>,
+    endpoint: &dyn Endpoint,
+    body: &[u8],
+) {
+    for (name, value) in aside {
+        if value.to_str().is_ok_and(|value| endpoint.agrees(name.as_str(), value, body)) {
+            headers.append(name, value);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal, Usage};
 use thiserror::Error;
-use wire::{Answer, Broken, Complaint, Endpoint, Malformed};
+use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
 
 use crate::{
     carry::{Trail, turn_away},
@@ -317,15 +317,16 @@ impl Stop {
         }
     }
 
-    /// What the caller is told.
+    /// What the caller is told, in answer to `asked`.
     #[must_use]
-    pub fn complaint(&self, exchange: ExchangeId) -> Complaint {
+    pub fn complaint(&self, exchange: ExchangeId, asked: &Asked) -> Complaint {
         Complaint {
             status: self.status().as_u16(),
             code: self.code().to_owned(),
             message: self.to_string(),
             request_id: exchange.to_string(),
             policy: self.policy().to_owned(),
+            replies: asked.replies.clone(),
         }
     }
 
@@ -346,16 +347,14 @@ pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut 
     if trail.record.is_none() {
         turn_away(exchange, stop);
     }
-    let at = trail.route.as_ref().map(|route| {
-        let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
-        (route.endpoint, route.connection.on_block, asked)
-    });
+    let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
+    let (endpoint, on_block) = form(&trail);
     let (words, head) = if out.began() {
         let (content_type, begun) = out.said();
         let broken = Broken { content_type: &content_type, begun };
-        (at.map(|(endpoint, ..)| endpoint.last_words(broken, &stop.complaint(exchange))).unwrap_or_default(), None)
+        (endpoint.last_words(broken, &stop.complaint(exchange, &asked)), None)
     } else {
-        let answer = answer(stop, exchange, at.as_ref().map(|(e, b, a)| (*e, *b, a.model.as_str(), a.streaming)));
+        let answer = answer(stop, exchange, endpoint, on_block, &asked);
         let head = (StatusCode::from_u16(answer.status).unwrap_or(stop.status()), headers(stop, &answer, exchange));
         (answer.body, Some(head))
     };
@@ -407,23 +406,23 @@ async fn close(
     record.close(stop.outcome(), stop.detail(), Usage::default(), tallies).await
 }
 
-/// The whole answer for an exchange that stopped before its head was said.
-fn answer(stop: &Stop, exchange: ExchangeId, at: Option<(&dyn Endpoint, OnBlock, &str, bool)>) -> Answer {
-    let complaint = stop.complaint(exchange);
-    match (at, stop) {
-        (Some((endpoint, OnBlock::Refusal, model, streaming)), Stop::Blocked { .. }) => {
-            endpoint.refusal(model, streaming, &complaint)
-        }
-        (Some((endpoint, ..)), _) => endpoint.complaint(&complaint),
-        // Before a route is known the caller's SDK is not known either; OpenAI's form is what most can show.
-        (None, _) => no_dialect(&complaint),
+/// Who speaks to the caller: the endpoint, or where the exchange stopped before that was known, any of its family.
+fn form(trail: &Trail) -> (&'static dyn Endpoint, OnBlock) {
+    match (&trail.route, trail.family) {
+        (Some(route), _) => (route.endpoint, route.connection.on_block),
+        (None, Some(family)) => (wire::spokesman(family), OnBlock::Error),
+        // No connection, so the caller's SDK is not known either; OpenAI's form is what most can show.
+        (None, None) => (wire::spokesman(Family::Openai), OnBlock::Error),
     }
 }
 
-fn no_dialect(complaint: &Complaint) -> Answer {
-    wire::claim(Family::Openai, "POST", "/v1/chat/completions")
-        .expect("the family's first endpoint")
-        .complaint(complaint)
+/// The whole answer for an exchange that stopped before its head was said.
+fn answer(stop: &Stop, exchange: ExchangeId, endpoint: &dyn Endpoint, on_block: OnBlock, asked: &Asked) -> Answer {
+    let complaint = stop.complaint(exchange, asked);
+    match (stop, on_block) {
+        (Stop::Blocked { .. }, OnBlock::Refusal) => endpoint.refusal(&asked.model, asked.streaming, &complaint),
+        _ => endpoint.complaint(&complaint),
+    }
 }
 
 /// The headers of an answer of the gate's own.

@@ -13,7 +13,7 @@ use crate::{
 
 /// Response headers that reach the caller; a name that ends in `-` stands for all that begin so. Everything else could
 /// carry what no policy has seen. No validators (`etag`, `last-modified`): they are of the bytes before they were judged.
-const RETURNED: [&str; 10] = [
+const RETURNED: [&str; 12] = [
     "content-type",
     "content-language",
     "content-disposition",
@@ -23,6 +23,8 @@ const RETURNED: [&str; 10] = [
     "vary",
     "openai-",
     "anthropic-",
+    "mcp-protocol-version",
+    "mcp-session-id",
     "x-ratelimit-",
 ];
 

@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use model::Connection;
+use model::{Connection, Family};
 use wire::Endpoint;
 
-use crate::{gate::Gate, head::Head, ports::Identified, refuse::Stop, scope};
+use crate::{
+    gate::Gate,
+    head::{Head, canonical_path},
+    ports::Identified,
+    refuse::Stop,
+    scope,
+};
 
 /// Where a request goes.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) connection: Arc<Connection>,
     pub(crate) endpoint: &'static dyn Endpoint,
-    /// Path below the connection's prefix; begins with `/`.
+    /// Path below the connection's prefix; begins with `/`, and is empty where the request asks for the prefix itself
+    /// and so for the upstream's base path itself.
     pub(crate) path: String,
 }
 
@@ -27,7 +34,17 @@ pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route,
         Stop::NoEndpoint { connection: connection.name.clone(), method: head.method.to_string(), path: path.to_owned() }
     })?;
     scope::check_operation(&who.scope, endpoint)?;
+    // A slash more is another path to many servers.
+    let is_base = !head.path.ends_with('/') && path == "/" && !connection.upstream.base_path.is_empty();
+    let path = if is_base { "" } else { path };
     Ok(Route { connection: Arc::clone(connection), endpoint, path: path.to_owned() })
+}
+
+/// What the connection speaks whose prefix a path has, as far as the path can be read. Only the form of a refusal
+/// depends on it.
+pub(crate) fn spoken(gate: &Gate, path: &str) -> Option<Family> {
+    let path = canonical_path(path).ok()?;
+    connection(gate, &path).map(|(connection, _)| connection.family)
 }
 
 /// The connection with the longest prefix of a path, and what is left of the path.

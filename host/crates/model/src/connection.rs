@@ -93,6 +93,10 @@ pub struct Upstream {
 pub enum Family {
     /// OpenAI's API and the many that copy it.
     Openai,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// The Model Context Protocol: a server of tools.
+    Mcp,
     /// Any HTTP service, at the endpoints that rules allow and by generic views.
     Http,
     /// Any HTTP service: policies see bytes only.
@@ -101,7 +105,13 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the order in which messages name them.
-    pub const ALL: [(&'static str, Self); 3] = [("openai", Self::Openai), ("http", Self::Http), ("raw", Self::Raw)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("openai", Self::Openai),
+        ("anthropic", Self::Anthropic),
+        ("mcp", Self::Mcp),
+        ("http", Self::Http),
+        ("raw", Self::Raw),
+    ];
 }
 
 impl FromStr for Family {

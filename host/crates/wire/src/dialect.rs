@@ -2,7 +2,7 @@
 
 use model::{Connection, Family};
 
-use crate::{Flow, Malformed, media};
+use crate::{Flow, Malformed, ReplyTo, media};
 
 /// Bounds of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
     /// [`Unclaimed`] when the dialect does not know this content type.
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed>;
 
+    /// Whether a request's header (its name in lower case) repeats what the body says. Such a header stays aside until
+    /// the body is judged, and goes on only if it [agrees](Self::agrees).
+    fn repeats(&self, _header: &str) -> bool {
+        false
+    }
+
+    /// Whether a header that repeats the body says what this one says, which was judged.
+    fn agrees(&self, _header: &str, _value: &str, _body: &[u8]) -> bool {
+        false
+    }
+
     /// A whole answer that tells the caller that and why there is none.
     fn complaint(&self, complaint: &Complaint) -> Answer;
 
@@ -114,6 +125,8 @@ pub struct Complaint {
     pub request_id: String,
     /// The policy's id; empty when none is the reason.
     pub policy: String,
+    /// The messages of the request that want an answer of their own, as [`crate::Asked`] told them.
+    pub replies: Vec<ReplyTo>,
 }
 
 /// A whole answer.
@@ -133,6 +146,8 @@ pub struct Answer {
 pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match family {
         Family::Openai => crate::openai::claim(method, path),
+        Family::Anthropic => crate::anthropic::claim(method, path),
+        Family::Mcp => crate::mcp::claim(method, path),
         // Only what a rule of the connection allows.
         Family::Http => None,
         Family::Raw => Some(&crate::raw::Raw),
@@ -146,6 +161,19 @@ pub fn endpoint(connection: &Connection, method: &str, path: &str, _query: &str)
     claim(connection.family, method, path).or_else(|| crate::views::claim(connection, method, path))
 }
 
+/// Any endpoint of a family, for those who only want to say something in its form: what stops an exchange before its
+/// endpoint is known is told in the form that the connection's callers read.
+#[must_use]
+pub fn spokesman(family: Family) -> &'static dyn Endpoint {
+    match family {
+        Family::Openai => crate::openai::spokesman(),
+        Family::Anthropic => crate::anthropic::spokesman(),
+        Family::Mcp => crate::mcp::spokesman(),
+        // A problem (RFC 9457), which no dialect has a form of its own for.
+        Family::Http | Family::Raw => &crate::raw::Raw,
+    }
+}
+
 /// What a bad body is called in logs and in the record.
 pub fn name_of(malformed: &Malformed) -> &'static str {
     match malformed {
@@ -155,6 +183,21 @@ pub fn name_of(malformed: &Malformed) -> &'static str {
         Malformed::Truncated { .. } => "truncated",
         Malformed::NotUtf8 { .. } => "invalid_utf8",
     }
+}
+
+/// The sentence for people, with what they need to ask about it.
+pub(crate) fn sentence(complaint: &Complaint) -> String {
+    let Complaint { message, policy, request_id, .. } = complaint;
+    if policy.is_empty() {
+        format!("{message} (request {request_id})")
+    } else {
+        format!("{message} (policy {policy}, request {request_id})")
+    }
+}
+
+/// A comment of an event stream: it keeps the stream alive, and every client passes over it.
+pub(crate) fn comment(say: &str) -> Vec<u8> {
+    format!(": {}\n\n", say.replace(|char: char| char.is_control(), " ")).into_bytes()
 }
 
 /// The members of a problem (RFC 9457) that a complaint has in every dialect.

@@ -26,6 +26,9 @@ pub(crate) trait Reader: Send {
     /// Names of members that say nothing by themselves.
     fn known(&self) -> fn(&str) -> bool;
 
+    /// The name of the event whose document is read next; empty when it has none. Asked for events only.
+    fn named(&mut self, _name: &[u8]) {}
+
     /// Reads one document.
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed>;
 
@@ -165,7 +168,8 @@ impl<R: Reader> Documents<R> {
                 return Err(Malformed::TooLarge { bound: "event_bytes", limit: limits.event_bytes });
             }
             let Some(event) = event else { return Ok(()) };
-            read_lines(event, &rest[..event.len], parts, slots, reader.speaker())?;
+            read_lines(event, &rest[..event.len], parts, slots, (reader.speaker(), reader.known()))?;
+            reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
             if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
@@ -180,7 +184,8 @@ impl<R: Reader> Documents<R> {
                 }
             }
             let len = event.len;
-            slots.append(&mut parts.extra_slots);
+            // In front of all that stands in the frame, and of what is dropped from it.
+            slots.splice(0..0, parts.extra_slots.drain(..));
             queue.frame(len, slots);
         }
     }
@@ -223,7 +228,7 @@ fn read_lines(
     raw: &[u8],
     parts: &mut Parts,
     slots: &mut Vec<Slot>,
-    speaker: Speaker,
+    (speaker, known): (Speaker, fn(&str) -> bool),
 ) -> Result<(), Malformed> {
     if event.fields.is_empty() && event.drops.is_empty() {
         return Ok(());
@@ -235,7 +240,7 @@ fn read_lines(
     }
     for value in &event.fields {
         let line = &text[value.clone()];
-        if line.len() < LONG_NUMBER && line.bytes().all(|byte| byte.is_ascii_digit()) {
+        if known(line) || (line.len() < LONG_NUMBER && line.bytes().all(|byte| byte.is_ascii_digit())) {
             continue;
         }
         // Not the name of any JSON literal.

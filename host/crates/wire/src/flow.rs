@@ -90,6 +90,17 @@ pub struct Asked {
     pub tools: Vec<Tool>,
     /// The other members of the request, as one JSON object.
     pub parameters: String,
+    /// The messages in it that want an answer which names them; none in a dialect whose answers name nothing.
+    pub replies: Vec<ReplyTo>,
+}
+
+/// A message that wants an answer of its own (JSON-RPC 2.0, section 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Its id, as JSON.
+    pub id: String,
+    /// What it calls.
+    pub method: String,
 }
 
 /// A tool offered to the model.

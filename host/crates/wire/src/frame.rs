@@ -44,7 +44,11 @@ pub(crate) enum Kind {
         name: &'static str,
         /// Whether the object has no members.
         alone: bool,
+        /// Whether the text is a value by itself, and not what a string says.
+        raw: bool,
     },
+    /// A value that stands as long as its source has no text: what is added to that takes its place.
+    StandIn,
     /// The place in front of a stream's frame where an event of its own goes if text is to be added; its number.
     Extra(u32),
 }
@@ -89,7 +93,8 @@ impl Slot {
         }
         parts.run(source).is_none_or(|run| match source {
             Source::Call(_) => run.closed,
-            Source::Part(_) => run.released >= self.to && (!self.tail || run.settled()),
+            // Where more text has come, what is added behind the end goes there.
+            Source::Part(_) => run.released >= self.to && (!self.tail || run.len > self.to || run.settled()),
         })
     }
 
@@ -159,6 +164,8 @@ impl Slot {
             }
             Kind::Drop => put(whole, by),
             Kind::Hold => {}
+            // A change that only reaches over this place adds nothing to it.
+            Kind::Extra(_) if edits.iter().all(|(_, text)| text.is_empty()) => {}
             Kind::Extra(id) => {
                 let Some(extra) = parts.extra_of(id) else { return };
                 by.extend_from_slice(extra.before.as_bytes());
@@ -166,10 +173,19 @@ impl Slot {
                 by.extend_from_slice(extra.after.as_bytes());
                 put(whole, by);
             }
+            Kind::Member { name, raw: true, .. } => {
+                by.extend_from_slice(format!("\"{name}\":").as_bytes());
+                edits.iter().for_each(|(_, text)| by.extend_from_slice(text.as_bytes()));
+                put(whole, by);
+            }
             Kind::Member { name, .. } => {
                 by.extend_from_slice(format!("\"{name}\":\"").as_bytes());
                 edits.iter().for_each(|(_, text)| literal::escape(text, &mut by));
                 by.extend_from_slice(b"\"");
+                put(whole, by);
+            }
+            Kind::StandIn => {
+                edits.iter().for_each(|(_, text)| by.extend_from_slice(text.as_bytes()));
                 put(whole, by);
             }
         }

@@ -14,6 +14,7 @@
 //! What must hold: pure (no I/O, no clock, no tokio); nothing leaves that was not released; the parts of a message do
 //! not depend on where the network cut it; what has been taken is valid at every prefix.
 
+mod anthropic;
 mod array;
 mod dialect;
 mod documents;
@@ -22,6 +23,7 @@ mod flow;
 mod frame;
 mod json;
 mod lines;
+mod mcp;
 mod media;
 mod nested;
 mod nothing;
@@ -35,7 +37,7 @@ mod strays;
 mod text;
 mod views;
 
-pub use dialect::{Answer, Broken, Complaint, Endpoint, Limits, Unclaimed, claim, endpoint, name_of};
+pub use dialect::{Answer, Broken, Complaint, Endpoint, Limits, Unclaimed, claim, endpoint, name_of, spokesman};
 pub use error::Malformed;
-pub use flow::{Asked, Change, Flow, Step, Tool, ToolCall, ToolCallId, taken};
+pub use flow::{Asked, Change, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;

@@ -72,6 +72,11 @@ impl Parts {
         }
     }
 
+    /// Whether the call's arguments stand in their frame as a value.
+    pub(crate) fn is_json_call(&self, call: ToolCallId) -> bool {
+        self.calls.get(&call).is_some_and(|nested| nested.json)
+    }
+
     /// A call's arguments are complete: tells their parts.
     pub(crate) fn complete_call(&mut self, call: ToolCallId) {
         let Some(nested) = self.calls.get_mut(&call) else {

@@ -1,14 +1,23 @@
-//! Requests with no body.
+//! The flow of a message with no body: one that asks for something by its path alone, or an answer that only says that
+//! all is well. A body that comes all the same is an error, whatever its content type.
 
 use bytes::BytesMut;
 use model::{PartId, Usage};
 
 use crate::{Asked, Change, Flow, Malformed, Step, ToolCallId};
 
-/// A request with no body.
+/// A message with no body: a request, which asks for no model and has no parameters, unless it is an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Nothing {
+    answer: bool,
     asked: Option<Asked>,
+}
+
+impl Nothing {
+    /// An answer.
+    pub(crate) fn answer() -> Self {
+        Self { answer: true, asked: None }
+    }
 }
 
 impl Flow for Nothing {
@@ -21,7 +30,7 @@ impl Flow for Nothing {
     }
 
     fn finish(&mut self) -> Result<(), Malformed> {
-        self.asked = Some(Asked { parameters: "{}".to_owned(), ..Asked::default() });
+        self.asked = (!self.answer).then(|| Asked { parameters: "{}".to_owned(), ..Asked::default() });
         Ok(())
     }
 

@@ -36,5 +36,10 @@ fn names_models(path: &str) -> bool {
             .is_some_and(|(_, id)| id.split('/').all(|segment| !matches!(segment, "" | "." | "..")))
 }
 
+/// The endpoint whose form the most callers of this family read.
+pub(crate) fn spokesman() -> &'static dyn Endpoint {
+    &chat::Chat
+}
+
 /// What is wrong with a value: what should stand there.
 type Wrong = &'static str;

@@ -49,11 +49,13 @@ impl Sheet<'_> {
         self.push(Slot { source: Some(source), kind, at, end, from: text.start, to: text.end, tail });
     }
 
-    /// Notes the place behind an object's `{`, for a member that is not there yet.
+    /// Notes the place behind an object's `{`, for a member that is not there yet: a string, or with a call whose
+    /// arguments are JSON ([`Parts::call_is_json`]) a value.
     pub(crate) fn anchor(&mut self, object: usize, source: Source, name: &'static str, at_text: u64) {
         let alone = self.doc.members(object).next().is_none();
         let at = self.place(self.doc.nodes[object].start) + 1;
-        let kind = Kind::Member { name, alone };
+        let raw = matches!(source, Source::Call(call) if self.parts.is_json_call(call));
+        let kind = Kind::Member { name, alone, raw };
         self.push(Slot { source: Some(source), kind, at, end: at, from: at_text, to: at_text, tail: true });
     }
 
@@ -108,6 +110,11 @@ impl Sheet<'_> {
         let call = self.parts.begin_call(Nested::quoted());
         self.fill(node, call, true);
         self.parts.complete_call(call);
+    }
+
+    /// Notes a value that stands for the arguments of a call as long as there are none.
+    pub(crate) fn stand_in(&mut self, node: usize, call: ToolCallId) {
+        self.slot(node, Source::Call(call), Kind::StandIn, 0..0, true);
     }
 
     /// Keeps the frame until a call is decided.

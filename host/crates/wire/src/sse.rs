@@ -13,6 +13,8 @@ pub(crate) struct Event {
     pub(crate) len: usize,
     /// Values of its `data` fields.
     pub(crate) data: Vec<Range<usize>>,
+    /// Its name: the value of its last `event` field.
+    pub(crate) name: Range<usize>,
     /// Values of its `event` and `id` fields.
     pub(crate) fields: Vec<Range<usize>>,
     /// Lines that must not go on.
@@ -53,6 +55,7 @@ impl Framer {
         if self.complete {
             self.complete = false;
             self.event.len = 0;
+            self.event.name = 0..0;
             self.event.data.clear();
             self.event.fields.clear();
             self.event.drops.clear();
@@ -127,7 +130,11 @@ impl Framer {
         };
         match name {
             b"data" => self.event.data.push(value),
-            b"event" | b"id" => self.event.fields.push(value),
+            b"event" => {
+                self.event.name = value.clone();
+                self.event.fields.push(value);
+            }
+            b"id" => self.event.fields.push(value),
             b"retry" if is_delay(&rest[value.clone()]) => {}
             b"" if !rest[value.clone()].iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
             _ => self.event.drops.push(self.line..after),

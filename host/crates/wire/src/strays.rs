@@ -1,7 +1,8 @@
 //! Strings that a dialect does not know, in a message that comes in pieces.
 //!
 //! What must hold: such a string goes on as one part as long as every piece has it, so that nothing hides between two
-//! pieces; it ends with the first piece that lacks it, so that an odd one does not stop a stream.
+//! pieces; it ends with the first piece that lacks it, so that an odd one does not stop a stream. Where the pieces have
+//! an end of their own, it may go on to that.
 
 use std::collections::HashMap;
 
@@ -91,6 +92,8 @@ impl Strays {
         let reasoning = path.starts_with("reasoning") || path.ends_with("thinking");
         let part = if reasoning {
             sheet.parts.begin(Channel::Reasoning, Speaker::Assistant)
+        } else if path == "text" {
+            sheet.parts.begin(Channel::Content, Speaker::Assistant)
         } else {
             sheet.parts.begin(Channel::Field, Speaker::Provider)
         };

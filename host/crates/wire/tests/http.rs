@@ -226,6 +226,7 @@ fn a_stream_that_is_stopped_says_so_in_its_own_form() {
         message: "no".into(),
         request_id: "r".into(),
         policy: "p".into(),
+        replies: Vec::new(),
     };
     let words = |content_type| {
         let said = every().last_words(Broken { content_type, begun: true }, &complaint);

@@ -475,6 +475,7 @@ fn complaints_are_hybrid() {
         message: "Not allowed here.".into(),
         request_id: "r1".into(),
         policy: "20-block".into(),
+        replies: Vec::new(),
     };
     let answer = chat().complaint(&complaint);
     let body = value(std::str::from_utf8(&answer.body).unwrap());
@@ -504,6 +505,7 @@ fn refusals_are_answers_that_this_dialect_reads() {
         message: "I can't help.".into(),
         request_id: "r1".into(),
         policy: String::new(),
+        replies: Vec::new(),
     };
     let answer = chat().refusal("m", false, &complaint);
     let judge = told(whole(), std::str::from_utf8(&answer.body).unwrap());

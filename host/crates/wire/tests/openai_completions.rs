@@ -188,6 +188,7 @@ fn refusals_are_answers_that_this_dialect_reads() {
         message: "No.".into(),
         request_id: "r1".into(),
         policy: String::new(),
+        replies: Vec::new(),
     };
     let answer = completions().refusal("m", false, &complaint);
     let body = std::str::from_utf8(&answer.body).unwrap();

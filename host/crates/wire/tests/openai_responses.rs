@@ -337,6 +337,7 @@ fn refusals_and_complaints_are_in_the_dialect() {
         message: "I can't help.".into(),
         request_id: "r1".into(),
         policy: "20-block".into(),
+        replies: Vec::new(),
     };
     let expected = "I can't help. (policy 20-block, request r1)";
     let answer = responses().refusal("m", false, &complaint);

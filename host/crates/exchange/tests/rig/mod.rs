@@ -376,6 +376,8 @@ pub(crate) struct Script {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
+    /// Targets of what it received.
+    pub(crate) targets: Arc<Mutex<Vec<String>>>,
     /// It never begins to answer.
     pub(crate) silent: bool,
     /// Requests that wait for the head of their answer.
@@ -402,6 +404,7 @@ impl Drop for Counted {
 impl Forward for Script {
     fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
         async move {
+            self.targets.lock().unwrap().push(outbound.target);
             self.received.lock().unwrap().push(outbound.body.into_inner());
             self.heads.lock().unwrap().push(outbound.headers);
             let _waiting = Counted::on(&self.waiting);
@@ -425,6 +428,7 @@ pub(crate) struct Rig {
     /// Questions that were given up.
     pub(crate) cancelled: Arc<AtomicU32>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
+    pub(crate) targets: Arc<Mutex<Vec<String>>>,
     pub(crate) waiting: Arc<AtomicU32>,
     /// Headers that went up.
     pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
@@ -447,6 +451,9 @@ pub(crate) struct Setting {
     /// Its headers besides the content type.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
     pub(crate) limits: Limits,
+    pub(crate) family: Family,
+    pub(crate) path_prefix: &'static str,
+    pub(crate) base_path: &'static str,
 }
 
 impl Default for Setting {
@@ -463,6 +470,9 @@ impl Default for Setting {
             status: StatusCode::OK,
             headers: Vec::new(),
             limits: Limits::default(),
+            family: Family::Openai,
+            path_prefix: "/",
+            base_path: "",
         }
     }
 }
@@ -487,17 +497,19 @@ impl Rig {
             headers,
             body: Arc::new(Mutex::new(Some(body))),
             received: Arc::default(),
+            targets: Arc::default(),
             silent: setting.silent_upstream,
             waiting: Arc::default(),
             heads: Arc::default(),
         };
         let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
-        let (heads, body) = (Arc::clone(&script.heads), Arc::clone(&script.body));
+        let (heads, targets) = (Arc::clone(&script.heads), Arc::clone(&script.targets));
+        let body = Arc::clone(&script.body);
         let connection = Connection {
             name: "openai".into(),
-            path_prefix: "/".into(),
-            upstream: Upstream { tls: false, authority: "model".into(), base_path: String::new() },
-            family: Family::Openai,
+            path_prefix: setting.path_prefix.into(),
+            upstream: Upstream { tls: false, authority: "model".into(), base_path: setting.base_path.into() },
+            family: setting.family,
             on_block: setting.on_block,
             endpoints: Vec::new(),
             restore: setting.restore,
@@ -511,7 +523,8 @@ impl Rig {
             Arc::new(script),
             setting.limits,
         );
-        Self { gate, publish, entries, shown, cancelled, received, waiting, heads, body, upstream: Some(upstream) }
+        let upstream = Some(upstream);
+        Self { gate, publish, entries, shown, cancelled, received, targets, waiting, heads, body, upstream }
     }
 
     /// The upstream says this.
@@ -561,6 +574,11 @@ impl Rig {
             request = request.header(*name, *value);
         }
         let request = request.body(body).expect("a request");
+        self.carry(request).await
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn carry(&self, request: Request<exchange::Incoming>) -> http::Response<exchange::Reply> {
         exchange::carry(Arc::clone(&self.gate), request).await
     }
 }

@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+pub(super) use crate::dialect::{comment as heartbeat, sentence as message};
 use crate::{Answer, Complaint, dialect::problem};
 
 /// The error object, as SDKs know it.
@@ -17,16 +18,6 @@ pub(super) fn error(complaint: &Complaint) -> serde_json::Value {
         _ => "invalid_request_error",
     };
     json!({ "message": message(complaint), "type": kind, "param": null, "code": complaint.code })
-}
-
-/// The sentence for people, with what they need to ask about it.
-pub(super) fn message(complaint: &Complaint) -> String {
-    let Complaint { message, policy, request_id, .. } = complaint;
-    if policy.is_empty() {
-        format!("{message} (request {request_id})")
-    } else {
-        format!("{message} (policy {policy}, request {request_id})")
-    }
 }
 
 /// A whole answer.
@@ -47,12 +38,6 @@ pub(super) fn event(complaint: &Complaint) -> Vec<u8> {
     error["policy"] = complaint.policy.as_str().into();
     format!("data: {}\n\n", json!({ "error": error })).into_bytes()
 }
-
-/// A comment.
-pub(super) fn heartbeat(say: &str) -> Vec<u8> {
-    format!(": {}\n\n", say.replace(|char: char| char.is_control(), " ")).into_bytes()
-}
-
 /// The error as an event with the type `error`, whose members stand beside it, and the object that SDKs know.
 pub(super) fn typed_error(complaint: &Complaint) -> serde_json::Value {
     let mut error = error(complaint);

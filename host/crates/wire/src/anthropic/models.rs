@@ -1,0 +1,78 @@
+//! `GET …/models` and `…/models/ID`: asked by SDKs and tools to see what there is. The request has no body, the answer
+//! is JSON in which every string is a field.
+
+use model::Speaker;
+
+use super::{complain, names, response::Response};
+use crate::{
+    Answer, Complaint, Endpoint, Flow, Limits, Malformed, Unclaimed,
+    documents::{Documents, Reader},
+    media::{Body, body},
+    nothing::Nothing,
+    parts::Parts,
+    sheet::Sheet,
+};
+
+/// The endpoint.
+#[derive(Debug)]
+pub(super) struct Models;
+
+impl Endpoint for Models {
+    fn dialect(&self) -> &'static str {
+        "anthropic-models"
+    }
+
+    fn raw(&self) -> bool {
+        false
+    }
+
+    fn request(&self, _content_type: &str, _limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        Ok(Box::new(Nothing::default()))
+    }
+
+    fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        match body(content_type)? {
+            Body::Json if status >= 400 => Ok(Box::new(Documents::whole(Response::new(status), limits))),
+            Body::Json => Ok(Box::new(Documents::whole(List, limits))),
+            _ => Err(Unclaimed(content_type.to_owned())),
+        }
+    }
+
+    fn complaint(&self, complaint: &Complaint) -> Answer {
+        complain::answer(complaint)
+    }
+
+    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// No model speaks here, so none can refuse.
+    fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
+        complain::answer(complaint)
+    }
+
+    fn heartbeat(&self, _say: &str) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// The list of models, or one of them.
+#[derive(Debug)]
+struct List;
+
+impl Reader for List {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        sheet.rest(0);
+        Ok(())
+    }
+
+    fn end(&mut self, _parts: &mut Parts) {}
+}

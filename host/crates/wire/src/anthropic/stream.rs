@@ -1,0 +1,274 @@
+//! The blocks of one answer: what they say, piece by piece. A block of a whole answer is one that comes in one piece.
+//!
+//! What must hold: what clients join is one part. That is the text of a block, and of the blocks of text that stand
+//! beside one another: where it quotes, a model's text comes in several of them. A string that the dialect does not know
+//! goes on as one part to its block's end. A call is held until all of it is decided.
+
+use model::{Channel, PartId, Speaker};
+
+use super::block::{self, Voice};
+use crate::{
+    Step, ToolCall, ToolCallId,
+    json::Kind,
+    nested::Nested,
+    parts::{Extra, Parts, Source},
+    sheet::Sheet,
+    strays::Strays,
+};
+
+/// What is wrong with an answer: what should stand there.
+pub(super) type Wrong = &'static str;
+
+/// The model's own words.
+const SAID: Voice = Voice { channel: Channel::Content, speaker: Speaker::Assistant };
+
+/// Text that goes on from piece to piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Track {
+    Text,
+    Thinking,
+    /// What a conversation was cut down to.
+    Summary,
+}
+
+impl Track {
+    /// The track of a type of blocks.
+    fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "text" => Some(Self::Text),
+            "thinking" => Some(Self::Thinking),
+            "compaction" => Some(Self::Summary),
+            _ => None,
+        }
+    }
+
+    fn channel(self) -> Channel {
+        match self {
+            Self::Text | Self::Summary => Channel::Content,
+            Self::Thinking => Channel::Reasoning,
+        }
+    }
+
+    /// The member that holds it, in the block and in its deltas.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Thinking => "thinking",
+            Self::Summary => "content",
+        }
+    }
+
+    /// The type of its deltas.
+    fn delta(self) -> &'static str {
+        match self {
+            Self::Text => "text_delta",
+            Self::Thinking => "thinking_delta",
+            Self::Summary => "compaction_delta",
+        }
+    }
+
+    /// An event with more of it.
+    fn event(self, index: u64) -> Extra {
+        let (delta, member) = (self.delta(), self.member());
+        Extra {
+            before: format!(
+                "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{index},\
+                 \"delta\":{{\"type\":\"{delta}\",\"{member}\":\""
+            ),
+            after: "\"}}\n\n".to_owned(),
+        }
+    }
+}
+
+/// A call in progress.
+#[derive(Debug)]
+struct Call {
+    call: ToolCallId,
+    id: String,
+    name: String,
+    /// Whether its arguments stand in the block, so that none may come in deltas.
+    given: bool,
+}
+
+/// The block that is open.
+#[derive(Debug)]
+struct Block {
+    index: u64,
+    kind: String,
+    call: Option<Call>,
+    /// What the dialect does not know: to the block's end, whatever deltas come between.
+    strays: Strays,
+}
+
+/// The blocks of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// Blocks that have begun.
+    begun: u64,
+    open: Option<Block>,
+    /// The text of the blocks that stand side by side up to here.
+    run: Option<(Track, PartId)>,
+}
+
+impl Blocks {
+    /// A block begins.
+    pub(super) fn begin(&mut self, sheet: &mut Sheet<'_>, index: u64, block: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        self.close(sheet.parts);
+        if index != self.begun {
+            // Clients count blocks, or go by their index: both must come to the same.
+            return Err("blocks in the order of their index");
+        }
+        if doc.kind(block) != Kind::Object {
+            return Err("a block that is an object");
+        }
+        self.begun += 1;
+        let kind = doc.text_of(block, "type").unwrap_or_default().into_owned();
+        let track = Track::of(&kind);
+        if self.run.is_some_and(|(running, _)| Some(running) != track) {
+            self.end_run(sheet.parts);
+        }
+        if let (Some(track), None) = (track, self.run) {
+            self.run = Some((track, sheet.parts.begin(track.channel(), Speaker::Assistant)));
+        }
+        let mut open = Block { index, kind, call: None, strays: Strays::default() };
+        if block::calls(&open.kind) {
+            open.call = Some(Call::begin(sheet, block));
+        }
+        if block::answers(&open.kind) || open.kind == "redacted_thinking" {
+            block::read(sheet, block, SAID);
+        } else {
+            self.members(sheet, block, &mut open);
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn members(&self, sheet: &mut Sheet<'_>, block: usize, open: &mut Block) {
+        let doc = sheet.doc;
+        for (key, value) in doc.members(block) {
+            let name = doc.name(key);
+            match (&*name, doc.kind(value), self.run) {
+                (name, Kind::Text, Some((track, part))) if name == track.member() => {
+                    sheet.say(value, part);
+                }
+                ("name" | "input", ..) if open.call.is_some() => {}
+                ("type" | "id" | "signature", ..) => block::member(sheet, key, value, SAID),
+                (name, Kind::Text, None) if open.call.is_none() => {
+                    sheet.key(key);
+                    open.strays.read(sheet, value, name);
+                }
+                _ => block::member(sheet, key, value, SAID),
+            }
+        }
+    }
+
+    /// More of the open block.
+    pub(super) fn more(&mut self, sheet: &mut Sheet<'_>, index: u64, delta: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let Some(open) = self.open.as_mut().filter(|open| open.index == index) else {
+            return Err("a delta of the block that is open");
+        };
+        let kind = doc.text_of(delta, "type").unwrap_or_default();
+        let known = self.run.is_some() || open.call.is_some();
+        for (key, value) in doc.members(delta) {
+            let name = doc.name(key);
+            match (&*name, doc.kind(value), self.run) {
+                ("type", ..) => sheet.word(value),
+                (name, Kind::Text, Some((track, part))) if name == track.member() && kind == track.delta() => {
+                    sheet.say(value, part);
+                }
+                ("partial_json", Kind::Text, _) if kind == "input_json_delta" && open.call.is_some() => {
+                    open.fragment(sheet, value)?;
+                }
+                ("text" | "thinking" | "partial_json" | "content", Kind::Text, _) if known => {
+                    // Some clients would join it with the block's own text, and some would not.
+                    return Err("a delta of its block's own kind");
+                }
+                ("citation", Kind::Object, _) => block::citation(sheet, value, SAID),
+                ("signature" | "encrypted_content", Kind::Text, _) if sheet.is_bulk(value) => {}
+                (name, ..) => {
+                    sheet.key(key);
+                    open.strays.read(sheet, value, name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The open block is complete.
+    pub(super) fn stop(&mut self, sheet: &mut Sheet<'_>, index: u64) -> Result<(), Wrong> {
+        if self.open.as_ref().is_none_or(|open| open.index != index) {
+            return Err("the end of the block that is open");
+        }
+        if let (false, Some((track, part))) = (sheet.whole, self.run) {
+            // The last place for text that is added behind the part's end.
+            sheet.parts.extra(part, track.event(index));
+        }
+        self.close(sheet.parts);
+        Ok(())
+    }
+
+    /// No more of the open block comes.
+    fn close(&mut self, parts: &mut Parts) {
+        let Some(mut open) = self.open.take() else { return };
+        open.strays.piece();
+        open.strays.end(parts);
+        if let Some(Call { call, id, name, .. }) = open.call {
+            parts.complete_call(call);
+            parts.tell(Step::ToolCall(ToolCall { call, id, name }));
+        }
+    }
+
+    /// No more text of neighbours comes.
+    fn end_run(&mut self, parts: &mut Parts) {
+        if let Some((_, part)) = self.run.take() {
+            parts.end(part);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self, parts: &mut Parts) {
+        self.close(parts);
+        self.end_run(parts);
+    }
+}
+
+impl Call {
+    /// Reads what stands of a call in its block.
+    fn begin(sheet: &mut Sheet<'_>, block: usize) -> Self {
+        let doc = sheet.doc;
+        let call = sheet.parts.begin_call(Nested::proposed());
+        sheet.parts.call_is_json(call);
+        sheet.hold(block, call);
+        let text = |name| doc.text_of(block, name).unwrap_or_default().into_owned();
+        let (id, name) = (text("id"), text("name"));
+        if let Some(value) = doc.get(block, "name") {
+            sheet.walk(value, true, &mut |sheet, node| sheet.once(node, Channel::ToolInput, Speaker::Assistant));
+        }
+        let empty = |input| doc.kind(input) == Kind::Object && doc.members(input).next().is_none();
+        let mut given = false;
+        match doc.get(block, "input") {
+            // Deltas will say what they are.
+            Some(input) if !sheet.whole && empty(input) => sheet.stand_in(input, call),
+            Some(input) => {
+                given = true;
+                sheet.fill(input, call, true);
+            }
+            None => sheet.anchor(block, Source::Call(call), "input", 0),
+        }
+        Self { call, id, name, given }
+    }
+}
+
+impl Block {
+    /// More of a call's arguments.
+    fn fragment(&mut self, sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
+        let Some(call) = &self.call else { return Ok(()) };
+        if call.given && sheet.doc.raw(value).len() > 2 {
+            return Err("arguments in the block or in its deltas");
+        }
+        sheet.fill(value, call.call, false);
+        Ok(())
+    }
+}
