@@ -57,8 +57,10 @@ impl Parts {
         let from = nested.text.len() as u64;
         write(&mut nested.text);
         let to = nested.text.len() as u64;
-        let fresh = nested.text[from as usize..].to_owned();
-        self.note_call(call, &fresh);
+        if self.is_kept(Source::Call(call)) {
+            let fresh = self.calls.get(&call).map(|nested| nested.text[from as usize..].to_owned());
+            self.note_call(call, &fresh.unwrap_or_default());
+        }
         if let Some(run) = self.run_mut(Source::Call(call)) {
             run.len = to;
         }

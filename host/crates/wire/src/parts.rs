@@ -151,6 +151,11 @@ impl Parts {
         self.said.get(&source).is_some_and(|said| said == text)
     }
 
+    /// Whether a source may be repeated.
+    pub(crate) fn is_kept(&self, source: Source) -> bool {
+        self.said.contains_key(&source)
+    }
+
     /// Notes text of a call's arguments, in case it is repeated.
     pub(crate) fn note_call(&mut self, call: ToolCallId, text: &str) {
         note(&mut self.said, &mut self.said_bytes, Source::Call(call), text);

@@ -137,6 +137,18 @@ fn encoded_files_are_not_text_but_short_ones_are() {
 }
 
 #[test]
+fn a_path_that_names_the_model_is_believed() {
+    for path in ["chat/completions", "completions", "embeddings", "responses"] {
+        let path = format!("/openai/deployments/gpt-9/{path}");
+        let endpoint = wire::claim(model::Family::Openai, "POST", &path).unwrap();
+        let mut flow = endpoint.request_at(&path, "application/json", wire::Limits::default()).unwrap();
+        flow.push(br#"{"model":"gpt-1","messages":[],"input":"x","prompt":"y"}"#).unwrap();
+        flow.finish().unwrap();
+        assert!(matches!(flow.next(), Some(Step::Asked(asked)) if asked.model == "gpt-9"), "{path}");
+    }
+}
+
+#[test]
 fn requests_of_another_shape_are_refused() {
     for body in [
         "[]",

@@ -163,6 +163,49 @@ fn a_call_that_is_repeated_with_another_name_is_another_call() {
 }
 
 #[test]
+fn what_the_computer_and_the_shell_are_to_do_are_calls() {
+    let item = |status: &str, commands: Value| json!({"id":"s","type":"shell_call","call_id":"c","status":status,"action":{"commands":commands}});
+    let command = |name: &str, member: &str| json!({"type":format!("response.shell_call_command.{name}"),"output_index":0,"command_index":0,member:"ls 078-05-1120"});
+    let events = [
+        json!({"type":"response.output_item.added","output_index":0,"item":item("in_progress", json!([]))}),
+        command("delta", "delta"),
+        command("done", "command"),
+        json!({"type":"response.output_item.done","output_index":0,"item":item("completed", json!(["ls 078-05-1120"]))}),
+        json!({"type":"response.completed","response":{"output":[item("completed", json!(["ls 078-05-1120"]))]}}),
+    ];
+    let judge = told(stream(), &sse(&events));
+    assert_eq!(
+        judge.calls.iter().map(|(_, id, name)| (id.as_str(), name.as_str())).collect::<Vec<_>>(),
+        [("c", "shell")]
+    );
+    assert_eq!(masked(stream(), &sse(&events)), sse(&events).replace(CANARY, MASK));
+    let body = json!({"output":[{"id":"k","type":"computer_call","call_id":"c","action":{"type":"type","text":CANARY},
+        "actions":[{"type":"wait"}]}]});
+    let judge = told(whole(), &body.to_string());
+    assert_eq!(judge.calls.len(), 2, "a client may take either");
+    assert_eq!(masked(whole(), &body.to_string()), body.to_string().replace(CANARY, MASK));
+}
+
+#[test]
+fn a_stream_that_is_taken_up_again_is_not_held_by_what_is_complete() {
+    let items = [Item::Call(vec!["{}".into()]), Item::Message(vec![vec!["a".into(), "b".into()]])];
+    let mut events = written(&items);
+    let done = events[4]["item"].clone();
+    events[0]["response"]["output"] = json!([done]);
+    events.drain(1..5);
+    let mut flow = stream();
+    let mut judge = Judge::default();
+    for event in &events {
+        let mut out = BytesMut::new();
+        let event = sse(std::slice::from_ref(event));
+        flow.push(event.as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        assert_eq!(out, event.as_bytes());
+    }
+    assert_eq!(judge.calls.len(), 1);
+}
+
+#[test]
 fn calls_are_held_until_they_are_cleared_and_take_other_arguments() {
     let body = sse(&written(&[
         Item::Message(vec![vec!["hi".into()]]),

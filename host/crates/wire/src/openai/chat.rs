@@ -26,8 +26,12 @@ impl Endpoint for Chat {
     }
 
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        self.request_at("", content_type, limits)
+    }
+
+    fn request_at(&self, path: &str, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         match body(content_type)? {
-            Body::Json => Ok(Box::new(Documents::whole(request::Request::default(), limits))),
+            Body::Json => Ok(Box::new(Documents::whole(request::Request::at(path), limits))),
             Body::Events => Err(Unclaimed(content_type.to_owned())),
         }
     }

@@ -176,6 +176,7 @@ impl<C: Choice> Reader for Choices<C> {
                     sheet.counts(value);
                 }
                 ("error", _) => errors::tell(sheet, value),
+                ("moderation", _) => sheet.counts(value),
                 ("created", Kind::Number) => {}
                 ("object", _) => sheet.word(value),
                 ("obfuscation", _) => sheet.fresh(value),

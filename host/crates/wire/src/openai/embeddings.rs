@@ -33,8 +33,12 @@ impl Endpoint for Numbers {
     }
 
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        self.request_at("", content_type, limits)
+    }
+
+    fn request_at(&self, path: &str, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         match body(content_type)? {
-            Body::Json => Ok(Box::new(Documents::whole(Inputs::new(&TEXTS), limits))),
+            Body::Json => Ok(Box::new(Documents::whole(Inputs::at(path, &TEXTS), limits))),
             Body::Events => Err(Unclaimed(content_type.to_owned())),
         }
     }

@@ -27,9 +27,9 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// With the conversation in these members.
-    pub(super) fn new(members: &'static [&'static str]) -> Self {
-        Self { members, terms: Terms::new(Members { conversation: members, tools: &[] }) }
+    /// Sent to this path, with the conversation in these members.
+    pub(super) fn at(path: &str, members: &'static [&'static str]) -> Self {
+        Self { members, terms: Terms::new(Members { conversation: members, tools: &[] }).at(path) }
     }
 }
 

@@ -55,11 +55,15 @@ impl Endpoint for Responses {
     }
 
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
+        self.request_at("", content_type, limits)
+    }
+
+    fn request_at(&self, path: &str, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         if matches!(self, Self::Stored | Self::InputItems) {
             return Ok(Box::new(Nothing::default()));
         }
         match body(content_type)? {
-            Body::Json => Ok(Box::new(Documents::whole(request::Request::default(), limits))),
+            Body::Json => Ok(Box::new(Documents::whole(request::Request::at(path), limits))),
             Body::Events => Err(Unclaimed(content_type.to_owned())),
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Members {
 #[derive(Debug)]
 pub(super) struct Terms {
     members: Members,
+    /// The model that the path names; empty when it names none.
+    deployment: String,
     removed: BTreeSet<String>,
     patch: Patch,
 }
@@ -32,7 +34,13 @@ pub(super) struct Terms {
 impl Terms {
     /// Of a request with these members.
     pub(super) fn new(members: Members) -> Self {
-        Self { members, removed: BTreeSet::new(), patch: Patch::default() }
+        Self { members, deployment: String::new(), removed: BTreeSet::new(), patch: Patch::default() }
+    }
+
+    /// The same at this path. Azure's paths name the model (`/openai/deployments/NAME/…`), whatever the body says.
+    pub(super) fn at(self, path: &str) -> Self {
+        let below = path.split_once("/deployments/").map_or("", |(_, below)| below);
+        Self { deployment: below.split('/').next().unwrap_or_default().to_owned(), ..self }
     }
 
     /// What the request asks for as it came.
@@ -59,6 +67,9 @@ impl Terms {
             }
         }
         asked.parameters.push('}');
+        if !self.deployment.is_empty() {
+            asked.model.clone_from(&self.deployment);
+        }
         asked
     }
 

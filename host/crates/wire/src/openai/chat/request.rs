@@ -26,9 +26,10 @@ const MEMBERS: Members =
 #[derive(Debug)]
 pub(super) struct Request(Terms);
 
-impl Default for Request {
-    fn default() -> Self {
-        Self(Terms::new(MEMBERS))
+impl Request {
+    /// Sent to this path.
+    pub(super) fn at(path: &str) -> Self {
+        Self(Terms::new(MEMBERS).at(path))
     }
 }
 

@@ -108,19 +108,19 @@ pub(super) fn read(sheet: &mut Sheet<'_>, item: usize, to: &mut dyn Listener) ->
     let kind = doc.text_of(item, "type").unwrap_or_default();
     let kind = if kind.is_empty() && role.is_some() { "message" } else { &*kind };
     let call = (kind.ends_with("_call") || kind.ends_with("_request")) && !runs_at_server(kind);
-    let proposal = call.then(|| proposal(doc, item, kind));
-    let told = proposal.as_ref().map(|proposal| {
-        let name = proposal.name.as_ref().and_then(|(_, node)| *node);
-        (name, proposal.input)
-    });
-    if let Some(proposal) = proposal {
-        to.call(sheet, proposal)?;
+    let mut told: Vec<usize> = Vec::new();
+    if call {
+        let filled = |value: &usize| matches!(doc.kind(*value), Kind::Text | Kind::Object | Kind::Array);
+        let inputs: Vec<usize> = INPUTS.iter().filter_map(|name| doc.get(item, name)).filter(filled).collect();
+        let name = doc.get(item, "name").filter(|&name| doc.kind(name) == Kind::Text);
+        // Where there are two, a client may take either: each is a call.
+        for input in inputs.iter().copied().map(Some).chain(inputs.is_empty().then_some(None)) {
+            to.call(sheet, proposal(doc, item, kind, name, input))?;
+        }
+        told.extend(name.into_iter().chain(inputs));
     }
     let speaker = speaker_of(role.as_deref());
-    for (key, value) in doc.members(item) {
-        if told.is_some_and(|(name, input)| name == Some(value) || input == Some(value)) {
-            continue;
-        }
+    for (key, value) in doc.members(item).filter(|(_, value)| !told.contains(value)) {
         member(sheet, key, value, kind, speaker, to)?;
     }
     Ok(())
@@ -174,10 +174,7 @@ fn member(
 }
 
 /// What an item proposes to be called.
-fn proposal<'a>(doc: Doc<'a>, item: usize, kind: &str) -> Proposal<'a> {
-    let filled = |value: &usize| matches!(doc.kind(*value), Kind::Text | Kind::Object | Kind::Array);
-    let input = INPUTS.iter().find_map(|name| doc.get(item, name).filter(filled));
-    let name = doc.get(item, "name").filter(|&name| doc.kind(name) == Kind::Text);
+fn proposal<'a>(doc: Doc<'a>, item: usize, kind: &str, name: Option<usize>, input: Option<usize>) -> Proposal<'a> {
     let name = match name {
         Some(node) => (doc.name(node), Some(node)),
         // Tools that the server defines are named by the item's type.

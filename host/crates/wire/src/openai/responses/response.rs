@@ -107,6 +107,9 @@ impl Response {
                 ("output", Kind::Array) => {
                     for (position, item) in doc.items(value).enumerate() {
                         let output = self.stream.place_of(sheet, item, position as u64);
+                        // What is complete when a stream is taken up again gets no more deltas.
+                        let over = doc.text_of(item, "status").is_some_and(|status| status == "completed");
+                        let moment = if over && moment == Moment::Begin { Moment::Done } else { moment };
                         items::read(sheet, item, &mut Heard { stream: &mut self.stream, output, moment })?;
                     }
                 }

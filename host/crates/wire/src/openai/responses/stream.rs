@@ -16,7 +16,7 @@ use model::{Channel, PartId};
 
 use super::{
     calls::Calls,
-    items::{Listener, Proposal, Spot, What},
+    items::{self, Listener, Proposal, Spot, What},
 };
 use crate::{
     json::Kind,
@@ -92,7 +92,15 @@ impl Listener for Heard<'_> {
         if let Some((_, Some(name))) = proposal.name {
             self.text(sheet, name, name_spot())?;
         }
-        self.stream.calls.propose(sheet, proposal, self.output, self.moment != Moment::Begin);
+        let done = self.moment != Moment::Begin;
+        if let Some(input) = proposal.input.filter(|&input| !done && sheet.doc.kind(input) != Kind::Text) {
+            // No deltas make a value: what it begins as is not yet what is called.
+            let spot = Spot { what: What::Query, ..name_spot() };
+            items::texts(sheet, input, spot, self)?;
+            self.stream.calls.propose(sheet, Proposal { input: None, ..proposal }, self.output, done);
+            return Ok(());
+        }
+        self.stream.calls.propose(sheet, proposal, self.output, done);
         Ok(())
     }
 }
