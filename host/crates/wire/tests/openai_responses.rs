@@ -94,6 +94,76 @@ proptest! {
     }
 }
 
+/// What an upstream that lies can do to a stream.
+#[derive(Clone, Debug)]
+enum Mangle {
+    Drop(prop::sample::Index),
+    Twice(prop::sample::Index, prop::sample::Index),
+    Swap(prop::sample::Index, prop::sample::Index),
+    /// Text of another event.
+    Mix(prop::sample::Index, prop::sample::Index),
+}
+
+impl Mangle {
+    fn of(&self, events: &mut Vec<Value>) {
+        let len = events.len();
+        match self {
+            Self::Drop(at) => drop(events.remove(at.index(len))),
+            Self::Twice(from, to) => events.insert(to.index(len), events[from.index(len)].clone()),
+            Self::Swap(one, other) => events.swap(one.index(len), other.index(len)),
+            Self::Mix(from, to) => {
+                let from = events[from.index(len)].clone();
+                let to = &mut events[to.index(len)];
+                for name in ["delta", "text", "refusal", "arguments", "item", "part", "response"] {
+                    if !from[name].is_null() && !to[name].is_null() {
+                        to[name] = from[name].clone();
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn mangle() -> impl Strategy<Value = Mangle> {
+    let at = any::<prop::sample::Index>;
+    prop_oneof![
+        at().prop_map(Mangle::Drop),
+        (at(), at()).prop_map(|(from, to)| Mangle::Twice(from, to)),
+        (at(), at()).prop_map(|(one, other)| Mangle::Swap(one, other)),
+        (at(), at()).prop_map(|(from, to)| Mangle::Mix(from, to)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mangled_streams_leak_nothing(
+        items in prop::collection::vec(item(), 1..4),
+        mangles in prop::collection::vec(mangle(), 1..6),
+    ) {
+        let mut events_in = written(&items);
+        for mangle in &mangles {
+            if !events_in.is_empty() {
+                mangle.of(&mut events_in);
+            }
+        }
+        let body = sse(&events_in);
+        let same = run(stream(), &mut Judge::default(), body.as_bytes(), &[]);
+        let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[]);
+        prop_assert_eq!(same.is_ok(), out.is_ok());
+        if let (Ok(same), Ok(out)) = (same, out) {
+            prop_assert_eq!(String::from_utf8(same.concat()).unwrap(), body);
+            let out = out.concat();
+            prop_assert_eq!(events(&out).len(), events_in.len());
+            prop_assert!(events(&out).iter().all(|event| clean(&value(event))), "{}", String::from_utf8_lossy(&out));
+            // Arguments are judged as the JSON that they are, if they are.
+            let said = client(&out).deltas;
+            prop_assert!(said.values().all(|text| clean(&text.as_str().into())), "{:?}", said);
+        }
+    }
+}
+
 fn item() -> impl Strategy<Value = Item> {
     let word = prop_oneof![
         4 => Just(CANARY.to_owned()),
