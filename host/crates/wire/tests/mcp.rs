@@ -4,6 +4,7 @@ mod support;
 
 use bytes::BytesMut;
 use model::{Channel, Family, Speaker};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{
     CANARY, Judge, events, masked,
@@ -483,4 +484,98 @@ fn headers_go_on_only_when_they_say_what_the_body_says() {
     assert!(!mcp().agrees("mcp-name", "send", b"no JSON"));
     let read = call("resources/read", json!({ "uri": "file:///r" })).to_string();
     assert!(mcp().agrees("mcp-name", "file:///r", read.as_bytes()));
+}
+
+/// JSON with canaries in its strings and names.
+fn odd() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        3 => Just(CANARY.to_owned()),
+        2 => any::<String>(),
+        2 => (any::<char>(), any::<char>()).prop_map(|(before, after)| format!("{before}{CANARY}{after}")),
+        2 => prop::sample::select(vec!["type", "text", "content", "tool_use", "input", "method", "params", "uri", "data"])
+            .prop_map(str::to_owned),
+    ];
+    let leaf = prop_oneof![
+        1 => Just(Value::Null),
+        1 => any::<i32>().prop_map(Value::from),
+        4 => text.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((text.clone(), inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same value with the canary masked in every string and name.
+fn mask(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace(CANARY, "[SSN]").into(),
+        Value::Array(items) => items.iter().map(mask).collect(),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, value)| (name.replace(CANARY, "[SSN]"), mask(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+const METHODS: [&str; 9] = [
+    "tools/call",
+    "prompts/get",
+    "completion/complete",
+    "sampling/createMessage",
+    "elicitation/create",
+    "notifications/message",
+    "notifications/progress",
+    "initialize",
+    "vendor/novel",
+];
+
+const MEMBERS: [&str; 16] = [
+    "content",
+    "contents",
+    "structuredContent",
+    "tools",
+    "messages",
+    "instructions",
+    "inputRequests",
+    "inputResponses",
+    "completion",
+    "arguments",
+    "argument",
+    "message",
+    "data",
+    "systemPrompt",
+    "requestedSchema",
+    "_meta",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_string_of_every_message_is_seen(
+        odd in prop::array::uniform16(odd()),
+        method in prop::sample::select(METHODS.to_vec()),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut members: serde_json::Map<String, Value> = MEMBERS.iter().map(|&name| name.to_owned()).zip(odd).collect();
+        let answer = result(Value::Object(members.clone()));
+        members.insert("name".to_owned(), CANARY.into());
+        let call = call(method, Value::Object(members));
+        for message in [&answer, &call] {
+            let body = message.to_string();
+            for flow in [request(), whole()] {
+                let out = masked(flow, &body);
+                prop_assert_eq!(value(&out), mask(message));
+            }
+            let body = sse(std::slice::from_ref(message));
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+            cuts.sort_unstable();
+            let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &cuts).unwrap().concat();
+            prop_assert_eq!(value(&events(&out)[0]), mask(message));
+        }
+    }
 }
