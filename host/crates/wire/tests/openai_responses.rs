@@ -433,6 +433,21 @@ fn what_can_not_be_judged_as_clients_join_it_is_refused() {
 }
 
 #[test]
+fn an_event_is_what_its_name_and_its_type_say() {
+    let delta = |name: &str, kind: &str, text: &str| {
+        format!("{name}data: {{{kind}\"output_index\":0,\"content_index\":0,\"delta\":\"{text}\"}}\n\n")
+    };
+    let named = "event: response.output_text.delta\n";
+    let typed = "\"type\":\"response.output_text.delta\",";
+    for (name, kind) in [(named, ""), ("", typed), (named, typed), ("event: message\n", typed)] {
+        let body = delta(name, kind, "078-05") + &delta(named, typed, "-1120");
+        assert_eq!(masked(stream(), &body), delta(name, kind, MASK) + &delta(named, typed, ""));
+    }
+    let body = delta(named, "\"type\":\"novel\",", "x");
+    assert!(run(stream(), &mut Judge::default(), body.as_bytes(), &[]).is_err());
+}
+
+#[test]
 fn long_runs_of_base64_are_opaque() {
     let long = "QUJD".repeat(100);
     let body = json!({"object":"response","output":[

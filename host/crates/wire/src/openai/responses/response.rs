@@ -26,6 +26,8 @@ const NO_OUTPUT: u64 = u64::MAX;
 pub(super) struct Response {
     stream: Stream,
     strays: Strays,
+    /// The name of the event that is read.
+    named: String,
     usage: Usage,
     done: bool,
     /// Whether it tells of an error, and so may have no body.
@@ -59,6 +61,11 @@ impl Reader for Response {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn named(&mut self, name: &[u8]) {
+        self.named.clear();
+        self.named.push_str(&String::from_utf8_lossy(name));
     }
 
     fn mark(&mut self, data: &[u8], parts: &mut Parts) -> bool {
@@ -149,7 +156,7 @@ impl Response {
 
     fn event(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Wrong> {
         let doc = sheet.doc;
-        let name = doc.text_of(0, "type").unwrap_or_default();
+        let name = self.event_name(sheet)?;
         let event = Event::new(sheet, &name)?;
         self.strays.piece();
         let (mut spoken, mut list) = (None, None);
@@ -202,6 +209,17 @@ impl Response {
         }
         self.stream.sequence = doc.count_of(0, "sequence_number").unwrap_or(self.stream.sequence);
         Ok(())
+    }
+
+    /// What the event is: its type, or else its name. Clients may go by either, so that they must agree.
+    fn event_name(&self, sheet: &Sheet<'_>) -> Result<String, Wrong> {
+        let kind = sheet.doc.text_of(0, "type").map(String::from);
+        match (self.named.as_str(), kind) {
+            ("" | "message" | "error", Some(kind)) => Ok(kind),
+            (named, Some(kind)) if named == kind => Ok(kind),
+            (_, Some(_)) => Err("an event whose name is its type"),
+            (named, None) => Ok(named.to_owned()),
+        }
     }
 
     fn heard(&mut self, event: &Event<'_>) -> Heard<'_> {
