@@ -148,7 +148,7 @@ fn offers() -> Vec<Case> {
             { "type": "image", "data": file(), "mimeType": "image/png" },
             { "type": "resource_link", "uri": "https://a.example/r", "name": "linked", "description": "about it" },
             { "type": "resource", "resource": { "uri": "file:///r", "mimeType": "text/plain", "text": "embedded" } },
-            { "type": "novel", "odd": "new" }],
+            { "type": "novel", "odd": "new", "data": "not a file" }],
             "structuredContent": { "total": 12_345_678, "who": "me" } })),
             vec![
                 ("plain", ANSWER),
@@ -157,6 +157,7 @@ fn offers() -> Vec<Case> {
                 ("about it", ANSWER),
                 ("embedded", ANSWER),
                 ("new", ANSWER),
+                ("not a file", ANSWER),
                 ("12345678", ANSWER),
                 ("who", ANSWER),
                 ("me", ANSWER),

@@ -73,7 +73,9 @@ fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
             ("input", _) if kind == "tool_use" => sheet.quote(value),
             ("text" | "name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             // Encoded files; and addresses, which may hold one.
-            ("data" | "blob" | "uri", Kind::Text) => sheet.bulk(value),
+            ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => {}
+            ("data" | "blob", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
+            ("uri", Kind::Text) => sheet.bulk(value),
             ("resource", Kind::Object) | ("content", Kind::Array | Kind::Object) => blocks(sheet, value, voice),
             ("structuredContent", _) => all(sheet, value, voice),
             ("annotations" | "_meta" | "id" | "toolUseId" | "mimeType", _) => sheet.rest(value),
