@@ -4,7 +4,7 @@
 //! judged; nothing here repeats what the upstream said to people.
 
 use coding::Codings;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
     head::{canonical_content_type, content_type, essence},
@@ -13,12 +13,12 @@ use crate::{
 
 /// Response headers that reach the caller; a name that ends in `-` stands for all that begin so. Everything else could
 /// carry what no policy has seen. No validators (`etag`, `last-modified`): they are of the bytes before they were judged.
-const RETURNED: [&str; 12] = [
+/// No `date`: the listener says its own.
+const RETURNED: [&str; 11] = [
     "content-type",
     "content-language",
     "content-disposition",
     "cache-control",
-    "date",
     "retry-after",
     "vary",
     "openai-",
@@ -28,13 +28,16 @@ const RETURNED: [&str; 12] = [
     "x-ratelimit-",
 ];
 
-/// Types that a refusal names, since people must know what came; others could say anything.
-const NAMED: [&str; 9] = [
+/// Types that say nothing but how a body is framed; others could say anything. A refusal names these alone.
+const NAMED: [&str; 12] = [
     "text/html",
     "text/plain",
     "text/event-stream",
     "application/json",
+    "application/problem+json",
     "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
     "application/octet-stream",
     "application/xml",
     "multipart/byteranges",
@@ -68,6 +71,20 @@ pub(crate) fn unclaimed(status: StatusCode, content_type: &str, allow: &str) -> 
         None => "a content type".into(),
     };
     Stop::UpstreamUnreadable(format!("status {status} with {what} that this endpoint does not speak{allow}"))
+}
+
+/// What `cache-control` says where it says nothing but how long.
+const CACHING: [&str; 6] = ["no-cache", "no-store", "private", "public", "must-revalidate", "max-age=0"];
+
+/// Whether a header is one of a few that every answer has, in a form that has no room for anything else. Policies are not
+/// shown these: one that edits all text would leave its callers with a body of no type.
+pub(crate) fn says_nothing(name: &HeaderName, value: &HeaderValue) -> bool {
+    let Ok(value) = value.to_str() else { return false };
+    match *name {
+        header::CONTENT_TYPE => NAMED.contains(&value.strip_suffix("; charset=utf-8").unwrap_or(value)),
+        header::CACHE_CONTROL => value.split(',').all(|directive| CACHING.contains(&directive.trim())),
+        _ => false,
+    }
 }
 
 /// Whether a name is on the list for what it begins with, and so may say something of its own.
@@ -108,8 +125,6 @@ fn vary(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn headers(given: &[(&'static str, &str)]) -> HeaderMap {
@@ -147,6 +162,22 @@ mod tests {
         let given = headers(&[("vary", "Origin, Accept-Encoding"), ("vary", "accept-language")]);
         assert_eq!(returnable(&given, false)[header::VARY], "origin, accept-language");
         assert!(returnable(&headers(&[("vary", "accept-encoding")]), false).is_empty());
+    }
+
+    #[test]
+    fn only_what_has_no_room_for_more_says_nothing() {
+        for (name, value, nothing) in [
+            ("content-type", "application/json", true),
+            ("content-type", "text/event-stream; charset=utf-8", true),
+            ("content-type", "application/x-078+json", false),
+            ("content-type", "application/json; note=1", false),
+            ("cache-control", "no-cache, no-store", true),
+            ("cache-control", "max-age=0785112", false),
+            ("openai-model", "application/json", false),
+        ] {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(says_nothing(&HeaderName::from_static(name), &value), nothing, "{name}: {value:?}");
+        }
     }
 
     #[test]

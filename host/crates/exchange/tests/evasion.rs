@@ -138,6 +138,23 @@ async fn headers_say_nothing_that_text_may_not() {
 }
 
 #[tokio::test]
+async fn a_policy_that_edits_everything_leaves_the_framing() {
+    let mut rig = Rig::new(Setting {
+        policies: vec![policy("10-mask", Does::Mask("a", "\u{2039}"))],
+        content_type: "application/json; charset=UTF-8",
+        headers: vec![("openai-model", "gpt-a"), ("cache-control", "no-cache, private")],
+        ..Setting::default()
+    });
+    rig.say(&answer("a"));
+    rig.hang_up();
+    let response = rig.ask("hi", false).await;
+    assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
+    assert_eq!(response.headers()["cache-control"], "no-cache, private");
+    assert!(!response.headers().contains_key("openai-model"), "what has no form as a header does not leave");
+    assert!(read(response).await.0.contains('\u{2039}'));
+}
+
+#[tokio::test]
 async fn a_header_can_stop_an_answer() {
     let mut rig = Rig::new(Setting {
         policies: vec![policy("20-block", Does::Block("bomb"))],

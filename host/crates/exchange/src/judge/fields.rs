@@ -8,7 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Channel, Direction, Part, PartId, Speaker};
 
 use super::{Judge, places, track::Track};
-use crate::{refuse::Stop, returned::is_listed_by_prefix};
+use crate::{
+    refuse::Stop,
+    returned::{is_listed_by_prefix, says_nothing},
+};
+
+type Fields = Vec<(HeaderName, HeaderValue)>;
 
 /// Parts of a head are counted from here, so that none has the number of a part of the body.
 pub(super) const FIRST_FIELD: u32 = 1 << 31;
@@ -19,8 +24,10 @@ impl Judge {
         if self.raw || self.seats.is_empty() {
             return Ok(());
         }
-        let fields: Vec<(HeaderName, HeaderValue)> =
-            headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (plain, fields): (Fields, Fields) = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .partition(|(name, value)| says_nothing(name, value));
         self.first = FIRST_FIELD;
         for (name, value) in &fields {
             self.tell_field(&value.as_bytes().iter().map(|byte| char::from(*byte)).collect::<String>());
@@ -34,6 +41,9 @@ impl Judge {
         self.first = 0;
         self.stopped_response()?;
         headers.clear();
+        for (name, value) in plain {
+            headers.append(name, value);
+        }
         for (name, _) in fields {
             let said = tracks.next().and_then(left);
             if is_listed_by_prefix(name.as_str()) && tracks.next().and_then(left).as_deref() != Some(name.as_str()) {
