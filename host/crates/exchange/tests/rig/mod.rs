@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod upstream;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, Ordering},
@@ -11,7 +13,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use exchange::{
-    Answered, BodyError, Forward, ForwardError, Gate, Limits, Outbound,
+    BodyError, Gate, Limits,
     ports::{
         About, Account, Ask, BodyDecision, Conversation, ConversationDecision, Credential, Desk, DeskError, Failure,
         FailureKind, Guest, Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented,
@@ -26,6 +28,8 @@ use model::{
     Substitute, Upstream, Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
+
+use self::upstream::{Body, Counted, Script};
 
 /// What a test policy does with a window.
 #[derive(Clone, Debug)]
@@ -364,58 +368,6 @@ impl Account for Running {
         let mut spent = self.0.spent.lock().unwrap();
         spent.input_tokens += usage.input_tokens;
         spent.output_tokens += usage.output_tokens;
-    }
-}
-
-/// What an upstream says next; taken by the request that it is the answer to.
-type Body = Arc<Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>>;
-
-/// An upstream whose body is what a test sends; remembers what it received.
-pub(crate) struct Script {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
-    pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
-    /// Targets of what it received.
-    pub(crate) targets: Arc<Mutex<Vec<String>>>,
-    /// It never begins to answer.
-    pub(crate) silent: bool,
-    /// Requests that wait for the head of their answer.
-    pub(crate) waiting: Arc<AtomicU32>,
-    pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
-}
-
-/// Counts one as long as it is there.
-struct Counted(Arc<AtomicU32>);
-
-impl Counted {
-    fn on(counter: &Arc<AtomicU32>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counter))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Forward for Script {
-    fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
-        async move {
-            self.targets.lock().unwrap().push(outbound.target);
-            self.received.lock().unwrap().push(outbound.body.into_inner());
-            self.heads.lock().unwrap().push(outbound.headers);
-            let _waiting = Counted::on(&self.waiting);
-            if self.silent {
-                return std::future::pending().await;
-            }
-            let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
-            let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
-            Ok(Answered { status: self.status, headers: self.headers.clone(), body: body.boxed() })
-        }
-        .boxed()
     }
 }
 

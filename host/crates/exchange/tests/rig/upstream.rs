@@ -1,0 +1,64 @@
+//! An upstream that plays a script.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bytes::Bytes;
+use exchange::{Answered, BodyError, Forward, ForwardError, Outbound};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use http::{HeaderMap, StatusCode};
+use tokio::sync::mpsc;
+
+/// What an upstream says next; taken by the request that it is the answer to.
+pub(crate) type Body = Arc<Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, BodyError>>>>>;
+
+/// An upstream whose body is what a test sends; remembers what it received.
+pub(crate) struct Script {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
+    /// Targets of what it received.
+    pub(crate) targets: Arc<Mutex<Vec<String>>>,
+    /// It never begins to answer.
+    pub(crate) silent: bool,
+    /// Requests that wait for the head of their answer.
+    pub(crate) waiting: Arc<AtomicU32>,
+    pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
+}
+
+/// Counts one as long as it is there.
+pub(super) struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    pub(super) fn on(counter: &Arc<AtomicU32>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Forward for Script {
+    fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
+        async move {
+            self.targets.lock().unwrap().push(outbound.target);
+            self.received.lock().unwrap().push(outbound.body.into_inner());
+            self.heads.lock().unwrap().push(outbound.headers);
+            let _waiting = Counted::on(&self.waiting);
+            if self.silent {
+                return std::future::pending().await;
+            }
+            let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
+            let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
+            Ok(Answered { status: self.status, headers: self.headers.clone(), body: body.boxed() })
+        }
+        .boxed()
+    }
+}
