@@ -333,8 +333,9 @@ TELLING = {
 
 
 def needs_word(kind, value):
-    """Twelve or thirteen digits alone are a card to nobody: as many have articles and parcels."""
-    return kind == "card" and sum(character.isdigit() for character in value) < 14
+    """Twelve, thirteen or nineteen digits in a row are a card to nobody: as many have articles, parcels and identifiers."""
+    digits = [character for character in value if character.isdigit()]
+    return kind == "card" and (len(digits) < 14 or len(digits) == 19 == len(value) - 2)
 
 
 def prose(s, fake, values, others):

@@ -12,6 +12,10 @@ const CARD_WORDS: &[&str] = &[
 
 /// Digits of the shortest number of a card that stands for itself. Shorter ones are also numbers of articles and parcels.
 const CARD_DIGITS: usize = 14;
+/// Digits of the longest, of which UnionPay's are common; others in one run are more often identifiers.
+const LONG_DIGITS: usize = 19;
+/// What UnionPay's begin with.
+const UNIONPAY: &str = "62";
 
 /// Characters of a group of an account's number.
 const GROUP: usize = 4;
@@ -27,7 +31,9 @@ const NO_COUNTRY: &str = "28 83 89";
 pub(super) fn card(before: &str, found: &str) -> bool {
     let fraction = matches!(before.as_bytes(), [.., digit, b'.' | b','] if digit.is_ascii_digit());
     let digits = found.bytes().filter(u8::is_ascii_digit).count();
-    starts(before) && !fraction && (digits >= CARD_DIGITS || mentions(before, CARD_WORDS))
+    let rare =
+        digits < CARD_DIGITS || found.len() == LONG_DIGITS && digits == LONG_DIGITS && !found.starts_with(UNIONPAY);
+    starts(before) && !fraction && (!rare || mentions(before, CARD_WORDS))
 }
 
 /// The host has checked country, length and remainder. Where hyphens part the groups, they part them by four: not so in
@@ -92,6 +98,10 @@ mod tests {
             (Check::Card, "0.", "4111111111111111", false),
             (Check::Card, "end.", "4111111111111111", true),
             (Check::Card, "old visa ", "4222222222222", true),
+            (Check::Card, "", "6200000000000000000", true),
+            (Check::Card, "post ", "4415831068674949480", false),
+            (Check::Card, "Visa ", "4415831068674949480", true),
+            (Check::Card, "post ", "4415 8310 6867 4949 480", true),
             // An article's number of as many digits.
             (Check::Card, "EAN ", "4006381333931", false),
             (Check::Card, "the card ", "4006381333931", true),

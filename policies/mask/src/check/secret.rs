@@ -42,8 +42,17 @@ pub(super) fn secret(found: &str) -> bool {
     let has = |class: fn(&u8) -> bool| found.as_bytes().iter().any(class);
     let letters = has(u8::is_ascii_alphabetic);
     let signs = |byte: &u8| b"!@#$%^&*+=?".contains(byte);
-    let chance = letters && (has(u8::is_ascii_digit) || found.as_bytes().iter().any(signs));
+    let chance = letters && (has(u8::is_ascii_digit) || found.as_bytes().iter().any(signs)) || shuffled(found);
     literal(found) && !reference && !call(found) && chance && !mentions(found, STAND_INS)
+}
+
+/// Letters alone, of which more begin with a capital than the words of a name would.
+fn shuffled(found: &str) -> bool {
+    const LETTERS: usize = 16;
+    const OF_WORD: usize = 5;
+    let pairs = found.as_bytes().windows(2);
+    let begins = pairs.filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    found.len() >= LETTERS && begins * OF_WORD >= found.len()
 }
 
 /// `get_secret("db1")`, `Env.fetch(…)`.
@@ -77,6 +86,8 @@ mod tests {
             ("process.env.KEY1", false),
             ("required|min:8", false),
             ("aB3(x)yz!", true),
+            ("MuDoXmjUDLJHibqxQXxBLIAOzzHiUuoB", true),
+            ("userPasswordFieldLabelText", false),
         ] {
             counts(&[(Check::Secret, "", found, expected)]);
         }
