@@ -22,7 +22,7 @@ use crate::{
     refuse::{self, Stop},
     relay::{Lane, Sink, Source, Turn, relay},
     respond::respond,
-    route::{Route, route, spoken},
+    route::{self, Route, route, spoken},
     scope,
     twin::Twin,
 };
@@ -63,7 +63,11 @@ async fn admit(
 ) -> Result<(), Stop> {
     let (parts, body) = request.into_parts();
     trail.family = spoken(gate, parts.uri.path());
-    let head = Head::read(&parts)?;
+    let mut head = Head::read(&parts)?;
+    let connection = route::connection(gate, &head.path);
+    if let Some(parameter) = connection.and_then(|(connection, _)| connection.family.credential_parameter()) {
+        head.take_credential(parameter)?;
+    }
     let who = identify(gate, &head).await?;
     let lease = who.lease.clone();
     out.watch(&lease);

@@ -81,6 +81,20 @@ impl Head {
         aside
     }
 
+    /// Takes a credential out of the query, where SDKs of the connection's family send one there: it goes nowhere from
+    /// here. One in a header is what counts; two in the query could each be meant.
+    pub(crate) fn take_credential(&mut self, parameter: &str) -> Result<(), Stop> {
+        let (rest, found) = without(&self.query, parameter)?;
+        self.query = rest;
+        match found.as_slice() {
+            [] => {}
+            [one] if self.credential.is_none() && !one.is_empty() => self.credential = Some(Credential(one.clone())),
+            [_] => {}
+            _ => return Err(Stop::BadHead("more than one credential in the query")),
+        }
+        Ok(())
+    }
+
     /// The headers as policies and the record see them.
     pub(crate) fn attributes(&self) -> Vec<Attribute> {
         attributes(&self.headers)
@@ -208,6 +222,34 @@ fn canonical_query(query: String) -> Result<String, Stop> {
     Ok(query)
 }
 
+/// A query without the parameters of this name, and their values, decoded.
+fn without(query: &str, parameter: &str) -> Result<(String, Vec<String>), Stop> {
+    let decoded =
+        |text: &str| percent_decoded(text).ok_or(Stop::BadHead("the query holds an escape that can't be undone"));
+    let (mut kept, mut found) = (Vec::new(), Vec::new());
+    for pair in query.strip_prefix('?').unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decoded(name)? == parameter { found.push(decoded(value)?) } else { kept.push(pair) }
+    }
+    let rest = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    Ok((rest, found))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'%' {
+            out.push(decode_percent(bytes, at)?);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
 fn credential(headers: &HeaderMap) -> Option<Credential> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -217,6 +259,7 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
     bearer
         .or_else(|| key("x-api-key"))
         .or_else(|| key("api-key"))
+        .or_else(|| key("x-goog-api-key"))
         .filter(|token| !token.is_empty())
         .map(|token| Credential(token.to_owned()))
 }
@@ -428,6 +471,24 @@ mod tests {
             }
         }
         assert_eq!(head.credential.unwrap().0, "secret");
+    }
+
+    #[test]
+    fn a_credential_in_the_query_is_taken_out_of_it() {
+        let taken = |query: &str, headers: &[(&str, &str)]| {
+            let mut head = head(headers)?;
+            head.query = query.into();
+            head.take_credential("key")?;
+            Ok::<_, Stop>((head.query, head.credential.map(|credential| credential.0)))
+        };
+        let some = |rest: &str, key: &str| Ok((rest.to_owned(), Some(key.to_owned())));
+        assert_eq!(taken("?key=a%2Bb&alt=sse", &[]), some("?alt=sse", "a+b"));
+        assert_eq!(taken("?alt=sse&%6Bey=a", &[]), some("?alt=sse", "a"));
+        assert_eq!(taken("?key=a", &[("x-goog-api-key", "b")]), some("", "b"));
+        assert_eq!(taken("?keys=a&monkey=b", &[]), Ok(("?keys=a&monkey=b".into(), None)));
+        assert_eq!(taken("?key=&&alt=sse", &[]), Ok(("?alt=sse".into(), None)));
+        assert!(taken("?key=a&key=b", &[]).is_err());
+        assert!(taken("?ke%7=a", &[]).is_err());
     }
 
     #[test]

@@ -97,6 +97,10 @@ pub enum Family {
     Anthropic,
     /// The Model Context Protocol: a server of tools.
     Mcp,
+    /// Google's Gemini API.
+    Gemini,
+    /// Ollama's own API.
+    Ollama,
     /// Any HTTP service, at the endpoints that rules allow and by generic views.
     Http,
     /// Any HTTP service: policies see bytes only.
@@ -104,11 +108,19 @@ pub enum Family {
 }
 
 impl Family {
+    /// The parameter of a query in which the family's SDKs may send the caller's credential.
+    #[must_use]
+    pub fn credential_parameter(self) -> Option<&'static str> {
+        (self == Self::Gemini).then_some("key")
+    }
+
     /// Every family, in the order in which messages name them.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("openai", Self::Openai),
         ("anthropic", Self::Anthropic),
         ("mcp", Self::Mcp),
+        ("gemini", Self::Gemini),
+        ("ollama", Self::Ollama),
         ("http", Self::Http),
         ("raw", Self::Raw),
     ];

@@ -148,6 +148,8 @@ pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn En
         Family::Openai => crate::openai::claim(method, path),
         Family::Anthropic => crate::anthropic::claim(method, path),
         Family::Mcp => crate::mcp::claim(method, path),
+        Family::Gemini => crate::gemini::claim(method, path, ""),
+        Family::Ollama => crate::ollama::claim(method, path),
         // Only what a rule of the connection allows.
         Family::Http => None,
         Family::Raw => Some(&crate::raw::Raw),
@@ -157,8 +159,12 @@ pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn En
 /// The endpoint that a connection has at this method, path (as for [`claim`]) and query (with its `?`, or empty): one of
 /// its family, or one that a rule of its own allows. `None`: deny.
 #[must_use]
-pub fn endpoint(connection: &Connection, method: &str, path: &str, _query: &str) -> Option<&'static dyn Endpoint> {
-    claim(connection.family, method, path).or_else(|| crate::views::claim(connection, method, path))
+pub fn endpoint(connection: &Connection, method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
+    let own = match connection.family {
+        Family::Gemini => crate::gemini::claim(method, path, query),
+        family => claim(family, method, path),
+    };
+    own.or_else(|| crate::views::claim(connection, method, path))
 }
 
 /// Any endpoint of a family, for those who only want to say something in its form: what stops an exchange before its
@@ -169,6 +175,8 @@ pub fn spokesman(family: Family) -> &'static dyn Endpoint {
         Family::Openai => crate::openai::spokesman(),
         Family::Anthropic => crate::anthropic::spokesman(),
         Family::Mcp => crate::mcp::spokesman(),
+        Family::Gemini => crate::gemini::spokesman(),
+        Family::Ollama => crate::ollama::spokesman(),
         // A problem (RFC 9457), which no dialect has a form of its own for.
         Family::Http | Family::Raw => &crate::raw::Raw,
     }

@@ -126,7 +126,6 @@ impl<R: Reader> Documents<R> {
         Self::new(Framing::Lines(lines::Framer::default()), reader, limits)
     }
 
-    #[expect(dead_code, reason = "Gemini's streams come with their dialect")]
     /// A body that is an array of documents. One that is no array is one document.
     pub(crate) fn items(reader: R, limits: Limits) -> Self {
         Self::new(Framing::Items(array::Framer::default()), reader, limits)

@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     Number,
     /// A value that is worth nothing once the text it repeats is changed: becomes `null`, or a list an empty one.
     Null,
+    /// A value that is worth nothing once anything of its source was changed, in this frame or in one that has left;
+    /// becomes what [`Kind::Null`] does.
+    Void,
     /// A value that is the text itself.
     Raw,
     /// The rest of a line that is not JSON.
@@ -107,7 +110,10 @@ impl Slot {
 
     /// What falls on it. A replacement's text goes where its span begins; from there on its span is only taken away.
     pub(crate) fn edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
-        if run.changes.is_empty() || self.kind == Kind::Hold {
+        if self.kind == Kind::Void && run.touched {
+            return vec![(0..0, "")];
+        }
+        if run.changes.is_empty() || matches!(self.kind, Kind::Hold | Kind::Void) {
             return Vec::new();
         }
         let local = |at: u64| (at.clamp(self.from, self.to) - self.from) as usize;
@@ -149,7 +155,7 @@ impl Slot {
                 by.extend_from_slice(b"\"");
                 put(whole, by);
             }
-            Kind::Null => {
+            Kind::Null | Kind::Void => {
                 let list = raw[whole.clone()].starts_with('[');
                 by.extend_from_slice(if list { b"[]".as_slice() } else { b"null" });
                 put(whole, by);
@@ -392,6 +398,6 @@ impl Queue {
 impl Slot {
     fn changed(&self, parts: &Parts) -> bool {
         let Some(source) = self.source else { return true };
-        parts.run(source).is_some_and(|run| !run.changes.is_empty() && !self.edits(run).is_empty())
+        parts.run(source).is_some_and(|run| !self.edits(run).is_empty())
     }
 }

@@ -8,11 +8,11 @@ mod completions;
 mod embeddings;
 mod errors;
 mod inputs;
-mod logprobs;
+pub(crate) mod logprobs;
 mod models;
 mod names;
 mod responses;
-mod terms;
+pub(crate) mod terms;
 
 use crate::Endpoint;
 

@@ -53,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) closed: bool,
     /// What changes: in order, not overlapping, as far as the queue still holds text for it.
     pub(crate) changes: VecDeque<Change>,
+    /// Something of it was changed, whether or not the queue still holds text for it.
+    pub(crate) touched: bool,
     /// Slots in the queue.
     pub(crate) live: u32,
     /// Its changes stay until the flow ends, since the same text may come again.
@@ -286,6 +288,7 @@ impl Parts {
             change.span.end = change.span.end.clamp(change.span.start, run.len.max(change.span.start));
             from = change.span.end;
             run.changes.push_back(change);
+            run.touched = true;
         }
         run.released = run.released.max(upto.min(run.len));
         run.closed |= run.ended && run.released == run.len;

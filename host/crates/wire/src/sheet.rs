@@ -229,6 +229,16 @@ impl Sheet<'_> {
         self.walk(value, false, &mut |sheet, node| sheet.field(node));
     }
 
+    /// Numbers that are vectors: all strings and names in a value, and its whole numbers where they are long, which no
+    /// coordinate is.
+    pub(crate) fn vectors(&mut self, value: usize) {
+        self.walk(value, true, &mut |sheet, node| {
+            if sheet.doc.kind(node) != Json::Number || !sheet.doc.raw(node).contains(['.', 'e', 'E']) {
+                sheet.field(node);
+            }
+        });
+    }
+
     /// Hands out all strings, names that the dialect does not know, and long numbers in a value.
     pub(crate) fn walk(&mut self, value: usize, numbers: bool, tell: &mut dyn FnMut(&mut Self, usize)) {
         let doc = self.doc;

@@ -16,6 +16,13 @@ pub(crate) fn items(doc: Doc<'_>, array: usize, removed: &[bool]) -> Vec<Splice>
     thin(&ranges, removed, doc.nodes[array].start as usize + 1, String::new())
 }
 
+/// Takes members out of an object, by name.
+pub(crate) fn members(doc: Doc<'_>, object: usize, gone: &[&str]) -> Vec<Splice> {
+    let mut out = Vec::new();
+    merge(doc, object, &Map::new(), gone, &mut out);
+    out
+}
+
 fn range(doc: Doc<'_>, first: usize, last: usize) -> Range<usize> {
     doc.nodes[first].start as usize..doc.nodes[last].end as usize
 }

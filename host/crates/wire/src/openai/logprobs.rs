@@ -19,18 +19,18 @@ use crate::{
 
 /// Text that is said in the same frame.
 #[derive(Debug)]
-pub(super) struct Spoken {
+pub(crate) struct Spoken {
     /// The string.
-    pub(super) node: usize,
+    pub(crate) node: usize,
     /// Its part.
-    pub(super) part: PartId,
+    pub(crate) part: PartId,
     /// Where in the part it stands.
-    pub(super) range: Range<u64>,
+    pub(crate) range: Range<u64>,
 }
 
 /// In which of its two forms a list of tokens says something of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// By `token`.
     Text,
     /// By `bytes`.
@@ -39,7 +39,7 @@ pub(super) enum Form {
 
 /// What a list of tokens says.
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     text: String,
     bytes: Vec<u8>,
     /// Whether some token's bytes are not its text.
@@ -49,8 +49,13 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
+    /// Of this text, and of others that were not taken, each on its line.
+    pub(crate) fn of(text: String, others: String) -> Self {
+        Self { bytes: text.clone().into_bytes(), text, differ: false, others }
+    }
+
     /// Reads a list of tokens.
-    pub(super) fn read(sheet: &mut Sheet<'_>, list: usize) -> Result<Self, Wrong> {
+    pub(crate) fn read(sheet: &mut Sheet<'_>, list: usize) -> Result<Self, Wrong> {
         let mut tokens = Self::default();
         for entry in sheet.doc.items(list) {
             token(sheet, entry, &mut tokens)?;
@@ -59,7 +64,7 @@ impl Tokens {
     }
 
     /// Reads the lists of the older completions, which are members of `object`.
-    pub(super) fn read_lists(sheet: &mut Sheet<'_>, object: usize) -> Self {
+    pub(crate) fn read_lists(sheet: &mut Sheet<'_>, object: usize) -> Self {
         let doc = sheet.doc;
         let mut tokens = Self::default();
         let mut others = Vec::new();
@@ -106,7 +111,7 @@ impl Tokens {
     /// Ties `value`, which is worth nothing once its tokens' text is changed, to the text that decides about it: what
     /// is `spoken` beside it where that is the same, and else the part that `own` gives, which goes on from piece to
     /// piece.
-    pub(super) fn cover(
+    pub(crate) fn cover(
         &self,
         sheet: &mut Sheet<'_>,
         value: usize,

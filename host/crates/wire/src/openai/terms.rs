@@ -14,16 +14,16 @@ use crate::{
 
 /// Which members of a request are no parameters.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Members {
+pub(crate) struct Members {
     /// Those that hold the conversation.
-    pub(super) conversation: &'static [&'static str],
+    pub(crate) conversation: &'static [&'static str],
     /// Lists of tools, and the member that chooses among each.
-    pub(super) tools: &'static [(&'static str, &'static str)],
+    pub(crate) tools: &'static [(&'static str, &'static str)],
 }
 
 /// What one request asks for.
 #[derive(Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     members: Members,
     /// The model that the path names; empty when it names none.
     deployment: String,
@@ -33,18 +33,18 @@ pub(super) struct Terms {
 
 impl Terms {
     /// Of a request with these members.
-    pub(super) fn new(members: Members) -> Self {
+    pub(crate) fn new(members: Members) -> Self {
         Self { members, deployment: String::new(), removed: BTreeSet::new(), patch: Patch::default() }
     }
 
     /// The same at this path. Azure's paths name the model (`/openai/deployments/NAME/…`), whatever the body says.
-    pub(super) fn at(self, path: &str) -> Self {
+    pub(crate) fn at(self, path: &str) -> Self {
         let below = path.split_once("/deployments/").map_or("", |(_, below)| below);
         Self { deployment: below.split('/').next().unwrap_or_default().to_owned(), ..self }
     }
 
     /// What the request asks for as it came.
-    pub(super) fn asked(&self, doc: Doc<'_>) -> Asked {
+    pub(crate) fn asked(&self, doc: Doc<'_>) -> Asked {
         let mut asked = Asked { parameters: "{".to_owned(), ..Asked::default() };
         for (key, value) in doc.members(0) {
             match &*doc.name(key) {
@@ -74,25 +74,25 @@ impl Terms {
     }
 
     /// Takes tools away, by name.
-    pub(super) fn remove_tools(&mut self, names: &[String]) {
+    pub(crate) fn remove_tools(&mut self, names: &[String]) {
         self.removed.extend(names.iter().cloned());
     }
 
     /// Takes a merge patch for the parameters. It can't touch conversation and tools, nor turn a whole answer into a
     /// stream.
-    pub(super) fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
+    pub(crate) fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
         let lists = self.members.tools.iter().map(|&(list, _)| list);
         let not: Vec<&str> = self.members.conversation.iter().copied().chain(lists).chain(["stream"]).collect();
         self.patch.add(patch, &not)
     }
 
     /// Whether [`Terms::splices`] has any.
-    pub(super) fn spliced(&self) -> bool {
+    pub(crate) fn spliced(&self) -> bool {
         !self.removed.is_empty() || !self.patch.is_empty()
     }
 
     /// What tools and patch come to, in the request's bytes.
-    pub(super) fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
+    pub(crate) fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
         let mut out = Vec::new();
         let mut gone: Vec<&str> = Vec::new();
         for &(list, choice) in self.members.tools {
@@ -146,7 +146,7 @@ fn tool(doc: Doc<'_>, item: usize) -> Tool {
 }
 
 /// Tells the definitions of tools.
-pub(super) fn define(sheet: &mut Sheet<'_>, tools: usize) {
+pub(crate) fn define(sheet: &mut Sheet<'_>, tools: usize) {
     sheet.walk(tools, true, &mut |sheet, node| {
         sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
     });

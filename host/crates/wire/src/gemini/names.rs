@@ -1,0 +1,226 @@
+//! Names of members that say nothing by themselves: those of Gemini's API and of the schemas in it. Every other name is
+//! shown to policies as a field, since a name can carry what a value can.
+
+use std::borrow::Cow;
+
+/// Whether a name is one of the protocol's own, in either of its spellings.
+pub(super) fn known(name: &str) -> bool {
+    let name = camel(name);
+    REQUEST.contains(&&*name) || RESPONSE.contains(&&*name) || SCHEMA.contains(&&*name)
+}
+
+/// A name in the spelling of JSON. Google's servers read `system_instruction` as `systemInstruction`.
+pub(super) fn camel(name: &str) -> Cow<'_, str> {
+    if !name.contains('_') {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len());
+    let mut up = false;
+    for char in name.chars() {
+        match char {
+            '_' => up = true,
+            char if std::mem::take(&mut up) => out.push(char.to_ascii_uppercase()),
+            char => out.push(char),
+        }
+    }
+    Cow::Owned(out)
+}
+
+const REQUEST: [&str; 64] = [
+    "contents",
+    "content",
+    "role",
+    "parts",
+    "text",
+    "thought",
+    "thoughtSignature",
+    "inlineData",
+    "mimeType",
+    "data",
+    "fileData",
+    "fileUri",
+    "functionCall",
+    "id",
+    "name",
+    "args",
+    "functionResponse",
+    "response",
+    "willContinue",
+    "scheduling",
+    "executableCode",
+    "language",
+    "code",
+    "codeExecutionResult",
+    "outcome",
+    "output",
+    "videoMetadata",
+    "systemInstruction",
+    "tools",
+    "functionDeclarations",
+    "description",
+    "parameters",
+    "parametersJsonSchema",
+    "responseJsonSchema",
+    "behavior",
+    "googleSearch",
+    "googleSearchRetrieval",
+    "codeExecution",
+    "urlContext",
+    "toolConfig",
+    "functionCallingConfig",
+    "mode",
+    "allowedFunctionNames",
+    "safetySettings",
+    "category",
+    "threshold",
+    "generationConfig",
+    "stopSequences",
+    "responseMimeType",
+    "responseSchema",
+    "responseModalities",
+    "candidateCount",
+    "maxOutputTokens",
+    "temperature",
+    "topP",
+    "topK",
+    "seed",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseLogprobs",
+    "logprobs",
+    "thinkingConfig",
+    "includeThoughts",
+    "thinkingBudget",
+];
+
+const RESPONSE: [&str; 74] = [
+    "candidates",
+    "finishReason",
+    "finishMessage",
+    "index",
+    "safetyRatings",
+    "probability",
+    "blocked",
+    "severity",
+    "probabilityScore",
+    "severityScore",
+    "citationMetadata",
+    "citationSources",
+    "citations",
+    "startIndex",
+    "endIndex",
+    "uri",
+    "license",
+    "title",
+    "tokenCount",
+    "avgLogprobs",
+    "logprobsResult",
+    "topCandidates",
+    "chosenCandidates",
+    "token",
+    "tokenId",
+    "logProbability",
+    "groundingMetadata",
+    "groundingChunks",
+    "groundingSupports",
+    "groundingChunkIndices",
+    "confidenceScores",
+    "segment",
+    "partIndex",
+    "web",
+    "retrievedContext",
+    "webSearchQueries",
+    "searchEntryPoint",
+    "renderedContent",
+    "sdkBlob",
+    "retrievalMetadata",
+    "urlContextMetadata",
+    "urlMetadata",
+    "retrievedUrl",
+    "urlRetrievalStatus",
+    "groundingAttributions",
+    "promptFeedback",
+    "blockReason",
+    "usageMetadata",
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    "cachedContentTokenCount",
+    "totalTokenCount",
+    "promptTokensDetails",
+    "candidatesTokensDetails",
+    "cacheTokensDetails",
+    "modality",
+    "modelVersion",
+    "responseId",
+    "createTime",
+    "error",
+    "message",
+    "status",
+    "details",
+    "@type",
+    "reason",
+    "domain",
+    "metadata",
+    "totalTokens",
+    "embedding",
+    "embeddings",
+    "values",
+    "models",
+];
+
+const SCHEMA: [&str; 40] = [
+    "type",
+    "format",
+    "nullable",
+    "enum",
+    "items",
+    "properties",
+    "required",
+    "minItems",
+    "maxItems",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "example",
+    "default",
+    "anyOf",
+    "propertyOrdering",
+    "$schema",
+    "$ref",
+    "$defs",
+    "additionalProperties",
+    "model",
+    "taskType",
+    "outputDimensionality",
+    "requests",
+    "generateContentRequest",
+    "cachedContent",
+    "labels",
+    "version",
+    "displayName",
+    "inputTokenLimit",
+    "outputTokenLimit",
+    "supportedGenerationMethods",
+    "maxTemperature",
+    "thinking",
+    "nextPageToken",
+    "thinkingLevel",
+    "baseModelId",
+    "speechConfig",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_one_name() {
+        assert_eq!(camel("system_instruction"), "systemInstruction");
+        assert_eq!(camel("contents"), "contents");
+        assert!(known("inline_data") && known("inlineData") && !known("inline_datum"));
+    }
+}

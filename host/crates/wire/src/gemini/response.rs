@@ -1,0 +1,126 @@
+//! Answers: a whole one, each event and each item of an array are read by the same code.
+
+use std::collections::BTreeMap;
+
+use model::{Channel, Speaker, Usage};
+
+use super::{names, request::each, stream::Candidate};
+use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet};
+
+/// Candidates that one answer may have.
+const CANDIDATES: usize = 1024;
+
+/// An answer in progress.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    candidates: BTreeMap<u64, Candidate>,
+    usage: Usage,
+    /// Whether it tells of an error, and so may have no body.
+    failed: bool,
+}
+
+impl Response {
+    /// The answer with this HTTP status.
+    pub(super) fn new(status: u16) -> Self {
+        Self { failed: status >= 400, ..Self::default() }
+    }
+}
+
+impl Reader for Response {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        if doc.kind(0) != Kind::Object {
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("candidates", Kind::Array) => {
+                    for (place, candidate) in doc.items(value).enumerate() {
+                        self.candidate(sheet, place, candidate)?;
+                    }
+                }
+                ("usageMetadata", _) => {
+                    self.count(sheet, value);
+                    sheet.counts(value);
+                }
+                ("error", _) => error(sheet, value),
+                ("createTime", _) => sheet.fresh(value),
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.failed
+    }
+
+    fn end(&mut self, parts: &mut Parts) {
+        self.candidates.values_mut().for_each(|candidate| candidate.end(parts));
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
+impl Response {
+    fn candidate(&mut self, sheet: &mut Sheet<'_>, place: usize, candidate: usize) -> Result<(), Malformed> {
+        let doc = sheet.doc;
+        let wrong = |expected| Malformed::Shape { path: format!("/candidates/{place}"), expected };
+        if doc.kind(candidate) != Kind::Object {
+            return Err(wrong("an object"));
+        }
+        // Google leaves out an index that is 0.
+        let index = match doc.get(candidate, "index") {
+            None => place as u64,
+            Some(value) => doc.raw(value).parse().map_err(|_| wrong("a candidate with a whole number as its index"))?,
+        };
+        if self.candidates.len() >= CANDIDATES && !self.candidates.contains_key(&index) {
+            return Err(Malformed::TooLarge { bound: "candidates", limit: CANDIDATES });
+        }
+        self.candidates.entry(index).or_default().read(sheet, candidate).map_err(wrong)
+    }
+
+    fn count(&mut self, sheet: &Sheet<'_>, usage: usize) {
+        let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        self.usage.input_tokens = count("promptTokenCount").unwrap_or(self.usage.input_tokens);
+        if let Some(said) = count("candidatesTokenCount") {
+            self.usage.output_tokens = said.saturating_add(count("thoughtsTokenCount").unwrap_or(0));
+        }
+    }
+}
+
+/// Tells an error object, of an error answer or in the middle of a stream.
+pub(super) fn error(sheet: &mut Sheet<'_>, error: usize) {
+    let doc = sheet.doc;
+    for error in each(doc, error) {
+        match doc.kind(error) {
+            Kind::Text => sheet.once(error, Channel::Error, Speaker::Provider),
+            Kind::Object => {
+                for (key, value) in doc.members(error) {
+                    match (&*doc.name(key), doc.kind(value)) {
+                        ("message", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
+                        ("status", _) => sheet.word(value),
+                        _ => {
+                            sheet.key(key);
+                            sheet.rest(value);
+                        }
+                    }
+                }
+            }
+            _ => sheet.rest(error),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Answers of `/api/chat` and `/api/generate`: a whole one, and each line of a streamed one, are read by the same code.
+//!
+//! What must hold: each kind of text is one part from its first line to the one that says `done`; a tool call is held
+//! until it is decided; `context`, which is all that was said as tokens, does not outlive a change of it.
+
+use model::{Channel, PartId, Speaker, Usage};
+
+use super::names;
+use crate::{
+    Malformed, Step, ToolCall,
+    documents::Reader,
+    frame::Kind as Slot,
+    json::Kind,
+    nested::Nested,
+    openai::logprobs::{Form, Spoken, Tokens},
+    parts::{Parts, Source},
+    sheet::Sheet,
+    strays::Strays,
+};
+
+/// What is wrong with a value: what should stand there.
+type Wrong = &'static str;
+
+/// A kind of text that goes on from line to line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Track {
+    /// `message.content` and `response`.
+    Content,
+    Thinking,
+    /// What the tokens say, where that is not what they stand beside.
+    Tokens(Form),
+}
+
+impl Track {
+    fn channel(self) -> Channel {
+        match self {
+            Self::Content => Channel::Content,
+            Self::Thinking => Channel::Reasoning,
+            Self::Tokens(_) => Channel::Logprobs,
+        }
+    }
+}
+
+/// An answer in progress.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    tracks: Vec<(Track, PartId)>,
+    strays: Strays,
+    usage: Usage,
+    done: bool,
+    /// Whether it tells of an error, and so may have no body.
+    failed: bool,
+}
+
+impl Response {
+    /// The answer with this HTTP status.
+    pub(super) fn new(status: u16) -> Self {
+        Self { failed: status >= 400, ..Self::default() }
+    }
+}
+
+impl Reader for Response {
+    fn speaker(&self) -> Speaker {
+        Speaker::Provider
+    }
+
+    fn known(&self) -> fn(&str) -> bool {
+        names::known
+    }
+
+    fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
+        if self.done {
+            // Its text would not be joined with what came before.
+            return Err(Malformed::Shape { path: String::new(), expected: "the end, after `done`" });
+        }
+        if sheet.doc.kind(0) != Kind::Object {
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        self.line(sheet).map_err(|expected| Malformed::Shape { path: String::new(), expected })
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.failed
+    }
+
+    fn end(&mut self, parts: &mut Parts) {
+        self.finish(parts);
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
+impl Response {
+    fn line(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let (mut said, mut tokens, mut context) = (None, None, None);
+        self.strays.piece();
+        for (key, value) in doc.members(0) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("message", Kind::Object) => self.message(sheet, value, &mut said)?,
+                ("response", Kind::Text) => self.content(sheet, value, &mut said),
+                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
+                ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
+                ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
+                ("done", _) => self.done = doc.raw(value) == "true",
+                ("done_reason", _) => sheet.word(value),
+                ("context", Kind::Array) => context = Some(value),
+                ("logprobs", Kind::Array) => tokens = Some(value),
+                ("created_at", _) => sheet.fresh(value),
+                ("model" | "remote_model" | "remote_host", _) => sheet.rest(value),
+                (name, Kind::Number) if names::known(name) => {}
+                (name, _) => {
+                    sheet.key(key);
+                    self.strays.read(sheet, value, name);
+                }
+            }
+        }
+        if let Some(value) = tokens {
+            self.tokens(sheet, value, said.as_ref())?;
+        }
+        if let Some(value) = context {
+            self.context(sheet, value);
+        }
+        self.count(sheet);
+        self.strays.end(sheet.parts);
+        if self.done && !sheet.whole {
+            for (_, part) in &self.tracks {
+                sheet.tail(*part);
+            }
+            self.finish(sheet.parts);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Option<Spoken>) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for (key, value) in doc.members(message) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("role", _) => sheet.word(value),
+                ("content", Kind::Text) => self.content(sheet, value, said),
+                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
+                ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
+                ("images", Kind::Array) => doc.items(value).for_each(|image| sheet.bulk(image)),
+                (name, _) => {
+                    sheet.key(key);
+                    self.strays.read(sheet, value, &format!("message/{name}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Text that tokens can stand beside; where a line has two of them, they stand beside neither.
+    fn content(&mut self, sheet: &mut Sheet<'_>, node: usize, said: &mut Option<Spoken>) {
+        let spoken = self.say(sheet, node, Track::Content);
+        *said = if said.is_none() { Some(spoken) } else { None };
+    }
+
+    fn say(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Spoken {
+        let part = self.part(sheet.parts, track);
+        let range = sheet.say(node, part);
+        Spoken { node, part, range }
+    }
+
+    fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
+        if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
+            return *part;
+        }
+        let part = parts.begin(track.channel(), Speaker::Assistant);
+        self.tracks.push((track, part));
+        part
+    }
+
+    fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, said: Option<&Spoken>) -> Result<(), Wrong> {
+        let tokens = Tokens::read(sheet, value)?;
+        tokens.cover(sheet, value, said, |parts, form| self.part(parts, Track::Tokens(form)));
+        Ok(())
+    }
+
+    /// Ties the tokens of the conversation to the text that they repeat.
+    fn context(&mut self, sheet: &mut Sheet<'_>, value: usize) {
+        sheet.rest(value);
+        for (_, part) in self.tracks.iter().filter(|(track, _)| matches!(track, Track::Content | Track::Thinking)) {
+            let source = Source::Part(*part);
+            let len = sheet.parts.run(source).map_or(0, |run| run.len);
+            sheet.slot(value, source, Slot::Void, 0..len, true);
+        }
+    }
+
+    /// Tool calls: each is complete where it stands.
+    fn calls(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<(), Wrong> {
+        for item in sheet.doc.items(list) {
+            if sheet.doc.kind(item) != Kind::Object {
+                return Err("an answer whose tool_calls are objects");
+            }
+            call(sheet, item)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, parts: &mut Parts) {
+        for (_, part) in self.tracks.drain(..) {
+            parts.end(part);
+        }
+        self.strays.piece();
+        self.strays.end(parts);
+    }
+
+    fn count(&mut self, sheet: &Sheet<'_>) {
+        let count = |name| sheet.doc.count_of(0, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        self.usage.input_tokens = count("prompt_eval_count").unwrap_or(self.usage.input_tokens);
+        self.usage.output_tokens = count("eval_count").unwrap_or(self.usage.output_tokens);
+    }
+}
+
+/// Tells a tool call and keeps its line until it is decided.
+fn call(sheet: &mut Sheet<'_>, item: usize) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    let call = sheet.parts.begin_call(Nested::proposed());
+    sheet.hold(item, call);
+    let mut told = ToolCall { call, id: String::new(), name: String::new() };
+    told.id = doc.text_of(item, "id").unwrap_or_default().into_owned();
+    for (key, value) in doc.members(item) {
+        if !(doc.name(key) == "function" && doc.kind(value) == Kind::Object) {
+            sheet.key(key);
+            sheet.rest(value);
+            continue;
+        }
+        for (key, value) in doc.members(value) {
+            match (&*doc.name(key), doc.kind(value)) {
+                ("name", Kind::Text) => {
+                    told.name = doc.name(value).into_owned();
+                    sheet.once(value, Channel::ToolInput, Speaker::Assistant);
+                }
+                ("arguments", Kind::Text | Kind::Object | Kind::Array) => sheet.fill(value, call, true),
+                ("index", Kind::Number) => {}
+                _ => {
+                    sheet.key(key);
+                    sheet.rest(value);
+                }
+            }
+        }
+    }
+    sheet.parts.complete_call(call);
+    sheet.parts.tell(Step::ToolCall(told));
+    Ok(())
+}
