@@ -6,7 +6,7 @@
 mod support;
 
 use bytes::BytesMut;
-use model::{Channel, Connection, Family, OnBlock, Speaker, Upstream};
+use model::{Channel, Connection, Family, OnBlock, Restore, Speaker, Upstream};
 use serde_json::{Value, json};
 use support::{CANARY, Judge, MASK, events, masked, run, told, value};
 use wire::{Broken, Complaint, Endpoint, Flow, Limits};
@@ -24,6 +24,7 @@ fn find(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> 
         family: Family::Gemini,
         on_block: OnBlock::Error,
         endpoints: Vec::new(),
+        restore: Restore::Off,
     };
     wire::endpoint(&connection, method, path, query)
 }
@@ -35,6 +36,9 @@ fn at(verb: &str, query: &str) -> &'static dyn Endpoint {
 fn request(verb: &str) -> Box<dyn Flow> {
     at(verb, "").request_at(&format!("{MODEL}:{verb}"), "application/json", Limits::default()).unwrap()
 }
+
+/// Writes a text where a channel has it.
+type Write = fn(&str) -> Value;
 
 /// The three framings of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +228,7 @@ fn tools_are_taken_away_and_parameters_changed() {
 #[test]
 fn a_canary_is_masked_at_every_split_of_every_channel() {
     let text = format!("é {CANARY}.");
-    let channels: [(&str, fn(&str) -> Value); 5] = [
+    let channels: [(&str, Write); 5] = [
         ("/text", |text| json!({ "text": text })),
         ("/text", |text| json!({ "text": text, "thought": true })),
         ("/executableCode/code", |text| json!({ "executableCode": { "language": "PYTHON", "code": text } })),

@@ -13,6 +13,9 @@ use wire::{Broken, Complaint, Endpoint, Flow, Limits};
 const LINES: &str = "application/x-ndjson";
 const JSON: &str = "application/json; charset=utf-8";
 
+/// Writes a text where a channel has it.
+type Write = fn(&str) -> Value;
+
 fn at(method: &str, path: &str) -> &'static dyn Endpoint {
     wire::claim(Family::Ollama, method, path).unwrap()
 }
@@ -199,7 +202,7 @@ fn done() -> Value {
 #[test]
 fn a_canary_is_masked_at_every_split_of_every_channel() {
     let text = format!("é {CANARY}.");
-    let channels: [(&str, fn(&str) -> Value); 5] = [
+    let channels: [(&str, Write); 5] = [
         ("/message/content", chat),
         ("/response", |text| json!({ "model": "m", "response": text, "done": false })),
         ("/message/thinking", |text| json!({ "message": { "content": "", "thinking": text }, "done": false })),

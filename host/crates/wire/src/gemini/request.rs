@@ -151,9 +151,9 @@ impl Request {
             let name = doc.name(key);
             if camel(&name) != "functionDeclarations" || doc.kind(value) != Kind::Array {
                 if self.removed.contains(&*camel(&name)) {
-                    gone.push(name)
+                    gone.push(name);
                 } else {
-                    stays = true
+                    stays = true;
                 }
                 continue;
             }
