@@ -425,6 +425,7 @@ fn a_stream_that_is_stopped_says_so_in_googles_form() {
         message: "no".into(),
         request_id: "r".into(),
         policy: "p".into(),
+        replies: Vec::new(),
     };
     let endpoint = at("streamGenerateContent", "");
     let words = |content_type, begun| {

@@ -359,6 +359,7 @@ fn usage_is_told_and_streams_are_lines() {
         message: "no".into(),
         request_id: "r".into(),
         policy: String::new(),
+        replies: Vec::new(),
     };
     let line = chat.last_words(Broken { content_type: LINES, begun: true }, &complaint);
     assert!(line.ends_with(b"\n") && value(std::str::from_utf8(&line).unwrap())["error"] == "no (request r)");

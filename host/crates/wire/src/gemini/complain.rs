@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{Answer, Complaint, dialect::problem};
+use crate::{
+    Answer, Complaint,
+    dialect::{problem, sentence},
+};
 
 /// The error object, as SDKs know it.
 fn error(complaint: &Complaint) -> Value {
@@ -19,7 +22,7 @@ fn error(complaint: &Complaint) -> Value {
     };
     json!({
         "code": complaint.status,
-        "message": message(complaint),
+        "message": sentence(complaint),
         "status": status,
         "details": [{
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -28,16 +31,6 @@ fn error(complaint: &Complaint) -> Value {
             "metadata": { "request_id": complaint.request_id, "policy": complaint.policy },
         }],
     })
-}
-
-/// The sentence for people, with what they need to ask about it.
-fn message(complaint: &Complaint) -> String {
-    let Complaint { message, policy, request_id, .. } = complaint;
-    if policy.is_empty() {
-        format!("{message} (request {request_id})")
-    } else {
-        format!("{message} (policy {policy}, request {request_id})")
-    }
 }
 
 /// A whole answer.
@@ -66,7 +59,7 @@ pub(super) fn item(complaint: &Complaint, begun: bool) -> Vec<u8> {
 pub(super) fn refusal(model: &str, complaint: &Complaint) -> String {
     json!({
         "candidates": [{
-            "content": { "parts": [{ "text": message(complaint) }], "role": "model" },
+            "content": { "parts": [{ "text": sentence(complaint) }], "role": "model" },
             "finishReason": "SAFETY",
             "index": 0,
         }],

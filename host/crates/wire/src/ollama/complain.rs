@@ -3,21 +3,14 @@
 
 use serde_json::json;
 
-use crate::{Answer, Complaint, dialect::problem};
-
-/// The sentence for people, with what they need to ask about it.
-fn message(complaint: &Complaint) -> String {
-    let Complaint { message, policy, request_id, .. } = complaint;
-    if policy.is_empty() {
-        format!("{message} (request {request_id})")
-    } else {
-        format!("{message} (policy {policy}, request {request_id})")
-    }
-}
+use crate::{
+    Answer, Complaint,
+    dialect::{problem, sentence},
+};
 
 fn error(complaint: &Complaint) -> String {
     let mut body = problem(complaint);
-    body.insert("error".to_owned(), message(complaint).into());
+    body.insert("error".to_owned(), sentence(complaint).into());
     serde_json::Value::Object(body).to_string()
 }
 
@@ -34,7 +27,7 @@ pub(super) fn line(complaint: &Complaint) -> Vec<u8> {
 /// An answer of the model that refuses, as chat and as generated text in one. Its time is the epoch: nothing here has a
 /// clock.
 pub(super) fn refusal(model: &str, streaming: bool, complaint: &Complaint) -> Answer {
-    let text = message(complaint);
+    let text = sentence(complaint);
     let body = json!({
         "model": model, "created_at": "1970-01-01T00:00:00Z",
         "message": { "role": "assistant", "content": text }, "response": text,
