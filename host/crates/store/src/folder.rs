@@ -18,6 +18,7 @@ use crate::StoreError;
 const LOCK: &str = "lock";
 const KEY: &str = "key";
 pub(crate) const JOURNAL: &str = "journal";
+const CONTROL: &str = "control";
 const KEY_BYTES: usize = 32;
 /// Bytes of the hash of the key, after it in its file: a key that changed would make hashes that agree with no other.
 const KEY_CHECK_BYTES: usize = 16;
@@ -47,6 +48,7 @@ impl Folder {
         make(path)?;
         let lock = lock(path)?;
         make(&path.join(JOURNAL))?;
+        make(&path.join(CONTROL))?;
         let key = key(path)?;
         Ok(Self { path: path.to_owned(), key, lock })
     }
@@ -54,6 +56,11 @@ impl Folder {
     /// Where the journal files are.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join(JOURNAL)
+    }
+
+    /// Where the control log is.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.path.join(CONTROL)
     }
 }
 

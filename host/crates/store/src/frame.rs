@@ -3,10 +3,10 @@
 //! ```text
 //!  0  u32       length of the whole frame          all numbers little-endian
 //!  4  u8        version: 1
-//!  5  u8        kind: 1 entry, 2 event, 3 mark
+//!  5  u8        kind: 1 entry, 2 event, 3 mark, 4 control
 //!  6  u16       zero
-//!  8  [u8; 16]  exchange; zero for events and marks
-//! 24  u64       entry: its number in the exchange; event: its number in the store; mark: position that is durable
+//!  8  [u8; 16]  exchange; zero unless it is an entry
+//! 24  u64       entry: its number in the exchange; event: its number in the store; control: its number in the log; mark: what is durable
 //! 32  …         payload: postcard; empty for marks
 //!  …  [u8; 32]  BLAKE3 of everything before
 //! ```
@@ -31,8 +31,11 @@ pub(crate) enum Kind {
     Entry,
     /// A `model::Event`.
     Event,
-    /// Nothing but the position up to which the journal was durable when the mark was made.
+    /// Nothing but the position up to which the journal was durable when the mark was made; in the control log the number of
+    /// the first event that was not.
     Mark,
+    /// A `model::ControlEvent`; only in the control log.
+    Control,
 }
 
 /// One frame, where it lies.
@@ -104,6 +107,7 @@ fn begin(out: &mut Vec<u8>, kind: Kind, exchange: ExchangeId, number: u64) {
         Kind::Entry => 1,
         Kind::Event => 2,
         Kind::Mark => 3,
+        Kind::Control => 4,
     };
     out.extend_from_slice(&[0, 0, 0, 0, VERSION, kind, 0, 0]);
     out.extend_from_slice(exchange.0.as_bytes());
@@ -142,6 +146,7 @@ pub(crate) fn peek(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
         (VERSION, 1, 0, 0) => Kind::Entry,
         (VERSION, 2, 0, 0) => Kind::Event,
         (VERSION, 3, 0, 0) => Kind::Mark,
+        (VERSION, 4, 0, 0) => Kind::Control,
         _ => return Err(Flaw::Head),
     };
     if length < LEAST {

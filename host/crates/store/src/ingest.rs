@@ -106,7 +106,8 @@ impl Ingest {
     /// Takes a frame that lies, or will lie, in `segment`; `stored`: it is there already.
     fn take(&mut self, harvest: &mut Harvest, frame: &Frame<'_>, segment: u32, stored: bool) -> Result<(), StoreError> {
         match frame.kind {
-            Kind::Mark => {}
+            // The second is never in a journal or a segment; nothing there may pass for one.
+            Kind::Mark | Kind::Control => {}
             Kind::Event => {
                 harvest.events.push((frame.number, frame.bytes.to_vec()));
                 self.meta.next_event = self.meta.next_event.max(frame.number + 1);

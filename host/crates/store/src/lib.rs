@@ -7,6 +7,8 @@
 //!                    ▼
 //!                  ingest ─▶ segment-000001.redb, …  (frames by exchange)
 //!                         └▶ index.redb              (summaries, sessions, events)   ─▶ read side
+//!
+//!  ControlLog::append ─▶ control/control-….log     (tokens, revocations; has room of its own on a full disk)
 //! ```
 //!
 //! What must hold:
@@ -18,6 +20,7 @@
 //! `host/docs/store.md` argues the format case by case.
 
 mod config;
+mod control;
 mod database;
 mod error;
 #[cfg(test)]

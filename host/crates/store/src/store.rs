@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     Durability, Limits, Recovery, StoreConfig, StoreError,
+    control::Control,
     folder::{self, Folder, JOURNAL},
     index::{self, Index},
     ingest::{self, Ingest},
@@ -34,6 +35,7 @@ pub struct Store {
     next_event: AtomicU64,
     sink: Sink,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    control: Control,
     segments: Arc<Segments>,
     index: Arc<Index>,
     /// The lock goes last.
@@ -93,6 +95,7 @@ impl Store {
         let (mut store, mut ingest, position) = Self::prepare(config)?;
         ingest.begin_run()?;
         store.run = ingest.meta().run;
+        store.control.start(Arc::clone(&medium))?;
         match config.durability {
             Durability::Off => store.sink = Sink::Nowhere,
             durability => store.start(durability, ingest, position, medium)?,
@@ -126,6 +129,7 @@ impl Store {
             next_event: AtomicU64::new(meta.next_event),
             sink: Sink::Closed,
             threads: Mutex::default(),
+            control: Control::reading(folder.control()),
             segments,
             index,
             folder,
@@ -193,6 +197,7 @@ impl Store {
 
     /// As [`Store::close`]; blocks. Does nothing the second time.
     fn finish(&self) -> Result<(), StoreError> {
+        self.control.close();
         let Sink::Queue(queue) = &self.sink else { return Ok(()) };
         queue.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,6 +228,10 @@ impl Store {
 
     pub(crate) fn next_event(&self) -> &AtomicU64 {
         &self.next_event
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
     }
 
     pub(crate) fn key(&self) -> &hmac::Key {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use exchange::ports::{RecordError, Recorder, Safety, Tape};
+use exchange::ports::{ControlLog, RecordError, Recorder, Safety, Tape};
 use model::{
-    Entry, Event, ExchangeId, Outcome, Usage,
+    ControlEvent, Entry, Event, ExchangeId, Outcome, Usage,
     record::{Closed, Opened},
 };
 use uuid::Uuid;
@@ -51,16 +51,7 @@ impl Recorder for Store {
 
     fn event(&self, event: Event) -> Kept<'_> {
         Box::pin(async move {
-            let queue = match self.sink() {
-                Sink::Queue(queue) => queue,
-                Sink::Nowhere => return Ok(()),
-                Sink::Closed => return Err(read_only()),
-            };
-            let number = self.next_event().fetch_add(1, Ordering::Relaxed);
-            let mut bytes = Vec::new();
-            frame::write(&mut bytes, Kind::Event, ExchangeId(Uuid::nil()), number, &event)
-                .map_err(|error| RecordError(format!("the event can't be encoded: {error}")))?;
-            let position = queue.append(&bytes)?;
+            let Some((queue, position)) = self.append_event(&event)? else { return Ok(()) };
             // Control events are durable in every mode: there are few, and a revocation is worth the wait.
             queue.reach(Goal::Durable, position).await
         })
@@ -71,6 +62,42 @@ impl Recorder for Store {
         let mut short = [0; KEYED_HASH_BYTES];
         short.copy_from_slice(&tag.as_ref()[..KEYED_HASH_BYTES]);
         short
+    }
+}
+
+impl ControlLog for Store {
+    fn replay(&self) -> Result<Vec<ControlEvent>, RecordError> {
+        self.control().replay().map_err(|error| RecordError(error.to_string()))
+    }
+
+    fn append(&self, event: ControlEvent) -> Kept<'_> {
+        Box::pin(async move {
+            let copy = Event::Control(event.clone());
+            self.control().append(event).await?;
+            // What counts is in the log. History has it too, where there is room: a full disk is no reason to say that a
+            // revocation failed.
+            if let Err(error) = self.append_event(&copy) {
+                tracing::warn!(%error, "a control event is in force and durable, but not in the history");
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Store {
+    /// Puts an event into the queue; answers where, or `None` where nothing is recorded.
+    fn append_event(&self, event: &Event) -> Result<Option<(&Arc<Queue>, u64)>, RecordError> {
+        let queue = match self.sink() {
+            Sink::Queue(queue) => queue,
+            Sink::Nowhere => return Ok(None),
+            Sink::Closed => return Err(read_only()),
+        };
+        let number = self.next_event().fetch_add(1, Ordering::Relaxed);
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, Kind::Event, ExchangeId(Uuid::nil()), number, event)
+            .map_err(|error| RecordError(format!("the event can't be encoded: {error}")))?;
+        let position = queue.append(&bytes)?;
+        Ok(Some((queue, position)))
     }
 }
 

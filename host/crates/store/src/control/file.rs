@@ -1,0 +1,215 @@
+//! A file of control events: frames in the order in which they came, with room made ahead.
+//!
+//! `control-<number of its first event, 16 hexadecimal digits>.log` is a header of 64 bytes, frames (`frame.rs`; kind
+//! control), then zeros. After each group of events that is on the disk comes a mark that tells how many events are; so an
+//! event that was acknowledged and can't be read is told apart from a tail that never was.
+//!
+//! What must hold: there is one such file; another takes its place whole or not at all; it is never written over.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::{ControlEvent, ExchangeId};
+use uuid::Uuid;
+
+use crate::{
+    StoreError, folder,
+    frame::{self, Kind},
+    journal,
+    medium::{JournalFile, Medium},
+};
+
+const HEADER: usize = 64;
+const MAGIC: &[u8; 8] = b"PCCTRL01";
+/// What the file that will take another's place is called until it is whole.
+const ASIDE: &str = "control.new";
+
+/// The file that events are appended to.
+pub(super) struct ControlFile {
+    pub(super) path: PathBuf,
+    file: Arc<dyn JournalFile>,
+    /// Bytes that may still be appended without asking the file system for more.
+    room: usize,
+    /// Number of the next event.
+    next: u64,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) events: Vec<ControlEvent>,
+    /// Number of the event after the last one.
+    pub(super) next: u64,
+    /// Bytes at its end that were never acknowledged.
+    pub(super) torn: usize,
+}
+
+impl ControlFile {
+    /// Makes a file with these events and room for `room` bytes more, in the place of the one that is there.
+    pub(super) fn make(
+        folder: &Path,
+        medium: &dyn Medium,
+        room: usize,
+        first: u64,
+        events: &[ControlEvent],
+    ) -> Result<Self, StoreError> {
+        let (aside, path) = (folder.join(ASIDE), folder.join(format!("control-{first:016x}.log")));
+        let mut frames = Vec::new();
+        let mut next = first;
+        for event in events {
+            write(&mut frames, next, event).map_err(StoreError::io("encode an event for", &path))?;
+            next += 1;
+        }
+        frame::write_mark(&mut frames, next);
+        let old = files(folder)?;
+        let made = (|| {
+            match fs::remove_file(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let file = medium.create(&aside, (HEADER + frames.len() + room) as u64)?;
+            file.append(&header(first))?;
+            file.append(&frames)?;
+            file.sync()?;
+            fs::rename(&aside, &path)?;
+            Ok(file)
+        })();
+        let file = made.map_err(StoreError::io("begin", &path))?;
+        folder::sync(folder)?;
+        for (_, old) in old.iter().filter(|(_, old)| *old != path) {
+            fs::remove_file(old).map_err(StoreError::io("remove", old))?;
+        }
+        folder::sync(folder)?;
+        Ok(Self { path, file, room, next })
+    }
+
+    /// Bytes for which there is room.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Number of the next event.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Appends events, with numbers from [`Self::next`] on; durable when this returns.
+    pub(super) fn append(&mut self, frames: &[u8], count: u64) -> io::Result<()> {
+        self.file.append(frames)?;
+        self.room = self.room.saturating_sub(frames.len());
+        self.file.sync()?;
+        self.next += count;
+        Ok(())
+    }
+
+    /// Tells in the file that all of its events are durable. Not synced: it goes to the disk with what comes next.
+    pub(super) fn attest(&mut self) -> io::Result<()> {
+        let mut mark = Vec::new();
+        frame::write_mark(&mut mark, self.next);
+        self.file.append(&mark)?;
+        self.room = self.room.saturating_sub(mark.len());
+        Ok(())
+    }
+}
+
+/// Appends an event's frame to `out`.
+pub(super) fn write(out: &mut Vec<u8>, number: u64, event: &ControlEvent) -> io::Result<()> {
+    frame::write(out, Kind::Control, ExchangeId(Uuid::nil()), number, event).map_err(io::Error::other)
+}
+
+fn header(first: u64) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..16].copy_from_slice(&first.to_le_bytes());
+    let hash = blake3::hash(&header[..32]);
+    header[32..].copy_from_slice(hash.as_bytes());
+    header
+}
+
+/// The control files of a folder with the numbers in their names, oldest first. More than one only after a crash.
+fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    let mut files = Vec::new();
+    let listed: io::Result<()> = (|| {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            files.extend(first_of(&path).map(|first| (first, path)));
+        }
+        Ok(())
+    })();
+    listed.map_err(StoreError::io("list", folder))?;
+    files.sort();
+    Ok(files)
+}
+
+fn first_of(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_prefix("control-")?.strip_suffix(".log")?;
+    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// Whether a file is the one that would be read.
+pub(super) fn is_newest(folder: &Path, path: &Path) -> bool {
+    files(folder).is_ok_and(|files| files.last().is_some_and(|(_, newest)| newest == path))
+}
+
+/// Reads the newest file of a folder: a file has its proper name only when it holds all that the one before did.
+pub(super) fn read(folder: &Path) -> Result<Contents, StoreError> {
+    let Some((first, path)) = files(folder)?.pop() else { return Ok(Contents::default()) };
+    let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+    parse(&bytes, first).map_err(|what| {
+        let what = format!(
+            "{what}; a revocation may be missing, so nobody may start with it: restore the file, or remove it (tokens that \
+             were issued are gone then) and revoke again what was revoked"
+        );
+        StoreError::Corrupt { file: path, exchange: None, entry: None, what }
+    })
+}
+
+fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
+    if bytes.get(..HEADER).is_none_or(|found| found != header(first)) {
+        return Err("its header doesn't agree with its name".to_owned());
+    }
+    let area = &bytes[HEADER..];
+    let scan = journal::scan(area, 0);
+    let mut contents = Contents { next: first, ..Contents::default() };
+    for (from, to) in &scan.runs {
+        let mut at = *from;
+        while at < *to {
+            let frame = frame::peek(&area[at..]).map_err(|flaw| flaw.as_str().to_owned())?;
+            at += frame.bytes.len();
+            if frame.kind == Kind::Control {
+                // What lies behind a gap was not acknowledged, or the mark behind it tells that something is missing.
+                if scan.gaps.is_empty() && frame.number != contents.next {
+                    return Err(format!("event {} comes where {} should", frame.number, contents.next));
+                }
+                let event = postcard::from_bytes(frame.payload);
+                contents.events.push(event.map_err(|error| format!("event {}: {error}", frame.number))?);
+                contents.next = frame.number + 1;
+            }
+        }
+    }
+    let before_gap = scan.gaps.first().map(|(from, ..)| count(area, *from));
+    if let Some(whole) = before_gap
+        && first + whole < scan.attested
+    {
+        return Err(format!("event {} was acknowledged and can't be read", first + whole));
+    }
+    if before_gap.is_none() && contents.next < scan.attested {
+        return Err(format!("event {} was acknowledged and is not there", contents.next));
+    }
+    contents.torn = scan.gaps.iter().map(|(from, to, _)| to - from).sum();
+    Ok(contents)
+}
+
+/// Events in the whole frames before `end`.
+fn count(area: &[u8], end: usize) -> u64 {
+    let (mut at, mut events) = (0, 0);
+    while at < end {
+        let Ok(frame) = frame::peek(&area[at..]) else { break };
+        events += u64::from(frame.kind == Kind::Control);
+        at += frame.bytes.len();
+    }
+    events
+}
