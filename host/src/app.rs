@@ -13,7 +13,7 @@ use engine::{
     load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
 };
 use exchange::{Gate, ports::PolicySet};
-use identity::{StaticToken, StaticTokens};
+use identity::{Credentials, Registry, StaticToken, StaticTokens};
 use model::Connection;
 use store::{Store, StoreConfig};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -57,8 +57,10 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
 
     start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
     let approvals = Approvals::new(terms(&config), Arc::clone(&recorder));
+    let registry = Registry::open(store.clone(), identity::Terms::default())?;
+    let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
     let gate = Gate::new(
-        Arc::new(StaticTokens::new(config.tokens.iter().map(static_token))),
+        Arc::new(Credentials::new(registry.clone(), tokens, Vec::new())),
         config.connections.iter().map(|route| Arc::new(route.connection.clone())).collect::<Vec<Arc<Connection>>>(),
         in_force.clone(),
         Arc::clone(&recorder),

@@ -1,20 +1,29 @@
-//! Who a credential belongs to, and what grants give to whom.
+//! Who a credential belongs to: static tokens from the configuration, tokens that were issued here, tokens of identity
+//! providers; what grants give to whom, how much of it, and until when.
 //!
 //! What must hold: no credential is kept, shown or compared in clear; a comparison takes the same time whatever it
-//! finds; no credential is known that the configuration does not name.
+//! finds; every credential is let in by the [`Registry`], and by nothing else, so that one that is revoked is revoked
+//! everywhere.
 
+mod credentials;
 mod grants;
 mod jwks;
 mod jwt;
 mod oidc;
+mod registry;
 mod tokens;
 
+pub use credentials::Credentials;
 pub use grants::{
     AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Approval, Asking, Decider, Grant, GrantError,
     Grants, LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Wanted, Who, scope_words,
 };
 pub use jwt::{Algorithm, Fault};
 pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified, Wall};
+pub use registry::{
+    Admission, Affected, Blast, Clock, Issue, IssueError, Issued, LiftError, Limits, Order, Rate, Registry,
+    RevokeError, Terms,
+};
 pub use tokens::{StaticToken, StaticTokens};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

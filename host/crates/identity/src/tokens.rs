@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use exchange::ports::{About, Account, Credential, Identified, Identify, Lease, NoEntry, Presented, Unidentified};
-use futures_util::{FutureExt, future::BoxFuture};
-use model::{Caller, Digest, Scope, Usage};
+use exchange::ports::{Credential, Identified, Presented, Unidentified};
+use model::{Caller, Digest, Scope};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::digest;
+use crate::{
+    digest,
+    registry::{Admission, CREDENTIAL_BYTES, Registry},
+};
 
 /// The issuer of every static token's caller.
 const ISSUER: &str = "token";
-
-/// The longest credential that is looked at, in bytes; no configured value is longer.
-const CREDENTIAL_BYTES: usize = 16 << 10;
 
 /// A token as the configuration has it.
 #[derive(Clone, Debug)]
@@ -68,36 +67,28 @@ impl StaticTokens {
     }
 }
 
-impl Identify for StaticTokens {
-    fn identify<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Identified, Unidentified>> {
-        async move {
-            let (_, caller, scope) = self.find(presented.credential).ok_or(Unidentified::Unknown)?;
-            Ok(Identified {
-                caller: caller.clone(),
-                credential: Credential::Static,
-                scope: Arc::clone(scope),
-                lease: Lease::new(None),
-                account: Box::new(Unlimited),
-            })
-        }
-        .boxed()
+impl StaticTokens {
+    /// The caller behind a credential, unless it is revoked: by its name (a caller of the issuer `token`) or its digest.
+    ///
+    /// # Errors
+    /// [`Unidentified`].
+    pub fn identify(&self, registry: &Registry, presented: Presented<'_>) -> Result<Identified, Unidentified> {
+        let (digest, caller, scope) = self.find(presented.credential).ok_or(Unidentified::Unknown)?;
+        registry.admit(Admission {
+            credential: Credential::Static,
+            digest: *digest,
+            caller: caller.clone(),
+            scope: Arc::clone(scope),
+            issued_ms: None,
+            expires_ms: None,
+        })
     }
-}
-
-/// Nothing is counted.
-struct Unlimited;
-
-impl Account for Unlimited {
-    fn enter(&self, _about: &About) -> Result<(), NoEntry> {
-        Ok(())
-    }
-
-    fn spend(&self, _usage: Usage) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::{Terms, forgetful::Forgetful};
 
     fn tokens() -> StaticTokens {
         let token = |name: &str, value: &str, connections: &[&str]| StaticToken {
@@ -110,7 +101,8 @@ mod tests {
     }
 
     fn identify(tokens: &StaticTokens, credential: &str) -> Result<Identified, Unidentified> {
-        tokens.identify(Presented { credential, certificate: None }).now_or_never().expect("nothing to wait for")
+        let registry = Registry::open(Arc::new(Forgetful), Terms::default()).unwrap();
+        tokens.identify(&registry, Presented { credential, certificate: None })
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use exchange::ports::{Recorder, Safety, Tape};
+use exchange::ports::{ControlLog, Recorder, Safety, Tape};
 use model::{
-    Caller, Digest, Entry, Event, ExchangeId, Generation, SessionId,
+    Caller, ControlEvent, Digest, Entry, Event, ExchangeId, Generation, Scope, SessionId, Target, TokenId,
+    control::{Revoked, TokenIssued},
     record::{Chunk, Opened, SetRef},
 };
 use tempfile::tempdir;
@@ -24,6 +25,8 @@ use crate::{
 struct Faults {
     /// Bytes it still takes; none: all.
     room: Option<usize>,
+    /// No block is free: files have what was made ahead for them, and no new one can be made.
+    full: bool,
     /// Syncs that still succeed; none: all.
     syncs: Option<usize>,
     /// Calls to sync so far.
@@ -50,19 +53,30 @@ impl BadDisk {
 
 impl Medium for BadDisk {
     fn create(&self, path: &Path, room: u64) -> io::Result<Arc<dyn JournalFile>> {
-        Ok(Arc::new(BadFile { disk: self.clone(), file: Disk.create(path, room)? }))
+        if self.0.0.lock().unwrap().full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let ahead = Mutex::new(usize::try_from(room).unwrap());
+        Ok(Arc::new(BadFile { disk: self.clone(), file: Disk.create(path, room)?, ahead }))
     }
 }
 
 struct BadFile {
     disk: BadDisk,
     file: Arc<dyn JournalFile>,
+    /// Bytes that were made ahead and are not used yet.
+    ahead: Mutex<usize>,
 }
 
 impl JournalFile for BadFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let (faults, changed) = &*self.disk.0;
         let mut faults = changed.wait_while(faults.lock().unwrap(), |faults| faults.stuck_writes).unwrap();
+        let mut ahead = self.ahead.lock().unwrap();
+        if faults.full && bytes.len() > *ahead {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        *ahead = ahead.saturating_sub(bytes.len());
         let Some(room) = faults.room else {
             return self.file.append(bytes);
         };
@@ -274,4 +288,152 @@ async fn the_background_sync_of_bounded_mode_needs_nobody_who_waits() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     drop(tape);
+}
+
+fn revoked(subject: u64) -> ControlEvent {
+    ControlEvent::Revoked(Revoked {
+        at_ms: subject,
+        target: Target::Caller { issuer: "idp".into(), subject: subject.to_string() },
+        issued_before_ms: None,
+        reason: "offboarded".into(),
+        by: "ann".into(),
+        until_ms: None,
+    })
+}
+
+fn issued() -> ControlEvent {
+    ControlEvent::TokenIssued(TokenIssued {
+        at_ms: 1,
+        id: TokenId::new(),
+        digest: Digest([7; 32]),
+        caller: Caller { claims: "x".repeat(3000), ..Caller::default() },
+        scope: Scope::on(["one"]),
+        expires_ms: u64::MAX,
+        by: String::new(),
+        certificate: None,
+        proven_ms: None,
+    })
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_record_and_not_a_revocation() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits { journal_bytes: 8 << 10, ..Limits::default() };
+    let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
+    disk.set(|faults| faults.full = true);
+    let mut tape = store.open(opened()).unwrap();
+    while tape.append(chunk(1000)).is_ok() && tape.keep(Safety::Durable).await.is_ok() {}
+    all_fail(&store, tape.as_mut(), "can't").await;
+
+    // Tokens leave the reserve alone…
+    let mut tokens = 0;
+    while store.append(issued()).await.is_ok() {
+        tokens += 1;
+    }
+    assert!(tokens > 100, "{tokens}");
+    // … so that it takes revocations, and still no tokens.
+    for subject in 0..500 {
+        ControlLog::append(&*store, revoked(subject)).await.unwrap();
+    }
+    assert!(store.append(issued()).await.is_err());
+    assert!(store.close().await.is_err(), "the record has failed");
+    drop((tape, store));
+
+    let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+    let replayed = store.replay().unwrap();
+    assert_eq!(replayed.len(), tokens + 500);
+    assert_eq!(&replayed[tokens..], &(0..500).map(revoked).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_log_goes_on_in_a_new_file_with_what_is_alive() {
+    let folder = tempdir().unwrap();
+    let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+    store.append(revoked(1)).await.unwrap();
+    let mut expired = issued();
+    if let ControlEvent::TokenIssued(token) = &mut expired {
+        token.expires_ms = 2;
+    }
+    // More than one file's room of them.
+    for _ in 0..3000 {
+        store.append(expired.clone()).await.unwrap();
+    }
+    store.append(revoked(2)).await.unwrap();
+    assert_eq!(store.replay().unwrap(), [revoked(1), revoked(2)]);
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("control")).unwrap().map(|file| file.unwrap()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(files[0].metadata().unwrap().len() < 6 << 20, "its room is bounded");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_control_log_whose_sync_failed_acknowledges_nothing_more() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let store = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone())).unwrap();
+    store.append(revoked(1)).await.unwrap();
+    disk.set(|faults| faults.syncs = Some(0));
+    assert!(store.append(revoked(2)).await.unwrap_err().0.contains("input/output error"));
+    for _ in 0..3 {
+        assert!(store.append(revoked(3)).await.is_err());
+    }
+    drop(store);
+    // What was not acknowledged may be there; what was is.
+    let replayed = Store::open(&StoreConfig::new(folder.path())).unwrap().replay().unwrap();
+    assert_eq!(replayed[0], revoked(1));
+    assert!(replayed.len() <= 2, "{replayed:?}");
+}
+
+/// The one file of a closed control log, and its bytes.
+fn control_file(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let path = std::fs::read_dir(folder.join("control")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&path).unwrap();
+    (path, bytes)
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_an_acknowledged_revocation_lets_nobody_start() {
+    let folder = tempdir().unwrap();
+    let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+    for subject in 0..3 {
+        store.append(revoked(subject)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let (path, bytes) = control_file(folder.path());
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    // The last mark is not attested by another; without it the last event counts as a tail.
+    let last_mark = used - crate::frame::LEAST;
+    for at in (0..last_mark).step_by(7) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x20;
+        std::fs::write(&path, &flipped).unwrap();
+        let refused = Store::open(&StoreConfig::new(folder.path())).err();
+        let refused = refused.unwrap_or_else(|| unreachable!("byte {at} of {used} goes unnoticed")).to_string();
+        assert!(refused.contains("control-") && refused.contains("damaged"), "byte {at}: {refused}");
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(Store::open(&StoreConfig::new(folder.path())).unwrap().replay().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_control_log_torn_at_any_length_keeps_what_was_acknowledged() {
+    let folder = tempdir().unwrap();
+    let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+    store.append(revoked(0)).await.unwrap();
+    let (_, first) = control_file(folder.path());
+    let acknowledged = first.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    store.append(revoked(1)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let (path, bytes) = control_file(folder.path());
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for length in (acknowledged..=used).step_by(5) {
+        let folder = tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("control")).unwrap();
+        let mut torn = bytes[..length].to_vec();
+        torn.resize(bytes.len(), 0);
+        std::fs::write(folder.path().join("control").join(path.file_name().unwrap()), torn).unwrap();
+        let replayed = Store::open(&StoreConfig::new(folder.path())).unwrap().replay().unwrap();
+        assert_eq!(replayed[0], revoked(0), "length {length}");
+    }
 }

@@ -95,11 +95,11 @@ impl Store {
         let (mut store, mut ingest, position) = Self::prepare(config)?;
         ingest.begin_run()?;
         store.run = ingest.meta().run;
-        store.control.start(Arc::clone(&medium))?;
         match config.durability {
             Durability::Off => store.sink = Sink::Nowhere,
-            durability => store.start(durability, ingest, position, medium)?,
+            durability => store.start(durability, ingest, position, Arc::clone(&medium))?,
         }
+        store.control.start(medium)?;
         Ok(Arc::new(store))
     }
 

@@ -283,7 +283,7 @@ async fn files_are_their_owners_alone() {
             left.extend(fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
         }
     }
-    assert_eq!(seen, 7, "folder, lock, key, index, segment, journal folder, journal file");
+    assert_eq!(seen, 9, "folder, lock, key, index, segment, journal folder and file, control folder and file");
 }
 
 #[tokio::test]

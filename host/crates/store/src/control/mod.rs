@@ -27,9 +27,9 @@ use self::file::ControlFile;
 use crate::{StoreError, medium::Medium};
 
 /// Room that a file begins with beside what it takes over.
-const ROOM: usize = 4 << 20;
-/// Room that only events may use that take access away: more than two thousand of them.
-const CONTROL_RESERVE: usize = 1 << 20;
+const ROOM: usize = 1 << 20;
+/// Room that only events may use that take access away: more than a thousand of them.
+const CONTROL_RESERVE: usize = 512 << 10;
 /// Bytes of one event. A full reserve is many of them in any case.
 const EVENT_BYTES: usize = 64 << 10;
 /// Events that wait to be written; beyond, who brings one waits.

@@ -1,0 +1,317 @@
+//! The registry: which tokens there are, what is revoked, who uses what right now.
+//!
+//! ```text
+//!   identify ──▶ admit ──▶ lease, account ──▶ enter (session, connection, limits) ──▶ the exchange runs ──▶ dropped
+//!                                                                                        │
+//!   revoke ──▶ the view ──▶ every lease that it concerns ends ───────────────────────────┘ is cut
+//!         └──▶ the control log ──▶ durable ──▶ answered: so many tokens, so many streams
+//! ```
+//!
+//! What must hold: nobody is let in between a revocation and its leases' ends (both are one step under one lock); a
+//! revocation is answered only when it is durable; a token is good only when its issue is durable; no token is kept, only
+//! its hash.
+
+mod limits;
+mod orders;
+mod running;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod forgetful;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use exchange::ports::{ControlLog, Credential, Ended, Identified, Lease, Presented, RecordError, Unidentified};
+use model::{
+    Caller, ControlEvent, Digest, Scope, TokenId,
+    control::{Revoked, TokenIssued},
+};
+use thiserror::Error;
+
+pub use self::{
+    limits::{Limits, Rate},
+    orders::{Affected, Blast, LiftError, Order, RevokeError},
+};
+use self::{
+    running::{State, Stay},
+    view::Holder,
+};
+use crate::{digest, new_token};
+
+/// What every token that was issued here begins with: scanners for leaked secrets know it by that.
+const TOKEN_PREFIX: &str = "pct_";
+
+/// How many bytes a presented credential may have; IdP tokens with many groups are long.
+pub(crate) const CREDENTIAL_BYTES: usize = 16 << 10;
+
+/// What the registry goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Tokens that may be alive at the same time.
+    pub tokens: usize,
+    /// Sessions that are remembered for being revoked by name.
+    pub sessions: usize,
+    /// For how long an exchange may run on after its credential has expired; a revocation waits for nothing.
+    pub grace: Duration,
+    /// What one caller may use.
+    pub caller: Limits,
+    /// What one token that was issued here may use.
+    pub token: Limits,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            tokens: 100_000,
+            sessions: 10_000,
+            grace: Duration::from_secs(300),
+            caller: Limits::default(),
+            token: Limits::default(),
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z, from whoever knows.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Tokens, revocations, and who uses what. Clones share it.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    log: Arc<dyn ControlLog>,
+    terms: Terms,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Held from a change to its acknowledgement, so that the log has changes in the order in which they came into force.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// A credential whose owner is known.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// What kind.
+    pub credential: Credential,
+    /// SHA-256 of what was presented.
+    pub digest: Digest,
+    /// Whose it is.
+    pub caller: Caller,
+    /// What it may be used for.
+    pub scope: Arc<Scope>,
+    /// When its owner proved who it is (`iat`); none: nobody knows, so it counts as issued before any time.
+    pub issued_ms: Option<u64>,
+    /// From when on it is worth nothing; none: never.
+    pub expires_ms: Option<u64>,
+}
+
+/// What a token is asked for.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// Whose it will be.
+    pub caller: Caller,
+    /// What it may be used for.
+    pub scope: Scope,
+    /// For how long.
+    pub lifetime: Duration,
+    /// The grant or the person that it goes back to.
+    pub by: String,
+    /// SHA-256 of the client certificate that must come with it.
+    pub certificate: Option<Digest>,
+    /// When the caller proved who it is; none: now.
+    pub proven_ms: Option<u64>,
+}
+
+/// A token, for the one moment in which it is known.
+pub struct Issued {
+    /// What is to be presented. Not kept anywhere.
+    pub token: String,
+    /// What is kept.
+    pub facts: Arc<TokenIssued>,
+}
+
+/// Why no token was issued.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum IssueError {
+    /// The caller is revoked.
+    #[error("the caller is revoked")]
+    Revoked,
+    /// There are as many as there may be.
+    #[error("{0} tokens are alive, and no more may be")]
+    Full(usize),
+    /// It could not be kept, so it is not good.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Registry {
+    /// A registry from what the log holds.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the log can't be read: a revocation may be missing.
+    pub fn open(log: Arc<dyn ControlLog>, terms: Terms) -> Result<Self, RecordError> {
+        Self::open_at(log, terms, Arc::new(now_ms))
+    }
+
+    /// As [`Registry::open`], with another clock.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn open_at(log: Arc<dyn ControlLog>, terms: Terms, clock: Clock) -> Result<Self, RecordError> {
+        let mut state = State::new(terms);
+        for event in log.replay()? {
+            state.view.fold(&event);
+        }
+        state.view.prune(clock());
+        let inner = Inner { log, terms, clock, state: Mutex::new(state), changing: tokio::sync::Mutex::default() };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Changed by whole steps that don't panic half-way.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z, by the registry's clock.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        (self.0.clock)()
+    }
+
+    /// Issues a token. It is good as soon as this is ready, and not before.
+    ///
+    /// # Errors
+    /// [`IssueError`]; no token is good then.
+    pub async fn issue(&self, issue: Issue) -> Result<Issued, IssueError> {
+        let now = self.now_ms();
+        let token = format!("{TOKEN_PREFIX}{}", new_token());
+        let lifetime = u64::try_from(issue.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let facts = TokenIssued {
+            at_ms: now,
+            id: TokenId::new(),
+            digest: digest(&token),
+            caller: issue.caller,
+            scope: issue.scope,
+            expires_ms: now.saturating_add(lifetime),
+            by: issue.by,
+            certificate: issue.certificate,
+            proven_ms: issue.proven_ms,
+        };
+        {
+            let mut state = self.state();
+            state.view.prune(now);
+            if state.view.ended(&holder_of(&facts)).is_some() {
+                return Err(IssueError::Revoked);
+            }
+            if state.view.count() >= self.0.terms.tokens {
+                return Err(IssueError::Full(self.0.terms.tokens));
+            }
+        }
+        self.0.log.append(ControlEvent::TokenIssued(facts.clone())).await?;
+        self.state().view.fold(&ControlEvent::TokenIssued(facts.clone()));
+        Ok(Issued { token, facts: Arc::new(facts) })
+    }
+
+    /// Whether a credential has the form of a token that was issued here.
+    #[must_use]
+    pub fn is_token(credential: &str) -> bool {
+        credential.starts_with(TOKEN_PREFIX)
+    }
+
+    /// The caller behind a token that was issued here.
+    ///
+    /// # Errors
+    /// [`Unidentified`].
+    pub fn identify(&self, presented: Presented<'_>) -> Result<Identified, Unidentified> {
+        if !Self::is_token(presented.credential) || presented.credential.len() > CREDENTIAL_BYTES {
+            return Err(Unidentified::Unknown);
+        }
+        let digest = digest(presented.credential);
+        let facts = self.state().view.token(&digest).cloned().ok_or(Unidentified::Unknown)?;
+        if facts.certificate.is_some() && facts.certificate != presented.certificate {
+            return Err(Unidentified::WrongCertificate);
+        }
+        self.admit(Admission {
+            credential: Credential::Issued(facts.id),
+            digest,
+            caller: facts.caller.clone(),
+            scope: Arc::new(facts.scope.clone()),
+            issued_ms: Some(proven(&facts)),
+            expires_ms: Some(facts.expires_ms),
+        })
+    }
+
+    /// Lets in whoever is known, unless its credential has ended; every way to be identified ends here.
+    ///
+    /// # Errors
+    /// [`Unidentified::Ended`].
+    pub fn admit(&self, admission: Admission) -> Result<Identified, Unidentified> {
+        let Admission { credential, digest, caller, scope, issued_ms, expires_ms } = admission;
+        let now = self.now_ms();
+        let until = match expires_ms {
+            Some(expires) if expires <= now => return Err(Unidentified::Ended(Ended::Expired)),
+            Some(expires) => Instant::now().checked_add(Duration::from_millis(expires - now) + self.0.terms.grace),
+            None => None,
+        };
+        let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
+        let holder = Arc::new(Holder { credential, digest, issuer, subject, issued_ms });
+        let lease = Lease::new(until);
+        let key = self.state().admit(&holder, &lease).map_err(Unidentified::Ended)?;
+        let account = Box::new(Stay::new(self.clone(), key, holder));
+        Ok(Identified { caller, credential, scope, lease, account })
+    }
+
+    /// A token that was issued here and is good, by what is presented: for introspection.
+    #[must_use]
+    pub fn introspect(&self, credential: &str) -> Option<Arc<TokenIssued>> {
+        let state = self.state();
+        let facts = state.view.token(&digest(credential))?;
+        let good = facts.expires_ms > self.now_ms() && state.view.ended(&holder_of(facts)).is_none();
+        good.then(|| Arc::clone(facts))
+    }
+
+    /// A token by its name, and what ended it.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<(Arc<TokenIssued>, Option<Arc<Revoked>>)> {
+        let state = self.state();
+        let facts = state.view.token_called(id)?;
+        Some((Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned()))
+    }
+
+    /// Every token that has not expired, the one that expires first first, and what ended it.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<(Arc<TokenIssued>, Option<Arc<Revoked>>)> {
+        let (state, now) = (self.state(), self.now_ms());
+        let alive = state.view.tokens().filter(|facts| facts.expires_ms > now);
+        alive.map(|facts| (Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned())).collect()
+    }
+
+    /// Every revocation in force, oldest first.
+    #[must_use]
+    pub fn revocations(&self) -> Vec<Arc<Revoked>> {
+        self.state().view.revocations()
+    }
+}
+
+fn proven(facts: &TokenIssued) -> u64 {
+    facts.proven_ms.unwrap_or(facts.at_ms)
+}
+
+fn holder_of(facts: &TokenIssued) -> Holder {
+    Holder {
+        credential: Credential::Issued(facts.id),
+        digest: facts.digest,
+        issuer: facts.caller.issuer.clone(),
+        subject: facts.caller.subject.clone(),
+        issued_ms: Some(proven(facts)),
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

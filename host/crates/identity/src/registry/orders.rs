@@ -1,0 +1,257 @@
+//! Orders of operators, and of issuers that report: revoke, look at what that would do first, take it back.
+
+use std::collections::BTreeSet;
+
+use exchange::ports::{Credential, RecordError};
+use model::{
+    ControlEvent, ExchangeId, SessionId, Target, TokenId,
+    control::{Lifted, Revoked},
+};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Registry, holder_of, running::State, view::hits};
+
+/// Bytes of a reason that are kept.
+const REASON_BYTES: usize = 2000;
+/// Tokens and exchanges that an answer names; it counts all of them.
+const NAMED: usize = 50;
+
+/// What is to be revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What.
+    pub target: Target,
+    /// Only what was issued before this (milliseconds since 1970-01-01T00:00:00Z).
+    pub issued_before_ms: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Who says so.
+    pub by: String,
+}
+
+/// What a revocation ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Blast {
+    /// Tokens that were issued here and are good until then.
+    pub tokens: usize,
+    /// Exchanges that run, with any credential.
+    pub streams: usize,
+    /// Callers among those.
+    pub callers: usize,
+    /// The same is revoked already: nothing new was written.
+    pub already: bool,
+    /// Some of them.
+    pub named: Vec<Affected>,
+}
+
+/// A token or an exchange that a revocation ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Affected {
+    /// Its caller's issuer.
+    pub issuer: String,
+    /// Its caller's subject.
+    pub subject: String,
+    /// The token, where one was issued here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// The exchange, for one that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeId>,
+    /// Its session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Its connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+}
+
+/// Why a revocation was not acknowledged.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RevokeError {
+    /// No such token is known: it never was, or has expired.
+    #[error("no token {0} is known here: it has expired, or never was")]
+    NoToken(TokenId),
+    /// It is in force, but would not survive a restart.
+    #[error("in force until this host stops, but it could not be kept: {cause}")]
+    NotKept {
+        /// What it ended.
+        blast: Box<Blast>,
+        /// Why.
+        cause: RecordError,
+    },
+    /// The task that carries it out was stopped.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+/// Why a revocation was not lifted.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LiftError {
+    /// There is none of this target.
+    #[error("nothing like that is revoked")]
+    NotRevoked,
+    /// It could not be kept, so the revocation stands.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The task that carries it out was stopped.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+impl Registry {
+    /// Revokes: in force at once, ready when it is durable. Goes on to its end also when nobody waits for it.
+    ///
+    /// # Errors
+    /// [`RevokeError`].
+    pub async fn revoke(&self, order: Order) -> Result<Blast, RevokeError> {
+        let this = self.clone();
+        let task = tokio::spawn(async move { this.carry_out(order).await });
+        task.await.unwrap_or(Err(RevokeError::Stopping))
+    }
+
+    async fn carry_out(&self, order: Order) -> Result<Blast, RevokeError> {
+        let _one_after_the_other = self.0.changing.lock().await;
+        let (revoked, blast) = {
+            let mut state = self.state();
+            state.view.prune(self.now_ms());
+            let revoked = self.revocation(&state, order)?;
+            let blast = blast(&state, &revoked, self.now_ms());
+            if blast.already {
+                return Ok(blast);
+            }
+            state.view.fold(&ControlEvent::Revoked(revoked.clone()));
+            state.cut(&revoked);
+            (revoked, blast)
+        };
+        tracing::warn!(
+            target = ?revoked.target, reason = %revoked.reason, by = %revoked.by,
+            tokens = blast.tokens, streams = blast.streams, "revoked"
+        );
+        let target = revoked.target.clone();
+        match self.0.log.append(ControlEvent::Revoked(revoked)).await {
+            Ok(()) => {
+                self.state().unkept.remove(&target);
+                Ok(blast)
+            }
+            Err(cause) => {
+                self.state().unkept.insert(target);
+                Err(RevokeError::NotKept { blast: Box::new(blast), cause })
+            }
+        }
+    }
+
+    /// What a revocation would end.
+    ///
+    /// # Errors
+    /// [`RevokeError::NoToken`].
+    pub fn blast(&self, order: Order) -> Result<Blast, RevokeError> {
+        let state = self.state();
+        let revoked = self.revocation(&state, order)?;
+        Ok(blast(&state, &revoked, self.now_ms()))
+    }
+
+    /// Takes back all that was revoked of a target. What it ended stays ended.
+    ///
+    /// # Errors
+    /// [`LiftError`].
+    pub async fn lift(&self, target: Target, reason: String, by: String) -> Result<(), LiftError> {
+        let this = self.clone();
+        let task = tokio::spawn(async move {
+            let _one_after_the_other = this.0.changing.lock().await;
+            if this.state().view.revocation(&target).is_none() {
+                return Err(LiftError::NotRevoked);
+            }
+            let lifted = ControlEvent::Lifted(Lifted { at_ms: this.now_ms(), target, reason: short(reason), by });
+            this.0.log.append(lifted.clone()).await?;
+            this.state().view.fold(&lifted);
+            Ok(())
+        });
+        task.await.unwrap_or(Err(LiftError::Stopping))
+    }
+
+    /// What a session's revocation is about; none when the session is older than what is remembered.
+    #[must_use]
+    pub fn session(&self, session: SessionId) -> Option<Target> {
+        self.state().session(session)
+    }
+
+    /// The event of an order.
+    fn revocation(&self, state: &State, order: Order) -> Result<Revoked, RevokeError> {
+        let Order { target, mut issued_before_ms, reason, by } = order;
+        let now = self.now_ms();
+        let expiry = |id| state.view.token_called(id).map(|facts| facts.expires_ms);
+        let until_ms = match &target {
+            Target::Token(id) => Some(expiry(*id).ok_or(RevokeError::NoToken(*id))?),
+            Target::Credential(digest) => state.view.token(digest).map(|facts| facts.expires_ms),
+            Target::Session { token: Some(id), .. } => Some(expiry(*id).ok_or(RevokeError::NoToken(*id))?),
+            Target::Session { token: None, .. } => {
+                // A session ends; what its caller is issued later may begin another.
+                issued_before_ms = issued_before_ms.or(Some(now));
+                None
+            }
+            Target::Caller { .. } | Target::Connection(_) | Target::Issuer(_) | Target::Everything => None,
+        };
+        Ok(Revoked { at_ms: now, target, issued_before_ms, reason: short(reason), by, until_ms })
+    }
+}
+
+fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
+    let mut blast = Blast {
+        already: !state.unkept.contains(&revoked.target)
+            && state.view.revocation(&revoked.target).is_some_and(|old| old.covers(revoked)),
+        ..Blast::default()
+    };
+    let mut callers = BTreeSet::new();
+    for facts in state.view.tokens().filter(|facts| facts.expires_ms > now_ms) {
+        let holder = holder_of(facts);
+        let hit = match &revoked.target {
+            Target::Connection(connection) => facts.scope.allows_connection(connection),
+            Target::Session { token, .. } => *token == Some(facts.id),
+            _ => hits(revoked, &holder, None),
+        };
+        if hit && state.view.ended(&holder).is_none() {
+            blast.tokens += 1;
+            blast.name(Affected {
+                issuer: holder.issuer.clone(),
+                subject: holder.subject.clone(),
+                token: Some(facts.id),
+                exchange: None,
+                session: None,
+                connection: None,
+            });
+            callers.insert((holder.issuer, holder.subject));
+        }
+    }
+    for running in state.cut_by(revoked) {
+        blast.streams += 1;
+        let (issuer, subject) = (running.holder.issuer.clone(), running.holder.subject.clone());
+        let token = match running.holder.credential {
+            Credential::Issued(id) => Some(id),
+            Credential::Static | Credential::Direct => None,
+        };
+        let (place, exchange) = running.place.clone().unzip();
+        let (session, connection) = place.map(|place| (place.session, place.connection)).unzip();
+        blast.name(Affected { issuer: issuer.clone(), subject: subject.clone(), token, exchange, session, connection });
+        callers.insert((issuer, subject));
+    }
+    blast.callers = callers.len();
+    blast
+}
+
+impl Blast {
+    fn name(&mut self, affected: Affected) {
+        if self.named.len() < NAMED {
+            self.named.push(affected);
+        }
+    }
+}
+
+/// A reason within its bound.
+fn short(mut reason: String) -> String {
+    if reason.len() > REASON_BYTES {
+        let cut = (0..=REASON_BYTES).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or_default();
+        reason.truncate(cut);
+    }
+    reason
+}

@@ -1,0 +1,200 @@
+//! The view: every token and every revocation, folded from control events. Pure: no clock, no I/O.
+//!
+//! What must hold: the same events give the same view; a token is found at once; a revocation is never forgotten before
+//! everything that it could be about is over.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use exchange::ports::Credential;
+use model::{
+    ControlEvent, Digest, SessionId, Target, TokenId,
+    control::{Revoked, TokenIssued},
+};
+
+/// Time for which an expired token is still known as expired, rather than unknown.
+pub(super) const REMEMBERED_MS: u64 = 3_600_000;
+
+/// Whose credential it is, as revocations see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// What kind of credential.
+    pub(crate) credential: Credential,
+    /// SHA-256 of what was presented.
+    pub(crate) digest: Digest,
+    /// The caller's issuer.
+    pub(crate) issuer: String,
+    /// The caller's subject.
+    pub(crate) subject: String,
+    /// When the caller proved who it is; none: it was never issued at any time that is known, so before any time.
+    pub(crate) issued_ms: Option<u64>,
+}
+
+/// Where an exchange goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its session.
+    pub(crate) session: SessionId,
+    /// The connection's name.
+    pub(crate) connection: String,
+}
+
+/// Tokens and revocations as they stand.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    tokens: HashMap<Digest, Arc<TokenIssued>>,
+    by_id: HashMap<TokenId, Digest>,
+    by_expiry: BTreeSet<(u64, TokenId)>,
+    /// One for each target: later ones are joined to it.
+    revoked: HashMap<Target, Arc<Revoked>>,
+    /// Those of whole connections and of sessions, which are looked at when it is known where an exchange goes.
+    sessions: HashMap<String, Vec<Arc<Revoked>>>,
+}
+
+impl View {
+    /// Takes an event.
+    pub(crate) fn fold(&mut self, event: &ControlEvent) {
+        match event {
+            ControlEvent::TokenIssued(issued) => self.issue(issued),
+            ControlEvent::Revoked(revoked) => self.revoke(revoked),
+            ControlEvent::Lifted(lifted) => {
+                self.revoked.remove(&lifted.target);
+                self.index_sessions(&lifted.target);
+            }
+            ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) => {}
+        }
+    }
+
+    fn issue(&mut self, issued: &TokenIssued) {
+        if self.by_id.insert(issued.id, issued.digest).is_none() {
+            self.by_expiry.insert((issued.expires_ms, issued.id));
+            self.tokens.insert(issued.digest, Arc::new(issued.clone()));
+        }
+    }
+
+    fn revoke(&mut self, revoked: &Revoked) {
+        let joined = match self.revoked.get(&revoked.target) {
+            // Two for one target that each end something else: together they end both, and at most more than that.
+            Some(old) => Revoked {
+                issued_before_ms: old.issued_before_ms.zip(revoked.issued_before_ms).map(|(a, b)| a.max(b)),
+                until_ms: old.until_ms.zip(revoked.until_ms).map(|(a, b)| a.max(b)),
+                ..revoked.clone()
+            },
+            None => revoked.clone(),
+        };
+        self.revoked.insert(revoked.target.clone(), Arc::new(joined));
+        self.index_sessions(&revoked.target);
+    }
+
+    /// Brings the list of a session's connection up to date.
+    fn index_sessions(&mut self, target: &Target) {
+        let Target::Session { connection, .. } = target else { return };
+        let all = self.sessions.entry(connection.clone()).or_default();
+        all.retain(|revoked| revoked.target != *target);
+        all.extend(self.revoked.get(target).cloned());
+        if all.is_empty() {
+            self.sessions.remove(connection);
+        }
+    }
+
+    /// Forgets what is over at `now_ms`.
+    pub(crate) fn prune(&mut self, now_ms: u64) {
+        while let Some((expires, id)) = self.by_expiry.first().copied()
+            && expires.saturating_add(REMEMBERED_MS) <= now_ms
+        {
+            self.by_expiry.pop_first();
+            if let Some(digest) = self.by_id.remove(&id) {
+                self.tokens.remove(&digest);
+            }
+        }
+        let over = |until: u64| until.saturating_add(REMEMBERED_MS) <= now_ms;
+        self.revoked.retain(|_, revoked| !revoked.until_ms.is_some_and(over));
+        self.sessions.retain(|_, all| {
+            all.retain(|revoked| !revoked.until_ms.is_some_and(over));
+            !all.is_empty()
+        });
+    }
+
+    /// Tokens that are known, expired ones included for a while.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &Arc<TokenIssued>> {
+        self.by_expiry.iter().filter_map(|(_, id)| self.by_id.get(id)).filter_map(|digest| self.tokens.get(digest))
+    }
+
+    /// How many those are.
+    pub(crate) fn count(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The token with this hash.
+    pub(crate) fn token(&self, digest: &Digest) -> Option<&Arc<TokenIssued>> {
+        self.tokens.get(digest)
+    }
+
+    /// The token with this name.
+    pub(crate) fn token_called(&self, id: TokenId) -> Option<&Arc<TokenIssued>> {
+        self.tokens.get(self.by_id.get(&id)?)
+    }
+
+    /// Every revocation in force, oldest first.
+    pub(crate) fn revocations(&self) -> Vec<Arc<Revoked>> {
+        let mut all: Vec<_> = self.revoked.values().cloned().collect();
+        all.sort_by_key(|revoked| revoked.at_ms);
+        all
+    }
+
+    /// The revocation of a target.
+    pub(crate) fn revocation(&self, target: &Target) -> Option<&Arc<Revoked>> {
+        self.revoked.get(target)
+    }
+
+    /// What ended a credential wherever it is used.
+    pub(crate) fn ended(&self, holder: &Holder) -> Option<&Arc<Revoked>> {
+        let token = match holder.credential {
+            Credential::Issued(id) => Some(Target::Token(id)),
+            Credential::Static | Credential::Direct => None,
+        };
+        let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
+        let issuer = Target::Issuer(holder.issuer.clone());
+        let targets = [Some(Target::Credential(holder.digest)), Some(caller), Some(issuer), Some(Target::Everything)];
+        let mut targets = token.into_iter().chain(targets.into_iter().flatten());
+        targets.find_map(|target| self.revoked.get(&target).filter(|revoked| is_before(revoked, holder)))
+    }
+
+    /// What ended a credential's use at one place.
+    pub(crate) fn ended_at(&self, holder: &Holder, place: &Place) -> Option<&Arc<Revoked>> {
+        let connection = self.revoked.get(&Target::Connection(place.connection.clone()));
+        let sessions = self.sessions.get(&place.connection).into_iter().flatten();
+        connection.into_iter().chain(sessions).find(|revoked| hits(revoked, holder, Some(place)))
+    }
+}
+
+fn is_before(revoked: &Revoked, holder: &Holder) -> bool {
+    match (revoked.issued_before_ms, holder.issued_ms) {
+        (None, _) | (Some(_), None) => true,
+        (Some(before), Some(issued)) => issued < before,
+    }
+}
+
+/// Whether a revocation ends what a holder does at a place; none: wherever it is.
+pub(crate) fn hits(revoked: &Revoked, holder: &Holder, place: Option<&Place>) -> bool {
+    let same_caller = |issuer: &str, subject: &str| holder.issuer == issuer && holder.subject == subject;
+    let target = match &revoked.target {
+        Target::Token(id) => holder.credential == Credential::Issued(*id),
+        Target::Credential(digest) => holder.digest == *digest,
+        Target::Caller { issuer, subject } => same_caller(issuer, subject),
+        Target::Issuer(issuer) => holder.issuer == *issuer,
+        Target::Everything => true,
+        Target::Connection(connection) => place.is_some_and(|place| place.connection == *connection),
+        Target::Session { token, issuer, subject, connection, .. } => {
+            let held = match (token, holder.credential) {
+                (Some(id), credential) => credential == Credential::Issued(*id),
+                (None, Credential::Issued(_)) => false,
+                (None, Credential::Static | Credential::Direct) => same_caller(issuer, subject),
+            };
+            held && place.is_some_and(|place| place.connection == *connection)
+        }
+    };
+    target && is_before(revoked, holder)
+}
