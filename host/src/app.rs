@@ -93,6 +93,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         phase: phases,
         policies: in_force,
         approvals: approvals.clone(),
+        registry,
         store: Arc::clone(&store),
         metrics: None,
     };

@@ -13,7 +13,7 @@ use super::{Finding, finding};
 /// Wasm.
 const ARROWS: &[(&str, &[&str])] = &[
     ("portcullis", &["engine", "identity", "approvals", "store", "admin", "exchange", "wire", "coding", "model"]),
-    ("admin", &["approvals", "store", "exchange", "model"]),
+    ("admin", &["approvals", "identity", "store", "exchange", "model"]),
     ("engine", &["patterns", "exchange", "model"]),
     ("identity", &["exchange", "model"]),
     ("approvals", &["exchange", "model"]),

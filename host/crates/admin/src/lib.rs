@@ -3,7 +3,7 @@
 //! ```text
 //!   serve.rs     accept, bounds, the thread of its own
 //!   guard.rs     Host, token, content type: before every route
-//!   routes: health.rs  status.rs  policies.rs  approvals.rs  records.rs
+//!   routes: health.rs  status.rs  policies.rs  approvals.rs  credentials.rs  records.rs
 //!   problem.rs   every error, as RFC 9457 says
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
 
 mod approvals;
+mod credentials;
 mod guard;
 mod health;
 mod policies;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use ::approvals::Approvals;
 use exchange::ports::PolicySet;
+use identity::Registry;
 use store::Store;
 use tokio::sync::watch;
 
@@ -47,6 +49,8 @@ pub struct Control {
     pub policies: watch::Receiver<Arc<PolicySet>>,
     /// The questions to people.
     pub approvals: Approvals,
+    /// Tokens and revocations.
+    pub registry: Registry,
     /// The records.
     pub store: Arc<Store>,
     /// The metrics as Prometheus reads them; `None`: there are none.

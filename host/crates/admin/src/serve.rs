@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Control, approvals, guard, health, policies, problem::Problem, records, status};
+use crate::{Control, approvals, credentials, guard, health, policies, problem::Problem, records, status};
 
 /// Connections at once.
 const CONNECTIONS: usize = 128;
@@ -54,6 +54,11 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/approvals/{id}", get(approvals::show))
         .route("/v1/approvals/{id}/approve", post(approvals::approve))
         .route("/v1/approvals/{id}/deny", post(approvals::deny))
+        .route("/v1/tokens", get(credentials::tokens))
+        .route("/v1/tokens/{id}", get(credentials::token))
+        .route("/v1/revocations", get(credentials::revocations))
+        .route("/v1/revoke", post(credentials::revoke))
+        .route("/v1/lift", post(credentials::lift))
         .fallback(|| async { Problem::not_found("there is no such route").into_response() })
         .method_not_allowed_fallback(|| async {
             let detail = "this route takes another method";

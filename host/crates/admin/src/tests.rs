@@ -13,6 +13,7 @@ use axum::{
 };
 use exchange::ports::{About, Ask, Desk, PolicySet, Problem, Recorder, RulingState, Ticket};
 use http_body_util::BodyExt;
+use identity::Registry;
 use model::{
     Attribute, Caller, Digest, Entry, ExchangeId, Generation, Outcome, Question, SessionId, Usage,
     record::{Chunk, Closed, Opened, Request as Sent, ResponseHead, SetRef},
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{AdminToken, Control, HostFacts, Phase, serve::router};
+
+mod credentials;
 
 struct Rig {
     dir: tempfile::TempDir,
@@ -51,6 +54,7 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&StoreConfig::new(dir.path().join("store"))).unwrap();
         let approvals = Approvals::new(Terms::default(), Arc::clone(&store) as Arc<dyn Recorder>);
+        let registry = Registry::open(store.clone(), identity::Terms::default()).unwrap();
         let path = dir.path().join("store/admin.token");
         let token = AdminToken::load_or_make(&path).unwrap();
         let problem = Problem { file: "bad.wasm".to_owned(), stage: "validate", message: "not Wasm".to_owned() };
@@ -76,6 +80,7 @@ impl Rig {
             phase: phases,
             policies: in_force,
             approvals,
+            registry,
             store,
             metrics: None,
         };

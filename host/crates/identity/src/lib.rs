@@ -24,7 +24,7 @@ pub use registry::{
     Admission, Affected, Blast, Clock, Issue, IssueError, Issued, LiftError, Limits, Order, Rate, Registry,
     RevokeError, Terms,
 };
-pub use tokens::{StaticToken, StaticTokens};
+pub use tokens::{STATIC_ISSUER, StaticToken, StaticTokens};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::Digest;

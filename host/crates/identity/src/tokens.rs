@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The issuer of every static token's caller.
-const ISSUER: &str = "token";
+pub const STATIC_ISSUER: &str = "token";
 
 /// A token as the configuration has it.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl StaticTokens {
         let known = tokens.into_iter().map(|token| {
             let caller = Caller {
                 subject: token.name,
-                issuer: ISSUER.to_owned(),
+                issuer: STATIC_ISSUER.to_owned(),
                 groups: token.groups,
                 claims: "{}".to_owned(),
             };

@@ -68,7 +68,7 @@ pub enum Target {
     Session {
         /// Which session.
         session: SessionId,
-        /// The token that it was made with, where one was issued here.
+        /// The token that it was made with, where one was issued here; none: whatever its caller brings is meant.
         token: Option<TokenId>,
         /// The caller's issuer.
         issuer: String,

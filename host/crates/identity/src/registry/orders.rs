@@ -10,7 +10,11 @@ use model::{
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Registry, holder_of, running::State, view::hits};
+use super::{
+    Registry, holder_of,
+    running::State,
+    view::{Place, hits},
+};
 
 /// Bytes of a reason that are kept.
 const REASON_BYTES: usize = 2000;
@@ -206,9 +210,15 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
     for facts in state.view.tokens().filter(|facts| facts.expires_ms > now_ms) {
         let holder = holder_of(facts);
         let hit = match &revoked.target {
-            Target::Connection(connection) => facts.scope.allows_connection(connection),
-            Target::Session { token, .. } => *token == Some(facts.id),
-            _ => hits(revoked, &holder, None),
+            Target::Connection(connection) | Target::Session { connection, .. } => {
+                let place = Place { session: SessionId(Uuid::nil()), connection: connection.clone() };
+                facts.scope.allows_connection(connection) && hits(revoked, &holder, Some(&place))
+            }
+            Target::Token(_)
+            | Target::Credential(_)
+            | Target::Caller { .. }
+            | Target::Issuer(_)
+            | Target::Everything => hits(revoked, &holder, None),
         };
         if hit && state.view.ended(&holder).is_none() {
             blast.tokens += 1;

@@ -188,10 +188,10 @@ pub(crate) fn hits(revoked: &Revoked, holder: &Holder, place: Option<&Place>) ->
         Target::Everything => true,
         Target::Connection(connection) => place.is_some_and(|place| place.connection == *connection),
         Target::Session { token, issuer, subject, connection, .. } => {
-            let held = match (token, holder.credential) {
-                (Some(id), credential) => credential == Credential::Issued(*id),
-                (None, Credential::Issued(_)) => false,
-                (None, Credential::Static | Credential::Direct) => same_caller(issuer, subject),
+            let held = match token {
+                Some(id) => holder.credential == Credential::Issued(*id),
+                // Made with no token of ours, or nobody remembers with which: whatever its caller brings.
+                None => same_caller(issuer, subject),
             };
             held && place.is_some_and(|place| place.connection == *connection)
         }

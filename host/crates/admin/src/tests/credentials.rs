@@ -1,0 +1,126 @@
+//! Tokens and revocations over the control API.
+
+use std::time::Duration;
+
+use exchange::ports::{Credential, Identified, Presented, Unidentified};
+use identity::{Admission, Issue, Issued};
+use model::Scope;
+
+use super::*;
+
+impl Rig {
+    async fn issue(&self, subject: &str) -> Issued {
+        let issue = Issue {
+            caller: Caller { subject: subject.to_owned(), issuer: "idp".to_owned(), ..Caller::default() },
+            scope: Scope::on(["openai"]),
+            lifetime: Duration::from_secs(900),
+            by: "grant".to_owned(),
+            certificate: None,
+            proven_ms: None,
+        };
+        self.control.registry.issue(issue).await.unwrap()
+    }
+
+    fn identify(&self, token: &str) -> Result<Identified, Unidentified> {
+        self.control.registry.identify(Presented { credential: token, certificate: None })
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_shown_and_never_told() {
+    let rig = Rig::new();
+    let issued = rig.issue("ann").await;
+    let list = rig.get("/v1/tokens").await;
+    assert_eq!(list.json()["tokens"][0]["caller"]["subject"], "ann");
+    assert!(!list.text.contains(&issued.token) && !list.text.contains(&issued.facts.digest.to_string()));
+    let shown = rig.get(&format!("/v1/tokens/{}", issued.facts.id)).await.json();
+    assert_eq!((shown["id"].as_str(), &shown["revoked"]), (Some(&*issued.facts.id.0.to_string()), &Value::Null));
+    assert_eq!(rig.get(&format!("/v1/tokens/{}", ExchangeId::new())).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_revocation_is_tried_dry_then_done_then_lifted() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.issue("ann").await, rig.issue("bob").await);
+    let running = rig.identify(&ann.token).ok().unwrap();
+    let body = |dry| {
+        let target = r#"{"caller":{"issuer":"idp","subject":"ann"}}"#;
+        format!(r#"{{"target":{target},"reason":"offboarded","by":"carol","dry_run":{dry}}}"#)
+    };
+    let dry = rig.post("/v1/revoke", &body(true)).await.json();
+    assert_eq!((dry["tokens"].as_u64(), dry["streams"].as_u64(), &dry["dry_run"]), (Some(1), Some(1), &true.into()));
+    assert!(running.lease.ended().is_none() && rig.identify(&ann.token).is_ok(), "a dry run changes nothing");
+
+    let done = rig.post("/v1/revoke", &body(false)).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    assert_eq!((done.json()["tokens"].as_u64(), done.json()["streams"].as_u64()), (Some(1), Some(1)));
+    assert!(running.lease.ended().is_some() && rig.identify(&ann.token).is_err() && rig.identify(&bob.token).is_ok());
+    let shown = rig.get(&format!("/v1/tokens/{}", ann.facts.id)).await.json();
+    assert_eq!((&shown["revoked"]["reason"], &shown["revoked"]["by"]), (&"offboarded".into(), &"carol".into()));
+
+    let list = rig.get("/v1/revocations").await.json();
+    let target = list["revocations"][0]["target"].to_string();
+    let lift = format!(r#"{{"target":{target},"reason":"a mistake"}}"#);
+    assert_eq!(rig.post("/v1/lift", &lift).await.status, StatusCode::OK);
+    assert!(rig.identify(&ann.token).is_ok());
+    assert_eq!(rig.post("/v1/lift", &lift).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn every_kind_of_target_is_understood() {
+    let rig = Rig::new();
+    let token = rig.issue("ann").await;
+    let (recorded, _) = rig.record();
+    rig.control.store.settle().await.unwrap();
+    let digest = token.facts.digest;
+    for target in [
+        format!(r#"{{"token":"{}"}}"#, token.facts.id),
+        format!(r#"{{"sha256":"{digest}"}}"#),
+        r#"{"caller":{"subject":"ci"}}"#.to_owned(),
+        format!(r#"{{"session":"{recorded}"}}"#),
+        r#"{"connection":"openai"}"#.to_owned(),
+        r#"{"issuer":"idp"}"#.to_owned(),
+        r#"{"everything":true}"#.to_owned(),
+    ] {
+        let body = format!(r#"{{"target":{target},"issued_before_ms":1,"dry_run":true}}"#);
+        let answer = rig.post("/v1/revoke", &body).await;
+        assert_eq!((answer.status, answer.json()["streams"].as_u64()), (StatusCode::OK, Some(0)), "{target}");
+    }
+    let session = rig.post("/v1/revoke", &format!(r#"{{"target":{{"session":"{recorded}"}}}}"#)).await.json();
+    assert_eq!(session["target"]["session"]["subject"], "ann", "the record knows whose it was: {session}");
+    // A static token is a caller like any other.
+    let presented = || Admission {
+        credential: Credential::Static,
+        digest: Digest([9; 32]),
+        caller: Caller { subject: "ci".to_owned(), issuer: identity::STATIC_ISSUER.to_owned(), ..Caller::default() },
+        scope: Arc::new(Scope::on(["openai"])),
+        issued_ms: None,
+        expires_ms: None,
+    };
+    assert!(rig.control.registry.admit(presented()).is_ok());
+    assert_eq!(rig.post("/v1/revoke", r#"{"target":{"caller":{"subject":"ci"}}}"#).await.status, StatusCode::OK);
+    assert!(rig.control.registry.admit(presented()).is_err());
+}
+
+#[tokio::test]
+async fn an_order_that_can_be_meant_in_two_ways_is_refused() {
+    let rig = Rig::new();
+    let token = rig.issue("ann").await;
+    let unknown = format!(r#"{{"target":{{"token":"{}"}}}}"#, ExchangeId::new());
+    let long = format!(r#"{{"target":{{"everything":true}},"reason":"{}"}}"#, "x".repeat(5000));
+    for (body, status) in [
+        (r#"{"target":{}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"everything":false}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"issuer":"idp","everything":true}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"token":"x"}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"sha256":"abc"}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"user":"ann"}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"target":{"everything":true},"dryrun":true}"#, StatusCode::BAD_REQUEST),
+        (&unknown, StatusCode::NOT_FOUND),
+        (&long, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(rig.post("/v1/revoke", body).await.status, status, "{body}");
+    }
+    assert!(rig.identify(&token.token).is_ok(), "none of them did anything");
+    assert_eq!(rig.get("/v1/revoke").await.status, StatusCode::METHOD_NOT_ALLOWED);
+}
