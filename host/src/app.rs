@@ -57,7 +57,9 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
 
     start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
     let approvals = Approvals::new(terms(&config), Arc::clone(&recorder));
-    let registry = Registry::open(store.clone(), identity::Terms::default())?;
+    let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits)?);
+    forwarder.fetch().await?;
+    let registry = Registry::open(store.clone(), identity_terms(&config.limits))?;
     let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
     let gate = Gate::new(
         Arc::new(Credentials::new(registry.clone(), tokens, Vec::new())),
@@ -65,7 +67,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         in_force.clone(),
         Arc::clone(&recorder),
         Arc::new(approvals.clone()),
-        Arc::new(Forwarder::new(&config.connections, &config.limits)?),
+        Arc::clone(&forwarder) as Arc<dyn exchange::Forward>,
         limits(&config),
     );
     let listener = TcpListener::bind(config.listen.address)
@@ -93,21 +95,14 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         phase: phases,
         policies: in_force,
         approvals: approvals.clone(),
-        registry,
+        registry: registry.clone(),
         store: Arc::clone(&store),
         metrics: None,
     };
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(warm(compiler, stop.rest.clone()));
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), reload_times(&config), stop.rest.clone()));
-    let desk = approvals.clone();
-    let rest = stop.rest.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = rest.cancelled() => {}
-            () = desk.keep() => {}
-        }
-    });
+    tasks.spawn(keep(forwarder, approvals, registry, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
     phase.send_replace(Phase::Ready);
     announce(&ready);
@@ -125,6 +120,23 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
     Ok(())
+}
+
+/// What goes on beside the exchanges: credentials are looked for again, questions expire, and what callers asked who are
+/// revoked is cancelled, also where nobody waits for it.
+async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, registry: Registry, stop: CancellationToken) {
+    let withdraw = async {
+        let mut changes = registry.changes();
+        while changes.changed().await.is_ok() {
+            let gone = |approval: &approvals::Approval| registry.is_revoked(&approval.caller, &approval.connection);
+            approvals.withdraw(gone, "its caller's credentials were revoked");
+        }
+    };
+    let all = async { tokio::join!(forwarder.keep(), approvals.keep(), withdraw) };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _never = all => {}
+    }
 }
 
 /// Two steps: first nobody comes in any more, then everything else stops.
@@ -260,6 +272,29 @@ fn terms(config: &Config) -> Terms {
         pending: *pending,
         pending_per_caller: *pending_per_caller,
         ..Terms::default()
+    }
+}
+
+/// What callers, and tokens that were issued here, may use; 0 in the configuration is no limit.
+fn identity_terms(limits: &config::Limits) -> identity::Terms {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let some = |count: usize| u64::try_from(count).ok().filter(|count| *count > 0);
+    let rate = |count, per| some(count).map(|count| identity::Rate { count, per });
+    identity::Terms {
+        tokens: limits.tokens,
+        sessions: limits.sessions,
+        grace: limits.expiry_grace,
+        caller: identity::Limits {
+            requests: rate(limits.caller_requests, MINUTE),
+            streams: some(limits.caller_streams),
+            tokens: rate(limits.caller_usage, DAY),
+        },
+        token: identity::Limits {
+            requests: rate(limits.token_requests, MINUTE),
+            streams: some(limits.token_streams),
+            tokens: rate(limits.token_usage, DAY),
+        },
     }
 }
 

@@ -79,9 +79,13 @@ pub(super) struct ConnectionTable {
 
 /// `credential = { … }`.
 pub(super) struct CredentialTable {
+    pub(super) span: Range<usize>,
     pub(super) header: Option<Spanned<String>>,
     pub(super) file: Option<Spanned<String>>,
+    pub(super) env: Option<Spanned<String>>,
+    pub(super) command: Vec<Spanned<String>>,
     pub(super) prefix: Option<Spanned<String>>,
+    pub(super) refresh: Duration,
 }
 
 /// `[[token]]`.
@@ -108,6 +112,7 @@ pub(super) mod bounds {
     pub(in crate::config) const REMOVAL_GRACE: Bound = time("removal_grace", 2_000, 0, 60_000);
     pub(in crate::config) const DEFAULT_TIMEOUT: Bound = time("default_timeout", 300_000, 1_000, 86_400_000);
     pub(in crate::config) const WAIT: Bound = time("wait", 50_000, 0, 86_400_000);
+    pub(in crate::config) const REFRESH: Bound = time("refresh", 60_000, 1_000, 86_400_000);
     pub(in crate::config) const HEARTBEAT: Bound = time("heartbeat", 5_000, 100, 600_000);
     const fn count(key: &'static str, default: u64, low: u64, high: u64) -> Bound {
         Bound { key, unit: Unit::Count, default, range: low..=high }
@@ -238,9 +243,13 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
         restore: section.choice("restore", &restore, problems).unwrap_or_default(),
         credential: section.table("credential", "credential = { … }", problems).map(|mut table| {
             let credential = CredentialTable {
+                span: table.span(),
                 header: table.needed("header", "\"authorization\"", problems),
-                file: table.needed("file", "\"./secrets/openai\"", problems),
+                file: table.text("file", problems),
+                env: table.text("env", problems),
+                command: table.texts("command", problems),
                 prefix: table.text("prefix", problems),
+                refresh: table.time(&bounds::REFRESH, problems),
             };
             table.finish(problems);
             credential

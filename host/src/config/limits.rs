@@ -142,6 +142,22 @@ limits! {
     upstream_idle: Duration = Time(300 * SECOND, 10 * MILLISECOND, 24 * HOUR);
     /// Idle connections kept for each upstream.
     upstream_pool: usize = Count(64, 0, 1 << 16);
+    /// Requests of one caller in a minute; 0: no limit.
+    caller_requests: usize = Count(0, 0, 1 << 30);
+    /// Exchanges of one caller at once; 0: no limit.
+    caller_streams: usize = Count(0, 0, 1 << 20);
+    /// Tokens of usage of one caller in a day, of requests and answers together; 0: no limit.
+    caller_usage: usize = Count(0, 0, 1 << 40);
+    /// Requests with one token that was issued here in a minute; 0: no limit.
+    token_requests: usize = Count(0, 0, 1 << 30);
+    /// Exchanges with one token that was issued here at once; 0: no limit.
+    token_streams: usize = Count(0, 0, 1 << 20);
+    /// Tokens of usage with one token that was issued here in a day; 0: no limit.
+    token_usage: usize = Count(0, 0, 1 << 40);
+    /// Tokens that were issued here and have not expired.
+    tokens: usize = Count(100_000, 1, 1 << 24);
+    /// Time that an exchange may run on after its credential has expired; a revocation waits for nothing.
+    expiry_grace: Duration = Time(300 * SECOND, 0, HOUR);
     /// A caller's exchanges on a connection are one session until this much time passes between two.
     session_gap: Duration = Time(1800 * SECOND, SECOND, 24 * HOUR);
     /// Sessions whose placeholders and times are remembered.

@@ -9,13 +9,14 @@
 //! What must hold: every error of a file is told at once; nothing after this module asks whether a value is valid;
 //! no secret is in a `Debug` form; relative paths are relative to the file.
 
+mod credential;
 mod endpoint;
 mod file;
 mod limits;
 mod problem;
 mod read;
 mod resolve;
-mod secret;
+pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -28,6 +29,7 @@ use std::{
 
 use model::{Connection, Digest};
 
+pub(crate) use credential::{Credential, Source};
 pub(crate) use limits::Limits;
 pub(crate) use problem::{Problem, Problems, Severity};
 
@@ -179,15 +181,6 @@ pub(crate) struct Route {
 
 /// Stands for the built-in model until its address is known. Never resolves (RFC 6761, section 6.4).
 pub(crate) const BUILT_IN: &str = "echo-1.invalid";
-
-/// A credential of the host's own for an upstream.
-#[derive(Clone, Debug)]
-pub(crate) struct Credential {
-    /// The header.
-    pub header: http::HeaderName,
-    /// Its value, marked sensitive.
-    pub value: http::HeaderValue,
-}
 
 /// A static token: what may be used by whoever presents it. Its value is not kept.
 #[derive(Clone, Debug)]

@@ -13,9 +13,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Credential, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    credential::credential,
     endpoint,
-    file::{ConnectionTable, ControlTable, CredentialTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
+    file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
     problem::Code,
     read::nearest,
     secret::{self, Secret},
@@ -30,10 +31,10 @@ const POLICIES: &str = "./policies";
 const GUESSABLE_BYTES: usize = 16;
 
 /// Resolves relative paths: against the folder of the configuration file.
-struct Base<'a>(&'a Path);
+pub(super) struct Base<'a>(&'a Path);
 
 impl Base<'_> {
-    fn join(&self, path: &str) -> PathBuf {
+    pub(super) fn join(&self, path: &str) -> PathBuf {
         // Components again, so that no `./` is left in the middle.
         self.0.parent().unwrap_or(Path::new("")).join(path).components().collect()
     }
@@ -288,40 +289,8 @@ fn path_prefix(written: Option<&Spanned<String>>, problems: &mut Problems) -> Op
     }
 }
 
-fn credential(table: CredentialTable, base: &Base<'_>, problems: &mut Problems) -> Option<Credential> {
-    let secret = table.file.as_ref().and_then(|file| secret_file(file, base, problems));
-    let written = table.header?;
-    let header = written.get_ref().to_lowercase();
-    let Ok(header) = http::HeaderName::from_bytes(header.as_bytes()) else {
-        let message = format!("`{header}` is not a header's name");
-        problems.push(Problem::error(Code::BadValue, written.span(), message).help("for example \"authorization\""));
-        return None;
-    };
-    if upstream::is_framing(&header) {
-        let message = format!("`{header}` can't carry a credential");
-        problems.push(Problem::error(Code::BadValue, written.span(), message).label("belongs to the transport"));
-        return None;
-    }
-    let prefix = match &table.prefix {
-        Some(prefix) => prefix.get_ref().as_str(),
-        None if header == http::header::AUTHORIZATION => "Bearer ",
-        None => "",
-    };
-    let secret = secret?;
-    let value = secret.expose();
-    let value =
-        zeroize::Zeroizing::new(if value.starts_with(prefix) { value.to_owned() } else { format!("{prefix}{value}") });
-    let Ok(mut value) = http::HeaderValue::from_str(&value) else {
-        let message = format!("what the file holds can't stand in the header `{header}`");
-        let span = table.file.map_or(written.span(), |file| file.span());
-        problems.push(Problem::error(Code::BadFile, span, message).label("only printable ASCII can"));
-        return None;
-    };
-    value.set_sensitive(true);
-    Some(Credential { header, value })
-}
-
-fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<Secret> {
+/// A secret from a file; what is wrong with it becomes a problem.
+pub(super) fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<Secret> {
     let path = base.join(written.get_ref());
     match secret::read(&path) {
         Ok(read) => {

@@ -1,35 +1,61 @@
-//! Files that hold one secret each.
+//! Secrets: from files that hold one each, from the environment, from what a command says.
 
 use std::{fs, io::Read, os::unix::fs::PermissionsExt, path::Path};
 
+use http::HeaderValue;
 use zeroize::Zeroizing;
 
 /// The longest secret that is taken; a longer file is not a secret but a mistake.
-const SECRET_BYTES: u64 = 16 << 10;
+pub(crate) const SECRET_BYTES: u64 = 16 << 10;
 
-/// What a secret file holds, wiped from memory when dropped; never in a `Debug` form.
-pub(super) struct Secret(Zeroizing<String>);
+/// A secret, wiped from memory when dropped; never in a `Debug` form.
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// The secret in a text that holds nothing else. White space around it is not part of it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, to be put after its name; never what is in it.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let line = text.trim();
+        if line.is_empty() {
+            return Err("is empty");
+        }
+        if line.chars().any(char::is_control) {
+            return Err("holds more than one line, or control characters");
+        }
+        Ok(Self(Zeroizing::new(line.to_owned())))
+    }
+
     /// The secret.
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
+
+    /// As a header's value, marked sensitive, with `prefix` before it unless it is there already; `None` when it holds
+    /// what no header can.
+    pub(crate) fn header(&self, prefix: &str) -> Option<HeaderValue> {
+        let whole =
+            if self.0.starts_with(prefix) { self.0.clone() } else { Zeroizing::new(format!("{prefix}{}", &*self.0)) };
+        let mut value = HeaderValue::from_str(&whole).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
 }
 
 /// A secret file that was read.
-pub(super) struct SecretFile {
+pub(crate) struct SecretFile {
     /// Its one line.
-    pub(super) secret: Secret,
+    pub(crate) secret: Secret,
     /// Mode bits that let others read it, if any.
-    pub(super) open_mode: Option<u32>,
+    pub(crate) open_mode: Option<u32>,
 }
 
 /// Reads a file that holds one line. White space around it is not part of the secret.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the file; never what is in it.
-pub(super) fn read(path: &Path) -> Result<SecretFile, String> {
+pub(crate) fn read(path: &Path) -> Result<SecretFile, String> {
     let told = |error: std::io::Error| format!("can't read `{}`: {error}", path.display());
     // Looked at before it is opened: opening a FIFO would wait for its writer.
     let meta = fs::metadata(path).map_err(told)?;
@@ -42,14 +68,24 @@ pub(super) fn read(path: &Path) -> Result<SecretFile, String> {
     if text.len() as u64 > SECRET_BYTES {
         return Err(format!("`{}` is longer than {SECRET_BYTES} bytes", path.display()));
     }
-    let line = text.trim();
-    if line.is_empty() {
-        return Err(format!("`{}` is empty", path.display()));
-    }
-    if line.chars().any(char::is_control) {
-        return Err(format!("`{}` holds more than one line, or control characters", path.display()));
-    }
+    let secret = Secret::parse(&text).map_err(|wrong| format!("`{}` {wrong}", path.display()))?;
     let mode = meta.permissions().mode() & 0o777;
     let open_mode = (mode & 0o077 != 0).then_some(mode);
-    Ok(SecretFile { secret: Secret(Zeroizing::new(line.to_owned())), open_mode })
+    Ok(SecretFile { secret, open_mode })
+}
+
+/// The secret in a variable of the environment.
+///
+/// # Errors
+/// A sentence that says what is wrong with the variable; never what is in it.
+pub(super) fn from_environment(name: &str) -> Result<Secret, String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("`{name}` can't be the name of a variable"));
+    }
+    let text = match std::env::var(name) {
+        Ok(text) => Zeroizing::new(text),
+        Err(std::env::VarError::NotPresent) => return Err(format!("the environment has no variable `{name}`")),
+        Err(std::env::VarError::NotUnicode(_)) => return Err(format!("the variable `{name}` is not UTF-8")),
+    };
+    Secret::parse(&text).map_err(|wrong| format!("the variable `{name}` {wrong}"))
 }

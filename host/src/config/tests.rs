@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use model::{EndpointRule, Family, OnBlock, Restore, View};
 
-use super::{BUILT_IN, Config, Durability, Limits, Problems, parse};
+use super::{BUILT_IN, Config, Durability, Limits, Problems, Source, parse};
 
 /// A folder with the files that configurations name.
 struct Folder(tempfile::TempDir);
@@ -90,8 +90,42 @@ fn the_documented_configuration_is_taken() {
     assert!(route.connection.upstream.tls && !route.built_in);
     assert_eq!((route.connection.family, route.connection.on_block), (Family::Openai, OnBlock::Error));
     let credential = route.credential.as_ref().unwrap();
-    assert_eq!(credential.value.as_bytes(), b"Bearer sk-upstream-0123456789");
+    assert_eq!(credential.value.as_ref().unwrap().as_bytes(), b"Bearer sk-upstream-0123456789");
     assert_eq!(config.tokens[0].digest, identity::digest("a-token-that-is-long-enough"));
+}
+
+#[test]
+fn a_credential_comes_from_a_file_the_environment_or_a_command() {
+    let folder = Folder::new();
+    let with = |written: &str| {
+        let credential = "credential = { header = \"authorization\", file = \"./secrets/openai\" }";
+        folder.parse(&ISSUE.replace(credential, &format!("credential = {{ {written} }}")))
+    };
+    let taken = |written: &str| with(written).unwrap().0.connections[0].credential.clone().unwrap();
+    let file = taken("header = 'x-api-key', file = './secrets/openai', refresh = '5s'");
+    assert!(matches!(&file.source, Source::File(path) if path.ends_with("secrets/openai")));
+    assert_eq!(file.refresh, Duration::from_secs(5));
+    assert_eq!(file.value.unwrap().as_bytes(), b"sk-upstream-0123456789");
+    // A variable that is there wherever tests run.
+    let env = taken("header = 'x-api-key', env = 'PATH'");
+    assert_eq!(env.source, Source::Environment("PATH".into()));
+    assert_eq!(env.value.unwrap().to_str().unwrap(), std::env::var("PATH").unwrap());
+    let command = taken("header = 'authorization', command = ['vault', 'read', '-field=key']");
+    let arguments = vec!["read".into(), "-field=key".into()];
+    assert_eq!(command.source, Source::Command { program: "vault".into(), arguments });
+    assert_eq!((command.prefix.as_str(), command.value), ("Bearer ", None));
+    let script = taken("header = 'authorization', command = ['./secrets/fetch']");
+    assert!(matches!(script.source, Source::Command { program, .. } if program.is_absolute()));
+    for wrong in [
+        "header = 'authorization'",
+        "header = 'authorization', command = []",
+        "header = 'authorization', file = './secrets/openai', env = 'PATH'",
+        "header = 'authorization', env = 'NO_SUCH_VARIABLE_ANYWHERE'",
+        "header = 'authorization', env = ''",
+        "header = 'content-length', env = 'PATH'",
+    ] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -172,7 +206,8 @@ fn every_setting_has_its_place() {
         (config.limits.zstd_window, config.limits.decode_ratio, config.limits.decode_bytes),
         (1 << 20, 50, 64 << 20)
     );
-    assert_eq!(local.credential.as_ref().unwrap().value.as_bytes(), b"sk-upstream-0123456789");
+    let value = local.credential.as_ref().unwrap().value.as_ref().unwrap();
+    assert_eq!(value.as_bytes(), b"sk-upstream-0123456789");
     assert!(config.connections[1].built_in);
     assert_eq!(config.connections[1].connection.upstream.authority, BUILT_IN);
     assert_eq!(config.tokens[0].groups, ["staff"]);

@@ -8,6 +8,7 @@
 //! followed and no proxy of the environment used; a connection whose answer was not read to its end is never used
 //! again.
 
+mod credential;
 mod dial;
 mod live;
 mod pool;
@@ -15,11 +16,12 @@ mod pool;
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use exchange::{Answered, Forward, ForwardError, Outbound};
-use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Request, Uri, header};
+use futures_util::future::{BoxFuture, join_all};
+use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Full;
 
 use self::{
+    credential::Rotating,
     dial::Dialer,
     live::{AnswerBody, Failed, Live},
     pool::Pool,
@@ -40,7 +42,7 @@ struct Upstream {
     host: HeaderValue,
     base_path: String,
     accept_encoding: HeaderValue,
-    credential: Option<(HeaderName, HeaderValue)>,
+    credential: Option<Rotating>,
 }
 
 impl Forwarder {
@@ -55,6 +57,26 @@ impl Forwarder {
             .collect::<io::Result<_>>()?;
         Ok(Self { upstreams })
     }
+
+    /// Looks for the credentials that only a command tells.
+    ///
+    /// # Errors
+    /// When one can't be had: its connection would serve nobody.
+    pub(crate) async fn fetch(&self) -> io::Result<()> {
+        for credential in self.credentials() {
+            credential.fetch().await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for credentials that have changed, until it is dropped.
+    pub(crate) async fn keep(&self) {
+        join_all(self.credentials().map(Rotating::keep)).await;
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = &Rotating> {
+        self.upstreams.values().filter_map(|upstream| upstream.credential.as_ref())
+    }
 }
 
 impl Upstream {
@@ -68,7 +90,7 @@ impl Upstream {
             host,
             base_path: upstream.base_path.clone(),
             accept_encoding: route.accept_encoding.clone(),
-            credential: route.credential.as_ref().map(|own| (own.header.clone(), own.value.clone())),
+            credential: route.credential.as_ref().map(|own| Rotating::new(&route.connection.name, own)),
         })
     }
 
@@ -103,8 +125,8 @@ impl Upstream {
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::ACCEPT_ENCODING, self.accept_encoding.clone());
-        if let Some((name, value)) = &self.credential {
-            headers.insert(name.clone(), value.clone());
+        if let Some(credential) = &self.credential {
+            credential.put(headers).map_err(Failed::Other)?;
         }
         Ok(request)
     }

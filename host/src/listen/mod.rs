@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::guarded::Guarded;
+use self::guarded::{Guarded, Standing};
 pub(crate) use self::tls::acceptor;
 use crate::config::Limits;
 
@@ -99,20 +99,22 @@ async fn connection(
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let stream = Guarded::new(stream, door.limits.delivery_idle);
+    let standing = Standing::default();
+    let stream = Guarded::new(stream, door.limits.delivery_idle, standing.clone());
     match &door.tls {
-        None => speak(stream, door, exchanges, shutdown).await,
+        None => speak(stream, standing, door, exchanges, shutdown).await,
         Some(acceptor) => {
             let stream = timeout(door.limits.handshake_deadline, acceptor.accept(stream))
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
-            speak(stream, door, exchanges, shutdown).await
+            speak(stream, standing, door, exchanges, shutdown).await
         }
     }
 }
 
 async fn speak<S>(
     stream: S,
+    standing: Standing,
     door: &Arc<Door>,
     exchanges: &Arc<Semaphore>,
     shutdown: &CancellationToken,
@@ -120,7 +122,8 @@ async fn speak<S>(
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
-    let service = service_fn(|request| answer(Arc::clone(&door.gate), Arc::clone(exchanges), request));
+    let service =
+        service_fn(|request| answer(Arc::clone(&door.gate), Arc::clone(exchanges), standing.clone(), request));
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(door.limits.head_deadline.max(door.limits.keep_alive))
@@ -144,8 +147,10 @@ type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Cut>> + S
 async fn answer(
     gate: Arc<Gate>,
     exchanges: Arc<Semaphore>,
+    standing: Standing,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    standing.set(None);
     let Ok(place) = exchanges.try_acquire_owned() else {
         return Ok(too_many());
     };
@@ -159,6 +164,7 @@ async fn answer(
         }))
     });
     let response = exchange::carry(gate, request).await;
+    standing.set(response.body().lease());
     Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, place)))))
 }
 

@@ -345,6 +345,15 @@ impl Book {
         }
     }
 
+    /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not.
+    pub fn withdraw(&mut self, gone: impl Fn(&Approval) -> bool, reason: &str) {
+        let open = |open: &&Approval| matches!(open.state, State::Pending | State::Approved) && !open.deciding;
+        let withdrawn: Vec<_> = self.open.values().filter(open).filter(|open| gone(open)).map(|open| open.id).collect();
+        for id in withdrawn {
+            self.close(id, State::Cancelled, reason);
+        }
+    }
+
     /// When the next question expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {

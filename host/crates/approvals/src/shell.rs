@@ -158,6 +158,13 @@ impl Approvals {
         Ok(task.await.map_err(|_| DecideError::Stopping)??)
     }
 
+    /// Cancels every open question of which `gone` says that it may not lead to anything any more: its caller's
+    /// credentials were revoked. Whoever waits is told.
+    pub fn withdraw(&self, gone: impl Fn(&Approval) -> bool, reason: &str) {
+        self.0.book().withdraw(gone, reason);
+        self.0.moved.notify_waiters();
+    }
+
     /// All questions: open ones first, then closed ones, each oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Approval> {

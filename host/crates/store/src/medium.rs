@@ -1,6 +1,4 @@
-//! The seam under the journal: files that bytes are appended to. Tests put failing ones in its place.
-//!
-//! A reserve file for revocations on a full disk belongs here too: it is preallocated like a journal file.
+//! The seam under the journal and the control log: files that bytes are appended to. Tests put failing ones in its place.
 
 use std::{
     fs::{File, OpenOptions},

@@ -151,3 +151,27 @@ async fn waiting_may_be_broken_off_and_taken_up_again() {
     assert_eq!(ticket.decided().await.state, RulingState::Approved);
     assert_eq!(notes.of(id), ["pending", "approved", "consumed"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_revoked_caller_asked_is_taken_back_whether_it_waits_or_not() {
+    let (desk, notes) = desk();
+    let keeper = desk.clone();
+    let keeping = tokio::spawn(async move { keeper.keep().await });
+    let mut waits = desk.ask(ask("one", "")).await.unwrap();
+    let left = desk.ask(ask("two", "")).await.unwrap();
+    let ids = [waits.approval(), left.approval()];
+    left.leave();
+    let unmoved = desk.ask(ask("three", "")).await.unwrap();
+    let approved = ids[1];
+    desk.decide(approved, Decision::Approve, &operator(), "fine").await.unwrap();
+    desk.withdraw(|approval| ids.contains(&approval.id), "revoked");
+    let ruling = waits.decided().await;
+    assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Cancelled, "revoked"));
+    for id in ids {
+        assert_eq!(desk.approval(id).unwrap().state, State::Cancelled);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(notes.of(approved), ["pending", "approved", "cancelled"], "and that is on record");
+    assert_eq!(desk.approval(unmoved.approval()).unwrap().state, State::Pending);
+    keeping.abort();
+}

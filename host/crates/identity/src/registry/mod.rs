@@ -32,6 +32,7 @@ use model::{
     control::{Revoked, TokenIssued},
 };
 use thiserror::Error;
+use tokio::sync::watch;
 
 pub use self::{
     limits::{Limits, Rate},
@@ -39,7 +40,7 @@ pub use self::{
 };
 use self::{
     running::{State, Stay},
-    view::Holder,
+    view::{Holder, Place},
 };
 use crate::{digest, new_token};
 
@@ -88,6 +89,8 @@ struct Inner {
     terms: Terms,
     clock: Clock,
     state: Mutex<State>,
+    /// Counts revocations, for those who must act on them.
+    revoked: watch::Sender<u64>,
     /// Held from a change to its acknowledgement, so that the log has changes in the order in which they came into force.
     changing: tokio::sync::Mutex<()>,
 }
@@ -167,7 +170,8 @@ impl Registry {
             state.view.fold(&event);
         }
         state.view.prune(clock());
-        let inner = Inner { log, terms, clock, state: Mutex::new(state), changing: tokio::sync::Mutex::default() };
+        let (state, revoked) = (Mutex::new(state), watch::Sender::new(0));
+        let inner = Inner { log, terms, clock, state, revoked, changing: tokio::sync::Mutex::default() };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -288,6 +292,24 @@ impl Registry {
         let (state, now) = (self.state(), self.now_ms());
         let alive = state.view.tokens().filter(|facts| facts.expires_ms > now);
         alive.map(|facts| (Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned())).collect()
+    }
+
+    /// Changes with every revocation.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.revoked.subscribe()
+    }
+
+    /// Whether a caller is revoked on a connection, if only for what was issued before some time: what it asked before
+    /// may not go on by itself.
+    #[must_use]
+    pub fn is_revoked(&self, caller: &Caller, connection: &str) -> bool {
+        let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
+        let digest = Digest::default();
+        let holder = Holder { credential: Credential::Direct, digest, issuer, subject, issued_ms: None };
+        let place = Place { connection: connection.to_owned() };
+        let state = self.state();
+        state.view.ended(&holder).is_some() || state.view.ended_at(&holder, &place).is_some()
     }
 
     /// Every revocation in force, oldest first.

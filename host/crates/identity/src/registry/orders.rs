@@ -128,6 +128,7 @@ impl Registry {
             state.cut(&revoked);
             (revoked, blast)
         };
+        self.0.revoked.send_modify(|count| *count += 1);
         tracing::warn!(
             target = ?revoked.target, reason = %revoked.reason, by = %revoked.by,
             tokens = blast.tokens, streams = blast.streams, "revoked"
@@ -211,7 +212,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
         let holder = holder_of(facts);
         let hit = match &revoked.target {
             Target::Connection(connection) | Target::Session { connection, .. } => {
-                let place = Place { session: SessionId(Uuid::nil()), connection: connection.clone() };
+                let place = Place { connection: connection.clone() };
                 facts.scope.allows_connection(connection) && hits(revoked, &holder, Some(&place))
             }
             Target::Token(_)
@@ -240,9 +241,19 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
             Credential::Issued(id) => Some(id),
             Credential::Static | Credential::Direct => None,
         };
-        let (place, exchange) = running.place.clone().unzip();
-        let (session, connection) = place.map(|place| (place.session, place.connection)).unzip();
-        blast.name(Affected { issuer: issuer.clone(), subject: subject.clone(), token, exchange, session, connection });
+        let mut affected = Affected {
+            issuer: issuer.clone(),
+            subject: subject.clone(),
+            token,
+            exchange: None,
+            session: None,
+            connection: None,
+        };
+        if let Some((place, session, exchange)) = running.place.clone() {
+            (affected.exchange, affected.session) = (Some(exchange), Some(session));
+            affected.connection = Some(place.connection);
+        }
+        blast.name(affected);
         callers.insert((issuer, subject));
     }
     blast.callers = callers.len();

@@ -39,7 +39,7 @@ pub(super) struct State {
 pub(super) struct Running {
     pub(super) holder: Arc<Holder>,
     /// Where it goes, once that is known.
-    pub(super) place: Option<(Place, ExchangeId)>,
+    pub(super) place: Option<(Place, SessionId, ExchangeId)>,
     lease: Lease,
 }
 
@@ -71,7 +71,7 @@ impl State {
     /// Exchanges that a revocation would cut.
     pub(super) fn cut_by<'s>(&'s self, revoked: &'s Revoked) -> impl Iterator<Item = &'s Running> {
         self.running.values().filter(move |running| {
-            let place = running.place.as_ref().map(|(place, _)| place);
+            let place = running.place.as_ref().map(|(place, ..)| place);
             hits(revoked, &running.holder, place) && running.lease.ended().is_none()
         })
     }
@@ -95,7 +95,7 @@ impl State {
     }
 
     fn enter(&mut self, key: u64, holder: &Arc<Holder>, about: &About, now: Instant) -> Result<(), NoEntry> {
-        let place = Place { session: about.session, connection: about.connection.clone() };
+        let place = Place { connection: about.connection.clone() };
         let running = self.running.get(&key).ok_or(NoEntry::Ended(Ended::Expired))?;
         if let Some(ended) = running.lease.ended() {
             return Err(NoEntry::Ended(ended));
@@ -110,7 +110,7 @@ impl State {
         }
         self.sessions.insert(about.session, (Arc::clone(holder), about.connection.clone()));
         if let Some(running) = self.running.get_mut(&key) {
-            running.place = Some((place, about.exchange));
+            running.place = Some((place, about.session, about.exchange));
         }
         Ok(())
     }

@@ -148,6 +148,8 @@ fn a_caller_that_is_revoked_gets_in_by_no_way_until_it_is_lifted() {
     let blast = rig.revoke(caller_target("ann"), None).unwrap();
     assert_eq!((blast.tokens, blast.streams), (1, 1));
     assert!(ann.lease.ended().is_some() && bob.lease.ended().is_none());
+    assert!(rig.registry.is_revoked(&caller("idp", "ann"), "one") && *rig.registry.changes().borrow() == 1);
+    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one"));
     assert!(rig.direct("ann").is_err() && rig.identify(&issued.token).is_err() && rig.direct("bob").is_ok());
     assert_eq!(rig.issue("ann", HOUR).err(), Some(IssueError::Revoked), "nor a new token");
     rig.pass(10);

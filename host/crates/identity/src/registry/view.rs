@@ -10,7 +10,7 @@ use std::{
 
 use exchange::ports::Credential;
 use model::{
-    ControlEvent, Digest, SessionId, Target, TokenId,
+    ControlEvent, Digest, Target, TokenId,
     control::{Revoked, TokenIssued},
 };
 
@@ -35,8 +35,6 @@ pub(crate) struct Holder {
 /// Where an exchange goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Its session.
-    pub(crate) session: SessionId,
     /// The connection's name.
     pub(crate) connection: String,
 }
