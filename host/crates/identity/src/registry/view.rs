@@ -149,6 +149,9 @@ impl View {
 
     /// What ended a credential wherever it is used.
     pub(crate) fn ended(&self, holder: &Holder) -> Option<&Arc<Revoked>> {
+        if self.revoked.is_empty() {
+            return None;
+        }
         let token = match holder.credential {
             Credential::Issued(id) => Some(Target::Token(id)),
             Credential::Static | Credential::Direct => None,
