@@ -261,16 +261,25 @@ impl AccessBook {
         })
     }
 
-    /// An approved request of this caller for exactly this: the token to issue has its id.
-    #[must_use]
-    pub fn approved(&self, caller: &Caller, grant: &str, scope: &Scope, now_ms: u64) -> Option<&AccessRequested> {
-        let fits = |open: &&Open| {
+    /// Takes an approved request of this caller for exactly this: only the first who does has it. The token to issue has
+    /// its id; where none could be issued, it is [given back](Self::give_back).
+    pub fn claim(&mut self, caller: &Caller, grant: &str, scope: &Scope, now_ms: u64) -> Option<AccessRequested> {
+        let fits = |open: &&mut Open| {
             open.is_of(caller)
                 && open.asked.grant == grant
                 && open.asked.scope == *scope
                 && open.state(now_ms) == AccessState::Approved
         };
-        self.open.values().find(fits).map(|open| &open.asked)
+        let open = self.open.values_mut().find(fits)?;
+        open.used = true;
+        Some(open.asked.clone())
+    }
+
+    /// No token was issued for a request that was [claimed](Self::claim).
+    pub fn give_back(&mut self, id: TokenId) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.used = false;
+        }
     }
 
     /// A request, where it stands, and what was decided.
@@ -336,22 +345,29 @@ mod tests {
         })
     }
 
-    fn approved(book: &AccessBook, subject: &str, connection: &str, now_ms: u64) -> bool {
-        book.approved(&caller(subject), "night", &Scope::on([connection]), now_ms).is_some()
+    /// Whether a token could be had now; none is.
+    fn approved(book: &mut AccessBook, subject: &str, connection: &str, now_ms: u64) -> bool {
+        let claimed = book.claim(&caller(subject), "night", &Scope::on([connection]), now_ms);
+        if let Some(asked) = &claimed {
+            let again = book.claim(&caller(subject), "night", &Scope::on([connection]), now_ms);
+            assert!(again.is_none(), "claimed twice");
+            book.give_back(asked.id);
+        }
+        claimed.is_some()
     }
 
     #[test]
     fn what_is_approved_is_used_once_by_who_asked_for_what_was_asked() {
         let mut book = AccessBook::default();
         let id = ask(&mut book, &asking("ann", "openai"), 1);
-        assert!(!approved(&book, "ann", "openai", 1));
+        assert!(!approved(&mut book, "ann", "openai", 1));
         decide(&mut book, id, "bob", true, 2).unwrap();
-        assert!(approved(&book, "ann", "openai", 2));
-        assert!(!approved(&book, "bob", "openai", 2));
-        assert!(!approved(&book, "ann", "other", 2));
-        assert!(book.approved(&caller("ann"), "day", &Scope::on(["openai"]), 2).is_none());
+        assert!(approved(&mut book, "ann", "openai", 2));
+        assert!(!approved(&mut book, "bob", "openai", 2));
+        assert!(!approved(&mut book, "ann", "other", 2));
+        assert!(book.claim(&caller("ann"), "day", &Scope::on(["openai"]), 2).is_none());
         book.apply(&issued(id));
-        assert!(!approved(&book, "ann", "openai", 3));
+        assert!(!approved(&mut book, "ann", "openai", 3));
         assert_eq!(book.get(id, 3).unwrap().1, AccessState::Used);
     }
 
@@ -371,7 +387,7 @@ mod tests {
             let decision = AccessDecision { approved: true, decider: &decider, approvers: &approvers, reason: "" };
             assert_eq!(book.decide(id, &decision, 2).is_ok(), good, "{name}");
         }
-        assert!(!approved(&book, "ann", "openai", 3));
+        assert!(!approved(&mut book, "ann", "openai", 3));
     }
 
     #[test]
@@ -382,7 +398,7 @@ mod tests {
         assert_eq!(decide(&mut book, id, "eve", true, 3), Err(AccessError::Closed("denied")));
         let forged = AccessDecided { at_ms: 4, id, approved: true, by: "eve".into(), reason: String::new() };
         book.apply(&ControlEvent::AccessDecided(forged));
-        assert!(!approved(&book, "ann", "openai", 5));
+        assert!(!approved(&mut book, "ann", "openai", 5));
     }
 
     #[test]
@@ -390,8 +406,8 @@ mod tests {
         let mut book = AccessBook::default();
         let (first, second) = (ask(&mut book, &asking("ann", "a"), 0), ask(&mut book, &asking("ann", "b"), 0));
         decide(&mut book, first, "bob", true, 599_999).unwrap();
-        assert!(approved(&book, "ann", "a", 599_999));
-        assert!(!approved(&book, "ann", "a", 600_000));
+        assert!(approved(&mut book, "ann", "a", 599_999));
+        assert!(!approved(&mut book, "ann", "a", 600_000));
         assert_eq!(decide(&mut book, second, "bob", true, 600_000), Err(AccessError::Closed("lapsed")));
         book.forget(600_000);
         assert!(book.get(second, 600_000).is_some());

@@ -1,0 +1,130 @@
+//! Pages for the person at a browser: plain forms, no script, no style, nothing from elsewhere.
+//!
+//! What must hold: whatever comes from outside is escaped; a page can't be framed, and its forms go to the gate (and on
+//! to the issuer) only.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::answer::plain;
+
+/// A page. `next`: where its form may be sent on to.
+pub(super) fn page(status: StatusCode, title: &str, body: &str, next: Option<&str>) -> Response<Bytes> {
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Portcullis: {title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"></head>\n<body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n",
+        title = escape(title),
+    );
+    let mut answer = plain(status, "text/html; charset=utf-8", html);
+    let next = next.map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!("default-src 'none'; form-action 'self'{next}; frame-ancestors 'none'; base-uri 'none'");
+    let headers = answer.headers_mut();
+    // An origin has no character that a header could not hold; with no policy at all nothing may be shown.
+    let policy = policy.parse().unwrap_or(HeaderValue::from_static("default-src 'none'; sandbox"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Not `no-referrer`: with that a browser says no origin for its own forms either.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    answer
+}
+
+/// A page that says one thing.
+pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
+    page(status, title, &format!("<p>{}</p>", escape(text)), None)
+}
+
+/// Asks for the code that a device shows.
+pub(super) fn ask_code(action: &str, code: &str, wrong: Option<&str>, next: Option<&str>) -> Response<Bytes> {
+    let told = wrong.map(|wrong| format!("<p role=\"alert\">{}</p>\n", escape(wrong))).unwrap_or_default();
+    let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let body = format!(
+        "{told}<p>Enter the code that your device shows. Go on only if you started this sign-in yourself.</p>\n\
+         <form method=\"post\" action=\"{action}\"><label>Code <input name=\"user_code\" value=\"{code}\" maxlength=\"32\" \
+         autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" required></label>\n\
+         <button>Go on</button></form>",
+        action = escape(action),
+        code = escape(code),
+    );
+    page(status, "Sign in a device", &body, next)
+}
+
+/// What a person is asked to agree to.
+pub(super) struct Decision<'d> {
+    pub(super) action: &'d str,
+    pub(super) who: &'d str,
+    pub(super) user_code: &'d str,
+    pub(super) scope: &'d str,
+    pub(super) minutes: u64,
+    pub(super) address: &'d str,
+    pub(super) approval: bool,
+    /// Proof that the form is this one.
+    pub(super) token: &'d str,
+}
+
+/// Asks whether a device may have what it wants.
+pub(super) fn ask_decision(decision: &Decision<'_>) -> Response<Bytes> {
+    let Decision { action, who, user_code, scope, minutes, address, approval, token } = decision;
+    let then = if *approval { "<p>An approver must agree, too, before the device gets anything.</p>\n" } else { "" };
+    let body = format!(
+        "<p>You are signed in as <strong>{who}</strong>. A device at <strong>{address}</strong> that shows the code \
+         <strong>{user_code}</strong> wants a token in your name, for {minutes} minutes:</p>\n<p><code>{scope}</code></p>\n\
+         {then}<p>If that is not your device, deny it: whoever has it would act as you.</p>\n\
+         <form method=\"post\" action=\"{action}\"><input type=\"hidden\" name=\"proof\" value=\"{token}\">\n\
+         <button name=\"decision\" value=\"deny\">Deny</button> <button name=\"decision\" value=\"allow\">Allow</button></form>",
+        who = escape(who),
+        address = escape(address),
+        user_code = escape(user_code),
+        scope = escape(scope),
+        action = escape(action),
+        token = escape(token),
+    );
+    page(StatusCode::OK, "Let this device in?", &body, None)
+}
+
+/// Text in HTML and in quoted attributes; what would not be seen, or would turn its surroundings round, is made visible.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}' => {
+                out.push_str(&format!("[U+{:04X}]", u32::from(char)));
+            }
+            char if char.is_control() => out.push_str(&format!("[U+{:04X}]", u32::from(char))),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_is_markup() {
+        assert_eq!(escape("<a href='x' b=\"y\">&\u{202e}\0"), "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;[U+202E][U+0000]");
+        let hostile = "\"><script>alert(1)</script>";
+        let decision = Decision {
+            action: "/oauth/device/decision",
+            who: hostile,
+            user_code: hostile,
+            scope: hostile,
+            minutes: 15,
+            address: hostile,
+            approval: true,
+            token: hostile,
+        };
+        for answer in [ask_code("/x", hostile, Some(hostile), None), ask_decision(&decision), notice(StatusCode::OK, hostile, hostile)] {
+            let html = String::from_utf8_lossy(answer.body()).into_owned();
+            assert!(!html.contains("<script"), "{html}");
+            let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; form-action 'self'; frame-ancestors 'none'"), "{policy}");
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Tokens: exchanged, asked for, given back, looked at.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use exchange::ports::{Credential, Presented};
+use http::{Response, StatusCode, header, request::Parts};
+use model::{Digest, Scope, Target, TokenId, control::AccessRequested};
+use serde_json::{Value, json};
+
+use super::{
+    DEVICE_GRANT, EXCHANGE_GRANT, Oauth, Peer,
+    access::{AccessFault, AccessView},
+    answer::{Refusal, empty, ok},
+    form::Form,
+};
+use crate::{
+    AccessError, AccessState, Admission, Asking, Fault, Grant, Issue, IssueError, Issued, NotGranted, Order, Registry,
+    Verified, Wanted, digest, scope_words, thumbprint_text,
+};
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What an issuer's token may be called (RFC 8693, 3).
+const SUBJECT_TOKENS: [&str; 3] =
+    [ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt"];
+
+/// Seconds between two looks at a request for access.
+const LOOK_AGAIN_S: u64 = 5;
+
+impl Oauth {
+    /// RFC 6749, 3.2.
+    pub(super) async fn token(&self, parts: &Parts, body: &[u8], peer: Peer) -> Result<Response<Bytes>, Refusal> {
+        let form = self.form(parts, body)?;
+        match form.need("grant_type")? {
+            EXCHANGE_GRANT => self.exchange(&form, peer).await,
+            DEVICE_GRANT => self.poll(&form, peer).await,
+            _ => Err(Refusal::new("unsupported_grant_type", "only token exchange and device codes are worth a token here")),
+        }
+    }
+
+    /// RFC 8693: an issuer's token for one of ours.
+    async fn exchange(&self, form: &Form, peer: Peer) -> Result<Response<Bytes>, Refusal> {
+        if form.get("requested_token_type").is_some_and(|kind| kind != ACCESS_TOKEN) {
+            return Err(Refusal::request("only access tokens are issued"));
+        }
+        let (who, wanted) = self.subject(form, peer).await?;
+        let issued = self.issue_by_grant(&who, &wanted, peer.certificate, Some(who.expires)).await?;
+        Ok(ok(&token_answer(&issued, self.registry.now_ms())))
+    }
+
+    /// Who shows a token of theirs, and what they want.
+    async fn subject(&self, form: &Form, peer: Peer) -> Result<(Verified, Wanted), Refusal> {
+        if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
+            return Err(Refusal::request("nobody acts for another here"));
+        }
+        if form.get("resource").is_some() {
+            return Err(Refusal::new("invalid_target", "connections are named by audience, or in scope"));
+        }
+        if !SUBJECT_TOKENS.contains(&form.need("subject_token_type")?) {
+            return Err(Refusal::request("subject_token_type must be access_token, id_token or jwt"));
+        }
+        let mut wanted = wanted(form)?;
+        if let Some(connection) = form.get("audience") {
+            wanted.connection(connection.to_owned());
+        }
+        let token = form.need("subject_token")?;
+        let who = self.issuers.verify(token).await.map_err(subject_refused)?;
+        if who.certificate.is_some() && who.certificate != peer.certificate {
+            return Err(Refusal::request("the subject token is bound to a client certificate that was not presented"));
+        }
+        // Let in and out again: a subject token that is revoked itself is worth nothing either.
+        let admitted = self.registry.admit(Admission {
+            credential: Credential::Direct,
+            digest: digest(token),
+            caller: who.caller.clone(),
+            scope: Scope::default().into(),
+            issued_ms: Some(who.issued.saturating_mul(1000)),
+            expires_ms: None,
+        });
+        admitted.map_err(|_| Refusal::request("the subject token is refused: it is revoked"))?;
+        Ok((who, wanted))
+    }
+
+    /// A token by the grant that gives what is wanted, at most until `ends` (seconds since 1970).
+    pub(super) async fn issue_by_grant(
+        &self,
+        who: &Verified,
+        wanted: &Wanted,
+        certificate: Option<Digest>,
+        ends: Option<u64>,
+    ) -> Result<Issued, Refusal> {
+        let (grant, scope) = self.choose(who, wanted, certificate)?;
+        let claimed = match &grant.approval {
+            None => None,
+            Some(_) => Some(self.access.claim(&who.caller, &grant.name, &scope).ok_or_else(|| {
+                Refusal::new("approval_required", "a person must agree first: ask at /oauth/access, then try again")
+            })?),
+        };
+        let issued = self.issue(who, grant, scope, claimed.as_ref(), certificate, ends).await;
+        match (&issued, claimed) {
+            (Ok(issued), _) => self.access.issued(&issued.facts),
+            (Err(_), Some(asked)) => self.access.give_back(asked.id),
+            (Err(_), None) => {}
+        }
+        issued
+    }
+
+    pub(super) fn choose(
+        &self,
+        who: &Verified,
+        wanted: &Wanted,
+        certificate: Option<Digest>,
+    ) -> Result<(&Grant, Scope), Refusal> {
+        let (grant, scope) = self.grants.choose(who, wanted).map_err(|none| match none {
+            NotGranted::Nobody => Refusal::new("access_denied", none.to_string()),
+            NotGranted::TooMuch => Refusal::new("invalid_scope", none.to_string()),
+        })?;
+        if grant.bound && certificate.is_none() {
+            return Err(Refusal::request("a token by this grant is bound to a client certificate: present one"));
+        }
+        Ok((grant, scope))
+    }
+
+    async fn issue(
+        &self,
+        who: &Verified,
+        grant: &Grant,
+        scope: Scope,
+        asked: Option<&AccessRequested>,
+        certificate: Option<Digest>,
+        ends: Option<u64>,
+    ) -> Result<Issued, Refusal> {
+        let mut lifetime = grant.lifetime;
+        if let Some(ends) = ends {
+            let left = ends.saturating_mul(1000).saturating_sub(self.registry.now_ms());
+            lifetime = lifetime.min(Duration::from_millis(left));
+        }
+        if lifetime < Duration::from_secs(1) {
+            return Err(Refusal::request("the subject token is about to expire"));
+        }
+        let issue = Issue {
+            id: asked.map_or_else(TokenId::new, |asked| asked.id),
+            caller: who.caller.clone(),
+            scope,
+            lifetime,
+            by: grant.name.clone(),
+            certificate,
+            proven_ms: Some(who.issued.saturating_mul(1000)),
+        };
+        let issued = self.registry.issue(issue).await.map_err(|error| match error {
+            IssueError::Revoked => Refusal::new("access_denied", "the caller is revoked"),
+            IssueError::Full(_) | IssueError::Record(_) => {
+                tracing::warn!(%error, "no token could be issued");
+                Refusal::later("no token can be issued at the moment")
+            }
+        })?;
+        let caller = &issued.facts.caller;
+        tracing::info!(token = %issued.facts.id, issuer = %caller.issuer, subject = %caller.subject, grant = %grant.name, "a token was issued");
+        Ok(issued)
+    }
+
+    /// Asks for access, or how a request for it stands.
+    pub(super) async fn ask_access(&self, parts: &Parts, body: &[u8], peer: Peer) -> Result<Response<Bytes>, Refusal> {
+        let form = self.form(parts, body)?;
+        let (who, wanted) = self.subject(&form, peer).await?;
+        let id = match form.get("request_id") {
+            Some(id) => id.parse().map_err(|_| Refusal::request("request_id is not one"))?,
+            None => self.request_access(&who, &wanted, form.get("reason").unwrap_or_default(), peer.certificate).await?,
+        };
+        let same = |view: &AccessView| {
+            view.asked.caller.issuer == who.caller.issuer && view.asked.caller.subject == who.caller.subject
+        };
+        let view = self.access.get(id).filter(same).ok_or_else(|| Refusal::request("you have no such request"))?;
+        Ok(ok(&access_answer(&view)))
+    }
+
+    /// Makes a request for access where the grant that gives what is wanted needs one.
+    pub(super) async fn request_access(
+        &self,
+        who: &Verified,
+        wanted: &Wanted,
+        reason: &str,
+        certificate: Option<Digest>,
+    ) -> Result<TokenId, Refusal> {
+        let (grant, scope) = self.choose(who, wanted, certificate)?;
+        let Some(approval) = &grant.approval else {
+            return Err(Refusal::request("nobody needs to agree to this: ask for a token"));
+        };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let asking = Asking {
+            caller: who.caller.clone(),
+            scope,
+            lifetime_ms: millis(grant.lifetime),
+            reason: reason.to_owned(),
+            grant: grant.name.clone(),
+            timeout_ms: millis(approval.timeout),
+        };
+        self.access.ask(asking).await.map_err(|error| match error {
+            AccessFault::Wrong(AccessError::Full) => Refusal::too_often(error.to_string()),
+            AccessFault::Wrong(_) => Refusal::request(error.to_string()),
+            AccessFault::Record(_) | AccessFault::Stopping => {
+                tracing::warn!(%error, "a request for access could not be kept");
+                Refusal::later("requests for access can't be taken at the moment")
+            }
+        })
+    }
+
+    /// RFC 7009.
+    pub(super) async fn revoke(&self, parts: &Parts, body: &[u8]) -> Result<Response<Bytes>, Refusal> {
+        let form = self.form(parts, body)?;
+        let token = form.need("token")?;
+        if !Registry::is_token(token) {
+            return Err(Refusal::new("unsupported_token_type", "only tokens that were issued here are revoked here"));
+        }
+        // A token that nobody knows, or that is over, is as good as revoked (RFC 7009, 2.2).
+        let Some(facts) = self.registry.introspect(token) else { return Ok(empty(StatusCode::OK)) };
+        let order = Order {
+            target: Target::Token(facts.id),
+            issued_before_ms: None,
+            reason: "given back by its holder".into(),
+            by: facts.caller.subject.clone(),
+        };
+        self.registry.revoke(order).await.map_err(|error| {
+            tracing::warn!(token = %facts.id, %error, "a token that was given back is not durably revoked");
+            Refusal::later("the revocation could not be kept")
+        })?;
+        Ok(empty(StatusCode::OK))
+    }
+
+    /// RFC 7662. Whoever holds a credential of the same caller may ask; everything else is not active to them.
+    pub(super) async fn introspect(&self, parts: &Parts, body: &[u8], peer: Peer) -> Result<Response<Bytes>, Refusal> {
+        let form = Form::body(&parts.headers, body)?;
+        let (issuer, subject) = self.asker(parts, peer).await.ok_or_else(|| Refusal::client("show who asks"))?;
+        let facts = self.registry.introspect(form.need("token")?);
+        let own = facts.filter(|facts| facts.caller.issuer == issuer && facts.caller.subject == subject);
+        let Some(facts) = own else { return Ok(ok(&json!({ "active": false }))) };
+        let mut answer = json!({
+            "active": true,
+            "scope": scope_words(&facts.scope),
+            "token_type": "Bearer",
+            "iat": facts.at_ms / 1000,
+            "exp": facts.expires_ms / 1000,
+            "iss": self.origin,
+            "sub": facts.caller.subject,
+            "jti": facts.id.to_string(),
+            "idp": facts.caller.issuer,
+            "groups": facts.caller.groups,
+            "grant": facts.by,
+        });
+        if let Some(certificate) = &facts.certificate {
+            answer["cnf"] = json!({ "x5t#S256": thumbprint_text(certificate) });
+        }
+        Ok(ok(&answer))
+    }
+
+    /// Issuer and subject of who asks, by the credential in `Authorization`.
+    async fn asker(&self, parts: &Parts, peer: Peer) -> Option<(String, String)> {
+        let (scheme, credential) = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let credential = credential.trim();
+        let caller = if Registry::is_token(credential) {
+            let presented = Presented { credential, certificate: peer.certificate };
+            self.registry.identify(presented).ok()?.caller
+        } else {
+            let who = self.issuers.verify(credential).await.ok()?;
+            if who.certificate.is_some() && who.certificate != peer.certificate {
+                return None;
+            }
+            who.caller
+        };
+        Some((caller.issuer, caller.subject))
+    }
+}
+
+/// What a `scope` asks for.
+pub(super) fn wanted(form: &Form) -> Result<Wanted, Refusal> {
+    Wanted::read(form.get("scope").unwrap_or_default())
+        .ok_or_else(|| Refusal::new("invalid_scope", "scope is made of connection:NAME, model:NAME, operation:NAME, grant:NAME"))
+}
+
+/// RFC 8693, 2.2.2: `invalid_request`, unless it is not the token's fault.
+fn subject_refused(fault: Fault) -> Refusal {
+    if fault.passing() {
+        return Refusal::later(format!("the subject token can't be checked: {fault}"));
+    }
+    Refusal::request(format!("the subject token is refused: {fault}"))
+}
+
+/// RFC 8693, 2.2.1.
+pub(super) fn token_answer(issued: &Issued, now_ms: u64) -> Value {
+    let facts = &issued.facts;
+    json!({
+        "access_token": issued.token,
+        "issued_token_type": ACCESS_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": facts.expires_ms.saturating_sub(now_ms) / 1000,
+        "scope": scope_words(&facts.scope),
+        "token_id": facts.id.to_string(),
+    })
+}
+
+fn access_answer(view: &AccessView) -> Value {
+    let mut answer = json!({
+        "request_id": view.asked.id.to_string(),
+        "state": view.state.as_str(),
+        "scope": scope_words(&view.asked.scope),
+        "grant": view.asked.grant,
+        "expires": view.asked.expires_ms / 1000,
+    });
+    if view.state == AccessState::Asked {
+        answer["interval"] = json!(LOOK_AGAIN_S);
+    }
+    if let Some(decided) = &view.decided {
+        answer["by"] = json!(decided.by);
+        answer["reason"] = json!(decided.reason);
+    }
+    answer
+}
