@@ -11,7 +11,6 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
 pub use cache::Freshness;
-pub use keeper::Wall;
 pub(crate) use keeper::{Fetch, Fetched, Keeper};
 
 use crate::jwt::{Algorithm, Fault, object};

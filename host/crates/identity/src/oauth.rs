@@ -130,7 +130,9 @@ impl Oauth {
         }
         let relying = match terms.login {
             None => None,
-            Some(login) if !issuers.trusts(&login.issuer) => return Err(wrong("login has an issuer that is not trusted")),
+            Some(login) if !issuers.trusts(&login.issuer) => {
+                return Err(wrong("login has an issuer that is not trusted"));
+            }
             Some(login) => {
                 let redirect = url.join(CALLBACK).map_err(|error| OauthError(error.to_string()))?;
                 Some(Relying::new(login, &redirect, Arc::clone(&issuers)))

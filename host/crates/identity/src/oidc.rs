@@ -7,24 +7,21 @@ mod discovery;
 mod http;
 mod mapping;
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use model::{Caller, Digest};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use self::discovery::Provider;
 pub use self::mapping::ClaimPath;
-use self::{discovery::Provider, http::Http};
-pub use crate::jwks::{Freshness, Wall};
+pub(crate) use self::{discovery::Metadata, http::Http};
+pub use crate::jwks::Freshness;
 use crate::{
     jwks::Keeper,
     jwt::{Algorithm, Claims, Compact, Fault, Terms, signature_holds, sound},
+    registry::{Clock, now_ms},
 };
 
 /// An issuer, as the configuration has it.
@@ -114,13 +111,12 @@ pub struct Verified {
 /// All issuers that are trusted.
 pub struct Issuers {
     by_url: HashMap<String, Trusted>,
-    wall: Wall,
+    clock: Clock,
 }
 
 struct Trusted {
     terms: Issuer,
     keeper: Keeper<Provider>,
-    #[expect(dead_code, reason = "used by the login, which comes with the token endpoint")]
     http: Arc<Http>,
 }
 
@@ -130,24 +126,23 @@ impl Issuers {
     /// # Errors
     /// [`IssuerError`] for the first that can't be used.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, IssuerError> {
-        let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self::with_wall(issuers, Arc::new(wall))
+        Self::with_clock(issuers, Arc::new(now_ms))
     }
 
     /// These, by another clock.
     ///
     /// # Errors
     /// [`IssuerError`] for the first that can't be used.
-    pub fn with_wall(issuers: impl IntoIterator<Item = Issuer>, wall: Wall) -> Result<Self, IssuerError> {
+    pub fn with_clock(issuers: impl IntoIterator<Item = Issuer>, clock: Clock) -> Result<Self, IssuerError> {
         let mut by_url = HashMap::new();
         for terms in issuers {
             let url = terms.url.clone();
-            let trusted = Trusted::new(terms, &wall).map_err(|what| IssuerError { url: url.clone(), what })?;
+            let trusted = Trusted::new(terms, &clock).map_err(|what| IssuerError { url: url.clone(), what })?;
             if by_url.insert(url.clone(), trusted).is_some() {
                 return Err(IssuerError { url, what: "is configured twice".into() });
             }
         }
-        Ok(Self { by_url, wall })
+        Ok(Self { by_url, clock })
     }
 
     /// Keeps every issuer's keys fresh. Runs until it is dropped.
@@ -160,9 +155,30 @@ impl Issuers {
     /// # Errors
     /// [`Fault`]. [`Fault::passing`] tells those that are not the token's.
     pub async fn verify(&self, token: &str) -> Result<Verified, Fault> {
+        self.check(token, None).await
+    }
+
+    /// Checks the ID token of a sign-in: from this issuer, for this client (OpenID Connect Core 1.0, 3.1.3.7).
+    pub(crate) async fn verify_login(&self, token: &str, issuer: &str, client: &str) -> Result<Verified, Fault> {
+        let audiences = [client.to_owned()];
+        let verified = self.check(token, Some((issuer, &audiences))).await?;
+        let several = verified.claims.get("aud").and_then(Value::as_array).is_some_and(|list| list.len() > 1);
+        match verified.claims.get("azp") {
+            Some(party) if party == client => Ok(verified),
+            None if !several => Ok(verified),
+            Some(_) | None => Err(Fault::Audience),
+        }
+    }
+
+    /// Checks a token; `login`: which issuer it must be from, and which audiences count instead of those that are
+    /// configured.
+    async fn check(&self, token: &str, login: Option<(&str, &[String])>) -> Result<Verified, Fault> {
         let token = Compact::read(token)?;
         let trusted = token.members.get("iss").and_then(Value::as_str).and_then(|iss| self.by_url.get(iss));
         let trusted = trusted.ok_or(Fault::Issuer)?;
+        if login.is_some_and(|(issuer, _)| issuer != trusted.terms.url) {
+            return Err(Fault::Issuer);
+        }
         let terms = &trusted.terms;
         if !terms.algorithms.contains(&token.header.algorithm) {
             return Err(Fault::Algorithm);
@@ -171,7 +187,11 @@ impl Issuers {
             return Err(Fault::Type);
         }
         // All that costs nothing comes before a key is looked for: only a token that would count may cause a fetch.
-        let claims = Claims::read(&token.members, &trusted.claim_terms(), (self.wall)())?;
+        let mut claim_terms = trusted.claim_terms();
+        if let Some((_, audiences)) = login {
+            claim_terms = Terms { audiences, parties: &[], ..claim_terms };
+        }
+        let claims = Claims::read(&token.members, &claim_terms, (self.clock)() / 1000)?;
         sound(&token)?;
         let caller = mapping::caller(terms, &claims, &token.members)?;
         let issued = claims.issued.saturating_add(terms.leeway.as_secs());
@@ -193,6 +213,19 @@ impl Issuers {
         credential.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
+    /// Whether an issuer is trusted.
+    #[must_use]
+    pub fn trusts(&self, url: &str) -> bool {
+        self.by_url.contains_key(url)
+    }
+
+    /// What an issuer said of itself when it was last asked, and the way to it.
+    pub(crate) fn about(&self, url: &str) -> Option<(Metadata, Arc<Http>)> {
+        let trusted = self.by_url.get(url)?;
+        let about = trusted.keeper.about()?;
+        Some((about.as_ref().clone()?, Arc::clone(&trusted.http)))
+    }
+
     /// Each issuer and the age of the keys of it that are in force.
     pub fn ages(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
         self.by_url.iter().map(|(url, trusted)| (url.as_str(), trusted.keeper.age()))
@@ -200,7 +233,7 @@ impl Issuers {
 }
 
 impl Trusted {
-    fn new(mut terms: Issuer, wall: &Wall) -> Result<Self, String> {
+    fn new(mut terms: Issuer, clock: &Clock) -> Result<Self, String> {
         if terms.audiences.is_empty() || terms.audiences.iter().any(String::is_empty) {
             return Err("needs audiences: a token for anybody is a token for nobody".into());
         }
@@ -214,7 +247,7 @@ impl Trusted {
         let http = Http::new(terms.authorities.as_deref(), named.into_iter().flatten())?;
         let http = Arc::new(http);
         let provider = Provider::new(&terms, Arc::clone(&http))?;
-        let keeper = Keeper::new(terms.url.clone(), provider, terms.freshness, Arc::clone(wall));
+        let keeper = Keeper::new(terms.url.clone(), provider, terms.freshness, Arc::clone(clock));
         Ok(Self { terms, keeper, http })
     }
 

@@ -101,8 +101,8 @@ async fn trusted(vectors: &Vectors) -> Arc<Issuers> {
         };
         issuer
     });
-    let now = vectors.now;
-    let issuers = Arc::new(Issuers::with_wall(issuers, Arc::new(move || now)).unwrap());
+    let now = vectors.now * 1000;
+    let issuers = Arc::new(Issuers::with_clock(issuers, Arc::new(move || now)).unwrap());
     let kept = Arc::clone(&issuers);
     tokio::spawn(async move { kept.keep().await });
     issuers

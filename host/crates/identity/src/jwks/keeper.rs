@@ -19,7 +19,10 @@ use super::{
     KeySet,
     cache::{Answer, Cache, Freshness, Now, Want},
 };
-use crate::jwt::{Algorithm, Fault};
+use crate::{
+    jwt::{Algorithm, Fault},
+    registry::Clock,
+};
 
 /// Tokens of one issuer that wait for its keys at once.
 const WAITING: usize = 256;
@@ -27,9 +30,6 @@ const WAITING: usize = 256;
 const FETCH_DEADLINE: Duration = Duration::from_secs(15);
 /// The longest that the task sleeps without looking at the clock again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-
-/// Seconds since 1970.
-pub type Wall = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a fetch brings.
 pub(crate) struct Fetched<M> {
@@ -57,7 +57,7 @@ pub(crate) struct Keeper<F: Fetch> {
     cache: Mutex<Cache>,
     about: arc_swap::ArcSwapOption<F::About>,
     origin: Instant,
-    wall: Wall,
+    clock: Clock,
     /// A token waits.
     wanted: Notify,
     /// Counts the fetches that have ended.
@@ -66,7 +66,7 @@ pub(crate) struct Keeper<F: Fetch> {
 }
 
 impl<F: Fetch> Keeper<F> {
-    pub(crate) fn new(issuer: String, fetch: F, freshness: Freshness, wall: Wall) -> Self {
+    pub(crate) fn new(issuer: String, fetch: F, freshness: Freshness, clock: Clock) -> Self {
         Self {
             issuer,
             fetch,
@@ -74,7 +74,7 @@ impl<F: Fetch> Keeper<F> {
             cache: Mutex::new(Cache::new(freshness)),
             about: arc_swap::ArcSwapOption::empty(),
             origin: Instant::now(),
-            wall,
+            clock,
             wanted: Notify::new(),
             ended: watch::Sender::new(0),
             waiting: Semaphore::new(WAITING),
@@ -82,7 +82,7 @@ impl<F: Fetch> Keeper<F> {
     }
 
     fn now(&self) -> Now {
-        Now { steady: self.origin.elapsed(), unix: (self.wall)() }
+        Now { steady: self.origin.elapsed(), unix: (self.clock)() / 1000 }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -90,7 +90,6 @@ impl<F: Fetch> Keeper<F> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(dead_code, reason = "read by the login, which comes with the token endpoint")]
     /// What the issuer said of itself at the last fetch that succeeded.
     pub(crate) fn about(&self) -> Option<Arc<F::About>> {
         self.about.load_full()

@@ -74,7 +74,8 @@ impl Oauth {
         }
         let Ok(form) = Form::body(&parts.headers, body) else { return foreign() };
         let now = self.registry.now_ms();
-        let found = self.devices().find(form.get("user_code").unwrap_or_default(), peer.address, now).map(|(code, _)| code);
+        let found =
+            self.devices().find(form.get("user_code").unwrap_or_default(), peer.address, now).map(|(code, _)| code);
         let device = match found {
             Ok(device) => device,
             Err(Wrong::Code) => {
@@ -107,7 +108,8 @@ impl Oauth {
     /// Back from the issuer: who it is, and what the device wants.
     pub(super) async fn callback(&self, parts: &Parts) -> Response<Bytes> {
         let Some(relying) = &self.relying else { return empty(StatusCode::NOT_FOUND) };
-        let lost = || notice(StatusCode::BAD_REQUEST, "Not signed in", "This sign-in is over. Start again on the device.");
+        let lost =
+            || notice(StatusCode::BAD_REQUEST, "Not signed in", "This sign-in is over. Start again on the device.");
         let Some(cookie) = cookie(&parts.headers, self.cookie_name()).map(digest) else { return lost() };
         let now = self.registry.now_ms();
         let visit = self.browsers().take(cookie, now);
@@ -150,7 +152,8 @@ impl Oauth {
         if !self.own_form(&parts.headers) {
             return foreign();
         }
-        let lost = || notice(StatusCode::BAD_REQUEST, "Nothing to decide", "This sign-in is over. Start again on the device.");
+        let lost =
+            || notice(StatusCode::BAD_REQUEST, "Nothing to decide", "This sign-in is over. Start again on the device.");
         let Some(cookie) = cookie(&parts.headers, self.cookie_name()).map(digest) else { return lost() };
         let Ok(form) = Form::body(&parts.headers, body) else { return foreign() };
         let now = self.registry.now_ms();
@@ -177,7 +180,8 @@ impl Oauth {
     async fn allow(&self, device: Digest, who: Verified) -> Response<Bytes> {
         let over = || notice(StatusCode::BAD_REQUEST, "Too late", "The device waits no more. Start again there.");
         let Some((asked, _)) = self.open(device) else { return over() };
-        let needs = self.choose(&who, &asked.wanted, asked.certificate).is_ok_and(|(grant, _)| grant.approval.is_some());
+        let needs =
+            self.choose(&who, &asked.wanted, asked.certificate).is_ok_and(|(grant, _)| grant.approval.is_some());
         let request = match needs {
             false => None,
             true => match self.request_access(&who, &asked.wanted, &asked.reason, asked.certificate).await {

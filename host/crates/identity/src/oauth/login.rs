@@ -65,8 +65,7 @@ pub(super) struct Sent {
     verifier: PkceCodeVerifier,
 }
 
-type Client =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointNotSet>;
+type Client = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointNotSet>;
 
 /// The gate at one issuer.
 pub(super) struct Relying {
@@ -95,8 +94,8 @@ impl Relying {
         let lacks = |what: &str| LoginError::Unavailable(format!("its metadata names no {what}"));
         let authorization = about.authorization_endpoint.clone().ok_or_else(|| lacks("authorization_endpoint"))?;
         let token = about.token_endpoint.clone().ok_or_else(|| lacks("token_endpoint"))?;
-        let issuer = IssuerUrl::new(self.login.issuer.clone())
-            .map_err(|error| LoginError::Unavailable(error.to_string()))?;
+        let issuer =
+            IssuerUrl::new(self.login.issuer.clone()).map_err(|error| LoginError::Unavailable(error.to_string()))?;
         // The set of keys is empty: tokens are checked by `Issuers`, never by this client.
         let client = CoreClient::new(ClientId::new(self.login.client_id.clone()), issuer, JsonWebKeySet::default())
             .set_auth_uri(AuthUrl::from_url(authorization))

@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_is_markup() {
-        assert_eq!(escape("<a href='x' b=\"y\">&\u{202e}\0"), "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;[U+202E][U+0000]");
+        assert_eq!(
+            escape("<a href='x' b=\"y\">&\u{202e}\0"),
+            "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;[U+202E][U+0000]"
+        );
         let hostile = "\"><script>alert(1)</script>";
         let decision = Decision {
             action: "/oauth/device/decision",
@@ -119,7 +122,11 @@ mod tests {
             approval: true,
             token: hostile,
         };
-        for answer in [ask_code("/x", hostile, Some(hostile), None), ask_decision(&decision), notice(StatusCode::OK, hostile, hostile)] {
+        for answer in [
+            ask_code("/x", hostile, Some(hostile), None),
+            ask_decision(&decision),
+            notice(StatusCode::OK, hostile, hostile),
+        ] {
             let html = String::from_utf8_lossy(answer.body()).into_owned();
             assert!(!html.contains("<script"), "{html}");
             let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();

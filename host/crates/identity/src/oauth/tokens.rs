@@ -34,7 +34,10 @@ impl Oauth {
         match form.need("grant_type")? {
             EXCHANGE_GRANT => self.exchange(&form, peer).await,
             DEVICE_GRANT => self.poll(&form, peer).await,
-            _ => Err(Refusal::new("unsupported_grant_type", "only token exchange and device codes are worth a token here")),
+            _ => Err(Refusal::new(
+                "unsupported_grant_type",
+                "only token exchange and device codes are worth a token here",
+            )),
         }
     }
 
@@ -165,7 +168,9 @@ impl Oauth {
         let (who, wanted) = self.subject(&form, peer).await?;
         let id = match form.get("request_id") {
             Some(id) => id.parse().map_err(|_| Refusal::request("request_id is not one"))?,
-            None => self.request_access(&who, &wanted, form.get("reason").unwrap_or_default(), peer.certificate).await?,
+            None => {
+                self.request_access(&who, &wanted, form.get("reason").unwrap_or_default(), peer.certificate).await?
+            }
         };
         let same = |view: &AccessView| {
             view.asked.caller.issuer == who.caller.issuer && view.asked.caller.subject == who.caller.subject
@@ -276,8 +281,9 @@ impl Oauth {
 
 /// What a `scope` asks for.
 pub(super) fn wanted(form: &Form) -> Result<Wanted, Refusal> {
-    Wanted::read(form.get("scope").unwrap_or_default())
-        .ok_or_else(|| Refusal::new("invalid_scope", "scope is made of connection:NAME, model:NAME, operation:NAME, grant:NAME"))
+    Wanted::read(form.get("scope").unwrap_or_default()).ok_or_else(|| {
+        Refusal::new("invalid_scope", "scope is made of connection:NAME, model:NAME, operation:NAME, grant:NAME")
+    })
 }
 
 /// RFC 8693, 2.2.2: `invalid_request`, unless it is not the token's fault.

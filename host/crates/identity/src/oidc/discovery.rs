@@ -29,8 +29,20 @@ pub(crate) struct Metadata {
     pub(crate) token_endpoint: Option<Url>,
     /// Whether its answers name it (RFC 9207).
     #[serde(default)]
-    #[expect(dead_code, reason = "read by the login, which comes with the token endpoint")]
     pub(crate) authorization_response_iss_parameter_supported: bool,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Metadata {
+    /// Whether a client's secret goes into the form: where it may not go into a header.
+    pub(crate) fn takes_secrets_in_body_only(&self) -> bool {
+        let has = |method: &str| {
+            self.token_endpoint_auth_methods_supported
+                .as_ref()
+                .is_some_and(|known| known.iter().any(|own| own == method))
+        };
+        has("client_secret_post") && !has("client_secret_basic")
+    }
 }
 
 /// How one issuer is asked.

@@ -115,6 +115,8 @@ pub struct Admission {
 /// What a token is asked for.
 #[derive(Clone, Debug)]
 pub struct Issue {
+    /// What it will be called; the id of the request for access that it was given for, where there was one.
+    pub id: TokenId,
     /// Whose it will be.
     pub caller: Caller,
     /// What it may be used for.
@@ -196,7 +198,7 @@ impl Registry {
         let lifetime = u64::try_from(issue.lifetime.as_millis()).unwrap_or(u64::MAX);
         let facts = TokenIssued {
             at_ms: now,
-            id: TokenId::new(),
+            id: issue.id,
             digest: digest(&token),
             caller: issue.caller,
             scope: issue.scope,
@@ -333,7 +335,8 @@ fn holder_of(facts: &TokenIssued) -> Holder {
     }
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970-01-01T00:00:00Z, by the system.
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -35,6 +35,7 @@ impl Rig {
 
     fn issue(&self, subject: &str, lifetime: Duration) -> Result<Issued, IssueError> {
         self.runtime.block_on(self.registry.issue(Issue {
+            id: TokenId::new(),
             caller: caller("idp", subject),
             scope: Scope::on(["one", "two"]),
             lifetime,
@@ -184,6 +185,7 @@ fn what_was_issued_before_a_time_dies_and_what_comes_later_lives() {
     assert!(rig.identify(&young.token).is_ok() && rig.direct("ann").is_ok());
     // A token that goes back to a proof from before is as old as that.
     let proven = Issue {
+        id: TokenId::new(),
         caller: caller("idp", "ann"),
         scope: Scope::default(),
         lifetime: HOUR,
@@ -256,6 +258,7 @@ fn a_revocation_that_is_not_kept_is_in_force_and_told() {
 fn a_certificate_must_come_with_the_token_that_is_bound_to_it() {
     let rig = Rig::new(Terms::default());
     let issue = Issue {
+        id: TokenId::new(),
         caller: caller("idp", "ann"),
         scope: Scope::default(),
         lifetime: HOUR,

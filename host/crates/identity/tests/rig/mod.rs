@@ -4,6 +4,8 @@
 #![expect(dead_code, reason = "no test uses all of it")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
+pub(crate) mod gate;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use identity::{Issuer, Issuers, Wall};
+use identity::{Clock as Milliseconds, Issuer, Issuers};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -90,9 +92,9 @@ impl Clock {
         self.0.store(seconds, Ordering::SeqCst);
     }
 
-    pub(crate) fn wall(&self) -> Wall {
+    pub(crate) fn read(&self) -> Milliseconds {
         let shift = Arc::clone(&self.0);
-        Arc::new(move || now().saturating_add_signed(shift.load(Ordering::SeqCst)))
+        Arc::new(move || now().saturating_add_signed(shift.load(Ordering::SeqCst)) * 1000)
     }
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn now() -> u64 {
 
 /// These issuers, kept fresh by a task of the test.
 pub(crate) fn keep(issuers: impl IntoIterator<Item = Issuer>, clock: &Clock) -> Arc<Issuers> {
-    let issuers = Arc::new(Issuers::with_wall(issuers, clock.wall()).unwrap());
+    let issuers = Arc::new(Issuers::with_clock(issuers, clock.read()).unwrap());
     let kept = Arc::clone(&issuers);
     tokio::spawn(async move { kept.keep().await });
     issuers
