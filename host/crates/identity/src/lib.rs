@@ -6,20 +6,24 @@
 //! everywhere.
 
 mod credentials;
+mod direct;
 mod grants;
 mod jwks;
 mod jwt;
+mod oauth;
 mod oidc;
 mod registry;
 mod tokens;
 
 pub use credentials::Credentials;
+pub use direct::Direct;
 pub use grants::{
     AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Approval, Asking, Decider, Grant, GrantError,
     Grants, LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Wanted, Who, scope_words,
 };
 pub use jwt::{Algorithm, Fault};
-pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified, Wall};
+pub use oauth::{Access, AccessFault, AccessView, CLIENT, Login, Oauth, OauthError, OauthTerms, Peer};
+pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified};
 pub use registry::{
     Admission, Affected, Blast, Clock, Issue, IssueError, Issued, LiftError, Limits, Order, Rate, Registry,
     RevokeError, Terms,
@@ -55,4 +59,9 @@ pub fn digest(credential: impl AsRef<[u8]>) -> Digest {
 /// A digest as `x5t#S256` has it (RFC 8705, 3.1): base64url with no padding.
 pub(crate) fn thumbprint(text: &str) -> Option<Digest> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Digest)
+}
+
+/// The same, written.
+pub(crate) fn thumbprint_text(digest: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(digest.0)
 }

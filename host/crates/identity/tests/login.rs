@@ -109,7 +109,7 @@ impl Person {
     }
 
     /// All the way to the page that asks.
-    async fn to_decision(&mut self, gate: &Gate, device: &Device, name: &str) -> Response<Bytes> {
+    async fn reach_decision(&mut self, gate: &Gate, device: &Device, name: &str) -> Response<Bytes> {
         let sent = self.type_code(gate, &device.user_code).await;
         assert_eq!(sent.status(), StatusCode::SEE_OTHER, "{}", html(&sent));
         let back = self.sign_in(&location(&sent), name).await;
@@ -139,7 +139,7 @@ async fn a_person_lets_a_device_in() {
     let policy = page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(policy.contains(&format!("form-action 'self' {}", provider.issuer)), "{policy}");
 
-    let page = person.to_decision(&gate, &device, "ann").await;
+    let page = person.reach_decision(&gate, &device, "ann").await;
     assert_eq!(page.status(), StatusCode::OK, "{}", html(&page));
     let page = html(&page);
     for shown in ["ann", &device.user_code, "connection:openai model:gpt-4o", "192.0.2.7"] {
@@ -162,19 +162,19 @@ async fn no_means_no_and_nothing_is_given_to_who_has_no_grant() {
     let mut at = 0;
     let device = begin(&gate, "").await;
     let mut person = Person::default();
-    let page = html(&person.to_decision(&gate, &device, "ann").await);
+    let page = html(&person.reach_decision(&gate, &device, "ann").await);
     person.decide(&gate, &page, "deny").await;
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "access_denied");
     let again = person.decide(&gate, &page, "allow").await;
     assert_eq!(again.status(), StatusCode::BAD_REQUEST, "a decision is taken once");
 
     let device = begin(&gate, "").await;
-    let refused = Person::default().to_decision(&gate, &device, "stranger").await;
+    let refused = Person::default().reach_decision(&gate, &device, "stranger").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "access_denied");
 
     let device = begin(&gate, "&scope=connection%3Alocal").await;
-    let refused = Person::default().to_decision(&gate, &device, "ann").await;
+    let refused = Person::default().reach_decision(&gate, &device, "ann").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN, "more than the grant gives");
 }
 
@@ -250,7 +250,7 @@ async fn only_the_gates_own_form_decides() {
     let (_provider, gate) = gate().await;
     let device = begin(&gate, "").await;
     let mut person = Person::default();
-    let page = html(&person.to_decision(&gate, &device, "ann").await);
+    let page = html(&person.reach_decision(&gate, &device, "ann").await);
     let form = format!("proof={}&decision=allow", proof(&page));
     for (name, value) in [
         ("origin", "https://evil.example"),
@@ -320,7 +320,7 @@ async fn a_contractors_device_waits_for_an_approver() {
     let mut at = 0;
     let device = begin(&gate, "").await;
     let mut bob = Person::default();
-    let page = html(&bob.to_decision(&gate, &device, "bob").await);
+    let page = html(&bob.reach_decision(&gate, &device, "bob").await);
     assert!(page.contains("An approver must agree"), "{page}");
     let refused = bob.decide(&gate, &page, "allow").await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "no reason was given");
@@ -328,7 +328,7 @@ async fn a_contractors_device_waits_for_an_approver() {
 
     let device = begin(&gate, "&reason=release+night").await;
     let mut bob = Person::default();
-    let page = html(&bob.to_decision(&gate, &device, "bob").await);
+    let page = html(&bob.reach_decision(&gate, &device, "bob").await);
     assert_eq!(bob.decide(&gate, &page, "allow").await.status(), StatusCode::OK);
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "authorization_pending");
     let (asked, _) = gate.access.list().pop().unwrap();

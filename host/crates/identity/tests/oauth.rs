@@ -1,6 +1,6 @@
 //! The token endpoint against a real provider: exchange, what is refused, binding, revocation, access on request.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+#![expect(clippy::panic, reason = "a test that can't go on fails")]
 
 mod rig;
 

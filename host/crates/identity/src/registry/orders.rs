@@ -9,6 +9,7 @@ use model::{
 };
 use serde::Serialize;
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::{
     Registry, holder_of,
