@@ -73,6 +73,17 @@ mod tests {
         assert_eq!(format!("{}.{}", compact.signed, compact.signature), token);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(text in ".*", header in ".*", payload in ".*") {
+            let _refused = Compact::read(&text);
+            let _refused = Compact::read(&format!("{text}.{header}.{payload}"));
+            let _refused = Compact::read(&token(&header, &payload));
+            let _refused = Compact::read(&token(r#"{"alg":"ES256"}"#, &payload));
+            let _refused = crate::jwks::KeySet::read(payload.as_bytes());
+        }
+    }
+
     #[test]
     fn every_other_form_is_refused() {
         let good = token(r#"{"alg":"ES256"}"#, "{}");

@@ -18,12 +18,12 @@ use super::{
     devices::{Asked, Granted, LIFE_MS, Wrong},
     form::{Form, cookie},
     login::{LoginError, Sent},
-    page::{Decision, ask_code, ask_decision, notice},
+    page::{Decision, ask_code, ask_decision, go_on, notice},
 };
 use crate::{Verified, digest, new_token, scope_words};
 
-/// Browsers on their way at once.
-const BROWSERS: usize = 1_000;
+/// Browsers on their way for one device at once; devices are counted themselves.
+const VISITS: usize = 5;
 
 /// A browser on its way.
 struct Visit {
@@ -45,7 +45,7 @@ pub(super) struct Browsers(HashMap<Digest, Visit>);
 impl Browsers {
     fn begin(&mut self, cookie: Digest, visit: Visit, now_ms: u64) -> bool {
         self.0.retain(|_, visit| now_ms < visit.expires_ms);
-        let room = self.0.len() < BROWSERS;
+        let room = self.0.values().filter(|other| other.device == visit.device).count() < VISITS;
         if room {
             self.0.insert(cookie, visit);
         }
@@ -61,9 +61,11 @@ impl Browsers {
 impl Oauth {
     /// The page that asks for the code.
     pub(super) fn device_page(&self, parts: &Parts) -> Response<Bytes> {
-        let Some(relying) = &self.relying else { return empty(StatusCode::NOT_FOUND) };
+        if self.relying.is_none() {
+            return empty(StatusCode::NOT_FOUND);
+        }
         let query = Form::read(parts.uri.query().unwrap_or_default()).unwrap_or_default();
-        ask_code(DEVICE, query.get("user_code").unwrap_or_default(), None, relying.origin().as_deref())
+        ask_code(DEVICE, query.get("user_code").unwrap_or_default(), None)
     }
 
     /// The code, typed: to the issuer.
@@ -80,7 +82,7 @@ impl Oauth {
             Ok(device) => device,
             Err(Wrong::Code) => {
                 let told = "No device waits with this code. Look at it again, or start over on the device.";
-                return ask_code(DEVICE, "", Some(told), relying.origin().as_deref());
+                return ask_code(DEVICE, "", Some(told));
             }
             Err(Wrong::TooMany) => {
                 return notice(StatusCode::TOO_MANY_REQUESTS, "Too many wrong codes", "Try again in ten minutes.");
@@ -93,14 +95,11 @@ impl Oauth {
         let cookie = new_token();
         let visit = Visit { device, expires_ms: now.saturating_add(LIFE_MS), step: Step::AtIssuer(sent) };
         if !self.browsers().begin(digest(&cookie), visit, now) {
-            return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins", "Try again in a moment.");
+            return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins", "Start again on the device.");
         }
-        let mut answer = empty(StatusCode::SEE_OTHER);
-        let headers = answer.headers_mut();
-        if let (Ok(place), Ok(cookie)) = (HeaderValue::from_str(url.as_str()), self.set_cookie(&cookie)) {
-            headers.insert(header::LOCATION, place);
-            headers.insert(header::SET_COOKIE, cookie);
-            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let mut answer = go_on(&url);
+        if let Ok(cookie) = self.set_cookie(&cookie) {
+            answer.headers_mut().insert(header::SET_COOKIE, cookie);
         }
         answer
     }

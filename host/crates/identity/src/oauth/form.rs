@@ -108,6 +108,15 @@ mod tests {
         assert!(Form::read(&format!("a={}", "x".repeat(FORM_BYTES))).is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_encoded_is_read_back(pairs in proptest::collection::btree_map(".+", ".+", 0..8), text in ".*") {
+            let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            proptest::prop_assert_eq!(Form::read(&encoded), Ok(Form(pairs)));
+            let _either = Form::read(&text);
+        }
+    }
+
     #[test]
     fn a_cookie_comes_once() {
         let mut headers = HeaderMap::new();

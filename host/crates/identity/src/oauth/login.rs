@@ -84,12 +84,6 @@ impl Relying {
         self.issuers.about(&self.login.issuer).ok_or_else(unknown)
     }
 
-    /// Where a page may send a form on to: the issuer's origin.
-    pub(super) fn origin(&self) -> Option<String> {
-        let endpoint = self.about().ok()?.0.authorization_endpoint?;
-        Some(endpoint.origin().ascii_serialization())
-    }
-
     fn client(&self, about: &Metadata) -> Result<Client, LoginError> {
         let lacks = |what: &str| LoginError::Unavailable(format!("its metadata names no {what}"));
         let authorization = about.authorization_endpoint.clone().ok_or_else(|| lacks("authorization_endpoint"))?;

@@ -1,27 +1,23 @@
 //! Pages for the person at a browser: plain forms, no script, no style, nothing from elsewhere.
 //!
-//! What must hold: whatever comes from outside is escaped; a page can't be framed, and its forms go to the gate (and on
-//! to the issuer) only.
+//! What must hold: whatever comes from outside is escaped; a page can't be framed, and its forms go to the gate only.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::answer::plain;
 
-/// A page. `next`: where its form may be sent on to.
-pub(super) fn page(status: StatusCode, title: &str, body: &str, next: Option<&str>) -> Response<Bytes> {
+/// A page.
+fn page(status: StatusCode, title: &str, body: &str) -> Response<Bytes> {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Portcullis: {title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width\"></head>\n<body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n",
         title = escape(title),
     );
     let mut answer = plain(status, "text/html; charset=utf-8", html);
-    let next = next.map(|origin| format!(" {origin}")).unwrap_or_default();
-    let policy = format!("default-src 'none'; form-action 'self'{next}; frame-ancestors 'none'; base-uri 'none'");
+    const POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let headers = answer.headers_mut();
-    // An origin has no character that a header could not hold; with no policy at all nothing may be shown.
-    let policy = policy.parse().unwrap_or(HeaderValue::from_static("default-src 'none'; sandbox"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // Not `no-referrer`: with that a browser says no origin for its own forms either.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -30,11 +26,11 @@ pub(super) fn page(status: StatusCode, title: &str, body: &str, next: Option<&st
 
 /// A page that says one thing.
 pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
-    page(status, title, &format!("<p>{}</p>", escape(text)), None)
+    page(status, title, &format!("<p>{}</p>", escape(text)))
 }
 
 /// Asks for the code that a device shows.
-pub(super) fn ask_code(action: &str, code: &str, wrong: Option<&str>, next: Option<&str>) -> Response<Bytes> {
+pub(super) fn ask_code(action: &str, code: &str, wrong: Option<&str>) -> Response<Bytes> {
     let told = wrong.map(|wrong| format!("<p role=\"alert\">{}</p>\n", escape(wrong))).unwrap_or_default();
     let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let body = format!(
@@ -45,7 +41,19 @@ pub(super) fn ask_code(action: &str, code: &str, wrong: Option<&str>, next: Opti
         action = escape(action),
         code = escape(code),
     );
-    page(status, "Sign in a device", &body, next)
+    page(status, "Sign in a device", &body)
+}
+
+/// Sends a person on to the issuer. By a link: browsers hold what a form leads to, over every redirect of the issuer,
+/// against the page's policy, and nobody knows where an issuer redirects to.
+pub(super) fn go_on(place: &url::Url) -> Response<Bytes> {
+    let body = format!(
+        "<p>You sign in at <strong>{issuer}</strong>; then you decide what the device gets.</p>\n\
+         <p><a href=\"{place}\" rel=\"noreferrer\">Go on to sign in</a></p>",
+        issuer = escape(&place.origin().ascii_serialization()),
+        place = escape(place.as_str()),
+    );
+    page(StatusCode::OK, "Sign in a device", &body)
 }
 
 /// What a person is asked to agree to.
@@ -78,7 +86,7 @@ pub(super) fn ask_decision(decision: &Decision<'_>) -> Response<Bytes> {
         action = escape(action),
         token = escape(token),
     );
-    page(StatusCode::OK, "Let this device in?", &body, None)
+    page(StatusCode::OK, "Let this device in?", &body)
 }
 
 /// Text in HTML and in quoted attributes; what would not be seen, or would turn its surroundings round, is made visible.
@@ -122,11 +130,9 @@ mod tests {
             approval: true,
             token: hostile,
         };
-        for answer in [
-            ask_code("/x", hostile, Some(hostile), None),
-            ask_decision(&decision),
-            notice(StatusCode::OK, hostile, hostile),
-        ] {
+        for answer in
+            [ask_code("/x", hostile, Some(hostile)), ask_decision(&decision), notice(StatusCode::OK, hostile, hostile)]
+        {
             let html = String::from_utf8_lossy(answer.body()).into_owned();
             assert!(!html.contains("<script"), "{html}");
             let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();

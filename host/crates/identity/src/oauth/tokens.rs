@@ -133,7 +133,9 @@ impl Oauth {
         certificate: Option<Digest>,
         ends: Option<u64>,
     ) -> Result<Issued, Refusal> {
-        let mut lifetime = grant.lifetime;
+        // What was approved is what counts, and never more than the grant gives by now.
+        let approved = asked.map_or(grant.lifetime, |asked| Duration::from_millis(asked.lifetime_ms));
+        let mut lifetime = grant.lifetime.min(approved);
         if let Some(ends) = ends {
             let left = ends.saturating_mul(1000).saturating_sub(self.registry.now_ms());
             lifetime = lifetime.min(Duration::from_millis(left));

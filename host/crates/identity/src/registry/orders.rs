@@ -9,7 +9,6 @@ use model::{
 };
 use serde::Serialize;
 use thiserror::Error;
-use uuid::Uuid;
 
 use super::{
     Registry, holder_of,
