@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use exchange::ports::{Credential, Identified, Presented, Unidentified};
 use identity::{Admission, Issue, Issued};
-use model::Scope;
+use model::{Scope, TokenId};
 
 use super::*;
 
 impl Rig {
     async fn issue(&self, subject: &str) -> Issued {
         let issue = Issue {
+            id: TokenId::new(),
             caller: Caller { subject: subject.to_owned(), issuer: "idp".to_owned(), ..Caller::default() },
             scope: Scope::on(["openai"]),
             lifetime: Duration::from_secs(900),
