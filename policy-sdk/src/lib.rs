@@ -38,6 +38,12 @@
 //! the settings may change it, and the rig obeys it, so a test sees what the host will do. A hook that is asked for and
 //! not implemented answers `err`, which the host treats as a failure and not as an allow.
 //!
+//! # Text that is spelled otherwise
+//!
+//! The host finds patterns also where the text only reads as they say (full-width digits, look-alike letters, unseen
+//! characters between). A hit covers the original, so a policy that looks at what was hit folds it first, with [`fold`],
+//! or with [`Folded`] where it must find places again.
+//!
 //! # What must hold
 //!
 //! The SDK imports nothing of its own. [`host::log`] and the functions behind grants ([`host::clock`], [`host::state`],
@@ -58,6 +64,8 @@ mod policy;
 pub mod rig;
 mod settings;
 pub mod terms;
+
+pub use fold::{Folded, fold};
 
 pub use bindings::{
     exports::portcullis::policy::{

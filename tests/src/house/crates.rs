@@ -20,11 +20,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["exchange", "model"]),
     ("exchange", &["wire", "coding", "model"]),
     ("wire", &["model"]),
-    ("patterns", &["model"]),
+    ("patterns", &["fold", "model"]),
     ("coding", &[]),
     ("model", &[]),
+    // The host matches folded text, and a policy verifies what was matched: both must read it alike.
+    ("fold", &[]),
     // Its test rig finds what the host would: natively, so that no guest carries a matcher.
-    ("policy-sdk", &["patterns"]),
+    ("policy-sdk", &["fold", "patterns"]),
     ("mask", &["policy-sdk"]),
     ("block", &["policy-sdk"]),
     ("approve", &["policy-sdk"]),
@@ -52,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Packages that are pure: no runtime, no sockets.
-const PURE: &[&str] = &["model", "wire", "patterns", "coding"];
+const PURE: &[&str] = &["model", "wire", "patterns", "coding", "fold"];
 /// What a pure package may not use.
 const IMPURE: &[&str] = &["tokio", "hyper", "mio", "async-std", "smol", "reqwest", "socket2", "notify", "rustix"];
 

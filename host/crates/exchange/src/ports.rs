@@ -62,7 +62,8 @@ pub trait Policy: Send + Sync {
     fn plan(&self) -> &Plan;
 
     /// Native matching of the declared patterns. `before` is released text that stands directly before `pending`
-    /// (context for `\b`, `^` and look-behind; never part of a hit); `last` says that nothing follows.
+    /// (context for `\b`, `^` and what is not seen; never part of a hit), at least `model::CONTEXT_BYTES` where there are as many;
+    /// `last` says that nothing follows.
     fn scan(&self, before: &str, pending: &str, last: bool) -> Scan;
 
     /// A guest for one exchange. Instantiates nothing until the first call.

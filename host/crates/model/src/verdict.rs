@@ -76,6 +76,10 @@ pub struct Hit {
     pub end: usize,
 }
 
+/// Released text that native matching must be shown before a window, in bytes, where there is as much: what stands there
+/// decides where a word ends, and some of it may not be seen.
+pub const CONTEXT_BYTES: usize = 256;
+
 /// What native matching found in a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {

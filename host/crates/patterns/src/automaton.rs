@@ -39,7 +39,7 @@ const UNKNOWN: u32 = u32::MAX;
 
 /// The NFAs of all patterns and what is derived from them.
 #[derive(Debug)]
-pub(super) struct Automaton {
+pub(crate) struct Automaton {
     nfas: Vec<NFA>,
     /// For each NFA, what to add to its state numbers to make them unique.
     offsets: Vec<usize>,
@@ -57,25 +57,25 @@ pub(super) struct Automaton {
 
 /// A stretch of text, between two quiet places, in which a pattern may match.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
-    pub(super) pattern: usize,
+pub(crate) struct Stretch {
+    pub(crate) pattern: usize,
     /// No match begins before.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Where the last one may end.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// What one pass over the text leaves.
 #[derive(Debug)]
-pub(super) struct Swept {
+pub(crate) struct Swept {
     /// Patterns that the end of the text leaves undecided.
-    pub(super) undecided: PatternSet,
+    pub(crate) undecided: PatternSet,
     /// No match that is undecided begins before.
-    pub(super) quiet: usize,
+    pub(crate) quiet: usize,
 }
 
 impl Automaton {
-    pub(super) fn new(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
+    pub(crate) fn new(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
         let mut offsets = Vec::with_capacity(nfas.len());
         let mut node_count = 0;
         for nfa in &nfas {
@@ -95,17 +95,17 @@ impl Automaton {
     }
 
     /// Whether the pattern has assertions.
-    pub(super) fn is_looking(&self, pattern: usize) -> bool {
+    pub(crate) fn is_looking(&self, pattern: usize) -> bool {
         self.looking.contains(pattern)
     }
 
     /// Whether a match can begin with this byte.
-    pub(super) fn begins_with(&self, byte: u8) -> bool {
+    pub(crate) fn begins_with(&self, byte: u8) -> bool {
         self.begins[usize::from(byte)]
     }
 
     /// Goes through the text once: appends to `stretches` where patterns may match (for each pattern, in order).
-    pub(super) fn sweep(&self, memo: &mut Memo, text: &[u8], stretches: &mut Vec<Stretch>) -> Swept {
+    pub(crate) fn sweep(&self, memo: &mut Memo, text: &[u8], stretches: &mut Vec<Stretch>) -> Swept {
         memo.latest.clear();
         memo.latest.resize(self.nfas.len(), None);
         let mut misses = MISSES + text.len() / MISS_EVERY;
@@ -163,7 +163,7 @@ impl Automaton {
     }
 
     /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
-    pub(super) fn probe(&self, memo: &mut Memo, text: &[u8]) -> (PatternSet, usize) {
+    pub(crate) fn probe(&self, memo: &mut Memo, text: &[u8]) -> (PatternSet, usize) {
         let mut state = self.origin();
         for (steps, byte) in text.iter().enumerate() {
             state = memo.probe(self, state, *byte) & !MATCH;
@@ -210,7 +210,7 @@ impl Automaton {
 }
 
 /// The assertions that every match of this NFA begins with.
-pub(super) fn prefix_looks(nfa: &NFA) -> LookSet {
+pub(crate) fn prefix_looks(nfa: &NFA) -> LookSet {
     let mut looks = LookSet::empty();
     let mut at = nfa.start_anchored();
     loop {
@@ -252,7 +252,7 @@ struct State {
 
 /// The states met so far, with their transitions.
 #[derive(Debug)]
-pub(super) struct Memo {
+pub(crate) struct Memo {
     names: HashMap<Arc<[u32]>, u32>,
     states: Vec<State>,
     /// Transitions while matches may begin anywhere, and while one began at the beginning; one row a state.
@@ -268,7 +268,7 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    pub(super) fn new(automaton: &Automaton) -> Self {
+    pub(crate) fn new(automaton: &Automaton) -> Self {
         let mut memo = Self {
             names: HashMap::new(),
             states: Vec::new(),

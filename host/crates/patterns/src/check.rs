@@ -6,7 +6,7 @@
 
 /// A check of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Check {
+pub(crate) enum Check {
     /// Any match will do.
     None,
     /// The digits end in their Luhn check digit (ISO/IEC 7812-1, annex B); letters end the number.
@@ -32,7 +32,7 @@ const ENTROPY_TRIES: usize = 8;
 
 impl Check {
     /// Reads a check as a plan names it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "" => Ok(Self::None),
             "luhn" => Ok(Self::Luhn),
@@ -51,7 +51,7 @@ impl Check {
     }
 
     /// Collects in `ends`, ascending, the lengths in bytes of the beginnings of `matched` that pass.
-    pub(super) fn ends(self, matched: &str, ends: &mut Vec<usize>) {
+    pub(crate) fn ends(self, matched: &str, ends: &mut Vec<usize>) {
         ends.clear();
         match self {
             Self::None => ends.push(matched.len()),
@@ -63,7 +63,7 @@ impl Check {
     }
 
     /// How many bytes after the beginning of a match that failed the search goes on.
-    pub(super) fn step(self, failed: &str) -> usize {
+    pub(crate) fn step(self, failed: &str) -> usize {
         let first = failed.chars().next().map_or(1, char::len_utf8);
         match self {
             Self::None | Self::Luhn | Self::Iban | Self::Ssn => first,

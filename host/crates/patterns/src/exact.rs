@@ -7,7 +7,7 @@
 
 use regex_automata::{Anchored, Input, Match, meta};
 
-use super::check::Check;
+use crate::{check::Check, steps};
 
 /// How far one search looks, in `max_length`s: enough that blocks overlap little, and little enough that a greedy pattern
 /// doesn't run through all of a long text again for every match.
@@ -15,14 +15,14 @@ const BLOCK: usize = 8;
 
 /// One pattern.
 #[derive(Debug)]
-pub(super) struct Exact {
-    pub(super) regex: meta::Regex,
-    pub(super) check: Check,
-    pub(super) max_length: usize,
+pub(crate) struct Exact {
+    pub(crate) regex: meta::Regex,
+    pub(crate) check: Check,
+    pub(crate) max_length: usize,
 }
 
 /// What became of a match.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It counts, up to here.
     Hit(usize),
     /// It does not; the search goes on here.
@@ -32,12 +32,14 @@ pub(super) enum Outcome {
 impl Exact {
     /// The first match that lies in `from..end` and is no longer than `max_length`. No match of any length may cross
     /// `end`, unless it is to be left out.
-    pub(super) fn leftmost(&self, text: &str, mut from: usize, end: usize) -> Option<Match> {
+    pub(crate) fn leftmost(&self, text: &str, mut from: usize, end: usize) -> Option<Match> {
         while from < end {
             let stop = text.ceil_char_boundary(end.min(from.saturating_add(BLOCK * self.max_length)));
             // Matches that begin later may need text behind the block.
             let settled = if stop == end { end } else { text.floor_char_boundary(stop - self.max_length) };
-            match self.regex.search(&Input::new(text).range(from..stop)) {
+            let found = self.regex.search(&Input::new(text).range(from..stop));
+            steps::add(found.map_or(stop, |found| found.end()) - from);
+            match found {
                 Some(found) if found.start() <= settled => {
                     if let Some(fitting) = self.fit(text, found) {
                         return Some(fitting);
@@ -52,8 +54,9 @@ impl Exact {
     }
 
     /// Decides about a match that [`Self::leftmost`] found.
-    pub(super) fn judge(&self, text: &str, found: Match, ends: &mut Vec<usize>) -> Outcome {
+    pub(crate) fn judge(&self, text: &str, found: Match, ends: &mut Vec<usize>) -> Outcome {
         let matched = &text[found.range()];
+        steps::add(matched.len());
         self.check.ends(matched, ends);
         let good = ends.iter().rev().map(|length| found.start() + length).find(|end| {
             *end == found.end() || self.at(text, found.start(), *end).is_some_and(|shorter| shorter.end() == *end)
@@ -74,6 +77,7 @@ impl Exact {
 
     /// The preferred match at `start` of those that don't cross `end`.
     fn at(&self, text: &str, start: usize, end: usize) -> Option<Match> {
+        steps::add(end - start);
         self.regex.search(&Input::new(text).range(start..end).anchored(Anchored::Yes))
     }
 }

@@ -1,39 +1,70 @@
-//! One scan of a window: which matches are settled, and from where on the text must be kept back.
+//! One scan of one reading of a window: which matches are settled, and from where on the text is undecided.
 //!
-//! Three steps, each of which most text never reaches: one pass of the automaton over the text says where a pattern may
-//! match and what its end leaves undecided; the exact engines look at those stretches; and the kept tail is the text from
-//! the first place at which a match may still begin or grow.
+//! Two steps, each of which most text never reaches: one pass of the automaton over the text says where a pattern may
+//! match and what its end leaves undecided; and the exact engines look at those stretches. [`super::window`] makes hits
+//! and a kept tail of it.
 //!
-//! What must hold: a scan that begins where an earlier one let go finds what one scan of the whole text finds. So the tail
-//! never begins inside of what the search for a pattern has passed over, such as a match.
+//! What must hold: a scan that begins where an earlier one let go finds what one scan of the whole text finds. So it says
+//! what the search for a pattern has passed over, such as a match: no tail may begin inside.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
-use model::{Hit, Scan};
-use regex_automata::util::look::LookMatcher;
+use model::Hit;
+use regex_automata::util::{
+    look::{LookMatcher, LookSet},
+    pool::Pool,
+};
 
-use super::{
-    Patterns,
-    automaton::{Memo, Stretch},
-    exact::Outcome,
+use crate::{
+    NOWHERE,
+    automaton::{Automaton, Memo, Stretch},
+    exact::{Exact, Outcome},
     set::PatternSet,
+    steps,
 };
 
 /// Steps that the search for the beginning of the tail may take, in longest matches; beyond, it settles for more tail.
 const PROBE_BUDGET: usize = 32;
 
 /// Longest tail, in longest matches: matches of different patterns that overlap one another in a chain end there.
-const TAIL: usize = 2;
+const TAIL: usize = 8;
 
 /// Stretches that a scan leaves room for, for the next.
 const USUAL: usize = 1 << 10;
 
-/// No place.
-const NOWHERE: usize = usize::MAX;
+/// Patterns that are looked for together, and what finds them.
+pub(crate) struct Engine {
+    /// For each pattern, which of the plan's it is.
+    pub(crate) members: Vec<u32>,
+    pub(crate) exact: Vec<Exact>,
+    /// For each pattern, the assertions that hold where a match begins.
+    pub(crate) prefix_looks: Vec<LookSet>,
+    pub(crate) automaton: Arc<Automaton>,
+    pub(crate) pool: Pool<Scratch, Box<dyn Fn() -> Scratch + Send + Sync>>,
+    /// The longest of the patterns' `max_length`s.
+    pub(crate) longest: usize,
+    /// Bytes of the shortest match of any.
+    pub(crate) shortest: usize,
+}
+
+/// What a scan of a reading leaves, in its offsets.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Matches that no further text can change; `pattern` counts the engine's.
+    pub(crate) hits: Vec<Hit>,
+    /// The first place at which a match may still begin or grow, or [`NOWHERE`].
+    pub(crate) open: usize,
+    /// What the searches passed over near the end, matches included.
+    pub(crate) passed: Vec<(usize, usize)>,
+}
+
+impl Look {
+    const NOTHING: Self = Self { hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
+}
 
 /// What a scan works with. One per scan at a time, used again.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     memo: Memo,
     stretches: Vec<Stretch>,
     /// For each pattern, the first place at which a match may still begin or grow.
@@ -44,7 +75,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(memo: Memo) -> Self {
+    pub(crate) fn new(memo: Memo) -> Self {
         Self { memo, stretches: Vec::new(), open: Vec::new(), passed: Vec::new(), ends: Vec::new() }
     }
 
@@ -78,29 +109,36 @@ impl Text<'_> {
     }
 }
 
-/// See [`Patterns::scan`]. Only patterns of `wanted` are looked at.
-pub(super) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Scan {
-    let mut scratch = patterns.pool.get();
-    let scratch = &mut *scratch;
-    scratch.stretches.clear();
-    let swept = patterns.automaton.sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
-    scratch.stretches.retain(|stretch| wanted.contains(stretch.pattern));
-    let undecided = if last { PatternSet::default() } else { swept.undecided.intersect(wanted) };
-    if scratch.stretches.is_empty() && undecided.is_empty() {
-        return Scan::default();
+impl Engine {
+    /// Looks for the patterns of `wanted`. Of `before` only the last character counts; `last`: nothing follows.
+    pub(crate) fn look(&self, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Look {
+        let mut scratch = self.pool.get();
+        let scratch = &mut *scratch;
+        scratch.stretches.clear();
+        let swept = self.automaton.sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
+        steps::add(pending.len());
+        scratch.stretches.retain(|stretch| wanted.contains(stretch.pattern));
+        let undecided = if last { PatternSet::default() } else { swept.undecided.intersect(wanted) };
+        if scratch.stretches.is_empty() && undecided.is_empty() {
+            return Look::NOTHING;
+        }
+        let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
+        let text = Text { before, pending, joined: OnceCell::new() };
+        scratch.open.clear();
+        scratch.open.resize(self.exact.len(), NOWHERE);
+        self.open(scratch, &text, swept.quiet, undecided);
+        let hits = self.settle(scratch, &text, undecided);
+        let open = scratch.open.iter().copied().min().unwrap_or(NOWHERE);
+        let passed = scratch.passed.iter().copied().filter(|(start, _)| self.is_near(pending, *start)).collect();
+        scratch.rest();
+        Look { hits, open, passed }
     }
-    let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
-    let text = Text { before, pending, joined: OnceCell::new() };
-    scratch.open.clear();
-    scratch.open.resize(patterns.exact.len(), NOWHERE);
-    patterns.open(scratch, &text, swept.quiet, undecided);
-    let hits = patterns.settle(scratch, &text, undecided);
-    let keep = patterns.tail(scratch, pending.len());
-    scratch.rest();
-    Scan { hits, keep }
-}
 
-impl Patterns {
+    /// Whether a place is so near the end of the text that what begins there may reach into the tail.
+    pub(crate) fn is_near(&self, text: &str, at: usize) -> bool {
+        text.len() - at <= TAIL * self.longest
+    }
+
     /// Finds for each pattern of `undecided` the first place from `from` on at which a match may still begin or grow.
     fn open(&self, scratch: &mut Scratch, text: &Text<'_>, from: usize, mut undecided: PatternSet) {
         let pending = text.pending.as_bytes();
@@ -114,6 +152,7 @@ impl Patterns {
                 continue;
             }
             let (mut found, steps) = self.automaton.probe(&mut scratch.memo, &pending[at..]);
+            steps::add(steps);
             if steps > budget {
                 found = undecided;
             }
@@ -198,20 +237,5 @@ impl Patterns {
                 }
             }
         }
-    }
-
-    /// The bytes to keep.
-    fn tail(&self, scratch: &mut Scratch, length: usize) -> usize {
-        let mut cut = scratch.open.iter().copied().min().unwrap_or(NOWHERE).min(length);
-        if cut == length {
-            return 0;
-        }
-        scratch.passed.sort_unstable();
-        for (start, end) in scratch.passed.iter().rev() {
-            if *start < cut && cut < *end && length - start <= TAIL * self.longest {
-                cut = *start;
-            }
-        }
-        length - cut
     }
 }

@@ -6,35 +6,35 @@ const WORDS: usize = MAX_PATTERNS / 64;
 
 /// Indices below [`MAX_PATTERNS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PatternSet([u64; WORDS]);
+pub(crate) struct PatternSet([u64; WORDS]);
 
 impl PatternSet {
-    pub(super) fn insert(&mut self, pattern: usize) {
+    pub(crate) fn insert(&mut self, pattern: usize) {
         self.0[pattern / 64] |= 1 << (pattern % 64);
     }
 
-    pub(super) fn remove(&mut self, pattern: usize) {
+    pub(crate) fn remove(&mut self, pattern: usize) {
         self.0[pattern / 64] &= !(1 << (pattern % 64));
     }
 
-    pub(super) fn contains(&self, pattern: usize) -> bool {
+    pub(crate) fn contains(&self, pattern: usize) -> bool {
         self.0[pattern / 64] & (1 << (pattern % 64)) != 0
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    pub(super) fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
-    pub(super) fn intersect(self, other: Self) -> Self {
+    pub(crate) fn intersect(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
     /// Its members, ascending.
-    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         self.0.into_iter().enumerate().flat_map(|(word, mut bits)| {
             std::iter::from_fn(move || {
                 (bits != 0).then(|| {

@@ -5,14 +5,11 @@
 
 use std::ops::Range;
 
-use model::{Direction, Part, PartId};
+use model::{CONTEXT_BYTES, Direction, Part, PartId};
 use wire::Change;
 
 use super::strand::Strand;
 use crate::ports::Window;
-
-/// Released text that is kept as context for native matching, whatever the plan's look-behind.
-const CONTEXT_BYTES: usize = 64;
 
 /// One part and the stages it passes.
 pub(crate) struct Track {
