@@ -2,6 +2,8 @@
 //!
 //! A policy should declare what it looks for rather than search itself: the host's automaton is fast, keeps back a
 //! possible beginning of a match by itself, and with `Plan::only_on_hit` the policy is not even called on clean text.
+//!
+//! Patterns are found in the text as it stands and as it reads (see [`crate::fold`]). [`decoded`] asks for encoded text.
 
 use crate::Pattern;
 
@@ -15,6 +17,13 @@ const FOLDED_BYTES_PER_BYTE: u32 = 3;
 #[must_use]
 pub fn regex(id: &str, regex: &str, max_length: u32) -> Pattern {
     Pattern { id: id.into(), regex: regex.into(), check: String::new(), max_length }
+}
+
+/// The same pattern under another id, looked for in what encoded text says (base64, hexadecimal digits, URL, HTML and JSON
+/// escapes; one level) and only there. Its hits cover encoded text: take them as they are.
+#[must_use]
+pub fn decoded(id: &str, pattern: &Pattern) -> Pattern {
+    Pattern { id: id.into(), check: ["decoded:", pattern.check.as_str()].concat(), ..pattern.clone() }
 }
 
 /// A word or phrase, in any case, not as a part of a longer word; any white space counts as the gap of a phrase.
@@ -91,6 +100,13 @@ mod tests {
         assert!(finds("drop  table", "drop\n\ttable"));
         assert!(finds("c++", "C++ code"));
         assert!(finds("reset", "请reset它"));
+    }
+
+    #[test]
+    fn a_pattern_for_encoded_text_keeps_its_check() {
+        let card = Pattern { check: "luhn".into(), ..regex("card", "[0-9]{16}", 16) };
+        let decoded = decoded("card-decoded", &card);
+        assert_eq!((decoded.id.as_str(), decoded.check.as_str(), decoded.max_length), ("card-decoded", "decoded:luhn", 16));
     }
 
     #[test]

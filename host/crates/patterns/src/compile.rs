@@ -126,6 +126,7 @@ impl Group {
         let automaton = Arc::new(Automaton::new(self.nfas, prefilter));
         let shared = Arc::clone(&automaton);
         Some(Engine {
+            all: (0..self.members.len()).collect(),
             members: self.members,
             longest: self.exact.iter().map(|exact| exact.max_length).max()?,
             shortest,

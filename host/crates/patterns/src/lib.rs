@@ -105,24 +105,21 @@ impl Patterns {
         compile::compile(specs)
     }
 
-    /// Finds matches in a window. `before` is released text that stands directly before `pending`, [`model::CONTEXT_BYTES`] of it
-    /// where there is as much; `last` says that nothing follows.
+    /// Finds matches in a window. `before` is released text that stands directly before `pending`,
+    /// [`model::CONTEXT_BYTES`] of it where there is as much; `last` says that nothing follows.
     ///
-    /// The hits are those that no further text can change, in order of their beginning. The `keep` bytes at the end must be shown again, with what follows; none of the hits crosses into them.
+    /// The hits are those that no further text can change, in order of their beginning. The `keep` bytes at the end must be
+    /// shown again, with what follows; none of the hits crosses into them.
     #[must_use]
     pub fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, (0..self.ids.len()).collect())
+        self.scan_for(before, pending, last, None)
     }
 
     /// Finds matches in a text that is whole. `which`: indices of patterns; empty: all.
     #[must_use]
     pub fn find(&self, text: &str, which: &[u32]) -> Vec<Hit> {
         let named = which.iter().filter_map(|pattern| usize::try_from(*pattern).ok());
-        let wanted = if which.is_empty() {
-            (0..self.ids.len()).collect()
-        } else {
-            named.filter(|pattern| *pattern < self.ids.len()).collect()
-        };
+        let wanted = (!which.is_empty()).then(|| named.filter(|pattern| *pattern < self.ids.len()).collect());
         self.scan_for("", text, true, wanted).hits
     }
 
@@ -138,7 +135,7 @@ impl Patterns {
         &self.ids
     }
 
-    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Scan {
+    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>) -> Scan {
         if self.is_empty() || pending.is_empty() {
             Scan::default()
         } else {

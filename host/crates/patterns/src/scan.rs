@@ -36,6 +36,8 @@ const USUAL: usize = 1 << 10;
 pub(crate) struct Engine {
     /// For each pattern, which of the plan's it is.
     pub(crate) members: Vec<u32>,
+    /// All of them.
+    pub(crate) all: PatternSet,
     pub(crate) exact: Vec<Exact>,
     /// For each pattern, the assertions that hold where a match begins.
     pub(crate) prefix_looks: Vec<LookSet>,

@@ -16,8 +16,8 @@ use crate::{
     set::PatternSet,
 };
 
-/// See [`Patterns::scan`]. Only patterns of `wanted` are looked at.
-pub(crate) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Scan {
+/// See [`Patterns::scan`]. Only patterns of `wanted` are looked at, if it is given.
+pub(crate) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>) -> Scan {
     let mut window = Window { pending, last, wanted, hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
     if let Some(engine) = &patterns.plain {
         window.as_it_is(engine, before, |_, _| true);
@@ -35,7 +35,7 @@ pub(crate) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
 struct Window<'a> {
     pending: &'a str,
     last: bool,
-    wanted: PatternSet,
+    wanted: Option<PatternSet>,
     hits: Vec<Hit>,
     /// The first place at which a match may still begin or grow.
     open: usize,
@@ -120,8 +120,8 @@ impl Window<'_> {
 
     /// Which of an engine's patterns are wanted.
     fn among(&self, engine: &Engine) -> PatternSet {
-        let wanted = |at: &usize| self.wanted.contains(engine.members[*at] as usize);
-        (0..engine.members.len()).filter(wanted).collect()
+        let Some(wanted) = self.wanted else { return engine.all };
+        (0..engine.members.len()).filter(|at| wanted.contains(engine.members[*at] as usize)).collect()
     }
 
     /// Where the tail begins that must be kept.
