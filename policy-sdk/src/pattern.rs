@@ -106,7 +106,10 @@ mod tests {
     fn a_pattern_for_encoded_text_keeps_its_check() {
         let card = Pattern { check: "luhn".into(), ..regex("card", "[0-9]{16}", 16) };
         let decoded = decoded("card-decoded", &card);
-        assert_eq!((decoded.id.as_str(), decoded.check.as_str(), decoded.max_length), ("card-decoded", "decoded:luhn", 16));
+        assert_eq!(
+            (decoded.id.as_str(), decoded.check.as_str(), decoded.max_length),
+            ("card-decoded", "decoded:luhn", 16)
+        );
     }
 
     #[test]

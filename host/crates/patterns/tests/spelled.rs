@@ -147,7 +147,7 @@ fn what_is_held_for_unseen_characters_is_bounded() {
 
 #[test]
 fn text_that_nothing_matches_is_not_held() {
-    let patterns = compile(&menu());
+    let patterns = compile(&menu()[..2]);
     for text in
         ["Η γρήγορη αλεπού ", "Съешь же ещё этих ", "日本語のテキスト", "it’s “so” — and ", "e\u{301}", "👩\u{200D}🔬"]
     {
