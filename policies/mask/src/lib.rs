@@ -8,14 +8,12 @@
 //! weaker hit stays.
 
 pub mod check;
-pub mod fold;
 pub mod recognisers;
 mod settings;
 pub mod value;
 
-use policy_sdk::{Decision, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window};
+use policy_sdk::{Decision, Folded, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window, fold};
 
-use fold::Folded;
 pub use settings::{By, Rule, Settings};
 
 /// The policy.
@@ -78,13 +76,16 @@ impl Mask {
     /// The span of the value inside a hit, if it passes the rule's own check.
     fn value(&self, window: &Window, rule: usize, start: u32, end: u32) -> Option<Found> {
         let (_, Rule { check, value, .. }) = &self.rules[rule];
+        // The host saw the text as it reads, and so must the check.
         let found = Folded::new(window.slice(start, end));
         let value = value.within(found.text());
-        let before = Folded::new(&context(window, start));
-        let before = [before.text(), &found.text()[..value.start]].concat();
+        let before = [fold(&context(window, start)).as_ref(), &found.text()[..value.start]].concat();
         let counts = check.passes(&before, &found.text()[value.clone()])?;
-        let span = found.source(value.start + counts.start..value.start + counts.end)?;
-        Some(Found { start: start + span.start, end: start + span.end, rule })
+        let span = found.span(value.start + counts.start..value.start + counts.end);
+        // Spans are within a window, whose offsets are 32 bits wide.
+        let at = |place: usize| Some(start + u32::try_from(place).ok()?);
+        let (start, end) = (at(span.start)?, at(span.end)?);
+        (start < end).then_some(Found { start, end, rule })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the operator may choose.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use policy_sdk::{Direction, Pattern, Problem, terms::NamedPattern};
+use policy_sdk::{Direction, Pattern, Problem, pattern, terms::NamedPattern};
 use serde::Deserialize;
 
 use crate::{
@@ -10,6 +10,15 @@ use crate::{
     recognisers::{self, Recogniser},
     value::Value,
 };
+
+/// What canaries are called, in reasons and substitutes.
+const CANARY: &str = "canary";
+
+/// Bytes of a canary.
+const CANARY_BYTES: RangeInclusive<usize> = 8..=120;
+
+/// Longest match in decoded text: what is decoded must be kept until it is decided.
+const MAX_DECODED_BYTES: u32 = 512;
 
 /// The settings; the defaults find everything, everywhere, and put labels in its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +38,11 @@ pub struct Settings {
     pub substitutes: BTreeMap<String, By>,
     /// Own patterns; the label is the name in capitals.
     pub patterns: Vec<NamedPattern>,
+    /// Exact secrets; found as they are, backwards, and in encoded text.
+    pub canaries: Vec<String>,
+    /// Whether all is also looked for in encoded text: one level of base64, hexadecimal digits, and the escapes of URLs,
+    /// HTML and JSON.
+    pub decode: bool,
 }
 
 /// What comes in place of a value.
@@ -70,12 +84,41 @@ impl Settings {
             return Err(problems);
         }
         let mut rules = Vec::with_capacity(self.patterns.len() + recognisers::ALL.len());
+        if let Some((pattern, rule)) = self.canary() {
+            rules.extend([decoded(&pattern, &rule), (pattern, rule)]);
+        }
+        let canaries = rules.len();
         rules.extend(self.patterns.iter().map(|own| self.own(own)));
         rules.extend(recognisers::ALL.iter().filter(|each| self.wants(each)).map(|each| self.shipped(each)));
         if rules.is_empty() {
             return Err(vec![Problem::new("", "nothing is left to mask: `except` takes away all that `only` names")]);
         }
+        if self.decode {
+            let encoded = rules[canaries..].iter().filter(|(_, rule)| rule.check.is_lasting());
+            let encoded: Vec<_> = encoded.map(|(pattern, rule)| decoded(pattern, rule)).collect();
+            rules.extend(encoded);
+        }
         Ok(rules)
+    }
+
+    /// All canaries in one pattern, the longest first: one may begin another.
+    fn canary(&self) -> Option<(Pattern, Rule)> {
+        let backwards = self.canaries.iter().map(|canary| canary.chars().rev().collect());
+        let mut texts: Vec<String> = Vec::new();
+        for text in self.canaries.iter().cloned().chain(backwards) {
+            texts.insert(texts.partition_point(|other| other.len() >= text.len()), text);
+        }
+        let longest = u32::try_from(texts.first()?.len()).unwrap_or(u32::MAX);
+        let regex = texts.iter().map(|text| pattern::escape(text)).collect::<Vec<_>>().join("|");
+        let rule = Rule {
+            reason: ["mask.", CANARY].concat(),
+            label: CANARY.to_ascii_uppercase(),
+            by: self.by(CANARY, CANARY),
+            check: Check::None,
+            value: Value::Whole,
+        };
+        // Folded characters may have several bytes.
+        Some((pattern::regex(CANARY, &regex, longest.saturating_mul(4)), rule))
     }
 
     fn wants(&self, recogniser: &Recogniser) -> bool {
@@ -124,21 +167,37 @@ impl Settings {
                 }
             }
         }
+        for (index, canary) in self.canaries.iter().enumerate() {
+            if !CANARY_BYTES.contains(&canary.len()) {
+                let message = "must have 8 to 120 bytes: shorter ones stand in ordinary text by chance";
+                problems.push(Problem::new(["/canaries/", &index.to_string()].concat(), message));
+            }
+        }
         for name in self.substitutes.keys() {
-            if !shipped(name) && !self.patterns.iter().any(|own| own.name == *name) {
+            if !shipped(name) && name != CANARY && !self.patterns.iter().any(|own| own.name == *name) {
                 problems.push(Problem::new(["/substitutes/", name].concat(), unknown(name)));
             }
         }
         for (index, own) in self.patterns.iter().enumerate() {
             let path = ["/patterns/", &index.to_string()].concat();
             problems.extend(own.problems(&path));
-            if shipped(&own.name) || self.patterns[..index].iter().any(|other| other.name == own.name) {
+            if shipped(&own.name)
+                || own.name == CANARY
+                || self.patterns[..index].iter().any(|other| other.name == own.name)
+            {
                 let message = ["`", own.name.as_str(), "` is taken"].concat();
                 problems.push(Problem::new(path + "/name", message));
             }
         }
         problems
     }
+}
+
+/// The same in encoded text. What the host found there covers the encoded characters, of which no part is the value.
+fn decoded(declared: &Pattern, rule: &Rule) -> (Pattern, Rule) {
+    let mut encoded = pattern::decoded(&[declared.id.as_str(), "/decoded"].concat(), declared);
+    encoded.max_length = encoded.max_length.min(MAX_DECODED_BYTES);
+    (encoded, Rule { check: Check::None, value: Value::Whole, ..rule.clone() })
 }
 
 fn is(recogniser: &Recogniser, name: &str) -> bool {

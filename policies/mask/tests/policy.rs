@@ -109,18 +109,67 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"patterns": [{"name": "x"}]}"#).0, "/patterns/0");
     assert_eq!(problem(r#"{"only": ["ssn"], "except": ["ssn"]}"#).0, "");
     assert_eq!(problem(r#"{"colour": 1}"#).0, "/colour");
+    assert_eq!(problem(r#"{"canaries": ["long enough", "short"]}"#).0, "/canaries/1");
+    assert_eq!(problem(r#"{"patterns": [{"name": "canary", "regex": "x"}]}"#).0, "/patterns/0/name");
 }
 
 #[test]
 fn the_schema_names_every_setting() {
     let schema = Mask::describe().settings_schema;
-    for name in ["only", "except", "directions", "channels", "substitute", "substitutes", "patterns", "max-length"] {
+    for name in [
+        "only",
+        "except",
+        "directions",
+        "channels",
+        "substitute",
+        "substitutes",
+        "patterns",
+        "max-length",
+        "canaries",
+        "decode",
+    ] {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }
 }
 
 #[test]
 fn the_context_of_a_value_counts_wherever_it_is_cut() {
-    rig("")
-        .every_split("Chrome/120.0.0.0 Version:   10.1.2.3 é/10.1.2.3", "Chrome/120.0.0.0 Version:   10.1.2.3 é/[IP]");
+    rig("").every_split(
+        "Chrome/120.0.0.0 Version:   10.1.2.3 号/10.1.2.3",
+        "Chrome/120.0.0.0 Version:   10.1.2.3 号/[IP]",
+    );
+}
+
+#[test]
+fn canaries_go_in_every_spelling() {
+    let rig = rig(r#"{"only": ["ssn"], "canaries": ["Blue-Heron/42?", "Blue-Heron/42?x"]}"#);
+    for (text, expected) in [
+        ("say Blue-Heron/42? now", "say [CANARY] now"),
+        ("say Blue-Heron/42?x now", "say [CANARY] now"),
+        ("say ?24/noreH-eulB now", "say [CANARY] now"),
+        ("say Ｂｌｕｅ-Heron/42? now", "say [CANARY] now"),
+        ("say Blue%2DHeron%2F42%3F now", "say [CANARY] now"),
+        ("say Blue-Heron&#x2f;42? now", "say [CANARY] now"),
+        (r"say Blue\u002dHeron\/42? now", "say [CANARY] now"),
+        ("say 426c75652d4865726f6e2f34323f now", "say [CANARY] now"),
+        ("say blue-heron/42? now", "say blue-heron/42? now"),
+    ] {
+        rig.every_split(text, expected);
+    }
+    // Base64 of it behind none, one and two other bytes.
+    for text in ["Qmx1ZS1IZXJvbi80Mj8=", "eEJsdWUtSGVyb24vNDI/eQ==", "eHhCbHVlLUhlcm9uLzQyP3l5"] {
+        let outcome = rig.run(&["say ", text, " now"]);
+        assert!(outcome.text.contains("[CANARY]") && outcome.text.len() < 4 + 3 + "[CANARY]".len() + 8, "{outcome:?}");
+    }
+}
+
+#[test]
+fn encoded_text_is_looked_into_where_the_settings_say_so() {
+    let (ssn, card) = ("my number is MDc4LTA1LTExMjA= ok", "card 34313131313131313131313131313131 ok");
+    rig("").every_split(ssn, ssn);
+    let rig = rig(r#"{"decode": true}"#);
+    assert!(rig.run(&[ssn]).text.starts_with("my number is [SSN]"), "{:?}", rig.run(&[ssn]));
+    rig.every_split(card, "card [CARD] ok");
+    rig.every_split("mail jane%40example.org now", "mail [EMAIL] now");
+    rig.every_split("ssn 078&#45;05&#45;1120 now", "ssn [SSN] now");
 }

@@ -1,5 +1,5 @@
 //! Checks that this policy makes itself, because they need more than the match's own characters or no regex says them.
-//! They see folded text (see [`crate::fold`]).
+//! They see text as it reads, folded ([`policy_sdk::fold`]).
 
 mod address;
 mod number;
@@ -40,6 +40,11 @@ pub enum Check {
 pub const CONTEXT_BYTES: u32 = 48;
 
 impl Check {
+    /// Whether a match that does not come here is still likely to be right.
+    pub(crate) fn is_lasting(self) -> bool {
+        matches!(self, Self::None | Self::Card | Self::Iban | Self::Email)
+    }
+
     /// Which part of the value counts, if it does. `before` is the text in front of it.
     #[must_use]
     pub fn passes(self, before: &str, found: &str) -> Option<Range<usize>> {
