@@ -10,9 +10,11 @@ mod draw;
 mod host;
 mod init;
 mod policy;
+mod revoke;
 mod serve;
 mod sessions;
 mod show;
+mod token;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -47,6 +49,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     Sessions(sessions::SessionsArgs),
     Approvals(approvals::ApprovalsArgs),
+    Revoke(revoke::RevokeArgs),
+    Token(token::TokenArgs),
     /// Compiles a policy: WebAssembly on standard input, machine code on standard output. For the host's own use.
     #[command(hide = true)]
     CompilePolicy,
@@ -78,6 +82,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Policy(args) => policy::cmd_policy(args).await,
         Command::Sessions(args) => sessions::cmd_sessions(args).await,
         Command::Approvals(args) => approvals::cmd_approvals(args).await,
+        Command::Revoke(args) => revoke::cmd_revoke(args).await,
+        Command::Token(args) => token::cmd_token(args).await,
         Command::CompilePolicy => Ok(engine::load::compile_child_main()),
     }
 }
@@ -140,6 +146,8 @@ mod tests {
             "portcullis approvals deny 01 --reason no --config x",
             "portcullis sessions list --since 7d --config x --json",
             "portcullis sessions replay 01 --speed 0 --control http://127.0.0.1:1 --token-file t",
+            "portcullis revoke --caller ann --reason INC-1 --dry-run --config x --json",
+            "portcullis token list --config x --json",
             "portcullis policy list --config x",
             "portcullis policy inspect p.wasm --config x --json",
             "portcullis check --config x --json",

@@ -1,0 +1,186 @@
+//! `portcullis revoke`.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{ArgGroup, Args};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    host::{HostArgs, Place},
+    print_line,
+    show::{self, json_of, line_of, lines_of, short},
+};
+
+/// End credentials and all that runs with them.
+///
+/// New requests are refused, held ones cancelled, running streams cut. The answer comes when the revocation is on the
+/// disk: it holds after a crash. On a terminal it first shows what it would end, and asks.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("target").required(true),
+    after_help = "\
+Examples:
+  portcullis revoke --caller contractor --reason INC-4711
+  portcullis revoke --caller 'https://id.example.com|contractor@example.com' --reason INC-4711
+  portcullis revoke --connection openai --dry-run
+  portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
+
+A caller with no `ISSUER|` before it is a static token's, by the token's name."
+)]
+pub(super) struct RevokeArgs {
+    /// Everything of a caller: SUBJECT or ISSUER|SUBJECT.
+    #[arg(long, group = "target", value_name = "CALLER")]
+    caller: Option<String>,
+    /// One token that was issued here, by its id.
+    #[arg(long, group = "target", value_name = "ID")]
+    token: Option<String>,
+    /// One credential of any kind, by the SHA-256 of its value.
+    #[arg(long, group = "target", value_name = "HEX")]
+    sha256: Option<String>,
+    /// One session.
+    #[arg(long, group = "target", value_name = "ID")]
+    session: Option<String>,
+    /// Everybody on a connection.
+    #[arg(long, group = "target", value_name = "NAME")]
+    connection: Option<String>,
+    /// Everybody for whom an issuer vouches.
+    #[arg(long, group = "target", value_name = "URL")]
+    issuer: Option<String>,
+    /// Every credential.
+    #[arg(long, group = "target")]
+    everything: bool,
+    /// Only what was issued before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    issued_before: Option<Timestamp>,
+    /// Why; it is recorded.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    reason: String,
+    /// Who says so, for the record.
+    #[arg(long, default_value = "admin", value_name = "NAME")]
+    by: String,
+    /// Show what it would end, and end nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Don't ask.
+    #[arg(long)]
+    yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// What a revocation ends.
+#[derive(Debug, Deserialize)]
+struct Blast {
+    tokens: u64,
+    streams: u64,
+    callers: u64,
+    already: bool,
+    named: Vec<Affected>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Affected {
+    issuer: String,
+    subject: String,
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    exchange: Option<String>,
+}
+
+pub(super) async fn cmd_revoke(args: RevokeArgs) -> anyhow::Result<ExitCode> {
+    let place = args.host.place()?;
+    if args.dry_run {
+        let told = order(&place, &args, true).await?;
+        print_line(&if args.json { json_of(&told)? } else { describe(&told, true)? })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let asks = !args.yes && !args.json && io::stdin().is_terminal();
+    if asks && !agreed(&describe(&order(&place, &args, true).await?, true)?)? {
+        print_line("nothing was revoked")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let told = order(&place, &args, false).await?;
+    print_line(&if args.json { json_of(&told)? } else { describe(&told, false)? })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn order(place: &Place, args: &RevokeArgs, dry_run: bool) -> anyhow::Result<Value> {
+    let before = args.issued_before.map(|time| u64::try_from(time.as_millisecond()).unwrap_or(0));
+    let said = json!({
+        "target": target(args),
+        "issued_before_ms": before,
+        "reason": args.reason,
+        "by": args.by,
+        "dry_run": dry_run,
+    });
+    Ok(place.post("/v1/revoke", &said).await?)
+}
+
+/// The one that the command line names.
+fn target(args: &RevokeArgs) -> Value {
+    let caller = args.caller.as_deref().map(|caller| match caller.rsplit_once('|') {
+        Some((issuer, subject)) => json!({ "issuer": issuer, "subject": subject }),
+        None => json!({ "subject": caller }),
+    });
+    let named = [
+        ("caller", caller),
+        ("token", args.token.as_deref().map(Value::from)),
+        ("sha256", args.sha256.as_deref().map(Value::from)),
+        ("session", args.session.as_deref().map(Value::from)),
+        ("connection", args.connection.as_deref().map(Value::from)),
+        ("issuer", args.issuer.as_deref().map(Value::from)),
+        ("everything", args.everything.then_some(Value::Bool(true))),
+    ];
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn describe(told: &Value, dry_run: bool) -> anyhow::Result<String> {
+    let blast = Blast::deserialize(told)?;
+    let verb = if dry_run { "would end" } else { "ended" };
+    let mut text = format!(
+        "{verb} {}, {} of {}",
+        counted(blast.tokens, "token"),
+        counted(blast.streams, "running exchange"),
+        counted(blast.callers, "caller")
+    );
+    if blast.already {
+        text.push_str(" (it is revoked already)");
+    }
+    if !blast.named.is_empty() {
+        let mut table = show::table(&["CALLER", "ISSUER", "TOKEN", "EXCHANGE"]);
+        for affected in blast.named {
+            let id = |id: Option<String>| id.map_or_else(|| "-".to_owned(), |id| line_of(&id));
+            table.add_row([
+                short(&affected.subject, 32),
+                short(&affected.issuer, 40),
+                id(affected.token),
+                id(affected.exchange),
+            ]);
+        }
+        text = format!("{text}\n{}", lines_of(&table));
+    }
+    Ok(text)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Shows what would end, on standard error, and asks.
+fn agreed(shown: &str) -> anyhow::Result<bool> {
+    let mut err = io::stderr().lock();
+    write!(err, "{shown}\nrevoke? [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,93 @@
+//! A revocation, as the responder gives it and the callers meet it: the command line against a running host, streams that
+//! run, a kill -9 right after the answer. `PORTCULLIS_LONG=1` kills two hundred times.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use scenarios::rig::{
+    Channel, End, Heard, Host, Reply, Setup, Turn, Upstream, entries, events, request, sse_head, within,
+};
+
+/// The rig's caller, by its token's name.
+const CALLER: &str = "rig";
+const STREAMS: usize = 5;
+
+fn kills() -> usize {
+    if std::env::var_os("PORTCULLIS_LONG").is_some() { 200 } else { 5 }
+}
+
+/// Streams that have said a word and go on.
+async fn streams(host: &Host, upstream: &mut Upstream, count: usize) -> Vec<(Turn, Reply)> {
+    let mut running = Vec::new();
+    for _ in 0..count {
+        let client = host.client();
+        let asked = tokio::spawn(async move { client.ask(&request("hello", true)).await });
+        let mut turn = upstream.turn().await;
+        turn.write(&sse_head()).await;
+        turn.chunk(&events(Channel::Content, &["a word. "])[1]).await;
+        let mut reply = within("the head of the answer", asked).await.unwrap();
+        let first = reply.chunk().await.expect("the stream runs");
+        assert!(!Heard::stream(&first).text(0, "content").is_empty());
+        running.push((turn, reply));
+    }
+    running
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_caller_is_cut_in_mid_stream_and_stays_out() {
+    let mut upstream = Upstream::start().await;
+    let mut host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    let running = streams(&host, &mut upstream, STREAMS).await;
+    let revoke = ["revoke", "--caller", CALLER, "--reason", "INC-4711"];
+
+    let foreseen = host.cli().json(&[&revoke[..], &["--dry-run"]].concat());
+    assert_eq!((&foreseen["streams"], &foreseen["dry_run"]), (&STREAMS.into(), &true.into()), "{foreseen}");
+    let told = host.cli().json(&revoke);
+    assert_eq!((&told["streams"], &told["callers"]), (&STREAMS.into(), &1.into()), "{told}");
+
+    for (mut turn, mut reply) in running {
+        let rest = reply.rest().await;
+        assert_eq!(reply.end, Some(End::Broken), "a cut stream must not look complete");
+        let heard = Heard::stream(&rest);
+        assert_eq!(heard.error.as_ref().map(|error| error["code"].clone()), Some("revoked".into()), "{heard:?}");
+        assert!(!heard.done && heard.finish.is_empty(), "{heard:?}");
+        turn.dropped_by_host().await;
+        let record = host.record(reply.header("x-request-id").unwrap()).await;
+        assert_eq!(entries(&record, "Closed").next().unwrap()["outcome"], "revoked");
+    }
+    let (refused, body) = host.client().whole(&request("hello", false)).await;
+    assert_eq!(refused.status, 401, "{}", String::from_utf8_lossy(&body));
+    assert!(!String::from_utf8_lossy(&body).contains("INC-4711"), "callers are not told why");
+
+    host.kill9().await;
+    let host = host.restart().await;
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401, "it holds after a crash");
+    assert_eq!(upstream.received().len(), STREAMS, "nothing of a revoked caller goes upstream");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_was_answered_survives_a_kill() {
+    for _ in 0..kills() {
+        let upstream = Upstream::start().await;
+        let mut host = Setup::new().start(upstream.address).await;
+        let told = host.cli().run(&["revoke", "--connection", "openai", "--yes"]);
+        host.kill9().await;
+        assert_eq!(told.code, Some(0), "{}{}", told.stdout, told.stderr);
+        let host = host.restart().await;
+        assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
+        assert_eq!(upstream.received().len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_names_nothing_or_nobody_says_so() {
+    let upstream = Upstream::start().await;
+    let host = Setup::new().start(upstream.address).await;
+    assert_eq!(host.cli().run(&["revoke", "--reason", "x"]).code, Some(2), "a target is needed");
+    assert_eq!(host.cli().run(&["revoke", "--everything", "--caller", "x"]).code, Some(2), "and only one");
+    let told = host.cli().run(&["revoke", "--token", "no-token", "--yes"]);
+    assert!(told.code == Some(1) && told.stderr.contains("`no-token` is not a token's id"), "{}", told.stderr);
+    let told = host.cli().run(&["token", "list"]);
+    assert_eq!((told.code, told.stdout.trim()), (Some(0), "no token is in use"));
+    let told = host.cli().run(&["token", "show", "../policies"]);
+    assert!(told.code == Some(1) && told.stderr.contains("is not a token's id"), "{}", told.stderr);
+}
