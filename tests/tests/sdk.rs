@@ -3,82 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::{path::PathBuf, process::Stdio};
-
 use scenarios::rig::{
-    Channel, Host, SSN, Setup, Upstream, events, http_chunks, json_head, repository, sse_head, streamed, whole, within,
+    Channel, Language, SSN, Setup, Upstream, Vendor, Walk, events, http_chunks, json_head, raised, sse_head, streamed,
+    whole,
 };
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-};
 
-/// A language of an SDK.
-#[derive(Clone, Copy, Debug)]
-enum Language {
-    Python,
-    Node,
-}
-
-impl Language {
-    fn command(self) -> Command {
-        let folder = repository().join("tests/sdk");
-        let (program, script, installed): (PathBuf, _, PathBuf) = match self {
-            Self::Python => {
-                let python = folder.join("python/.venv/bin/python");
-                (python.clone(), folder.join("python/walk.py"), python)
-            }
-            Self::Node => ("node".into(), folder.join("node/walk.js"), folder.join("node/node_modules/openai")),
-        };
-        assert!(installed.exists(), "{} is missing: run tests/setup", installed.display());
-        let mut command = Command::new(program);
-        command.arg(script);
-        command
-    }
-
-    /// The class that the SDK raises for a 403.
-    fn forbidden(self) -> &'static str {
-        "PermissionDeniedError"
-    }
-}
-
-/// A running walk.
-struct Walk {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Walk {
-    fn start(language: Language, host: &Host, mode: &str, text: &str) -> Self {
-        let client = host.client();
-        let mut command = language.command();
-        command.arg(format!("http://{}/v1", client.address)).arg(client.token).arg(mode).arg(text);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    /// The next thing that the SDK's user met.
-    async fn next(&mut self) -> Option<Value> {
-        let line = within("a line of the SDK's walk", self.lines.next_line()).await.unwrap()?;
-        Some(serde_json::from_str(&line).unwrap())
-    }
-
-    /// The last thing, after an orderly end.
-    async fn last(mut self) -> Value {
-        let mut last = Value::Null;
-        while let Some(line) = self.next().await {
-            last = line;
-        }
-        assert!(within("the end of the walk", self.child.wait()).await.unwrap().success(), "it failed after {last}");
-        last
-    }
-}
-
-fn raised(met: &Value, class: &str) -> bool {
-    met["raised"].as_array().is_some_and(|classes| classes.iter().any(|one| one == class))
-}
+/// The class that the SDKs raise for a 403.
+const FORBIDDEN: &str = "PermissionDeniedError";
 
 /// Answers on the channel, streamed or whole as asked.
 async fn upstream(channel: Channel) -> Upstream {
@@ -102,7 +34,7 @@ async fn masked(language: Language) {
     let content = upstream(Channel::Content).await;
     let host = Setup::new().policy("10-mask.wasm", "mask").start(content.address).await;
     for mode in ["whole", "stream"] {
-        let met = Walk::start(language, &host, mode, &format!("it is {SSN}")).last().await;
+        let met = Walk::start((Vendor::Openai, language), &host, mode, &format!("it is {SSN}")).last().await;
         assert_eq!((&met["content"], &met["finish"]), (&"my ssn is [SSN] ok".into(), &"stop".into()), "{mode}: {met}");
     }
     for received in content.received() {
@@ -114,7 +46,7 @@ async fn tools(language: Language) {
     let upstream = upstream(Channel::ToolArguments).await;
     let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
     for mode in ["whole tools", "stream tools"] {
-        let met = Walk::start(language, &host, mode, "note it").last().await;
+        let met = Walk::start((Vendor::Openai, language), &host, mode, "note it").last().await;
         assert_eq!(met["arguments"], Channel::ToolArguments.carried("my ssn is [SSN] ok"), "{mode}: {met}");
     }
 }
@@ -124,8 +56,8 @@ async fn blocked(language: Language) {
     let settings = "[settings]\nwords = [\"launch codes\"]\n";
     let host = Setup::new().policy_with("20-block.wasm", "block", settings).start(upstream.address).await;
     for mode in ["whole", "stream"] {
-        let met = Walk::start(language, &host, mode, "the launch codes").last().await;
-        assert!(raised(&met, language.forbidden()), "{mode}: {met}");
+        let met = Walk::start((Vendor::Openai, language), &host, mode, "the launch codes").last().await;
+        assert!(raised(&met, FORBIDDEN), "{mode}: {met}");
         assert_eq!(met["status"], 403);
     }
     assert_eq!(upstream.received().len(), 0, "an SDK that tried again would show nothing here, but count the host's");
@@ -136,7 +68,7 @@ async fn blocked(language: Language) {
 async fn lockdown(language: Language) {
     let mut upstream = Upstream::start().await;
     let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
-    let mut walk = Walk::start(language, &host, "stream", "hello");
+    let mut walk = Walk::start((Vendor::Openai, language), &host, "stream", "hello");
     let mut turn = upstream.turn().await;
     turn.write(&sse_head()).await;
     let word = |word: &str| events(Channel::Content, &[word])[1].clone();
@@ -155,7 +87,7 @@ async fn held(language: Language) {
     let setup = Setup::new().policy("10-mask.wasm", "mask").policy("30-approve.wasm", "approve");
     let host = setup.approvals("heartbeat = \"100ms\"").start(upstream.address).await;
     for mode in ["whole", "stream"] {
-        let walk = Walk::start(language, &host, mode, &format!("please delete it, {mode}"));
+        let walk = Walk::start((Vendor::Openai, language), &host, mode, &format!("please delete it, {mode}"));
         let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
         assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
         assert_eq!(walk.last().await["content"], "my ssn is [SSN] ok", "{mode}");
@@ -166,11 +98,11 @@ macro_rules! in_each_language {
     ($($walk:ident),*) => {
         mod python { $(
             #[tokio::test(flavor = "multi_thread")]
-            async fn $walk() { super::$walk(super::Language::Python).await; }
+            async fn $walk() { super::$walk(scenarios::rig::Language::Python).await; }
         )* }
         mod node { $(
             #[tokio::test(flavor = "multi_thread")]
-            async fn $walk() { super::$walk(super::Language::Node).await; }
+            async fn $walk() { super::$walk(scenarios::rig::Language::Node).await; }
         )* }
     };
 }

@@ -81,6 +81,8 @@ pub struct Setup {
     certificate: Option<(String, String)>,
     /// The authority that vouches for an upstream behind TLS, as PEM.
     authority: Option<String>,
+    /// What the connection speaks; `openai` when nothing is said.
+    dialect: Option<String>,
 }
 
 impl Setup {
@@ -153,6 +155,13 @@ impl Setup {
     #[must_use]
     pub fn tls_upstream(mut self, authority: String) -> Self {
         self.authority = Some(authority);
+        self
+    }
+
+    /// Speaks another dialect.
+    #[must_use]
+    pub fn dialect(mut self, name: &str) -> Self {
+        self.dialect = Some(name.to_owned());
         self
     }
 
@@ -237,13 +246,14 @@ folder = "./policies"
 name = "openai"
 path_prefix = "/"
 upstream = "{scheme}://{upstream}"
-dialect = "openai"
+dialect = "{dialect}"
 {connection}
 [[token]]
 name = "rig"
 value_file = "./token"
 connections = ["openai"]
 "#,
+            dialect = setup.dialect.as_deref().unwrap_or("openai"),
             folder = setup.folder,
             approvals = setup.approvals,
             limits = setup.limits,

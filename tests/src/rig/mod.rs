@@ -16,6 +16,7 @@ mod host;
 mod queue;
 mod talk;
 mod upstream;
+mod walk;
 
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};
 pub use cli::{Cli, Told};
@@ -26,6 +27,7 @@ pub use heard::{Heard, SseEvent, sse};
 pub use host::{Durability, Host, Setup, binary, repository};
 pub use talk::Talk;
 pub use upstream::{Received, Turn, Upstream, http_chunks, json_head, sse_head};
+pub use walk::{Language, Vendor, Walk, raised};
 
 use std::time::Duration;
 
