@@ -20,7 +20,7 @@ fn said() -> String {
     format!("my ssn is {SSN} ok")
 }
 
-fn message(content: Value, stop: &str) -> Value {
+fn message(content: &Value, stop: &str) -> Value {
     json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-test", "content": content,
         "stop_reason": stop, "stop_sequence": null, "usage": { "input_tokens": 3, "output_tokens": 5 } })
 }
@@ -33,7 +33,7 @@ fn whole(block: Block) -> Vec<u8> {
             (json!([call]), "tool_use")
         }
     };
-    message(content, stop).to_string().into_bytes()
+    message(&content, stop).to_string().into_bytes()
 }
 
 fn event(data: &Value) -> Vec<u8> {
@@ -42,7 +42,7 @@ fn event(data: &Value) -> Vec<u8> {
 
 /// The events up to the first text of a block, one for each piece, and the rest.
 fn opening(block: Block) -> Vec<Vec<u8>> {
-    let mut start = message(json!([]), "");
+    let mut start = message(&json!([]), "");
     start["stop_reason"] = Value::Null;
     let begin = match block {
         Block::Text => json!({ "type": "text", "text": "" }),
