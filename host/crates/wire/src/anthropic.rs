@@ -55,10 +55,6 @@ impl Endpoint for Messages {
         "anthropic-messages"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         request(content_type, limits)
     }
@@ -97,10 +93,6 @@ impl Endpoint for CountTokens {
         "anthropic-messages"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         request(content_type, limits)
     }
@@ -116,16 +108,8 @@ impl Endpoint for CountTokens {
         complain::answer(complaint)
     }
 
-    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
-        Vec::new()
-    }
-
     /// No model speaks here, so none can refuse.
     fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
         complain::answer(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }

@@ -29,7 +29,9 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
     fn dialect(&self) -> &'static str;
 
     /// True when the dialect's text is not known to the host: the flows are pass-through, and only byte hooks judge.
-    fn raw(&self) -> bool;
+    fn raw(&self) -> bool {
+        false
+    }
 
     /// The flow of a request.
     ///
@@ -84,18 +86,25 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
 
     /// The last bytes of an event stream that is stopped in the middle: an error in the dialect's own form.
     /// Empty where the dialect has none.
-    fn stream_complaint(&self, complaint: &Complaint) -> Vec<u8>;
+    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// The last bytes of any stream that is stopped in the middle.
     fn last_words(&self, broken: Broken<'_>, complaint: &Complaint) -> Vec<u8> {
         if media::is_events(broken.content_type) { self.stream_complaint(complaint) } else { Vec::new() }
     }
 
-    /// A whole or streamed answer of the model that refuses, for `on_block = "refusal"`.
-    fn refusal(&self, model: &str, streaming: bool, complaint: &Complaint) -> Answer;
+    /// A whole or streamed answer of the model that refuses, for `on_block = "refusal"`. Where no model
+    /// speaks none can refuse: the complaint.
+    fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
+        self.complaint(complaint)
+    }
 
     /// Bytes that keep an event stream alive and say nothing to SDKs; empty where the dialect has none.
-    fn heartbeat(&self, say: &str) -> Vec<u8>;
+    fn heartbeat(&self, _say: &str) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// A content type that no dialect of the connection knows.

@@ -75,10 +75,6 @@ impl Endpoint for Generate {
         "gemini"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         self.request_at("", content_type, limits)
     }

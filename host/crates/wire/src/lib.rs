@@ -32,6 +32,7 @@ mod ollama;
 mod openai;
 mod parts;
 mod raw;
+mod schema;
 mod sheet;
 mod splice;
 mod sse;

@@ -55,10 +55,6 @@ impl Endpoint for Mcp {
         "mcp"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         if !self.says {
             return Ok(Box::new(Nothing::default()));

@@ -42,10 +42,6 @@ impl Endpoint for Generate {
         "ollama"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         match body(content_type)? {
             Body::Json => Ok(Box::new(Documents::whole(request::Request::default(), limits))),

@@ -40,17 +40,9 @@ impl Endpoint for Raw {
         }
     }
 
-    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
-        Vec::new()
-    }
-
     /// No model is known to speak here, so none can refuse.
     fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
         self.complaint(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }
 

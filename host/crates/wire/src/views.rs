@@ -67,10 +67,6 @@ impl Endpoint for Views {
         "http"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         if content_type.is_empty() {
             return Ok(Box::new(Nothing::default()));
@@ -135,9 +131,5 @@ impl Endpoint for Views {
     /// No model is known to speak here, so none can refuse.
     fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
         self.complaint(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }

@@ -22,10 +22,6 @@ impl Endpoint for Models {
         "anthropic-models"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, _content_type: &str, _limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         Ok(Box::new(Nothing::default()))
     }
@@ -40,19 +36,6 @@ impl Endpoint for Models {
 
     fn complaint(&self, complaint: &Complaint) -> Answer {
         complain::answer(complaint)
-    }
-
-    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// No model speaks here, so none can refuse.
-    fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
-        complain::answer(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Names of members and of events that say nothing by themselves: those of the Messages API and of JSON Schema. Every
 //! other name is shown to policies as a field, since a name can carry what a value can.
 
+use crate::schema;
+
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {
-    request(name) || tool(name) || block(name) || response(name) || event(name) || schema(name)
+    request(name) || tool(name) || block(name) || response(name) || event(name) || schema::known(name)
 }
 
 fn request(name: &str) -> bool {
@@ -212,48 +214,5 @@ fn event(name: &str) -> bool {
             | "message_delta"
             | "message_stop"
             | "ping"
-    )
-}
-
-fn schema(name: &str) -> bool {
-    matches!(
-        name,
-        "properties"
-            | "required"
-            | "items"
-            | "enum"
-            | "const"
-            | "default"
-            | "examples"
-            | "additionalProperties"
-            | "anyOf"
-            | "allOf"
-            | "oneOf"
-            | "not"
-            | "minimum"
-            | "maximum"
-            | "minLength"
-            | "maxLength"
-            | "minItems"
-            | "maxItems"
-            | "pattern"
-            | "nullable"
-            | "$schema"
-            | "$ref"
-            | "$defs"
-            | "$id"
-            | "definitions"
-            | "exclusiveMinimum"
-            | "exclusiveMaximum"
-            | "multipleOf"
-            | "uniqueItems"
-            | "prefixItems"
-            | "patternProperties"
-            | "propertyNames"
-            | "deprecated"
-            | "readOnly"
-            | "if"
-            | "then"
-            | "else"
     )
 }

@@ -1,9 +1,11 @@
 //! Names that say nothing by themselves: methods, and members of messages and of JSON Schema. Every other name is shown
 //! to policies as a field, since a name can carry what a value can.
 
+use crate::schema;
+
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {
-    envelope(name) || session(name) || content(name) || offer(name) || client(name) || schema(name)
+    envelope(name) || session(name) || content(name) || offer(name) || client(name) || schema::known(name)
 }
 
 /// Whether this is a method of the protocol.
@@ -211,49 +213,5 @@ fn client(name: &str) -> bool {
             | "lastUpdatedAt"
             | "ttl"
             | "pollInterval"
-    )
-}
-
-fn schema(name: &str) -> bool {
-    matches!(
-        name,
-        "properties"
-            | "required"
-            | "items"
-            | "enum"
-            | "const"
-            | "default"
-            | "examples"
-            | "additionalProperties"
-            | "anyOf"
-            | "allOf"
-            | "oneOf"
-            | "not"
-            | "minimum"
-            | "maximum"
-            | "minLength"
-            | "maxLength"
-            | "minItems"
-            | "maxItems"
-            | "pattern"
-            | "format"
-            | "nullable"
-            | "$schema"
-            | "$ref"
-            | "$defs"
-            | "$id"
-            | "definitions"
-            | "exclusiveMinimum"
-            | "exclusiveMaximum"
-            | "multipleOf"
-            | "uniqueItems"
-            | "prefixItems"
-            | "patternProperties"
-            | "propertyNames"
-            | "deprecated"
-            | "readOnly"
-            | "if"
-            | "then"
-            | "else"
     )
 }

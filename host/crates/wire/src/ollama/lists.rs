@@ -32,10 +32,6 @@ impl Endpoint for Lists {
         }
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         if *self == Self::Models {
             return Ok(Box::new(Nothing::default()));
@@ -55,19 +51,6 @@ impl Endpoint for Lists {
 
     fn complaint(&self, complaint: &Complaint) -> Answer {
         complain::answer(complaint)
-    }
-
-    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// No model speaks here, so none can refuse.
-    fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
-        complain::answer(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }
 

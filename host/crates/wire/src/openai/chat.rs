@@ -21,10 +21,6 @@ impl Endpoint for Chat {
         "openai-chat"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         self.request_at("", content_type, limits)
     }

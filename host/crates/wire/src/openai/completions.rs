@@ -22,10 +22,6 @@ impl Endpoint for Completions {
         "openai-completions"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         self.request_at("", content_type, limits)
     }

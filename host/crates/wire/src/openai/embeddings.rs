@@ -28,10 +28,6 @@ impl Endpoint for Numbers {
         }
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         self.request_at("", content_type, limits)
     }
@@ -53,18 +49,5 @@ impl Endpoint for Numbers {
 
     fn complaint(&self, complaint: &Complaint) -> Answer {
         complain::answer(complaint)
-    }
-
-    fn stream_complaint(&self, _complaint: &Complaint) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// No model speaks here, so none can refuse.
-    fn refusal(&self, _model: &str, _streaming: bool, complaint: &Complaint) -> Answer {
-        complain::answer(complaint)
-    }
-
-    fn heartbeat(&self, _say: &str) -> Vec<u8> {
-        Vec::new()
     }
 }

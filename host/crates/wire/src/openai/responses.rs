@@ -50,10 +50,6 @@ impl Endpoint for Responses {
         "openai-responses"
     }
 
-    fn raw(&self) -> bool {
-        false
-    }
-
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         self.request_at("", content_type, limits)
     }
