@@ -204,6 +204,7 @@ async fn warm(compiler: Arc<Compiler>, stop: CancellationToken) {
                 tracing::warn!(%refused, "a shipped policy could not be compiled ahead");
             }
         }
+        compiler.keep_spare();
     };
     tokio::select! {
         () = stop.cancelled() => {}

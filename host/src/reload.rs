@@ -84,12 +84,15 @@ async fn settle(events: &mut mpsc::Receiver<()>, quiet: Duration) {
 /// Tells people, the record and the exchanges of a new set.
 async fn proclaim(outcome: ScanOutcome, publish: &watch::Sender<Arc<PolicySet>>, recorder: &dyn Recorder) {
     let Some(set) = outcome.set else { return };
-    match tokio::time::timeout(RECORD_WAIT, recorder.event(published(&set, now_ms()))).await {
+    // Polled first, so the record of the set stands before that of any exchange it judges; it is not waited for until the
+    // set is in force.
+    let recorded = tokio::time::timeout(RECORD_WAIT, recorder.event(published(&set, now_ms())));
+    let in_force = async { publish.send_replace(Arc::clone(&set)) };
+    match tokio::join!(biased; recorded, in_force).0 {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(generation = %set.generation, %error, "a policy set is in force unrecorded"),
         Err(_late) => tracing::error!(generation = %set.generation, "a policy set is in force and not recorded yet"),
     }
-    publish.send_replace(Arc::clone(&set));
     for change in &outcome.changes {
         tell(change);
     }

@@ -226,7 +226,7 @@ async fn try_out(runtime: &Arc<Runtime>, component: Component, candidate: &Candi
         Err(error) => return inspection.refuse(&Refused::new(error.stage, error.message)),
     }
     match runtime.prepare(component, candidate.spec()).await {
-        Ok(policy) => inspection.plan = Some(policy.plan().clone()),
+        Ok(proven) => inspection.plan = Some(proven.policy.plan().clone()),
         Err(error) => inspection.refuse(&Refused::new(error.stage, error.message)),
     }
 }

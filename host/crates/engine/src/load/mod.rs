@@ -13,7 +13,9 @@
 
 pub mod cache;
 mod changes;
+mod child;
 pub mod compile;
+mod compile_child;
 pub mod component;
 mod decide;
 mod digest;
@@ -30,7 +32,8 @@ mod sight;
 mod standing;
 
 pub use cache::{Cache, CacheConfig, CacheError};
-pub use compile::{CompileConfig, Compiled, Compiler, compile_child_main};
+pub use compile::{CompileConfig, Compiled, Compiler};
+pub use compile_child::compile_child_main;
 pub use inspect::{Inspection, inspect, inspect_folder};
 
 pub use changes::{Change, ChangeKind, How};

@@ -6,7 +6,7 @@ use exchange::ports::Policy;
 use model::Digest;
 
 use super::{Compiler, Refused, Settings, changes::How, imports, shape, stage};
-use crate::runtime::{PolicySpec, Runtime};
+use crate::runtime::{CodeSlot, PolicySpec, Runtime};
 
 /// A file that may become a policy.
 pub(super) struct Candidate {
@@ -38,7 +38,8 @@ impl Candidate {
     }
 }
 
-/// Looks at the outline, checks imports, compiles, and lets the runtime prove it.
+/// Looks at the outline, checks imports, compiles, and lets the runtime prove it. A policy that starts with a draft of its
+/// code gets better code when that is ready.
 ///
 /// # Errors
 /// The first stage that it does not pass.
@@ -54,8 +55,22 @@ pub(super) async fn prepare(
         .await
         .map_err(|error| Refused::new(stage::VALIDATE, format!("the host failed while looking at it: {error}")))??;
     let spec = candidate.spec();
-    let compiled = compiler.compile(candidate.wasm, candidate.wasm_digest).await?;
-    let policy =
+    let compiled = compiler.compile(Arc::clone(&candidate.wasm), candidate.wasm_digest).await?;
+    let proven =
         runtime.prepare(compiled.component, spec).await.map_err(|error| Refused::new(error.stage, error.message))?;
-    Ok((policy, How { took: begun.elapsed(), cached: compiled.cached }))
+    if !compiled.cached {
+        tokio::spawn(improve(Arc::clone(compiler), candidate, proven.code));
+    }
+    Ok((proven.policy, How { took: begun.elapsed(), cached: compiled.cached }))
+}
+
+/// Puts optimised code in a draft's place. Where that can't be made, the draft serves on: it is the same policy.
+async fn improve(compiler: Arc<Compiler>, candidate: Candidate, code: CodeSlot) {
+    compiler.keep_spare();
+    let better = compiler.optimise(&candidate.wasm, candidate.wasm_digest).await;
+    if let Err(refused) =
+        better.and_then(|component| code.replace(&component).map_err(|error| Refused::new(error.stage, error.message)))
+    {
+        tracing::warn!(policy = candidate.id, %refused, "its code could not be optimised; it runs as it is");
+    }
 }

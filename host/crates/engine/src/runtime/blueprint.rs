@@ -1,8 +1,9 @@
 //! A policy ready to be instantiated: the compiled component linked with what it was granted, its settings, and what
 //! its first configuration said.
 
-use std::{sync::Arc, sync::OnceLock};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use model::{Digest, Hit, PolicyLimits};
 use patterns::Patterns;
 use wasmtime::{Engine, component::InstancePre};
@@ -10,6 +11,7 @@ use wasmtime::{Engine, component::InstancePre};
 use super::{
     bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
     engine::Runtime,
+    grants::Grants,
     inside::Inside,
     journal::Journal,
     offsets::Unit,
@@ -23,10 +25,10 @@ pub(super) struct Blueprint {
     pub(super) limits: PolicyLimits,
     /// The settings, as JSON.
     pub(super) settings: String,
-    pub(super) pre: InstancePre<Inside>,
-    pub(super) exports: Exports,
-    /// Places in the pool that an instance takes.
-    pub(super) needs: Needs,
+    /// What it may import.
+    pub(super) grants: Grants,
+    /// What new instances are made of. Better code for the same Wasm may take its place; running instances keep theirs.
+    pub(super) code: ArcSwap<Code>,
     pub(super) journal: Journal,
     /// Known once the first instance was described and configured.
     pub(super) facts: OnceLock<Facts>,
@@ -46,6 +48,14 @@ impl Blueprint {
     pub(super) fn version(&self) -> &str {
         self.facts.get().map_or("", |facts| &facts.version)
     }
+}
+
+/// Machine code, linked with what the policy was granted.
+pub(super) struct Code {
+    pub(super) pre: InstancePre<Inside>,
+    pub(super) exports: Exports,
+    /// Places in the pool that an instance takes.
+    pub(super) needs: Needs,
 }
 
 /// Memories and tables of one instance.
@@ -73,7 +83,7 @@ pub(super) struct Facts {
     pub(super) look_behind: usize,
     /// Ids of its patterns, as its hits name them.
     pub(super) ids: Vec<String>,
-    pub(super) patterns: Patterns,
+    pub(super) patterns: Arc<Patterns>,
 }
 
 impl Facts {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
-use super::{state::State, ticker::Ticker};
+use super::{compiled::CompiledPatterns, state::State, ticker::Ticker};
 
 /// Address space that one linear memory takes: 4 GiB, so that loads and stores need no bounds checks, and its guards.
 const MEMORY_SPACE: u64 = (4 << 30) + (64 << 20);
@@ -74,6 +74,7 @@ pub struct Runtime {
     slots: Arc<Semaphore>,
     config: RuntimeConfig,
     pub(super) state: Arc<State>,
+    pub(super) compiled: CompiledPatterns,
     _ticker: Ticker,
 }
 
@@ -107,7 +108,14 @@ impl Runtime {
         let engine = Self::make_engine(&mut config)?;
         let ticker = Ticker::start(engine.clone())?;
         let slots = Arc::new(Semaphore::new(config.memories as usize));
-        Ok(Arc::new(Self { engine, slots, config, state: Arc::default(), _ticker: ticker }))
+        Ok(Arc::new(Self {
+            engine,
+            slots,
+            config,
+            state: Arc::default(),
+            compiled: CompiledPatterns::default(),
+            _ticker: ticker,
+        }))
     }
 
     fn make_engine(config: &mut RuntimeConfig) -> Result<Engine, EngineError> {

@@ -12,7 +12,7 @@ use wasmtime::{Store, Trap, component::Instance};
 use super::{
     answers,
     bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
-    blueprint::Blueprint,
+    blueprint::{Blueprint, Exports},
     inside::{Inside, OutOfTime, arm},
     journal, shown,
     state::State,
@@ -48,14 +48,15 @@ pub(super) struct Hooks {
 impl Live {
     /// Instantiates; `state` is where its `state` grant keeps values.
     pub(super) async fn instantiate(blueprint: &Arc<Blueprint>, state: Arc<State>) -> Result<Self, Failure> {
-        let needs = blueprint.needs;
+        let code = blueprint.code.load_full();
+        let needs = code.needs;
         let slot = blueprint.runtime.slot(needs.memories, needs.tables).await.map_err(|none| instance(&none))?;
         let mut store = Inside::store(blueprint, state);
         let time = START_TIME.max(blueprint.limits.time_per_call);
         arm(&mut store, time);
-        let made = tokio::time::timeout(wall(time), blueprint.pre.instantiate_async(&mut store)).await;
+        let made = tokio::time::timeout(wall(time), code.pre.instantiate_async(&mut store)).await;
         let made = settle(&store, made, time, FailureKind::Instance)?;
-        let hooks = Hooks::load(blueprint, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
+        let hooks = Hooks::load(&code.exports, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
         Ok(Self { store, hooks, _slot: slot })
     }
 
@@ -126,8 +127,7 @@ impl Live {
 }
 
 impl Hooks {
-    fn load(blueprint: &Blueprint, store: &mut Store<Inside>, instance: &Instance) -> wasmtime::Result<Self> {
-        let exports = &blueprint.exports;
+    fn load(exports: &Exports, store: &mut Store<Inside>, instance: &Instance) -> wasmtime::Result<Self> {
         Ok(Self {
             policy: exports.policy.load(&mut *store, instance)?,
             conversation: exports.conversation.as_ref().map(|at| at.load(&mut *store, instance)).transpose()?,

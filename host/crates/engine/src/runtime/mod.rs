@@ -13,6 +13,7 @@
 mod answers;
 mod bindings;
 mod blueprint;
+mod compiled;
 mod engine;
 mod grants;
 mod guest;
@@ -30,4 +31,4 @@ mod trial;
 
 pub use engine::{EngineError, Runtime, RuntimeConfig};
 pub use grants::Grants;
-pub use prepare::{Description, PolicySpec, PrepareError};
+pub use prepare::{CodeSlot, Description, PolicySpec, PrepareError, Proven};

@@ -7,12 +7,13 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
 };
 
+use arc_swap::ArcSwap;
 use exchange::ports::{About, Failure, Guest, Policy};
 use model::{Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan};
-use patterns::{PatternSpec, Patterns};
+use patterns::PatternSpec;
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
@@ -21,7 +22,7 @@ use super::{
         exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
         portcullis::policy::types,
     },
-    blueprint::{Blueprint, Exports, Facts, Needs},
+    blueprint::{Blueprint, Code, Exports, Facts, Needs},
     engine::Runtime,
     grants::Grants,
     guest::Seat,
@@ -98,6 +99,31 @@ pub struct Description {
     pub settings_schema: String,
 }
 
+/// A policy that was proven.
+pub struct Proven {
+    /// It is ready to be put into a set.
+    pub policy: Arc<dyn Policy>,
+    /// Where better code for it may be put.
+    pub code: CodeSlot,
+}
+
+/// The place of a policy's machine code. It does not keep the policy alive.
+pub struct CodeSlot(Weak<Blueprint>);
+
+impl CodeSlot {
+    /// Puts other machine code in, compiled from the same file: new instances run it, those that live go on as they are.
+    /// Nothing happens when the policy is gone.
+    ///
+    /// # Errors
+    /// [`PrepareError`] when it does not fit what the policy was granted; the code that is there stays.
+    pub fn replace(&self, component: &Component) -> Result<(), PrepareError> {
+        let Some(blueprint) = self.0.upgrade() else { return Ok(()) };
+        let code = link(&blueprint.runtime, component, blueprint.grants)?;
+        blueprint.code.store(Arc::new(code));
+        Ok(())
+    }
+}
+
 impl Runtime {
     /// Asks a component what it is; nothing else of it is proven.
     ///
@@ -119,18 +145,14 @@ impl Runtime {
     ///
     /// # Errors
     /// [`PrepareError`]: the stage that failed and why. Nothing of the policy is left then.
-    pub async fn prepare(
-        self: &Arc<Self>,
-        component: Component,
-        spec: PolicySpec,
-    ) -> Result<Arc<dyn Policy>, PrepareError> {
+    pub async fn prepare(self: &Arc<Self>, component: Component, spec: PolicySpec) -> Result<Proven, PrepareError> {
         let blueprint = Arc::new(linked(self, &component, &spec)?);
         let trial = Arc::new(State::default());
         let metadata = describe(&blueprint, &trial).await?;
         schema::check(&metadata.settings_schema, &spec.settings_json)?;
         let asked = configure(&blueprint, &trial).await?;
         let plan = plan(&blueprint, &asked)?;
-        let facts = facts(&metadata, &asked)?;
+        let facts = facts(&blueprint, &metadata, &asked).await?;
         // The cell is this function's own so far.
         let _ = blueprint.facts.set(facts);
         let info = PolicyInfo {
@@ -147,7 +169,8 @@ impl Runtime {
             limits: spec.limits,
         };
         trial::run(&blueprint, &plan, &trial).await?;
-        Ok(Arc::new(Prepared { info, plan, blueprint }))
+        let code = CodeSlot(Arc::downgrade(&blueprint));
+        Ok(Proven { policy: Arc::new(Prepared { info, plan, blueprint }), code })
     }
 }
 
@@ -179,30 +202,35 @@ impl Policy for Prepared {
     }
 }
 
-/// Links a component with what it was granted, and finds its hooks.
+/// A blueprint that has nothing but its code yet.
 fn linked(runtime: &Arc<Runtime>, component: &Component, spec: &PolicySpec) -> Result<Blueprint, PrepareError> {
-    let engine = runtime.engine();
-    let types = component.component_type();
-    if let Some(import) = spec.grants.unmet(types.imports(engine).map(|(name, _)| name)) {
-        return Err(fail("imports")(&format!(
-            "it imports `{import}`, which is not granted; grant it in the policy's settings, or build it without"
-        )));
-    }
-    let linker = imports::linker(engine, spec.grants).map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let pre = linker.instantiate_pre(component).map_err(|error| fail("imports")(&format!("{error:#}")))?;
-    let needs = component.resources_required().ok_or_else(|| fail("imports")(&"it imports core modules"))?;
     Ok(Blueprint {
         runtime: Arc::clone(runtime),
         id: spec.id.clone(),
         digest: spec.digest,
         limits: spec.limits,
         settings: spec.settings_json.clone(),
-        exports: exports(component, &pre)?,
-        pre,
-        needs: Needs { memories: needs.num_memories, tables: needs.num_tables },
+        grants: spec.grants,
+        code: ArcSwap::from_pointee(link(runtime, component, spec.grants)?),
         journal: Journal::default(),
         facts: OnceLock::new(),
     })
+}
+
+/// Links a component with what it was granted, and finds its hooks.
+fn link(runtime: &Runtime, component: &Component, grants: Grants) -> Result<Code, PrepareError> {
+    let engine = runtime.engine();
+    let types = component.component_type();
+    if let Some(import) = grants.unmet(types.imports(engine).map(|(name, _)| name)) {
+        return Err(fail("imports")(&format!(
+            "it imports `{import}`, which is not granted; grant it in the policy's settings, or build it without"
+        )));
+    }
+    let linker = imports::linker(engine, grants).map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let pre = linker.instantiate_pre(component).map_err(|error| fail("imports")(&format!("{error:#}")))?;
+    let needs = component.resources_required().ok_or_else(|| fail("imports")(&"it imports core modules"))?;
+    let exports = exports(component, &pre)?;
+    Ok(Code { pre, exports, needs: Needs { memories: needs.num_memories, tables: needs.num_tables } })
 }
 
 /// Finds the hooks. An interface that is exported must be whole; one that this host doesn't know is left alone.
@@ -279,7 +307,8 @@ fn plan(blueprint: &Blueprint, asked: &policy::Plan) -> Result<Plan, PrepareErro
     if look_behind > LOOK_BEHIND {
         return Err(wrong(&format!("its plan looks {look_behind} bytes back, and {LOOK_BEHIND} are allowed")));
     }
-    let (exports, skip) = (&blueprint.exports, asked.skip);
+    let code = blueprint.code.load();
+    let (exports, skip) = (&code.exports, asked.skip);
     let due = |exported: bool, hook: policy::Hooks| exported && !skip.contains(hook);
     Ok(Plan {
         hooks: Hooks {
@@ -322,7 +351,11 @@ fn look_behind(asked: &policy::Plan) -> usize {
 }
 
 /// Its patterns, compiled, and what its instances are told by.
-fn facts(metadata: &policy::Metadata, asked: &policy::Plan) -> Result<Facts, PrepareError> {
+async fn facts(
+    blueprint: &Blueprint,
+    metadata: &policy::Metadata,
+    asked: &policy::Plan,
+) -> Result<Facts, PrepareError> {
     let wrong = fail("configure");
     if asked.patterns.len() > PATTERNS {
         return Err(wrong(&format!("it declares {} patterns, and {PATTERNS} are allowed", asked.patterns.len())));
@@ -344,15 +377,16 @@ fn facts(metadata: &policy::Metadata, asked: &policy::Plan) -> Result<Facts, Pre
             max_length: pattern.max_length,
         })
         .collect();
-    let patterns = Patterns::compile(&specs).map_err(|problem| {
-        let id = specs.get(problem.index).map_or("", |spec| spec.id.as_str());
+    let ids: Vec<String> = specs.iter().map(|spec| spec.id.clone()).collect();
+    let patterns = blueprint.runtime.compiled.get(specs).await.map_err(|problem| {
+        let id = ids.get(problem.index).map_or("", String::as_str);
         wrong(&format!("its pattern `{id}`: {}", problem.message))
     })?;
     Ok(Facts {
         version: metadata.version.clone(),
         unit: unit(asked),
         look_behind: asked.look_behind as usize,
-        ids: specs.into_iter().map(|spec| spec.id).collect(),
+        ids,
         patterns,
     })
 }

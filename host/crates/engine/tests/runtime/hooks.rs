@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use exchange::ports::{Conversation, ConversationPart, Head, Summary, Window};
+use exchange::ports::{self, Conversation, ConversationPart, Head, Summary, Window};
 use model::{Attribute, Channel, Direction, Edit, Hit, PartId, Speaker, Substitute, Usage, Verdict};
+use wasmtime::component::Component;
 
 use crate::{
     guests::{Guest, PlanOf, Record, edit},
-    rig::{NOW, about, prepare, window},
+    rig::{NOW, about, prepare, runtime, spec, window},
 };
 
 /// A guest whose `on-text` always replaces one span.
@@ -192,4 +193,31 @@ async fn what_open_asks_about_is_edited_all_the_same() {
     let decision = policy.guest(&about()).on_text(window(0, "abc")).await.unwrap();
     assert!(matches!(decision.verdict, Verdict::Ask(question) if question.title == "May it?"));
     assert_eq!(decision.edits.len(), 1);
+}
+
+#[tokio::test]
+async fn better_code_serves_new_instances_and_those_that_run_keep_theirs() {
+    let runtime = runtime();
+    let answering = |text: &str| {
+        let mut guest = Guest::new();
+        let edit = edit(&mut guest, 0, 1, (0, text), "test");
+        let answer = guest.decision((0, &Record::default()), &[edit], 0, &[]);
+        let guest = guest.on_text(&format!("(i32.const {answer})"));
+        Component::new(runtime.engine(), guest.build()).unwrap()
+    };
+    let proven = runtime.prepare(answering("a"), spec()).await.unwrap();
+    let exchange = about();
+    let mut running = proven.policy.guest(&exchange);
+    let said = async |guest: &mut Box<dyn ports::Guest>| match &guest.on_text(window(0, "text")).await.unwrap().edits[..]
+    {
+        [Edit { by: Substitute::Literal(text), .. }] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said(&mut running).await, "a");
+    // Other code than would ever be put there, so that it can be told which one runs.
+    proven.code.replace(&answering("b")).unwrap();
+    assert_eq!(said(&mut running).await, "a");
+    assert_eq!(said(&mut proven.policy.guest(&exchange)).await, "b");
+    drop((running, proven.policy));
+    assert_eq!(proven.code.replace(&answering("c")), Ok(()), "it is gone, and that is all");
 }

@@ -48,7 +48,8 @@ pub async fn prepare_with(
     guest: Guest,
     spec: PolicySpec,
 ) -> Result<Arc<dyn Policy>, PrepareError> {
-    runtime.prepare(Component::new(runtime.engine(), guest.build()).unwrap(), spec).await
+    let component = Component::new(runtime.engine(), guest.build()).unwrap();
+    runtime.prepare(component, spec).await.map(|proven| proven.policy)
 }
 
 /// Why a policy is refused.
