@@ -8,6 +8,8 @@ use crate::load::us;
 
 /// Saves of each sort.
 const SAVES: usize = 60;
+/// Between two saves: people save, and optimised code is made behind each draft.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Measures and prints both sorts: settings alone, and a component that was never seen before.
 pub(crate) async fn measure() {
@@ -44,6 +46,7 @@ fn unlike(wasm: &[u8], number: usize) -> Vec<u8> {
 async fn saves(stream: &mut Talk, mut save: impl FnMut(usize)) -> Vec<Duration> {
     let mut times = Vec::new();
     for at in 1..=SAVES {
+        tokio::time::sleep(PAUSE).await;
         let before = stream.word().await;
         let saved = Instant::now();
         save(at);
