@@ -58,10 +58,11 @@ thread_local! {
 
 /// Calls the policy of this instance; a hook before `configure` is the host's mistake and answers `err`.
 fn call<T>(hook: impl FnOnce(&mut dyn Hooked) -> Result<T, String>) -> Result<T, String> {
-    INSTANCE.with_borrow_mut(|instance| match instance {
-        Some(policy) => hook(policy.as_mut()),
-        None => Err("called before it was configured".to_owned()),
-    })
+    // Out of its slot while it works: so the slot is looked up once for all hooks.
+    let mut policy = INSTANCE.take().ok_or("called before it was configured")?;
+    let answer = hook(policy.as_mut());
+    INSTANCE.set(Some(policy));
+    answer
 }
 
 impl<P: Policy> policy::Guest for Guest<P> {

@@ -24,7 +24,7 @@ pub fn settings<T: DeserializeOwned>(json: &str) -> Result<T, Vec<Problem>> {
         given => given,
     };
     let value: Json = serde_json::from_str(json).map_err(|error| vec![Problem::new("", error.to_string())])?;
-    T::deserialize(value).map_err(|wrong| vec![wrong.into()])
+    T::deserialize(&value).map_err(|wrong| vec![wrong.into()])
 }
 
 /// `"request"` or `"response"`, as in the contract.

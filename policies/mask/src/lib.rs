@@ -41,14 +41,11 @@ impl Policy for Mask {
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
         let directions = settings.directions.clone();
         let channels = settings.channels.clone();
-        let (patterns, rules): (Vec<_>, Vec<_>) = settings
-            .rules()?
-            .into_iter()
-            .map(|(pattern, rule)| {
-                let id = pattern.id.clone();
-                (pattern, (id, rule))
-            })
-            .unzip();
+        let (mut patterns, mut rules) = (Vec::new(), Vec::new());
+        for (pattern, rule) in settings.rules()? {
+            rules.push((pattern.id.clone(), rule));
+            patterns.push(pattern);
+        }
         let plan = Plan::new(Hooks::TEXT)
             .directions(directions)
             .channels(channels)

@@ -85,18 +85,28 @@ impl Settings {
         }
         let mut rules = Vec::with_capacity(self.patterns.len() + recognisers::ALL.len());
         if let Some((pattern, rule)) = self.canary() {
-            rules.extend([decoded(&pattern, &rule), (pattern, rule)]);
+            rules.push(decoded(&pattern, &rule));
+            rules.push((pattern, rule));
         }
         let canaries = rules.len();
-        rules.extend(self.patterns.iter().map(|own| self.own(own)));
-        rules.extend(recognisers::ALL.iter().filter(|each| self.wants(each)).map(|each| self.shipped(each)));
+        for own in &self.patterns {
+            rules.push(self.own(own));
+        }
+        for each in recognisers::ALL {
+            if self.wants(each) {
+                rules.push(self.shipped(each));
+            }
+        }
         if rules.is_empty() {
             return Err(vec![Problem::new("", "nothing is left to mask: `except` takes away all that `only` names")]);
         }
         if self.decode {
-            let encoded = rules[canaries..].iter().filter(|(_, rule)| rule.check.is_lasting());
-            let encoded: Vec<_> = encoded.map(|(pattern, rule)| decoded(pattern, rule)).collect();
-            rules.extend(encoded);
+            for at in canaries..rules.len() {
+                let (pattern, rule) = &rules[at];
+                if rule.check.is_lasting() {
+                    rules.push(decoded(pattern, rule));
+                }
+            }
         }
         Ok(rules)
     }

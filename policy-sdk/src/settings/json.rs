@@ -2,7 +2,8 @@
 //!
 //! Types could be read from the text directly, and wrappers exist that keep track of the place. Each is compiled once
 //! for every type in the settings, though, and messages that may name a fraction bring the printing of floats along: a
-//! third of a small policy. Here the text is read once, into this value, and types are read from it.
+//! third of a small policy. Here the text is read once, into this value, and types are read from it: from a reference, and
+//! by what they ask for, so that each type brings along no more than its own form. A list is no struct.
 
 use std::fmt::{self, Display};
 
@@ -31,9 +32,12 @@ pub(super) enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// What does not fit, and where.
+/// What does not fit, and where; boxed, since it comes with every result.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct Wrong(Box<Misfit>);
+
+#[derive(Debug)]
+struct Misfit {
     /// JSON Pointer, grown from its end while the error goes up.
     path: String,
     message: String,
@@ -41,26 +45,31 @@ pub(super) struct Wrong {
 
 impl Wrong {
     fn new(message: String) -> Self {
-        Self { path: String::new(), message }
+        Self(Box::new(Misfit { path: String::new(), message }))
     }
 
     /// The same, one level further out.
     fn within(mut self, key: &str) -> Self {
         let key = key.replace('~', "~0").replace('/', "~1");
-        self.path = ["/", &key, &self.path].concat();
+        self.0.path = ["/", &key, &self.0.path].concat();
         self
+    }
+
+    /// The same, one level further out in a list.
+    fn at(self, index: usize) -> Self {
+        self.within(&index.to_string())
     }
 }
 
 impl From<Wrong> for Problem {
     fn from(wrong: Wrong) -> Self {
-        Self::new(wrong.path, wrong.message)
+        Self::new(wrong.0.path, wrong.0.message)
     }
 }
 
 impl Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -160,25 +169,64 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Deserializer<'de> for Json {
+impl<'de> Deserializer<'de> for &Json {
     type Error = Wrong;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self {
-            Self::Null => visitor.visit_unit(),
-            Self::Bool(value) => visitor.visit_bool(value),
-            Self::Natural(value) => visitor.visit_u64(value),
-            Self::Negative(value) => visitor.visit_i64(value),
-            Self::Fraction(value) => visitor.visit_f64(value),
-            Self::Text(text) => visitor.visit_string(text),
-            Self::List(list) => visitor.visit_seq(Items { list: list.into_iter(), next: 0 }),
-            Self::Object(object) => visitor.visit_map(Entries { object: object.into_iter(), value: None }),
+            Json::Null => visitor.visit_unit(),
+            Json::Bool(_) => self.deserialize_bool(visitor),
+            Json::Natural(_) | Json::Negative(_) | Json::Fraction(_) => self.number(visitor),
+            Json::Text(text) => visitor.visit_str(text),
+            Json::List(list) => visitor.visit_seq(Items::of(list)),
+            Json::Object(object) => visitor.visit_map(Entries::of(object)),
         }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Json::Bool(value) => visitor.visit_bool(*value),
+            other => Err(other.unfit(&visitor)),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Json::Text(text) => visitor.visit_str(text),
+            other => Err(other.unfit(&visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Json::List(list) => visitor.visit_seq(Items::of(list)),
+            other => Err(other.unfit(&visitor)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Json::Object(object) => visitor.visit_map(Entries::of(object)),
+            other => Err(other.unfit(&visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self {
-            Self::Null => visitor.visit_none(),
+            Json::Null => visitor.visit_none(),
             some => visitor.visit_some(some),
         }
     }
@@ -194,22 +242,40 @@ impl<'de> Deserializer<'de> for Json {
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         match self {
-            Self::Text(name) => visitor.visit_enum(Variant { name, value: None }),
-            Self::Object(object) => match <[_; 1]>::try_from(object) {
-                Ok([(name, value)]) => visitor.visit_enum(Variant { name, value: Some(value) }),
-                Err(_) => Err(de::Error::invalid_value(Unexpected::Map, &"an object with one name")),
+            Json::Text(name) => visitor.visit_enum(Variant { name, value: &Json::Null }),
+            Json::Object(object) => match object.as_slice() {
+                [(name, value)] => visitor.visit_enum(Variant { name, value }),
+                _ => Err(de::Error::invalid_value(Unexpected::Map, &"an object with one name")),
             },
             other => Err(other.unfit(&"a string or an object with one name")),
         }
     }
 
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.number(visitor)
+    }
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.number(visitor)
+    }
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.number(visitor)
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
 impl Json {
+    fn number<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Self::Natural(value) => visitor.visit_u64(*value),
+            Self::Negative(value) => visitor.visit_i64(*value),
+            Self::Fraction(value) => visitor.visit_f64(*value),
+            other => Err(other.unfit(&visitor)),
+        }
+    }
+
     fn unfit(&self, expected: &dyn Expected) -> Wrong {
         de::Error::invalid_type(
             match self {
@@ -228,87 +294,96 @@ impl Json {
 }
 
 /// A list on its way into a type.
-struct Items {
-    list: std::vec::IntoIter<Json>,
+struct Items<'a> {
+    list: std::slice::Iter<'a, Json>,
     next: usize,
 }
 
-impl<'de> SeqAccess<'de> for Items {
+impl<'a> Items<'a> {
+    fn of(list: &'a [Json]) -> Self {
+        Self { list: list.iter(), next: 0 }
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Wrong;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
         let Some(item) = self.list.next() else { return Ok(None) };
         let index = self.next;
         self.next += 1;
-        seed.deserialize(item).map(Some).map_err(|wrong| wrong.within(&index.to_string()))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.list.len())
+        seed.deserialize(item).map(Some).map_err(|wrong| wrong.at(index))
     }
 }
 
 /// An object on its way into a type.
-struct Entries {
-    object: std::vec::IntoIter<(String, Json)>,
-    /// Of the name that was read last.
-    value: Option<(String, Json)>,
+struct Entries<'a> {
+    object: std::slice::Iter<'a, (String, Json)>,
+    /// What was read last.
+    last: Option<&'a (String, Json)>,
 }
 
-impl<'de> MapAccess<'de> for Entries {
+impl<'a> Entries<'a> {
+    fn of(object: &'a [(String, Json)]) -> Self {
+        Self { object: object.iter(), last: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Wrong;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
-        let Some(entry) = self.object.next() else { return Ok(None) };
-        let (name, _) = self.value.insert(entry);
+        self.last = self.object.next();
+        let Some((name, _)) = self.last else { return Ok(None) };
         let reader: StrDeserializer<'_, Wrong> = name.as_str().into_deserializer();
         seed.deserialize(reader).map(Some).map_err(|wrong| wrong.within(name))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Wrong> {
-        match self.value.take() {
-            Some((name, value)) => seed.deserialize(value).map_err(|wrong| wrong.within(&name)),
+        match self.last {
+            Some((name, value)) => seed.deserialize(value).map_err(|wrong| wrong.within(name)),
             None => Err(de::Error::custom("a value without a name")),
         }
     }
 }
 
 /// `"name"` or `{"name": value}`.
-struct Variant {
-    name: String,
-    value: Option<Json>,
+#[derive(Clone, Copy)]
+struct Variant<'a> {
+    name: &'a str,
+    value: &'a Json,
 }
 
-impl<'de> EnumAccess<'de> for Variant {
+impl<'de> EnumAccess<'de> for Variant<'_> {
     type Error = Wrong;
     type Variant = Self;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Wrong> {
-        let reader: StrDeserializer<'_, Wrong> = self.name.as_str().into_deserializer();
+        let reader: StrDeserializer<'_, Wrong> = self.name.into_deserializer();
         Ok((seed.deserialize(reader)?, self))
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant {
+impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Wrong;
 
     fn unit_variant(self) -> Result<(), Wrong> {
         match self.value {
-            None | Some(Json::Null) => Ok(()),
-            Some(value) => Err(value.unfit(&"no value").within(&self.name)),
+            Json::Null => Ok(()),
+            value => Err(value.unfit(&"no value").within(self.name)),
         }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Wrong> {
-        seed.deserialize(self.value.unwrap_or(Json::Null)).map_err(|wrong| wrong.within(&self.name))
+        seed.deserialize(self.value).map_err(|wrong| wrong.within(self.name))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
-        self.value.unwrap_or(Json::Null).deserialize_any(visitor).map_err(|wrong| wrong.within(&self.name))
+        self.value.deserialize_seq(visitor).map_err(|wrong| wrong.within(self.name))
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
-        self.value.unwrap_or(Json::Null).deserialize_any(visitor).map_err(|wrong| wrong.within(&self.name))
+        self.value.deserialize_map(visitor).map_err(|wrong| wrong.within(self.name))
     }
 }
 
@@ -369,5 +444,19 @@ mod tests {
         assert_eq!(wrong::<Each>(r#"{"a": {"with": 1, "plain": 1}}"#).0, "/a");
         assert_eq!(wrong::<Each>(r#"{"a": "other"}"#).0, "/a");
         assert_eq!(wrong::<Each>(r#"{"a": 3}"#).0, "/a");
+        assert_eq!(wrong::<String>(r#"{"a": 3}"#), of("/a", "invalid type: number 3, expected a string"));
+        assert_eq!(wrong::<Vec<u8>>(r#"{"a": {}}"#), of("/a", "invalid type: object, expected a sequence"));
+    }
+
+    #[test]
+    fn a_list_is_no_struct() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "never read: it must not fit")]
+        struct Pair {
+            x: u8,
+            y: u8,
+        }
+        let (path, message) = wrong::<Pair>(r#"{"a": [1, 2]}"#);
+        assert_eq!((path.as_str(), message.as_str()), ("/a", "invalid type: array, expected struct Pair"));
     }
 }
