@@ -128,7 +128,9 @@ async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, registry: Registr
     let withdraw = async {
         let mut changes = registry.changes();
         while changes.changed().await.is_ok() {
-            let gone = |approval: &approvals::Approval| registry.is_revoked(&approval.caller, &approval.connection);
+            let gone = |approval: &approvals::Approval| {
+                registry.is_revoked(&approval.caller, &approval.connection, approval.asked_at_ms)
+            };
             approvals.withdraw(gone, "its caller's credentials were revoked");
         }
     };

@@ -12,6 +12,7 @@
 
 mod claims;
 mod compact;
+mod event;
 mod header;
 mod signature;
 mod strict;
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 pub(crate) use claims::{Claims, Terms};
 pub(crate) use compact::Compact;
+pub(crate) use event::{EVENT_TYPE, EventClaims, EventTerms};
 pub(crate) use header::{Header, plain_type};
 pub use signature::Algorithm;
 pub(crate) use signature::{signature_holds, sound};

@@ -13,6 +13,7 @@ mod jwt;
 mod oauth;
 mod oidc;
 mod registry;
+mod signals;
 mod tokens;
 
 pub use credentials::Credentials;
@@ -28,6 +29,7 @@ pub use registry::{
     Admission, Affected, Blast, Clock, Issue, IssueError, Issued, LiftError, Limits, Order, Rate, Registry,
     RevokeError, Terms,
 };
+pub use signals::{SignalEvent, Signals, SignalsError, SubjectFormat, Transmitter};
 pub use tokens::{STATIC_ISSUER, StaticToken, StaticTokens};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

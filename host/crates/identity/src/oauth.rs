@@ -35,12 +35,13 @@ use serde_json::json;
 use thiserror::Error;
 use url::Url;
 
+pub(crate) use self::answer::{empty, plain};
 pub use self::{
     access::{Access, AccessFault, AccessView},
     login::Login,
 };
 use self::{
-    answer::{Refusal, empty, ok},
+    answer::{Refusal, ok},
     browser::Browsers,
     devices::Devices,
     form::{FORM_BYTES, Form},

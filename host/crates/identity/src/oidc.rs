@@ -14,13 +14,13 @@ use model::{Caller, Digest};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use self::discovery::Provider;
+use self::discovery::{Documents, Provider};
 pub use self::mapping::ClaimPath;
 pub(crate) use self::{discovery::Metadata, http::Http};
 pub use crate::jwks::Freshness;
 use crate::{
     jwks::Keeper,
-    jwt::{Algorithm, Claims, Compact, Fault, Terms, signature_holds, sound},
+    jwt::{Algorithm, Claims, Compact, EVENT_TYPE, EventClaims, EventTerms, Fault, Terms, signature_holds, sound},
     registry::{Clock, now_ms},
 };
 
@@ -134,10 +134,24 @@ impl Issuers {
     /// # Errors
     /// [`IssuerError`] for the first that can't be used.
     pub fn with_clock(issuers: impl IntoIterator<Item = Issuer>, clock: Clock) -> Result<Self, IssuerError> {
+        Self::told_by(Documents::Tokens, issuers, clock)
+    }
+
+    /// Those that only tell events (transmitters): their keys are where their transmitter's metadata says.
+    pub(crate) fn of_events(issuers: impl IntoIterator<Item = Issuer>, clock: Clock) -> Result<Self, IssuerError> {
+        Self::told_by(Documents::Events, issuers, clock)
+    }
+
+    fn told_by(
+        documents: Documents,
+        issuers: impl IntoIterator<Item = Issuer>,
+        clock: Clock,
+    ) -> Result<Self, IssuerError> {
         let mut by_url = HashMap::new();
         for terms in issuers {
             let url = terms.url.clone();
-            let trusted = Trusted::new(terms, &clock).map_err(|what| IssuerError { url: url.clone(), what })?;
+            let trusted =
+                Trusted::new(terms, documents, &clock).map_err(|what| IssuerError { url: url.clone(), what })?;
             if by_url.insert(url.clone(), trusted).is_some() {
                 return Err(IssuerError { url, what: "is configured twice".into() });
             }
@@ -174,15 +188,11 @@ impl Issuers {
     /// configured.
     async fn check(&self, token: &str, login: Option<(&str, &[String])>) -> Result<Verified, Fault> {
         let token = Compact::read(token)?;
-        let trusted = token.members.get("iss").and_then(Value::as_str).and_then(|iss| self.by_url.get(iss));
-        let trusted = trusted.ok_or(Fault::Issuer)?;
+        let trusted = self.behind(&token)?;
         if login.is_some_and(|(issuer, _)| issuer != trusted.terms.url) {
             return Err(Fault::Issuer);
         }
         let terms = &trusted.terms;
-        if !terms.algorithms.contains(&token.header.algorithm) {
-            return Err(Fault::Algorithm);
-        }
         if !terms.types.contains(&token.header.kind) {
             return Err(Fault::Type);
         }
@@ -194,9 +204,7 @@ impl Issuers {
         let claims = Claims::read(&token.members, &claim_terms, (self.clock)() / 1000)?;
         sound(&token)?;
         let caller = mapping::caller(terms, &claims, &token.members)?;
-        let issued = claims.issued.saturating_add(terms.leeway.as_secs());
-        let key = trusted.keeper.key(token.header.kid.as_deref(), token.header.algorithm, issued).await?;
-        signature_holds(&token, &key)?;
+        trusted.signed(&token, claims.issued).await?;
         Ok(Verified {
             caller,
             claims: token.members,
@@ -205,6 +213,29 @@ impl Issuers {
             id: claims.id,
             certificate: claims.certificate,
         })
+    }
+
+    /// Checks a security event now. It opens nothing, as no token tells an event: each is refused in the other's place
+    /// by its type.
+    pub(crate) async fn verify_event(&self, token: &Compact<'_>, terms: &EventTerms<'_>) -> Result<EventClaims, Fault> {
+        let trusted = self.behind(token)?;
+        if token.header.kind != EVENT_TYPE {
+            return Err(Fault::Type);
+        }
+        let claims = EventClaims::read(&token.members, terms, (self.clock)() / 1000)?;
+        sound(token)?;
+        trusted.signed(token, claims.issued).await?;
+        Ok(claims)
+    }
+
+    /// The issuer that a token names, where it is trusted and signs in this way.
+    fn behind(&self, token: &Compact<'_>) -> Result<&Trusted, Fault> {
+        let trusted = token.members.get("iss").and_then(Value::as_str).and_then(|iss| self.by_url.get(iss));
+        let trusted = trusted.ok_or(Fault::Issuer)?;
+        if !trusted.terms.algorithms.contains(&token.header.algorithm) {
+            return Err(Fault::Algorithm);
+        }
+        Ok(trusted)
     }
 
     /// Whether a credential looks like a token of somebody else's: three parts.
@@ -233,7 +264,7 @@ impl Issuers {
 }
 
 impl Trusted {
-    fn new(mut terms: Issuer, clock: &Clock) -> Result<Self, String> {
+    fn new(mut terms: Issuer, documents: Documents, clock: &Clock) -> Result<Self, String> {
         if terms.audiences.is_empty() || terms.audiences.iter().any(String::is_empty) {
             return Err("needs audiences: a token for anybody is a token for nobody".into());
         }
@@ -243,12 +274,22 @@ impl Trusted {
         for kind in &mut terms.types {
             *kind = crate::jwt::plain_type(kind);
         }
+        if terms.types.iter().any(|kind| kind == EVENT_TYPE) {
+            return Err("takes security events for tokens: an event opens nothing".into());
+        }
         let named = [Some(&terms.url), terms.jwks.as_ref()];
         let http = Http::new(terms.authorities.as_deref(), named.into_iter().flatten())?;
         let http = Arc::new(http);
-        let provider = Provider::new(&terms, Arc::clone(&http))?;
+        let provider = Provider::new(&terms, documents, Arc::clone(&http))?;
         let keeper = Keeper::new(terms.url.clone(), provider, terms.freshness, Arc::clone(clock));
         Ok(Self { terms, keeper, http })
+    }
+
+    /// Whether the issuer signed a token that it made at `issued`.
+    async fn signed(&self, token: &Compact<'_>, issued: u64) -> Result<(), Fault> {
+        let issued = issued.saturating_add(self.terms.leeway.as_secs());
+        let key = self.keeper.key(token.header.kid.as_deref(), token.header.algorithm, issued).await?;
+        signature_holds(token, &key)
     }
 
     fn claim_terms(&self) -> Terms<'_> {

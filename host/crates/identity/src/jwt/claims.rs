@@ -56,7 +56,8 @@ impl Claims {
         if expires.checked_sub(issued).ok_or(Fault::Claim("exp"))? > terms.longest {
             return Err(Fault::TooLong);
         }
-        audience(members, terms)?;
+        audience(members, terms.audiences)?;
+        party(members, terms.parties)?;
         Ok(Self {
             subject: name(members, "sub")?.ok_or(Fault::Claim("sub"))?.to_owned(),
             issued,
@@ -67,20 +68,20 @@ impl Claims {
     }
 }
 
-fn time(members: &Map<String, Value>, name: &'static str) -> Result<Option<u64>, Fault> {
+pub(super) fn time(members: &Map<String, Value>, name: &'static str) -> Result<Option<u64>, Fault> {
     let Some(value) = members.get(name) else { return Ok(None) };
     // `as_u64` of a float or a negative number is none, and so is that of a string.
     value.as_u64().filter(|time| *time <= LATEST).map(Some).ok_or(Fault::Claim(name))
 }
 
-fn name<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<Option<&'m str>, Fault> {
+pub(super) fn name<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<Option<&'m str>, Fault> {
     let Some(value) = members.get(name) else { return Ok(None) };
     let fits = |text: &&str| !text.is_empty() && text.len() <= NAME_BYTES && !text.chars().any(char::is_control);
     value.as_str().filter(fits).map(Some).ok_or(Fault::Claim(name))
 }
 
-fn audience(members: &Map<String, Value>, terms: &Terms<'_>) -> Result<(), Fault> {
-    let ours = |text: &str| terms.audiences.iter().any(|audience| audience == text);
+pub(super) fn audience(members: &Map<String, Value>, audiences: &[String]) -> Result<(), Fault> {
+    let ours = |text: &str| audiences.iter().any(|audience| audience == text);
     let found = match members.get("aud") {
         Some(Value::String(text)) => ours(text),
         Some(Value::Array(list)) => {
@@ -91,12 +92,13 @@ fn audience(members: &Map<String, Value>, terms: &Terms<'_>) -> Result<(), Fault
         }
         _ => return Err(Fault::Claim("aud")),
     };
-    if !found {
-        return Err(Fault::Audience);
-    }
+    if found { Ok(()) } else { Err(Fault::Audience) }
+}
+
+fn party(members: &Map<String, Value>, parties: &[String]) -> Result<(), Fault> {
     let party = name(members, "azp")?;
-    let allowed = |party: &str| terms.parties.iter().any(|allowed| allowed == party);
-    if !terms.parties.is_empty() && !party.is_some_and(allowed) {
+    let allowed = |party: &str| parties.iter().any(|allowed| allowed == party);
+    if !parties.is_empty() && !party.is_some_and(allowed) {
         return Err(Fault::Audience);
     }
     Ok(())

@@ -73,11 +73,11 @@ fn json_answer(status: StatusCode, body: &Value) -> Response<Bytes> {
 }
 
 /// Nothing but a status.
-pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
+pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
     plain(status, "text/plain; charset=utf-8", String::new())
 }
 
-pub(super) fn plain(status: StatusCode, kind: &'static str, body: String) -> Response<Bytes> {
+pub(crate) fn plain(status: StatusCode, kind: &'static str, body: String) -> Response<Bytes> {
     let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -45,6 +45,15 @@ impl Metadata {
     }
 }
 
+/// Which of its documents an issuer is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Documents {
+    /// As a provider of tokens.
+    Tokens,
+    /// As a transmitter of events (Shared Signals Framework 1.0, 7.1).
+    Events,
+}
+
 /// How one issuer is asked.
 pub(crate) struct Provider {
     url: String,
@@ -55,13 +64,13 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn new(issuer: &Issuer, http: Arc<Http>) -> Result<Self, String> {
+    pub(crate) fn new(issuer: &Issuer, documents: Documents, http: Arc<Http>) -> Result<Self, String> {
         let url = Url::parse(&issuer.url).map_err(|error| error.to_string())?;
         if url.query().is_some() {
             return Err("an issuer's URL has no query".into());
         }
         let jwks = issuer.jwks.as_deref().map(Url::parse).transpose().map_err(|error| error.to_string())?;
-        Ok(Self { url: issuer.url.clone(), jwks, documents: documents(&url), http })
+        Ok(Self { url: issuer.url.clone(), jwks, documents: documents.of(&url), http })
     }
 
     async fn fetch_all(&self) -> Result<Fetched<Option<Metadata>>, String> {
@@ -119,17 +128,25 @@ enum Missing {
     Other(String),
 }
 
-/// OpenID Connect appends its path to the issuer's; RFC 8414 puts it between the host and the issuer's path.
-fn documents(issuer: &Url) -> Vec<Url> {
-    let path = issuer.path().trim_end_matches('/');
-    [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")]
-        .iter()
-        .map(|path| {
+impl Documents {
+    /// OpenID Connect appends its path to the issuer's; RFC 8414 and Shared Signals put it between the host and the
+    /// issuer's path.
+    fn of(self, issuer: &Url) -> Vec<Url> {
+        let path = issuer.path().trim_end_matches('/');
+        let paths = match self {
+            Self::Tokens => vec![
+                format!("{path}/.well-known/openid-configuration"),
+                format!("/.well-known/oauth-authorization-server{path}"),
+            ],
+            Self::Events => vec![format!("/.well-known/ssf-configuration{path}")],
+        };
+        let at = |path: &String| {
             let mut url = issuer.clone();
             url.set_path(path);
             url
-        })
-        .collect()
+        };
+        paths.iter().map(at).collect()
+    }
 }
 
 impl Fetch for Provider {
@@ -146,12 +163,15 @@ mod tests {
 
     fn provider(url: &str) -> Provider {
         let http = Http::new(None, [&url.to_owned()]).unwrap();
-        Provider::new(&Issuer::new(url, ["gate"]), Arc::new(http)).unwrap()
+        Provider::new(&Issuer::new(url, ["gate"]), Documents::Tokens, Arc::new(http)).unwrap()
     }
 
     #[test]
     fn the_document_is_where_the_specifications_say() {
-        let places = |url: &str| documents(&Url::parse(url).unwrap()).into_iter().map(String::from).collect::<Vec<_>>();
+        let told = |documents: Documents, url: &str| {
+            documents.of(&Url::parse(url).unwrap()).into_iter().map(String::from).collect::<Vec<_>>()
+        };
+        let places = |url: &str| told(Documents::Tokens, url);
         assert_eq!(
             places("https://idp/realms/a"),
             [
@@ -160,6 +180,9 @@ mod tests {
             ]
         );
         assert_eq!(places("https://idp/")[0], "https://idp/.well-known/openid-configuration");
+        let events = |url: &str| told(Documents::Events, url);
+        assert_eq!(events("https://tr/issuer1/"), ["https://tr/.well-known/ssf-configuration/issuer1"]);
+        assert_eq!(events("https://tr"), ["https://tr/.well-known/ssf-configuration"]);
     }
 
     #[test]

@@ -302,16 +302,18 @@ impl Registry {
         self.0.revoked.subscribe()
     }
 
-    /// Whether a caller is revoked on a connection, if only for what was issued before some time: what it asked before
-    /// may not go on by itself.
+    /// Whether what a caller asked at `asked_ms` on a connection may not go on by itself: it is revoked there, or was
+    /// for what it held when it asked.
     #[must_use]
-    pub fn is_revoked(&self, caller: &Caller, connection: &str) -> bool {
+    pub fn is_revoked(&self, caller: &Caller, connection: &str, asked_ms: u64) -> bool {
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
         let digest = Digest::default();
         let holder = Holder { credential: Credential::Direct, digest, issuer, subject, issued_ms: None };
         let place = Place { connection: connection.to_owned() };
         let state = self.state();
-        state.view.ended(&holder).is_some() || state.view.ended_at(&holder, &place).is_some()
+        // Who asks after a revocation of what was issued before some time was let in with something newer.
+        let concerns = |revoked: &Arc<Revoked>| revoked.issued_before_ms.is_none() || asked_ms <= revoked.at_ms;
+        state.view.ends(&holder).chain(state.view.ends_at(&holder, &place)).any(concerns)
     }
 
     /// Every revocation in force, oldest first.

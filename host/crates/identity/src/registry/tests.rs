@@ -149,8 +149,9 @@ fn a_caller_that_is_revoked_gets_in_by_no_way_until_it_is_lifted() {
     let blast = rig.revoke(caller_target("ann"), None).unwrap();
     assert_eq!((blast.tokens, blast.streams), (1, 1));
     assert!(ann.lease.ended().is_some() && bob.lease.ended().is_none());
-    assert!(rig.registry.is_revoked(&caller("idp", "ann"), "one") && *rig.registry.changes().borrow() == 1);
-    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one"));
+    let later = rig.registry.now_ms() + 1000;
+    assert!(rig.registry.is_revoked(&caller("idp", "ann"), "one", later) && *rig.registry.changes().borrow() == 1);
+    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one", later));
     assert!(rig.direct("ann").is_err() && rig.identify(&issued.token).is_err() && rig.direct("bob").is_ok());
     assert_eq!(rig.issue("ann", HOUR).err(), Some(IssueError::Revoked), "nor a new token");
     rig.pass(10);
@@ -159,6 +160,20 @@ fn a_caller_that_is_revoked_gets_in_by_no_way_until_it_is_lifted() {
     assert!(rig.direct("ann").is_ok() && rig.identify(&issued.token).is_ok());
     assert!(ann.lease.ended().is_some(), "what was cut stays cut");
     assert_eq!(rig.lift(caller_target("ann")), Err(LiftError::NotRevoked));
+}
+
+#[test]
+fn what_was_asked_after_a_revocation_of_older_credentials_may_go_on() {
+    let rig = Rig::new(Terms::default());
+    let now = rig.registry.now_ms();
+    rig.revoke(caller_target("ann"), Some(now - 5)).unwrap();
+    rig.pass(10);
+    rig.revoke(caller_target("bob"), None).unwrap();
+    let asked = |subject: &str, at: u64| rig.registry.is_revoked(&caller("idp", subject), "one", at);
+    assert!(asked("ann", now - 10) && asked("ann", now - 1) && asked("ann", now), "asked when it came, or before");
+    assert!(!asked("ann", now + 1), "asked with something newer");
+    rig.revoke(Target::Issuer("idp".into()), None).unwrap();
+    assert!(asked("ann", now + 1) && asked("bob", now + 1));
 }
 
 #[test]

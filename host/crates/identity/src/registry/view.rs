@@ -149,26 +149,38 @@ impl View {
 
     /// What ended a credential wherever it is used.
     pub(crate) fn ended(&self, holder: &Holder) -> Option<&Arc<Revoked>> {
-        if self.revoked.is_empty() {
-            return None;
-        }
-        let token = match holder.credential {
-            Credential::Issued(id) => Some(Target::Token(id)),
-            Credential::Static | Credential::Direct => None,
-        };
-        let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
-        let issuer = Target::Issuer(holder.issuer.clone());
-        let targets = [Some(Target::Credential(holder.digest)), Some(caller), Some(issuer), Some(Target::Everything)];
-        let mut targets = token.into_iter().chain(targets.into_iter().flatten());
-        targets.find_map(|target| self.revoked.get(&target).filter(|revoked| is_before(revoked, holder)))
+        self.ends(holder).next()
     }
 
     /// What ended a credential's use at one place.
     pub(crate) fn ended_at(&self, holder: &Holder, place: &Place) -> Option<&Arc<Revoked>> {
+        self.ends_at(holder, place).next()
+    }
+
+    /// All that ended a credential wherever it is used.
+    pub(crate) fn ends(&self, holder: &Holder) -> impl Iterator<Item = &Arc<Revoked>> {
+        // Nothing is looked up where nothing is revoked.
+        let targets = if self.revoked.is_empty() { Vec::new() } else { targets(holder) };
+        targets.into_iter().filter_map(|target| self.revoked.get(&target)).filter(|revoked| is_before(revoked, holder))
+    }
+
+    /// All that ended a credential's use at one place.
+    pub(crate) fn ends_at(&self, holder: &Holder, place: &Place) -> impl Iterator<Item = &Arc<Revoked>> {
         let connection = self.revoked.get(&Target::Connection(place.connection.clone()));
         let sessions = self.sessions.get(&place.connection).into_iter().flatten();
-        connection.into_iter().chain(sessions).find(|revoked| hits(revoked, holder, Some(place)))
+        connection.into_iter().chain(sessions).filter(|revoked| hits(revoked, holder, Some(place)))
     }
+}
+
+/// What a credential is revoked by wherever it is used.
+fn targets(holder: &Holder) -> Vec<Target> {
+    let token = match holder.credential {
+        Credential::Issued(id) => Some(Target::Token(id)),
+        Credential::Static | Credential::Direct => None,
+    };
+    let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
+    let issuer = Target::Issuer(holder.issuer.clone());
+    token.into_iter().chain([Target::Credential(holder.digest), caller, issuer, Target::Everything]).collect()
 }
 
 fn is_before(revoked: &Revoked, holder: &Holder) -> bool {

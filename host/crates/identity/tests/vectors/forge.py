@@ -11,15 +11,14 @@ right one, made with the issuer's key: only then does the test show that the che
 """
 
 import base64
-import hmac
 import json
 import pathlib
 import random
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from joserfc import jws
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jwk import RSAKey
+from signing import b64, dump, ec, ed, public, raw, rsa, sign
 
 NOW = 1_800_000_000
 A, B, C = "https://a.example", "https://b.example/realms/one", "https://c.example"
@@ -30,31 +29,11 @@ P384_N = int(
     "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16
 )
 
-
-def rsa(bits=2048):
-    return RSAKey.generate_key(bits, private=True, auto_kid=False)
-
-
-def ec(curve="P-256"):
-    return ECKey.generate_key(curve, private=True, auto_kid=False)
-
-
-def ed():
-    return OKPKey.generate_key("Ed25519", private=True, auto_kid=False)
-
-
 rsa_a, rsa_only, rsa_weak, rsa_c, rsa_enc = rsa(), rsa(), rsa(1024), rsa(), rsa()
 p256_a, p384_a, p256_b, p256_leaked, p256_twin, p256_twin2 = ec(), ec("P-384"), ec(), ec(), ec(), ec()
 ed_a = ed()
 stranger_rsa, stranger_ec = rsa(), ec()
 shared = b"a secret that stands in the set " * 2
-
-
-def public(key, kid=None, **more):
-    jwk = {**key.as_dict(private=False), **more}
-    jwk.pop("kid", None)
-    return {**jwk, **({"kid": kid} if kid else {})}
-
 
 ISSUERS = [
     {
@@ -77,32 +56,6 @@ ISSUERS = [
     {"url": B, "audiences": [GATE], "keys": [public(p256_b, "k2")]},
     {"url": C, "audiences": [GATE], "keys": [public(rsa_c, "c")], "algorithms": ["RS256"], "parties": ["cli"]},
 ]
-
-
-def b64(raw):
-    if isinstance(raw, str):
-        raw = raw.encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def dump(value):
-    return value if isinstance(value, (str, bytes)) else json.dumps(value, separators=(",", ":"))
-
-
-def sign(algorithm, key, text):
-    """The signature as the algorithm has it; a secret for HMAC is bytes, since joserfc takes no public key for one."""
-    if algorithm.startswith("HS"):
-        return hmac.digest(key, text.encode(), f"sha{algorithm[2:]}")
-    name = "EdDSA" if algorithm == "Ed25519" else algorithm
-    return jws.JWSRegistry.algorithms[name].sign(text.encode(), key)
-
-
-def raw(header, claims, key=None, algorithm=None, signature=None):
-    """A token of exactly these bytes."""
-    signed = f"{b64(dump(header))}.{b64(dump(claims))}"
-    if signature is None:
-        signature = sign(algorithm, key, signed)
-    return f"{signed}.{b64(signature)}"
 
 
 def claims(drop=(), **change):
