@@ -3,27 +3,34 @@
 //! What must hold: nothing is served before the first policy set is complete; what is started here is stopped here, in
 //! the opposite order, so that the last exchange is still recorded.
 
+mod terms;
+mod who;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use admin::{AdminToken, Control, HostFacts, Phase};
 use anyhow::Context;
-use approvals::{Approvals, Terms};
+use approvals::Approvals;
 use engine::{
     Runtime, RuntimeConfig,
     load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
 };
-use exchange::{Gate, ports::PolicySet};
-use identity::{Credentials, Registry, StaticToken, StaticTokens};
+use exchange::{
+    Gate,
+    ports::{ControlLog, PolicySet},
+};
+use identity::{Issuers, Registry};
 use model::Connection;
-use store::{Store, StoreConfig};
+use store::Store;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::who::Who;
 use crate::{
-    config::{self, Config, Durability},
+    config::{Config, Durability},
     demo::{self, Pace},
     forward::Forwarder,
-    listen::{self, Door},
+    listen::{self, Door, Own},
     reload, shipped,
 };
 
@@ -48,7 +55,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let mut config = config;
     let mut tasks = JoinSet::new();
 
-    let store = open_store(&config)?;
+    let store = Store::open(&terms::store(&config))?;
     let recorder: Arc<dyn exchange::ports::Recorder> = store.clone();
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let (mut loader, compiler) = loader(&config, &runtime)?;
@@ -56,19 +63,19 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let (publish, in_force) = watch::channel(Arc::clone(&policies));
 
     start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
-    let approvals = Approvals::new(terms(&config), Arc::clone(&recorder));
+    let approvals = Approvals::new(terms::approvals(&config), Arc::clone(&recorder));
     let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits)?);
     forwarder.fetch().await?;
-    let registry = Registry::open(store.clone(), identity_terms(&config.limits))?;
-    let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
+    let log: Arc<dyn ControlLog> = store.clone();
+    let who = Who::open(&config, &log)?;
     let gate = Gate::new(
-        Arc::new(Credentials::new(registry.clone(), tokens, Vec::new())),
+        Arc::clone(&who.credentials),
         config.connections.iter().map(|route| Arc::new(route.connection.clone())).collect::<Vec<Arc<Connection>>>(),
         in_force.clone(),
         Arc::clone(&recorder),
         Arc::new(approvals.clone()),
         Arc::clone(&forwarder) as Arc<dyn exchange::Forward>,
-        limits(&config),
+        terms::limits(&config),
     );
     let listener = TcpListener::bind(config.listen.address)
         .await
@@ -83,6 +90,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     };
     let door = Door {
         gate,
+        own: Own { oauth: who.oauth.clone() },
         tls: config.listen.tls.as_ref().map(listen::acceptor).transpose().context("listen.tls")?,
         limits: config.limits.clone(),
     };
@@ -95,14 +103,15 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         phase: phases,
         policies: in_force,
         approvals: approvals.clone(),
-        registry: registry.clone(),
+        registry: who.registry.clone(),
+        access: who.access.clone(),
         store: Arc::clone(&store),
         metrics: None,
     };
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(warm(compiler, stop.rest.clone()));
-    tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), reload_times(&config), stop.rest.clone()));
-    tasks.spawn(keep(forwarder, approvals, registry, stop.rest.clone()));
+    tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone()));
+    tasks.spawn(keep(forwarder, approvals, who.registry, who.issuers, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
     phase.send_replace(Phase::Ready);
     announce(&ready);
@@ -122,9 +131,15 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     Ok(())
 }
 
-/// What goes on beside the exchanges: credentials are looked for again, questions expire, and what callers asked who are
-/// revoked is cancelled, also where nobody waits for it.
-async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, registry: Registry, stop: CancellationToken) {
+/// What goes on beside the exchanges: credentials and issuers' keys are looked for again, questions expire, and what
+/// callers asked who are revoked is cancelled, also where nobody waits for it.
+async fn keep(
+    forwarder: Arc<Forwarder>,
+    approvals: Approvals,
+    registry: Registry,
+    issuers: Arc<Issuers>,
+    stop: CancellationToken,
+) {
     let withdraw = async {
         let mut changes = registry.changes();
         while changes.changed().await.is_ok() {
@@ -134,7 +149,7 @@ async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, registry: Registr
             approvals.withdraw(gone, "its caller's credentials were revoked");
         }
     };
-    let all = async { tokio::join!(forwarder.keep(), approvals.keep(), withdraw) };
+    let all = async { tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), withdraw) };
     tokio::select! {
         () = stop.cancelled() => {}
         _never = all => {}
@@ -176,17 +191,6 @@ async fn signal() {
     }
 }
 
-fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
-    let mut settings = StoreConfig::new(&config.store.path);
-    settings.durability = match config.store.durability {
-        Durability::Strict => store::Durability::Strict,
-        Durability::Bounded => store::Durability::Bounded,
-        Durability::Off => store::Durability::Off,
-    };
-    settings.limits.window = config.store.loss_window;
-    Ok(Store::open(&settings)?)
-}
-
 /// A loader for the configured folder; its cache is in the store's folder.
 fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<(Loader, Arc<Compiler>)> {
     let cache = Cache::open(CacheConfig::new(config.store.path.join("compiled")))?;
@@ -224,10 +228,6 @@ async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder
     Ok(set)
 }
 
-fn reload_times(config: &Config) -> reload::Times {
-    reload::Times { settle: config.policies.settle, rescan: config.policies.rescan }
-}
-
 async fn start_built_in_model(
     config: &mut Config,
     pace: Pace,
@@ -255,74 +255,6 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
         started_ms: now_ms(),
         connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
         durability: durability.map(|(word, _)| (*word).to_owned()).unwrap_or_default(),
-    }
-}
-
-fn static_token(token: &config::Token) -> StaticToken {
-    StaticToken {
-        name: token.name.clone(),
-        digest: token.digest,
-        connections: token.connections.clone(),
-        groups: token.groups.clone(),
-    }
-}
-
-fn terms(config: &Config) -> Terms {
-    let config::Approvals { default_timeout, approvers, pending, pending_per_caller, .. } = &config.approvals;
-    Terms {
-        default_timeout_ms: millis(*default_timeout),
-        approvers: approvers.clone(),
-        pending: *pending,
-        pending_per_caller: *pending_per_caller,
-        ..Terms::default()
-    }
-}
-
-/// What callers, and tokens that were issued here, may use; 0 in the configuration is no limit.
-fn identity_terms(limits: &config::Limits) -> identity::Terms {
-    const MINUTE: Duration = Duration::from_secs(60);
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let some = |count: usize| u64::try_from(count).ok().filter(|count| *count > 0);
-    let rate = |count, per| some(count).map(|count| identity::Rate { count, per });
-    identity::Terms {
-        tokens: limits.tokens,
-        sessions: limits.sessions,
-        grace: limits.expiry_grace,
-        caller: identity::Limits {
-            requests: rate(limits.caller_requests, MINUTE),
-            streams: some(limits.caller_streams),
-            tokens: rate(limits.caller_usage, DAY),
-        },
-        token: identity::Limits {
-            requests: rate(limits.token_requests, MINUTE),
-            streams: some(limits.token_streams),
-            tokens: rate(limits.token_usage, DAY),
-        },
-    }
-}
-
-fn limits(config: &Config) -> exchange::Limits {
-    let limits = &config.limits;
-    exchange::Limits {
-        wire: wire::Limits {
-            body_bytes: limits.body_bytes,
-            event_bytes: limits.event_bytes,
-            held_bytes: limits.held_bytes,
-            json_depth: limits.json_depth,
-        },
-        coding: coding::Limits {
-            zstd_window: limits.zstd_window,
-            decode_ratio: limits.decode_ratio,
-            decode_bytes: limits.decode_bytes,
-        },
-        batch_bytes: limits.batch_bytes,
-        body_idle: limits.body_idle,
-        upstream_first_byte: limits.upstream_first_byte,
-        upstream_idle: limits.upstream_idle,
-        approval_wait: config.approvals.wait,
-        heartbeat: config.approvals.heartbeat,
-        session_gap: limits.session_gap,
-        sessions: limits.sessions,
     }
 }
 

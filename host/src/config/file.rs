@@ -12,7 +12,10 @@ use toml::{
 use super::{
     Durability, Limits, Problem, Problems,
     endpoint::EndpointTable,
+    grant::GrantTable,
+    issuer::IssuerTable,
     limits::{Bound, Unit},
+    oauth::OauthTable,
     problem::Code,
     read::Section,
 };
@@ -27,6 +30,9 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) connections: Vec<ConnectionTable>,
     pub(super) tokens: Vec<TokenTable>,
+    pub(super) issuers: Vec<IssuerTable>,
+    pub(super) grants: Vec<GrantTable>,
+    pub(super) oauth: Option<OauthTable>,
 }
 
 /// `[listen]`.
@@ -39,6 +45,7 @@ pub(super) struct ListenTable {
 pub(super) struct TlsTable {
     pub(super) certificate: Option<Spanned<String>>,
     pub(super) key: Option<Spanned<String>>,
+    pub(super) client_ca: Option<Spanned<String>>,
 }
 
 /// `[control]`.
@@ -149,6 +156,13 @@ impl File {
             limits: with_table(root, "limits", problems, Limits::read),
             connections: each_table(root, "connection", "[[connection]]", problems, connection),
             tokens: each_table(root, "token", "[[token]]", problems, token),
+            issuers: each_table(root, "issuer", "[[issuer]]", problems, IssuerTable::read),
+            grants: each_table(root, "grant", "[[grant]]", problems, GrantTable::read),
+            oauth: root.table("oauth", "[oauth]", problems).map(|mut section| {
+                let oauth = OauthTable::read(&mut section, problems);
+                section.finish(problems);
+                oauth
+            }),
         }
     }
 }
@@ -189,8 +203,9 @@ fn listen(section: &mut Section<'_, '_>, problems: &mut Problems) -> ListenTable
     let tls = section.table("tls", "tls = { … }", problems).map(|mut tls| {
         let certificate = tls.needed("certificate", "\"./tls/chain.pem\"", problems);
         let key = tls.needed("key", "\"./tls/key.pem\"", problems);
+        let client_ca = tls.text("client_ca", problems);
         tls.finish(problems);
-        TlsTable { certificate, key }
+        TlsTable { certificate, key, client_ca }
     });
     ListenTable { address, tls }
 }

@@ -12,7 +12,10 @@
 mod credential;
 mod endpoint;
 mod file;
+mod grant;
+mod issuer;
 mod limits;
+mod oauth;
 mod problem;
 mod read;
 mod resolve;
@@ -52,6 +55,12 @@ pub(crate) struct Config {
     pub connections: Vec<Route>,
     /// Credentials of callers; no two with one name or one value.
     pub tokens: Vec<Token>,
+    /// Who is trusted to say who somebody is; no two with one URL.
+    pub issuers: Vec<identity::Issuer>,
+    /// Which of their callers may use what; no two with one name.
+    pub grants: Vec<identity::Grant>,
+    /// The token endpoint, where there is one.
+    pub oauth: Option<identity::OauthTerms>,
 }
 
 /// The data listener.
@@ -70,6 +79,8 @@ pub(crate) struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// Authorities whose clients' certificates are asked for and verified; `None`: nobody is asked for one.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The control listener.

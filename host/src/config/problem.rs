@@ -38,7 +38,7 @@ pub(crate) enum Code {
     Duplicate,
     /// A name that nothing has.
     UnknownName,
-    /// An upstream URL that is refused.
+    /// A URL that is refused.
     BadUrl,
     /// A file that is named can't be used.
     BadFile,

@@ -105,6 +105,55 @@ impl<'t, 'i> Section<'t, 'i> {
         }
     }
 
+    /// A list of texts; what is usual when the key is not there.
+    pub(super) fn texts_or(
+        &mut self,
+        key: &'static str,
+        usual: &[&str],
+        problems: &mut Problems,
+    ) -> Vec<Spanned<String>> {
+        if self.table.is_some_and(|table| table.contains_key(key)) {
+            return self.texts(key, problems);
+        }
+        self.known.push(key);
+        usual.iter().map(|text| Spanned::new(self.span(), (*text).to_owned())).collect()
+    }
+
+    /// True or false; false when the key is not there.
+    pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems) -> bool {
+        match self.get(key).map(|value| (value, value.get_ref())) {
+            None => false,
+            Some((_, DeValue::Boolean(said))) => *said,
+            Some((value, _)) => {
+                wrong_type(key, value, "true or false", problems);
+                false
+            }
+        }
+    }
+
+    /// A table whose keys the operator chooses, each with a text or a list of them.
+    pub(super) fn entries(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+    ) -> Vec<(Spanned<String>, Vec<Spanned<String>>)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let DeValue::Table(table) = value.get_ref() else {
+            wrong_type(key, value, "a table", problems);
+            return Vec::new();
+        };
+        let named = |name: &Spanned<_>| Spanned::new(name.span(), String::from(AsRef::<str>::as_ref(name.get_ref())));
+        let each = table.iter().map(|(name, value)| {
+            let name: Spanned<String> = named(name);
+            let texts = match value.get_ref() {
+                DeValue::Array(items) => items.iter().filter_map(|item| text(name.get_ref(), item, problems)).collect(),
+                _ => text(name.get_ref(), value, problems).into_iter().collect(),
+            };
+            (name, texts)
+        });
+        each.collect()
+    }
+
     /// One of some words, if the key is there.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -217,6 +266,17 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// Says that a name is nobody's: which one was meant, or which there are.
+pub(super) fn unknown(what: &str, name: &Spanned<String>, known: &[&str], problems: &mut Problems) {
+    let message = format!("no {what} is named `{}`", name.get_ref());
+    let problem = Problem::error(Code::UnknownName, name.span(), message);
+    problems.push(match nearest(name.get_ref(), known.iter().copied()) {
+        Some(near) => problem.label(format!("did you mean `{near}`?")),
+        None if known.is_empty() => problem.label("there are none"),
+        None => problem.label("unknown").help(format!("there are: {}", known.join(", "))),
+    });
 }
 
 /// The value of a word, if it is one of the choices.

@@ -17,8 +17,10 @@ use super::{
     credential::credential,
     endpoint,
     file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
+    grant::{Known, grants},
+    issuer::issuers,
     problem::Code,
-    read::nearest,
+    read::unknown,
     secret::{self, Secret},
     upstream,
 };
@@ -49,6 +51,11 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let folder = folder(file.policies.folder.as_ref(), &base, problems);
     let connections = connections(file.connections, &base, problems);
     let tokens = tokens(file.tokens, &connections, &base, problems);
+    let (trusted, issuers) = issuers(file.issuers, &base, problems);
+    let names: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
+    let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some() };
+    let grants = grants(file.grants, &known, problems);
+    let oauth = file.oauth.and_then(|oauth| oauth.resolve(&trusted, &base, problems));
     Some(Config {
         listen: listen?,
         control: control?,
@@ -63,13 +70,16 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
         limits: file.limits,
         connections: connections.into_iter().filter_map(|entry| entry.route).collect(),
         tokens,
+        issuers,
+        grants,
+        oauth,
     })
 }
 
 fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Option<Listen> {
     let tls = match table.tls {
-        Some(TlsTable { certificate: Some(certificate), key: Some(key) }) => {
-            tls_files(&certificate, &key, base, problems)
+        Some(TlsTable { certificate: Some(certificate), key: Some(key), client_ca }) => {
+            tls_files(&certificate, &key, client_ca.as_ref(), base, problems)
         }
         _ => None,
     };
@@ -138,10 +148,12 @@ fn address(written: Option<&Spanned<String>>, default: SocketAddr, problems: &mu
 fn tls_files(
     certificate: &Spanned<String>,
     key: &Spanned<String>,
+    client_ca: Option<&Spanned<String>>,
     base: &Base<'_>,
     problems: &mut Problems,
 ) -> Option<TlsFiles> {
     let chain = certificates(certificate, base, problems);
+    let client_ca = client_ca.map(|written| certificates(written, base, problems));
     let path = base.join(key.get_ref());
     if let Err(error) = PrivateKeyDer::from_pem_file(&path) {
         let message = format!("no private key in `{}`: {error}", path.display());
@@ -149,11 +161,13 @@ fn tls_files(
             .push(Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"));
         return None;
     }
-    Some(TlsFiles { certificate: chain?, key: path })
+    // A file that is named and wrong is an error already; the host never listens without it.
+    let client_ca = client_ca.map_or(Some(None), |given| given.map(Some))?;
+    Some(TlsFiles { certificate: chain?, key: path, client_ca })
 }
 
 /// A PEM file with at least one certificate, and nothing broken in it.
-fn certificates(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<PathBuf> {
+pub(super) fn certificates(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let path = base.join(written.get_ref());
     let wrong = match CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(chain) if !chain.is_empty() => return Some(path),
@@ -167,17 +181,17 @@ fn certificates(written: &Spanned<String>, base: &Base<'_>, problems: &mut Probl
 }
 
 /// Values that no two entries may share, and where each was seen first.
-struct Once<T> {
+pub(super) struct Once<T> {
     what: &'static str,
     seen: HashMap<T, Range<usize>>,
 }
 
 impl<T: Eq + Hash> Once<T> {
-    fn new(what: &'static str) -> Self {
+    pub(super) fn new(what: &'static str) -> Self {
         Self { what, seen: HashMap::new() }
     }
 
-    fn check(&mut self, value: T, span: Range<usize>, problems: &mut Problems) {
+    pub(super) fn check(&mut self, value: T, span: Range<usize>, problems: &mut Problems) {
         if let Some(first) = self.seen.get(&value) {
             problems.push(
                 Problem::error(Code::Duplicate, span, format!("two entries have the same {}", self.what))
@@ -254,7 +268,7 @@ fn route(
 }
 
 /// Names stand in paths, headers, metrics and the record, so they are plain.
-fn check_name(name: &Spanned<String>, problems: &mut Problems) {
+pub(super) fn check_name(name: &Spanned<String>, problems: &mut Problems) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let text = name.get_ref();
     if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
@@ -346,19 +360,12 @@ fn token_connections(table: &TokenTable, connections: &[Entry], problems: &mut P
                 .help("for example: connections = [\"openai\"]"),
         );
     }
+    let known: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
     for name in &table.connections {
-        if connections.iter().any(|entry| entry.name == *name.get_ref()) {
+        if known.contains(&name.get_ref().as_str()) {
             continue;
         }
-        let message = format!("no connection is named `{}`", name.get_ref());
-        let mut problem = Problem::error(Code::UnknownName, name.span(), message);
-        let known: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
-        problem = match nearest(name.get_ref(), known.iter().copied()) {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None if known.is_empty() => problem.label("there are none"),
-            None => problem.label("unknown").help(format!("there are: {}", known.join(", "))),
-        };
-        problems.push(problem);
+        unknown("connection", name, &known, problems);
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
+use ::identity::digest;
 use model::{EndpointRule, Family, OnBlock, Restore, View};
 
 use super::{BUILT_IN, Config, Durability, Limits, Problems, Source, parse};
+
+mod identity;
 
 /// A folder with the files that configurations name.
 struct Folder(tempfile::TempDir);
@@ -91,7 +94,7 @@ fn the_documented_configuration_is_taken() {
     assert_eq!((route.connection.family, route.connection.on_block), (Family::Openai, OnBlock::Error));
     let credential = route.credential.as_ref().unwrap();
     assert_eq!(credential.value.as_ref().unwrap().as_bytes(), b"Bearer sk-upstream-0123456789");
-    assert_eq!(config.tokens[0].digest, identity::digest("a-token-that-is-long-enough"));
+    assert_eq!(config.tokens[0].digest, digest("a-token-that-is-long-enough"));
 }
 
 #[test]

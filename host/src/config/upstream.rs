@@ -81,7 +81,7 @@ fn url(text: &str) -> Result<Upstream, &'static str> {
 }
 
 /// The URL as it may be shown: a password in it is not repeated.
-fn without_user(text: &str) -> String {
+pub(super) fn without_user(text: &str) -> String {
     match (text.split_once("://"), text.rfind('@')) {
         (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &text[at..]),
         _ => text.to_owned(),
@@ -89,7 +89,7 @@ fn without_user(text: &str) -> String {
 }
 
 /// Nor is it shown in the lines of the file that a message quotes.
-fn hide_user(span: Range<usize>, problems: &mut Problems) {
+pub(super) fn hide_user(span: Range<usize>, problems: &mut Problems) {
     let raw = &problems.text()[span.clone()];
     if let (Some(scheme), Some(at)) = (raw.find("://"), raw.rfind('@'))
         && scheme + 3 < at

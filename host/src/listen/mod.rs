@@ -1,15 +1,17 @@
-//! The data listener: callers' connections, TLS, HTTP/1.1; each request goes to `exchange::carry`.
+//! The data listener: callers' connections, TLS, HTTP/1.1; each request goes to `exchange::carry`, or is answered by the
+//! gate itself (`own.rs`).
 //!
 //! What must hold: every connection and every exchange is counted and bounded; a reply that was cut closes its
 //! connection abnormally; on shutdown running exchanges get their time to end.
 
 mod guarded;
+mod own;
 mod tls;
 
-use std::{convert::Infallible, io, sync::Arc};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use exchange::{BodyError, Cut, Gate, Reply};
+use exchange::{BodyError, ClientCertificate, Cut, Gate, Reply};
 use futures_util::{Stream, StreamExt};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyStream, Either, Full, StreamBody};
@@ -19,6 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use identity::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -27,7 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::guarded::{Guarded, Standing};
-pub(crate) use self::tls::acceptor;
+pub(crate) use self::{own::Own, tls::acceptor};
 use crate::config::Limits;
 
 /// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
@@ -37,6 +40,8 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 pub(crate) struct Door {
     /// The path.
     pub(crate) gate: Arc<Gate>,
+    /// What is asked of the gate itself.
+    pub(crate) own: Own,
     /// TLS, where the listener has it.
     pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
     /// Bounds.
@@ -61,8 +66,8 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -75,7 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
             let _place = place;
             tokio::select! {
                 () = cut.cancelled() => {}
-                result = connection(stream, &door, &exchanges, &shutdown) => {
+                result = connection(stream, address, &door, &exchanges, &shutdown) => {
                     if let Err(error) = result {
                         tracing::debug!(%error, "a caller's connection ended");
                     }
@@ -94,26 +99,30 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
 
 async fn connection(
     stream: TcpStream,
+    address: IpAddr,
     door: &Arc<Door>,
     exchanges: &Arc<Semaphore>,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let mut peer = Peer { address: address.to_canonical(), certificate: None };
     let standing = Standing::default();
     let stream = Guarded::new(stream, door.limits.delivery_idle, standing.clone());
     match &door.tls {
-        None => speak(stream, standing, door, exchanges, shutdown).await,
+        None => speak(stream, peer, standing, door, exchanges, shutdown).await,
         Some(acceptor) => {
             let stream = timeout(door.limits.handshake_deadline, acceptor.accept(stream))
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
-            speak(stream, standing, door, exchanges, shutdown).await
+            peer.certificate = tls::shown_by(&stream);
+            speak(stream, peer, standing, door, exchanges, shutdown).await
         }
     }
 }
 
 async fn speak<S>(
     stream: S,
+    peer: Peer,
     standing: Standing,
     door: &Arc<Door>,
     exchanges: &Arc<Semaphore>,
@@ -123,7 +132,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
     let service =
-        service_fn(|request| answer(Arc::clone(&door.gate), Arc::clone(exchanges), standing.clone(), request));
+        service_fn(|request| answer(Arc::clone(door), Arc::clone(exchanges), peer, standing.clone(), request));
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(door.limits.head_deadline.max(door.limits.keep_alive))
@@ -145,8 +154,9 @@ type Body = Either<StreamBody<Frames>, Full<Bytes>>;
 type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Cut>> + Send>>;
 
 async fn answer(
-    gate: Arc<Gate>,
+    door: Arc<Door>,
     exchanges: Arc<Semaphore>,
+    peer: Peer,
     standing: Standing,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
@@ -154,7 +164,16 @@ async fn answer(
     let Ok(place) = exchanges.try_acquire_owned() else {
         return Ok(too_many());
     };
-    let request = request.map(|body| -> exchange::Incoming {
+    let (mut parts, body) = request.into_parts();
+    if let Some(target) = door.own.target(&parts) {
+        parts.uri = target;
+        let answer = door.own.answer(Request::from_parts(parts, body), peer, door.limits.body_idle).await;
+        return Ok(answer.map(|body| Either::Right(Full::new(body))));
+    }
+    if let Some(certificate) = peer.certificate {
+        parts.extensions.insert(ClientCertificate(certificate));
+    }
+    let request = Request::from_parts(parts, body).map(|body| -> exchange::Incoming {
         Box::pin(BodyStream::new(body).filter_map(|frame| async {
             match frame {
                 // Trailers are dropped: what was judged is the body.
@@ -163,7 +182,7 @@ async fn answer(
             }
         }))
     });
-    let response = exchange::carry(gate, request).await;
+    let response = exchange::carry(Arc::clone(&door.gate), request).await;
     standing.set(response.body().lease());
     Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, place)))))
 }

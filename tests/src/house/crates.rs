@@ -33,12 +33,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lockdown", &["policy-sdk"]),
     ("ssn-guard", &["policy-sdk"]),
     ("guests", &["policy-sdk"]),
+    // What plays an identity provider for tests.
+    ("openid-provider", &[]),
     // The tests share nothing with the host: a mistake could hide behind the same mistake.
     ("scenarios", &[]),
 ];
 
-/// What any package's tests may use: the misbehaving guests.
-const FOR_TESTS: &[&str] = &["guests"];
+/// What any package's tests may use: the misbehaving guests, a real identity provider.
+const FOR_TESTS: &[&str] = &["guests", "openid-provider"];
 
 /// Libraries (by the beginning of their names) that only these packages may use.
 const ONLY_IN: &[(&str, &[&str])] = &[

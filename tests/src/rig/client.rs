@@ -64,8 +64,13 @@ impl Client {
 
     /// Sends a request with the credential, `Content-Length` and these headers, and reads the answer's head.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut head =
-            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n", self.address, self.token);
+        let authorization = format!("Bearer {}", self.token);
+        self.send_plain(method, path, &[&[("authorization", authorization.as_str())], headers].concat(), body).await
+    }
+
+    /// As [`send`](Self::send), with no credential but what these headers say.
+    pub async fn send_plain(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

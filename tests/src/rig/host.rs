@@ -83,6 +83,12 @@ pub struct Setup {
     authority: Option<String>,
     /// What the connection speaks; `openai` when nothing is said.
     dialect: Option<String>,
+    /// Authorities of callers' certificates, as PEM.
+    client_authority: Option<String>,
+    /// Files beside the configuration, by name.
+    files: Vec<(String, String)>,
+    /// Whole tables at its end.
+    tables: String,
 }
 
 impl Setup {
@@ -165,6 +171,27 @@ impl Setup {
         self
     }
 
+    /// Asks callers for certificates that this authority vouches for; needs [`tls_listener`](Self::tls_listener).
+    #[must_use]
+    pub fn client_authority(mut self, authority: String) -> Self {
+        self.client_authority = Some(authority);
+        self
+    }
+
+    /// Puts a file, which only its owner may read, beside the configuration.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Adds whole tables to the configuration.
+    #[must_use]
+    pub fn tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -198,24 +225,28 @@ impl Host {
     fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
         let host = Self { home, process: None };
         std::fs::create_dir(host.folder()).expect("a fresh folder can be written");
-        let token = host.home.path().join("token");
-        std::fs::write(&token, TOKEN).expect("a fresh folder can be written");
-        std::fs::set_permissions(&token, Permissions::from_mode(0o600)).expect("its owner may");
         for (file, path, settings) in &setup.policies {
             host.install(file, path, settings.as_deref());
         }
         let mut config = String::new();
         let durability = setup.durability.as_str();
         let put = |name: &str, text: &str| {
-            std::fs::write(host.home.path().join(name), text).expect("a fresh folder can be written");
+            let path = host.home.path().join(name);
+            std::fs::write(&path, text).expect("a fresh folder can be written");
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).expect("its owner may");
         };
+        put("token", TOKEN);
+        setup.files.iter().for_each(|(name, text)| put(name, text));
         let mut listen = String::new();
         if let Some((certificate, key)) = &setup.certificate {
             put("listener.pem", certificate);
             put("listener.key", key);
-            std::fs::set_permissions(host.home.path().join("listener.key"), Permissions::from_mode(0o600))
-                .expect("its owner may");
-            listen.push_str("tls = { certificate = \"./listener.pem\", key = \"./listener.key\" }");
+            let mut clients = "";
+            if let Some(authority) = &setup.client_authority {
+                put("clients.pem", authority);
+                clients = ", client_ca = \"./clients.pem\"";
+            }
+            listen = format!("tls = {{ certificate = \"./listener.pem\", key = \"./listener.key\"{clients} }}");
         }
         let (mut scheme, mut connection) = ("http", String::new());
         if let Some(authority) = &setup.authority {
@@ -252,11 +283,13 @@ dialect = "{dialect}"
 name = "rig"
 value_file = "./token"
 connections = ["openai"]
+{tables}
 "#,
             dialect = setup.dialect.as_deref().unwrap_or("openai"),
             folder = setup.folder,
             approvals = setup.approvals,
             limits = setup.limits,
+            tables = setup.tables,
         )
         .expect("a string takes text");
         std::fs::write(host.config(), config).expect("a fresh folder can be written");
@@ -301,6 +334,12 @@ connections = ["openai"]
     #[must_use]
     pub fn client(&self) -> Client {
         Client { address: self.process().listen, token: TOKEN.to_owned() }
+    }
+
+    /// A caller with another credential.
+    #[must_use]
+    pub fn caller(&self, token: &str) -> Client {
+        Client { address: self.process().listen, token: token.to_owned() }
     }
 
     /// The control listener.

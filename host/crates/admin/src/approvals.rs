@@ -9,25 +9,12 @@ use axum::{
     extract::{Path, State},
 };
 use model::ApprovalId;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Control, problem::Problem};
+use crate::{Control, problem::Problem, said::Said};
 
-/// Who decides when the request does not say: whoever holds the control token.
-const OPERATOR: &str = "admin";
-/// Bytes of an approver's name.
-const BY_BYTES: usize = 256;
 /// Bytes of a reason.
 const REASON_BYTES: usize = 4 << 10;
-
-/// What an approver sends; all of it may be left out.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Said {
-    reason: String,
-    by: String,
-}
 
 /// `GET /v1/approvals`: open ones first, then closed ones.
 pub(crate) async fn list(State(control): State<Arc<Control>>) -> Json<Value> {
@@ -64,17 +51,8 @@ pub(crate) async fn deny(
 
 async fn decide(control: &Control, id: &str, decision: Decision, body: &Bytes) -> Result<Json<Approval>, Problem> {
     let id = parse(id)?;
-    let said: Said = if body.is_empty() {
-        Said::default()
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|error| Problem::bad_request(format!("the body is not as wanted: {error}")))?
-    };
-    if said.by.len() > BY_BYTES || said.reason.len() > REASON_BYTES {
-        return Err(Problem::bad_request(format!("`by` has at most {BY_BYTES} bytes, `reason` {REASON_BYTES}")));
-    }
-    let name = if said.by.is_empty() { OPERATOR.to_owned() } else { said.by };
-    let approver = Approver { name, groups: None };
+    let said = Said::read(body, REASON_BYTES)?;
+    let approver = Approver { name: said.by, groups: None };
     Ok(Json(control.approvals.decide(id, decision, &approver, &said.reason).await?))
 }
 

@@ -18,12 +18,8 @@ use model::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Control, problem::Problem};
+use crate::{Control, problem::Problem, said::Said};
 
-/// Who revokes when the request does not say: whoever holds the control token.
-const OPERATOR: &str = "admin";
-/// Bytes of an operator's name.
-const BY_BYTES: usize = 256;
 /// Bytes of a reason.
 const REASON_BYTES: usize = 2000;
 
@@ -202,10 +198,8 @@ fn parse<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, Problem> {
 
 /// Who, and why.
 fn signed(by: String, reason: String) -> Result<(String, String), Problem> {
-    if by.len() > BY_BYTES || reason.len() > REASON_BYTES {
-        return Err(Problem::bad_request(format!("`by` has at most {BY_BYTES} bytes, `reason` {REASON_BYTES}")));
-    }
-    Ok((if by.is_empty() { OPERATOR.to_owned() } else { by }, reason))
+    let said = Said { reason, by }.checked(REASON_BYTES)?;
+    Ok((said.by, said.reason))
 }
 
 fn token_id(id: &str) -> Result<TokenId, Problem> {

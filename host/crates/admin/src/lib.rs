@@ -3,7 +3,7 @@
 //! ```text
 //!   serve.rs     accept, bounds, the thread of its own
 //!   guard.rs     Host, token, content type: before every route
-//!   routes: health.rs  status.rs  policies.rs  approvals.rs  credentials.rs  records.rs
+//!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  credentials.rs  records.rs
 //!   problem.rs   every error, as RFC 9457 says
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! that names another host than this one is refused (a rebound name can't reach it); no cross-origin access is ever
 //! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
 
+mod access;
 mod approvals;
 mod credentials;
 mod guard;
@@ -18,6 +19,7 @@ mod health;
 mod policies;
 mod problem;
 mod records;
+mod said;
 mod serve;
 mod status;
 #[cfg(test)]
@@ -28,7 +30,7 @@ use std::sync::Arc;
 
 use ::approvals::Approvals;
 use exchange::ports::PolicySet;
-use identity::Registry;
+use identity::{Access, Registry};
 use store::Store;
 use tokio::sync::watch;
 
@@ -51,6 +53,8 @@ pub struct Control {
     pub approvals: Approvals,
     /// Tokens and revocations.
     pub registry: Registry,
+    /// Requests for access.
+    pub access: Access,
     /// The records.
     pub store: Arc<Store>,
     /// The metrics as Prometheus reads them; `None`: there are none.

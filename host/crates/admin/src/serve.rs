@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Control, approvals, credentials, guard, health, policies, problem::Problem, records, status};
+use crate::{Control, access, approvals, credentials, guard, health, policies, problem::Problem, records, status};
 
 /// Connections at once.
 const CONNECTIONS: usize = 128;
@@ -57,6 +57,10 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/tokens", get(credentials::tokens))
         .route("/v1/tokens/{id}", get(credentials::token))
         .route("/v1/revocations", get(credentials::revocations))
+        .route("/v1/access", get(access::list))
+        .route("/v1/access/{id}", get(access::show))
+        .route("/v1/access/{id}/approve", post(access::approve))
+        .route("/v1/access/{id}/deny", post(access::deny))
         .route("/v1/revoke", post(credentials::revoke))
         .route("/v1/lift", post(credentials::lift))
         .fallback(|| async { Problem::not_found("there is no such route").into_response() })

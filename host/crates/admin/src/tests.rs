@@ -11,9 +11,9 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use exchange::ports::{About, Ask, Desk, PolicySet, Problem, Recorder, RulingState, Ticket};
+use exchange::ports::{About, Ask, ControlLog, Desk, PolicySet, Problem, Recorder, RulingState, Ticket};
 use http_body_util::BodyExt;
-use identity::Registry;
+use identity::{Access, AccessTerms, Grants, Registry};
 use model::{
     Attribute, Caller, Digest, Entry, ExchangeId, Generation, Outcome, Question, SessionId, Usage,
     record::{Chunk, Closed, Opened, Request as Sent, ResponseHead, SetRef},
@@ -26,6 +26,7 @@ use tower::ServiceExt;
 
 use crate::{AdminToken, Control, HostFacts, Phase, serve::router};
 
+mod access;
 mod credentials;
 
 struct Rig {
@@ -55,6 +56,9 @@ impl Rig {
         let store = Store::open(&StoreConfig::new(dir.path().join("store"))).unwrap();
         let approvals = Approvals::new(Terms::default(), Arc::clone(&store) as Arc<dyn Recorder>);
         let registry = Registry::open(store.clone(), identity::Terms::default()).unwrap();
+        let log: Arc<dyn ControlLog> = store.clone();
+        let grants = Arc::new(Grants::default());
+        let access = Access::open(log, grants, AccessTerms::default(), registry.clock()).unwrap();
         let path = dir.path().join("store/admin.token");
         let token = AdminToken::load_or_make(&path).unwrap();
         let problem = Problem { file: "bad.wasm".to_owned(), stage: "validate", message: "not Wasm".to_owned() };
@@ -81,6 +85,7 @@ impl Rig {
             policies: in_force,
             approvals,
             registry,
+            access,
             store,
             metrics: None,
         };

@@ -101,6 +101,15 @@ impl Head {
     }
 }
 
+/// The target of a request that goes to no connection, in the form in which paths are compared: of one whose path
+/// `serves` says so. None for every other, and for one whose head is refused: [`carry`](crate::carry()) says so.
+#[must_use]
+pub fn own_target(parts: &http::request::Parts, serves: impl FnOnce(&str) -> bool) -> Option<Uri> {
+    canonical_path(parts.uri.path()).ok().filter(|path| serves(path))?;
+    let head = Head::read(parts).ok()?;
+    format!("{}{}", head.path, head.query).parse().ok()
+}
+
 /// Gives back the headers that were set aside, as far as they say what the judged body says. One that says anything
 /// else is left out: it may hold what a policy took out of the body.
 pub(crate) fn put_back(

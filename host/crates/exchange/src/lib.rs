@@ -34,5 +34,6 @@ mod vault;
 
 pub use carry::carry;
 pub use gate::{Answered, BodyError, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
+pub use head::own_target;
 pub use outlet::{Cut, Reply};
 pub use record::{Outbound, Recorded};

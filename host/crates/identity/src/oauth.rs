@@ -76,6 +76,31 @@ pub struct OauthTerms {
     pub login: Option<Login>,
 }
 
+impl OauthTerms {
+    /// Whether they can be meant, as far as they say so themselves.
+    ///
+    /// # Errors
+    /// [`OauthError`].
+    pub fn check(&self) -> Result<(), OauthError> {
+        self.place().map(drop)
+    }
+
+    /// The gate's URL, and its origin: scheme, host and port.
+    fn place(&self) -> Result<(Url, String), OauthError> {
+        let wrong = |what: &str| OauthError(what.to_owned());
+        let url = Url::parse(&self.url).map_err(|error| OauthError(format!("url is not one: {error}")))?;
+        let origin = url.origin().ascii_serialization();
+        let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+        if self.url.trim_end_matches('/') != origin {
+            return Err(wrong("url has a path, or more"));
+        }
+        if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+            return Err(wrong("url is not https: a sign-in can't be trusted to anything else"));
+        }
+        Ok((url, origin))
+    }
+}
+
 /// Terms that can't be meant.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("the token endpoint's {0}")]
@@ -119,20 +144,11 @@ impl Oauth {
         registry: Registry,
         access: Access,
     ) -> Result<Self, OauthError> {
-        let wrong = |what: &str| OauthError(what.to_owned());
-        let url = Url::parse(&terms.url).map_err(|error| OauthError(format!("url is not one: {error}")))?;
-        let origin = url.origin().ascii_serialization();
-        let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-        if terms.url.trim_end_matches('/') != origin {
-            return Err(wrong("url has a path, or more"));
-        }
-        if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-            return Err(wrong("url is not https: a sign-in can't be trusted to anything else"));
-        }
+        let (url, origin) = terms.place()?;
         let relying = match terms.login {
             None => None,
             Some(login) if !issuers.trusts(&login.issuer) => {
-                return Err(wrong("login has an issuer that is not trusted"));
+                return Err(OauthError("login has an issuer that is not trusted".into()));
             }
             Some(login) => {
                 let redirect = url.join(CALLBACK).map_err(|error| OauthError(error.to_string()))?;

@@ -9,11 +9,8 @@ use bytes::Bytes;
 use exchange::ports::Presented;
 use http::{Method, Request, Response, StatusCode, header};
 use identity::{CLIENT, Decider};
-use rig::{
-    Browser, Provider,
-    gate::{CALLBACK, DEVICE, GATE, Gate, request},
-    location,
-};
+use openid_provider::{Browser, Provider, html, link, proof};
+use rig::gate::{CALLBACK, DEVICE, GATE, Gate, request};
 use serde_json::Value;
 use url::Url;
 
@@ -24,10 +21,6 @@ struct Device {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
-}
-
-fn html(answer: &Response<Bytes>) -> String {
-    String::from_utf8(answer.body().to_vec()).unwrap()
 }
 
 async fn begin(gate: &Gate, more: &str) -> Device {
@@ -80,22 +73,7 @@ impl Person {
 
     /// Signs in at the provider; where the browser is sent back to.
     async fn sign_in(&mut self, start: &str, name: &str) -> Url {
-        let mut place = Url::parse(start).unwrap();
-        for _ in 0..12 {
-            if place.as_str().starts_with(CALLBACK) {
-                return place;
-            }
-            let answer = if place.path().starts_with("/interaction/") {
-                let page = html(&self.provider.get(place.as_str()).await);
-                let prompt = if page.contains("name=\"login\"") { "login" } else { "consent" };
-                let form = format!("prompt={prompt}&login={name}&password=x");
-                self.provider.post(place.as_str(), &form).await
-            } else {
-                self.provider.get(place.as_str()).await
-            };
-            place = place.join(&location(&answer)).unwrap();
-        }
-        panic!("the provider never sent the browser back");
+        self.provider.sign_in(start, name, CALLBACK).await
     }
 
     async fn back(&mut self, gate: &Gate, place: &Url) -> Response<Bytes> {
@@ -114,17 +92,6 @@ impl Person {
         let back = self.sign_in(&link(&sent), name).await;
         self.back(gate, &back).await
     }
-}
-
-/// Where the page leads on to.
-fn link(page: &Response<Bytes>) -> String {
-    let page = html(page);
-    let link = page.split("<a href=\"").nth(1).unwrap_or_else(|| panic!("no link: {page}")).split('"').next().unwrap();
-    link.replace("&amp;", "&")
-}
-
-fn proof(page: &str) -> &str {
-    page.split("name=\"proof\" value=\"").nth(1).unwrap_or_else(|| panic!("no form: {page}")).split('"').next().unwrap()
 }
 
 async fn gate() -> (Provider, Gate) {
@@ -337,7 +304,7 @@ async fn a_contractors_device_waits_for_an_approver() {
     let page = html(&bob.reach_decision(&gate, &device, "bob").await);
     assert_eq!(bob.decide(&gate, &page, "allow").await.status(), StatusCode::OK);
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "authorization_pending");
-    let (asked, _) = gate.access.list().pop().unwrap();
+    let asked = gate.access.list().pop().unwrap().asked;
     assert_eq!((asked.reason.as_str(), asked.caller.subject.as_str()), ("release night", "bob"));
     let own = Decider { name: "bob".into(), groups: None };
     assert!(gate.access.decide(asked.id, true, own, String::new()).await.is_err(), "never by who asks");

@@ -8,10 +8,8 @@ use exchange::ports::{Credential, Identify, Presented, Unidentified};
 use http::{Method, Request, StatusCode, header};
 use identity::{Approval, Decider, Grant, LIFETIME, Order};
 use model::{Digest, Target};
-use rig::{
-    Provider,
-    gate::{CALLBACK, EXCHANGE, Gate, grants, request},
-};
+use openid_provider::Provider;
+use rig::gate::{CALLBACK, EXCHANGE, Gate, grants, request};
 use serde_json::{Value, json};
 
 async fn gate() -> (Provider, Gate) {

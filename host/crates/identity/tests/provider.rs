@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::{Fault, Freshness};
-use rig::{Clock, Provider, keep, now};
+use openid_provider::{AUDIENCE, Provider};
+use rig::{Clock, keep, now};
 use serde_json::json;
 
 const NOWHERE: &str = "http://127.0.0.1:1/oauth/callback";
@@ -27,14 +28,14 @@ fn quick() -> Freshness {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workloads_token_is_taken_as_it_is() {
     let provider = Provider::start(NOWHERE, 0).await;
-    let issuers = keep([provider.terms()], &Clock::default());
+    let issuers = keep([rig::terms(&provider)], &Clock::default());
     let verified = issuers.verify(&provider.token().await).await.unwrap();
     assert_eq!(verified.caller.issuer, provider.issuer);
     assert_eq!(verified.caller.subject, "ci");
     assert_eq!(verified.caller.groups, ["builders"]);
     assert_eq!(verified.expires, verified.issued + 300);
 
-    let mut elsewhere = provider.terms();
+    let mut elsewhere = rig::terms(&provider);
     elsewhere.audiences = vec!["urn:other".into()];
     let issuers = keep([elsewhere], &Clock::default());
     assert_eq!(issuers.verify(&provider.token().await).await.unwrap_err(), Fault::Audience);
@@ -43,7 +44,7 @@ async fn a_workloads_token_is_taken_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotate_and_no_request_fails() {
     let mut provider = Provider::start(NOWHERE, 0).await;
-    let mut terms = provider.terms();
+    let mut terms = rig::terms(&provider);
     terms.freshness = quick();
     let since = Instant::now();
     let issuers = keep([terms], &Clock::default());
@@ -78,14 +79,14 @@ async fn fetches_of_keys(provider: &mut Provider) -> usize {
 fn forged(issuer: &str, kid: usize) -> String {
     let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
     let header = json!({"alg": "ES256", "kid": format!("unknown-{kid}")});
-    let claims = json!({"iss": issuer, "sub": "ci", "aud": rig::AUDIENCE, "iat": now(), "exp": now() + 60});
+    let claims = json!({"iss": issuer, "sub": "ci", "aud": AUDIENCE, "iat": now(), "exp": now() + 60});
     format!("{}.{}.{}", encode(header.to_string()), encode(claims.to_string()), URL_SAFE_NO_PAD.encode([7; 64]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_unknown_keys_fetches_no_more_often_and_harms_nobody() {
     let mut provider = Provider::start(NOWHERE, 0).await;
-    let mut terms = provider.terms();
+    let mut terms = rig::terms(&provider);
     terms.freshness = Freshness { interval: Duration::from_secs(1), ..Freshness::default() };
     let issuers = keep([terms], &Clock::default());
     let good = provider.token().await;
@@ -109,7 +110,7 @@ async fn a_flood_of_unknown_keys_fetches_no_more_often_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_bridged_until_the_keys_are_stale_and_then_nothing_passes() {
     let mut provider = Provider::start(NOWHERE, 0).await;
-    let mut terms = provider.terms();
+    let mut terms = rig::terms(&provider);
     terms.freshness = quick();
     let issuers = keep([terms], &Clock::default());
     let token = provider.token().await;
@@ -140,7 +141,7 @@ async fn a_provider_that_is_not_there_at_the_start_lets_nobody_in() {
     let mut provider = Provider::start(NOWHERE, 0).await;
     let token = provider.token().await;
     provider.tell("stop").await;
-    let mut terms = provider.terms();
+    let mut terms = rig::terms(&provider);
     terms.freshness = quick();
     let issuers = keep([terms], &Clock::default());
     assert_eq!(issuers.verify(&token).await.unwrap_err(), Fault::KeysStale);
@@ -156,7 +157,7 @@ async fn a_provider_that_is_not_there_at_the_start_lets_nobody_in() {
 async fn clocks_that_differ_by_a_day() {
     let provider = Provider::start(NOWHERE, 0).await;
     let clock = Clock::default();
-    let issuers = keep([provider.terms()], &clock);
+    let issuers = keep([rig::terms(&provider)], &clock);
     let token = provider.token().await;
     issuers.verify(&token).await.unwrap();
     clock.shift(DAY);
@@ -168,7 +169,7 @@ async fn clocks_that_differ_by_a_day() {
 
     for (shift, fault) in [(DAY, Fault::NotYet), (-DAY, Fault::Expired)] {
         let provider = Provider::start(NOWHERE, shift).await;
-        let issuers = keep([provider.terms()], &Clock::default());
+        let issuers = keep([rig::terms(&provider)], &Clock::default());
         assert_eq!(issuers.verify(&provider.token().await).await.unwrap_err(), fault);
     }
 }

@@ -149,6 +149,28 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Every dialect that an endpoint has, by its name.
+pub const DIALECTS: [&str; 18] = [
+    "openai-chat",
+    "openai-responses",
+    "openai-completions",
+    "openai-embeddings",
+    "openai-moderations",
+    "openai-models",
+    "anthropic-messages",
+    "anthropic-models",
+    "gemini",
+    "gemini-embeddings",
+    "gemini-count-tokens",
+    "gemini-models",
+    "ollama",
+    "ollama-embeddings",
+    "ollama-models",
+    "mcp",
+    "http",
+    "raw",
+];
+
 /// The endpoint that a family has at this method and path (the canonical path with the connection's prefix taken
 /// away, beginning with `/`, no query), or `None`: deny.
 #[must_use]
@@ -248,4 +270,38 @@ pub(crate) fn problem(complaint: &Complaint) -> serde_json::Map<String, serde_js
         ("policy", complaint.policy.as_str().into()),
     ];
     members.into_iter().map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_dialect_that_is_spoken_has_its_name_in_the_list() {
+        let named = |family, method, path: &str| claim(family, method, path).map(Endpoint::dialect);
+        let spoken = [
+            named(Family::Openai, "POST", "/v1/chat/completions"),
+            named(Family::Openai, "POST", "/v1/responses"),
+            named(Family::Openai, "POST", "/v1/completions"),
+            named(Family::Openai, "POST", "/v1/embeddings"),
+            named(Family::Openai, "POST", "/v1/moderations"),
+            named(Family::Openai, "GET", "/v1/models"),
+            named(Family::Anthropic, "POST", "/v1/messages"),
+            named(Family::Anthropic, "GET", "/v1/models"),
+            named(Family::Gemini, "POST", "/v1beta/models/g:generateContent"),
+            named(Family::Gemini, "POST", "/v1beta/models/g:embedContent"),
+            named(Family::Gemini, "POST", "/v1beta/models/g:countTokens"),
+            named(Family::Gemini, "GET", "/v1beta/models"),
+            named(Family::Ollama, "POST", "/api/chat"),
+            named(Family::Ollama, "POST", "/api/embed"),
+            named(Family::Ollama, "GET", "/api/tags"),
+            named(Family::Mcp, "POST", "/"),
+            Some("http"),
+            named(Family::Raw, "GET", "/"),
+        ];
+        assert!(spoken.iter().all(Option::is_some), "{spoken:?}");
+        assert_eq!(spoken.into_iter().flatten().collect::<BTreeSet<_>>(), BTreeSet::from(DIALECTS));
+    }
 }

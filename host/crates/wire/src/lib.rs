@@ -40,7 +40,9 @@ mod strays;
 mod text;
 mod views;
 
-pub use dialect::{Answer, Broken, Complaint, Endpoint, Limits, Unclaimed, claim, endpoint, name_of, spokesman};
+pub use dialect::{
+    Answer, Broken, Complaint, DIALECTS, Endpoint, Limits, Unclaimed, claim, endpoint, name_of, spokesman,
+};
 pub use error::Malformed;
 pub use flow::{Asked, Change, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;

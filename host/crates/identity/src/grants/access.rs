@@ -144,10 +144,17 @@ impl Open {
         }
     }
 
+    fn standing(&self, now_ms: u64) -> Standing<'_> {
+        (&self.asked, self.state(now_ms), self.decided.as_ref())
+    }
+
     fn is_of(&self, caller: &Caller) -> bool {
         self.asked.caller.issuer == caller.issuer && self.asked.caller.subject == caller.subject
     }
 }
+
+/// A request, where it stands, and what was decided.
+pub type Standing<'b> = (&'b AccessRequested, AccessState, Option<&'b AccessDecided>);
 
 /// All requests that still matter.
 #[derive(Debug, Default)]
@@ -284,13 +291,13 @@ impl AccessBook {
 
     /// A request, where it stands, and what was decided.
     #[must_use]
-    pub fn get(&self, id: TokenId, now_ms: u64) -> Option<(&AccessRequested, AccessState, Option<&AccessDecided>)> {
-        self.open.get(&id).map(|open| (&open.asked, open.state(now_ms), open.decided.as_ref()))
+    pub fn get(&self, id: TokenId, now_ms: u64) -> Option<Standing<'_>> {
+        self.open.get(&id).map(|open| open.standing(now_ms))
     }
 
     /// All requests, oldest first.
-    pub fn list(&self, now_ms: u64) -> impl Iterator<Item = (&AccessRequested, AccessState)> {
-        self.open.values().map(move |open| (&open.asked, open.state(now_ms)))
+    pub fn list(&self, now_ms: u64) -> impl Iterator<Item = Standing<'_>> {
+        self.open.values().map(move |open| open.standing(now_ms))
     }
 }
 

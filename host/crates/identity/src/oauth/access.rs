@@ -13,7 +13,7 @@ use model::{
 use thiserror::Error;
 
 use crate::{
-    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Decider, Grants},
+    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Decider, Grants, Standing},
     registry::Clock,
 };
 
@@ -53,6 +53,12 @@ pub struct AccessView {
     pub state: AccessState,
     /// What was decided.
     pub decided: Option<AccessDecided>,
+}
+
+impl AccessView {
+    fn of((asked, state, decided): Standing<'_>) -> Self {
+        Self { asked: asked.clone(), state, decided: decided.cloned() }
+    }
 }
 
 impl Access {
@@ -140,15 +146,13 @@ impl Access {
     /// A request.
     #[must_use]
     pub fn get(&self, id: TokenId) -> Option<AccessView> {
-        let book = self.book();
-        let (asked, state, decided) = book.get(id, (self.0.clock)())?;
-        Some(AccessView { asked: asked.clone(), state, decided: decided.cloned() })
+        self.book().get(id, (self.0.clock)()).map(AccessView::of)
     }
 
     /// All requests, oldest first.
     #[must_use]
-    pub fn list(&self) -> Vec<(AccessRequested, AccessState)> {
-        self.book().list((self.0.clock)()).map(|(asked, state)| (asked.clone(), state)).collect()
+    pub fn list(&self) -> Vec<AccessView> {
+        self.book().list((self.0.clock)()).map(AccessView::of).collect()
     }
 
     /// Takes an approved request of this caller for exactly this: only the first who does has it.

@@ -182,6 +182,12 @@ impl Registry {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The registry's clock, for what must agree with it.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.0.clock)
+    }
+
     /// Milliseconds since 1970-01-01T00:00:00Z, by the registry's clock.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

@@ -1,0 +1,91 @@
+//! Requests for access that a grant gives only after a person agreed: listed, and decided.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use identity::{AccessError, AccessFault, AccessView, Decider};
+use model::TokenId;
+use serde_json::{Value, json};
+
+use crate::{Control, problem::Problem, said::Said};
+
+/// Bytes of a reason, as of those who ask.
+const REASON_BYTES: usize = 2048;
+
+/// `GET /v1/access`: those that are not long over, the oldest first.
+pub(crate) async fn list(State(control): State<Arc<Control>>) -> Json<Value> {
+    let requests: Vec<_> = control.access.list().iter().map(shown).collect();
+    Json(json!({ "requests": requests }))
+}
+
+/// `GET /v1/access/{id}`.
+pub(crate) async fn show(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let id = parse(&id)?;
+    let found = control.access.get(id);
+    let view = found.ok_or_else(|| Problem::not_found(format!("there is no request for access {id}")))?;
+    Ok(Json(shown(&view)))
+}
+
+/// `POST /v1/access/{id}/approve`.
+pub(crate) async fn approve(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    decide(&control, &id, true, &body).await
+}
+
+/// `POST /v1/access/{id}/deny`.
+pub(crate) async fn deny(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    decide(&control, &id, false, &body).await
+}
+
+async fn decide(control: &Control, id: &str, approved: bool, body: &Bytes) -> Result<Json<Value>, Problem> {
+    let id = parse(id)?;
+    let said = Said::read(body, REASON_BYTES)?;
+    let decider = Decider { name: said.by, groups: None };
+    Ok(Json(shown(&control.access.decide(id, approved, decider, said.reason).await?)))
+}
+
+fn shown(view: &AccessView) -> Value {
+    let AccessView { asked, state, decided } = view;
+    json!({
+        "id": asked.id,
+        "state": state.as_str(),
+        "caller": asked.caller,
+        "scope": asked.scope,
+        "lifetime_ms": asked.lifetime_ms,
+        "reason": asked.reason,
+        "grant": asked.grant,
+        "asked_ms": asked.at_ms,
+        "expires_ms": asked.expires_ms,
+        "decided": decided,
+    })
+}
+
+fn parse(id: &str) -> Result<TokenId, Problem> {
+    id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not the id of a request for access")))
+}
+
+impl From<AccessFault> for Problem {
+    fn from(error: AccessFault) -> Self {
+        let (status, code) = match &error {
+            AccessFault::Wrong(AccessError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
+            AccessFault::Wrong(AccessError::Closed(_)) => (StatusCode::CONFLICT, "not_pending"),
+            AccessFault::Wrong(AccessError::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
+            AccessFault::Wrong(AccessError::Full | AccessError::Reason)
+            | AccessFault::Record(_)
+            | AccessFault::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "not_recorded"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}

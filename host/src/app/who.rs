@@ -1,0 +1,58 @@
+//! Who asks: from the configuration to what knows callers, their grants, and what was issued and revoked.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use exchange::ports::{ControlLog, Identify};
+use identity::{Access, AccessTerms, Credentials, Direct, Grants, Issuers, Oauth, Registry, StaticToken, StaticTokens};
+
+use super::terms;
+use crate::config::{self, Config};
+
+/// All that knows who somebody is.
+pub(super) struct Who {
+    /// What was issued and revoked.
+    pub(super) registry: Registry,
+    /// Whoever a credential belongs to, of whatever kind it is.
+    pub(super) credentials: Arc<dyn Identify>,
+    /// Those who are trusted to say who somebody is; kept fresh by [`Issuers::keep`].
+    pub(super) issuers: Arc<Issuers>,
+    /// Requests for access that a person must agree to.
+    pub(super) access: Access,
+    /// The token endpoint, where there is one.
+    pub(super) oauth: Option<Arc<Oauth>>,
+}
+
+impl Who {
+    /// As the configuration says, with what this log holds of the time before.
+    ///
+    /// # Errors
+    /// When the log can't be read, or a configuration can't be meant that was checked.
+    pub(super) fn open(config: &Config, log: &Arc<dyn ControlLog>) -> anyhow::Result<Self> {
+        let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?;
+        let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
+        let grants = Arc::new(Grants::new(config.grants.clone())?);
+        let access = Access::open(Arc::clone(log), Arc::clone(&grants), AccessTerms::default(), registry.clock())?;
+        let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
+        let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
+        let oauth = config.oauth.clone().map(|terms| {
+            Oauth::new(terms, Arc::clone(&issuers), Arc::clone(&grants), registry.clone(), access.clone()).map(Arc::new)
+        });
+        Ok(Self {
+            credentials: Arc::new(Credentials::new(registry.clone(), tokens, vec![Arc::new(direct)])),
+            registry,
+            issuers,
+            access,
+            oauth: oauth.transpose().context("[oauth]")?,
+        })
+    }
+}
+
+fn static_token(token: &config::Token) -> StaticToken {
+    StaticToken {
+        name: token.name.clone(),
+        digest: token.digest,
+        connections: token.connections.clone(),
+        groups: token.groups.clone(),
+    }
+}

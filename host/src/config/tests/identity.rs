@@ -1,0 +1,167 @@
+//! Issuers, grants and the token endpoint: the documented tables, and what is said of wrong ones.
+
+use ::identity::{Algorithm, Freshness, Issuer, LIFETIME};
+
+use super::*;
+
+/// As `host/docs/identity.md` has them, with files that are there.
+const IDENTITY: &str = r#"
+[[issuer]]
+url = "https://login.example.com/realms/acme"
+audiences = ["portcullis"]
+algorithms = ["RS256", "ES256"]
+groups = ["groups", "/realm_access/roles"]
+shown = ["email"]
+parties = []
+types = ["jwt", "at+jwt"]
+leeway = "30s"
+longest = "24h"
+keys_interval = "30s"
+keys_refresh = "5m"
+keys_stale_after = "1h"
+jwks = "https://login.example.com/keys"
+
+[oauth]
+url = "https://gate.example.com"
+clients = ["portcullis"]
+login = { issuer = "https://login.example.com/realms/acme", client_id = "gate", client_secret_file = "./secrets/oidc", scopes = ["groups"] }
+
+[[grant]]
+name = "staff"
+issuer = "https://login.example.com/realms/acme"
+groups = ["staff"]
+subjects = []
+claims = { email_verified = ["true"], "/realm_access/roles" = "dev*" }
+connections = ["openai"]
+models = ["gpt-4*"]
+operations = ["openai-chat"]
+lifetime = "10m"
+direct = false
+bound = true
+approval = { approvers = ["leads"], timeout = "20m" }
+"#;
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.secret("oidc", "the-gates-own-secret\n", 0o600);
+    folder
+}
+
+#[test]
+fn the_documented_identity_is_taken() {
+    let (config, problems) =
+        folder().parse(&format!("{ISSUE}{IDENTITY}")).map_err(|problems| problems.render(false)).unwrap();
+    assert!(problems.is_empty(), "{problems}");
+    let issuer = &config.issuers[0];
+    assert_eq!(
+        (issuer.url.as_str(), &issuer.audiences[..]),
+        ("https://login.example.com/realms/acme", &["portcullis".to_owned()][..])
+    );
+    assert_eq!(issuer.algorithms, [Algorithm::Rs256, Algorithm::Es256]);
+    assert_eq!((issuer.groups.len(), issuer.shown[0].as_str()), (2, "email"));
+    assert_eq!(issuer.freshness, Freshness::default());
+    let grant = &config.grants[0];
+    assert_eq!((grant.name.as_str(), grant.who.groups[0].as_str()), ("staff", "staff"));
+    assert_eq!(grant.who.claims.len(), 2);
+    assert_eq!(
+        (&grant.scope.models[..], &grant.scope.operations[..]),
+        (&["gpt-4*".to_owned()][..], &["openai-chat".to_owned()][..])
+    );
+    assert_eq!((grant.lifetime, grant.bound, grant.direct), (Duration::from_secs(600), true, false));
+    assert_eq!(grant.approval.as_ref().unwrap().timeout, Duration::from_secs(1200));
+    let login = config.oauth.as_ref().unwrap().login.as_ref().unwrap();
+    assert_eq!((login.client_id.as_str(), &login.scopes[..]), ("gate", &["groups".to_owned()][..]));
+    assert!(!format!("{config:?}").contains("the-gates-own-secret"));
+}
+
+#[test]
+fn what_is_not_said_is_what_is_usual() {
+    let text = r#"
+[[issuer]]
+url = "http://127.0.0.1:8180"
+audiences = "urn:gate"
+[[grant]]
+name = "builds"
+issuer = "http://127.0.0.1:8180"
+connections = ["*"]
+direct = true
+"#;
+    let (config, problems) = folder().parse(&format!("{ISSUE}{text}")).map_err(|found| found.render(false)).unwrap();
+    assert!(problems.is_empty(), "{problems}");
+    let usual = Issuer::new("http://127.0.0.1:8180", ["urn:gate"]);
+    assert_eq!(format!("{:?}", config.issuers[0]), format!("{usual:?}"));
+    let grant = &config.grants[0];
+    assert_eq!((&grant.scope, grant.lifetime), (&model::Scope::on(["*"]), LIFETIME));
+    assert!(config.oauth.is_none());
+}
+
+#[test]
+fn everything_that_is_wrong_with_identity_is_said_at_once() {
+    let said = folder().said(&format!(
+        "{ISSUE}{}",
+        r#"
+[[issuer]]
+url = "http://login.example.com"
+audiences = ["portcullis"]
+[[issuer]]
+url = "https://ann:hunter2@login.example.com"
+audiences = ["portcullis"]
+[[issuer]]
+url = "https://idp.example.com"
+audiences = []
+algorithms = ["HS256"]
+groups = [""]
+keys_stale_after = "1m"
+tls_ca = "./none.pem"
+[[issuer]]
+url = "https://good.example.com"
+audiences = ["portcullis"]
+[oauth]
+url = "http://gate.example.com/path"
+login = { issuer = "https://good.example.com", client_secret_file = "./secrets/none", client_id = "gate" }
+[[grant]]
+name = "staff"
+issuer = "https://good.exmaple.com"
+connections = ["opnai", "open*", "x*"]
+operations = ["openai-chats"]
+models = ["gpt-*-mini", ""]
+lifetime = "1s"
+direct = "yes"
+[[grant]]
+name = "staff"
+issuer = "https://good.example.com"
+connections = ["openai"]
+claims = { email_verified = true }
+approval = { timeout = "5m" }
+[[grant]]
+name = "both"
+issuer = "https://good.example.com"
+connections = ["openai"]
+direct = true
+approval = { approvers = ["leads"] }
+"#
+    ));
+    assert!(!said.contains("hunter2"), "a password must not be in a message:\n{said}");
+    snapshot("identity_wrong", &said);
+}
+
+#[test]
+fn a_grant_that_nobody_can_use_is_a_warning() {
+    let text = IDENTITY.split("[oauth]").next().unwrap();
+    let grant =
+        "[[grant]]\nname = \"staff\"\nissuer = \"https://login.example.com/realms/acme\"\nconnections = [\"openai\"]\n";
+    snapshot("identity_warning", &folder().said(&format!("{ISSUE}{text}{grant}")));
+}
+
+#[test]
+fn the_documentation_names_every_key_of_identity_with_its_default() {
+    let documentation = include_str!("../../../docs/configuration.md");
+    for bound in crate::config::issuer::BOUNDS.into_iter().chain(crate::config::grant::BOUNDS) {
+        let row = format!("| `{}` | {} |", bound.key, bound.default_text().trim_matches('"'));
+        assert!(documentation.contains(&row), "missing in configuration.md: {row}");
+    }
+    let keys = IDENTITY.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    for key in keys {
+        assert!(documentation.contains(&format!("| `{key}` |")), "missing in configuration.md: {key}");
+    }
+}
