@@ -3,18 +3,25 @@
 //! What must hold: standard output has what was asked for and nothing else; errors go to standard error with their
 //! cause and, where there is one, the way out; what was recorded is never written to a terminal unescaped (`show.rs`).
 
+mod access;
 mod approvals;
 mod check;
 mod demo;
 mod draw;
+mod gate;
 mod host;
 mod init;
+mod kept;
+mod login;
+mod logout;
 mod policy;
 mod revoke;
 mod serve;
 mod sessions;
 mod show;
 mod token;
+mod wanted;
+mod whoami;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -29,6 +36,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 it failed, or what was checked is wrong · 2 the command line is wrong
 
 Environment: PORTCULLIS_CONFIG, PORTCULLIS_CONTROL, PORTCULLIS_TOKEN_FILE stand for --config, --control, --token-file;
+PORTCULLIS_URL, PORTCULLIS_CA, PORTCULLIS_CERT, PORTCULLIS_KEY for --url, --ca, --cert, --key of those who call;
 PORTCULLIS_LOG chooses what a running host tells (info, debug, info,exchange=trace)";
 
 /// A gate in front of inference: every request and response passes through sandboxed WebAssembly policies, and is
@@ -50,6 +58,10 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     Approvals(approvals::ApprovalsArgs),
     Revoke(revoke::RevokeArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
+    Whoami(whoami::WhoamiArgs),
+    Access(access::AccessArgs),
     Token(token::TokenArgs),
     /// Compiles a policy: WebAssembly on standard input, machine code on standard output. For the host's own use.
     #[command(hide = true)]
@@ -83,6 +95,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sessions(args) => sessions::cmd_sessions(args).await,
         Command::Approvals(args) => approvals::cmd_approvals(args).await,
         Command::Revoke(args) => revoke::cmd_revoke(args).await,
+        Command::Login(args) => login::cmd_login(args).await,
+        Command::Logout(args) => logout::cmd_logout(args).await,
+        Command::Whoami(args) => whoami::cmd_whoami(args).await,
+        Command::Access(args) => access::cmd_access(args).await,
         Command::Token(args) => token::cmd_token(args).await,
         Command::CompilePolicy => Ok(engine::load::compile_child_main()),
     }
@@ -148,6 +164,13 @@ mod tests {
             "portcullis sessions replay 01 --speed 0 --control http://127.0.0.1:1 --token-file t",
             "portcullis revoke --caller ann --reason INC-1 --dry-run --config x --json",
             "portcullis token list --config x --json",
+            "portcullis token issue --subject-env JWT --url https://g --ca c --model m* --lifetime 5m --json",
+            "portcullis login --url https://g --grant night --reason r --print-token",
+            "portcullis logout --forget --json",
+            "portcullis whoami --json",
+            "portcullis access request --reason r --connection c --subject-file - --json",
+            "portcullis access list --all --config x --json",
+            "portcullis access approve 01 --by lea --reason r --config x --json",
             "portcullis policy list --config x",
             "portcullis policy inspect p.wasm --config x --json",
             "portcullis check --config x --json",

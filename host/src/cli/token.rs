@@ -1,23 +1,33 @@
 //! `portcullis token`.
 
-use std::process::ExitCode;
+use std::{io::Read, path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
+    gate::GateArgs,
     host::HostArgs,
+    login::{Issued, explained},
     print_line,
     show::{self, json_of, line_of, lines_of, short, time_of},
+    wanted::WantedArgs,
 };
 
-/// Look at tokens that this host has issued.
+const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// The longest token of an issuer that is read; the gate takes none that is longer.
+const SUBJECT_BYTES: u64 = 16 << 10;
+
+/// Get a token for one of your identity provider's, and look at those that a host has issued.
 ///
-/// What is shown never opens anything: of a token only its hash is kept, and that is not shown either.
+/// What `list` and `show` tell never opens anything: of a token only its hash is kept, and that is not shown either.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  portcullis token issue --subject-env CI_JOB_JWT --url https://gate.example.com
   portcullis token list
   portcullis token show 0199f3c2-7d1e-7000-8000-000000000000
   portcullis revoke --token 0199f3c2-7d1e-7000-8000-000000000000 --reason INC-4711")]
@@ -28,6 +38,23 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
+    /// Exchange a token of your identity provider for a short-lived, scoped one of the gate (RFC 8693); prints it.
+    #[command(after_help = "\
+Examples:
+  export OPENAI_API_KEY=$(portcullis token issue --subject-env CI_JOB_JWT --model 'gpt-4*' --lifetime 5m)
+  portcullis token issue --subject-file /var/run/secrets/tokens/gate --url https://gate.example.com
+  kubectl create token builder --audience portcullis | portcullis token issue --subject-file -")]
+    Issue {
+        /// Print JSON: the token, its scope, its id, how long it lives.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        wanted: WantedArgs,
+        #[command(flatten)]
+        subject: SubjectArgs,
+        #[command(flatten)]
+        gate: GateArgs,
+    },
     /// List those that have not expired.
     List {
         /// Print JSON.
@@ -46,6 +73,57 @@ enum TokenCommand {
         #[command(flatten)]
         host: HostArgs,
     },
+}
+
+/// A token of an identity provider. It is never an argument: those can be read by others on the machine.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Your identity provider's token")]
+pub(super) struct SubjectArgs {
+    /// File that holds it; - is standard input.
+    #[arg(long, conflicts_with = "subject_env", value_name = "FILE")]
+    subject_file: Option<PathBuf>,
+    /// Variable of the environment that holds it.
+    #[arg(long, value_name = "NAME")]
+    subject_env: Option<String>,
+}
+
+impl SubjectArgs {
+    /// The token, where one was named.
+    pub(super) fn read(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
+        let text = match (&self.subject_file, &self.subject_env) {
+            (Some(file), _) if file.as_os_str() == "-" => read_bounded(std::io::stdin().lock(), "standard input")?,
+            (Some(file), _) => {
+                let name = file.display().to_string();
+                read_bounded(std::fs::File::open(file).with_context(|| format!("can't read {name}"))?, &name)?
+            }
+            (None, Some(name)) => {
+                let value = std::env::var(name);
+                Zeroizing::new(value.with_context(|| format!("the variable `{}` holds no token", line_of(name)))?)
+            }
+            (None, None) => return Ok(None),
+        };
+        let token = text.trim();
+        anyhow::ensure!(!token.is_empty(), "the identity provider's token is empty");
+        Ok(Some(Zeroizing::new(token.to_owned())))
+    }
+
+    /// What kind of token it is, as RFC 8693 calls it: any signed one.
+    pub(super) fn kind(&self) -> &'static str {
+        if self.subject_file.is_some() || self.subject_env.is_some() {
+            "urn:ietf:params:oauth:token-type:jwt"
+        } else {
+            "urn:ietf:params:oauth:token-type:access_token"
+        }
+    }
+}
+
+fn read_bounded(from: impl Read, name: &str) -> anyhow::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(SUBJECT_BYTES + 1)
+        .read_to_string(&mut text)
+        .with_context(|| format!("can't read a token from {name}"))?;
+    anyhow::ensure!(text.len() as u64 <= SUBJECT_BYTES, "{name} is longer than a token ({SUBJECT_BYTES} bytes)");
+    Ok(text)
 }
 
 /// What is shown of a token; the rest of what the host tells is for `--json`.
@@ -72,12 +150,29 @@ pub(super) async fn cmd_token(args: TokenArgs) -> anyhow::Result<ExitCode> {
             let told: Value = host.place()?.get("/v1/tokens").await?;
             print_line(&if json { json_of(&told)? } else { listed(&told)? })?;
         }
+        TokenCommand::Issue { json, wanted, subject, gate } => issue(json, &wanted, &subject, &gate).await?,
         TokenCommand::Show { id, json, host } => {
             let told: Value = host.place()?.get(&format!("/v1/tokens/{}", plain(&id)?)).await?;
             print_line(&if json { json_of(&told)? } else { described(&told)? })?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn issue(json: bool, wanted: &WantedArgs, subject: &SubjectArgs, gate: &GateArgs) -> anyhow::Result<()> {
+    let token =
+        subject.read()?.context("which token of your identity provider? Name its --subject-file or --subject-env")?;
+    let wanted = wanted.form();
+    let mut form =
+        vec![("grant_type", EXCHANGE_GRANT), ("subject_token", token.as_str()), ("subject_token_type", subject.kind())];
+    form.extend(wanted.iter().map(|(name, value)| (*name, value.as_str())));
+    let answer = gate.gate()?.ask("/oauth/token", &form, None).await.map_err(explained)?;
+    if json {
+        return print_line(&json_of(&answer)?);
+    }
+    let issued =
+        Issued::deserialize(answer).context("the gate's answer is not understood; is it of another version?")?;
+    print_line(&issued.access_token)
 }
 
 /// An id as it may stand in a path.

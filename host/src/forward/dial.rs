@@ -10,9 +10,7 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use model::{Upstream, address::serves_metadata};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_pki_types::ServerName;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -20,6 +18,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::live::{Failed, Live};
+use crate::tls::client_config;
 
 /// Dials one upstream.
 pub(super) struct Dialer {
@@ -36,7 +35,9 @@ impl Dialer {
         let port = authority.port_u16().unwrap_or(if upstream.tls { 443 } else { 80 });
         let tls = if upstream.tls {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            Some((TlsConnector::from(Arc::new(client_config(authorities)?)), name))
+            let mut config = client_config(authorities, None)?;
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Some((TlsConnector::from(Arc::new(config)), name))
         } else {
             None
         };
@@ -84,26 +85,4 @@ impl Dialer {
         }
         Err(Failed::Other(cause))
     }
-}
-
-fn client_config(authorities: Option<&Path>) -> io::Result<ClientConfig> {
-    let builder = ClientConfig::builder();
-    let mut config = match authorities {
-        None => builder.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth(),
-        Some(file) => {
-            let named =
-                |error: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()));
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| named(error.to_string()))? {
-                let certificate = certificate.map_err(|error| named(error.to_string()))?;
-                roots.add(certificate).map_err(|error| named(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(named("holds no certificate".into()));
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }

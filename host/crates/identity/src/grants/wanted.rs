@@ -6,6 +6,8 @@
 //!
 //! Each word may come several times; a kind that is left out means all that the grant gives.
 
+use std::time::Duration;
+
 use model::Scope;
 
 use super::Grant;
@@ -18,6 +20,8 @@ const BYTES: usize = 4096;
 pub struct Wanted {
     /// The grant's name, where it is said.
     pub grant: Option<String>,
+    /// The longest that a token should live, where that is said; never longer than the grant lets it.
+    pub lifetime: Option<Duration>,
     connections: Vec<String>,
     models: Vec<String>,
     operations: Vec<String>,

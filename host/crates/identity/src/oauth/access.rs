@@ -155,6 +155,16 @@ impl Access {
         self.book().list((self.0.clock)()).map(AccessView::of).collect()
     }
 
+    /// Whether an approved request of this caller for exactly this waits to be used.
+    pub(super) fn is_approved(&self, caller: &Caller, grant: &str, scope: &Scope) -> bool {
+        self.list().iter().any(|AccessView { asked, state, .. }| {
+            *state == AccessState::Approved
+                && (&asked.caller.issuer, &asked.caller.subject) == (&caller.issuer, &caller.subject)
+                && asked.grant == grant
+                && asked.scope == *scope
+        })
+    }
+
     /// Takes an approved request of this caller for exactly this: only the first who does has it.
     pub(super) fn claim(&self, caller: &Caller, grant: &str, scope: &Scope) -> Option<AccessRequested> {
         self.book().claim(caller, grant, scope, (self.0.clock)())

@@ -179,8 +179,10 @@ impl Oauth {
     async fn allow(&self, device: Digest, who: Verified) -> Response<Bytes> {
         let over = || notice(StatusCode::BAD_REQUEST, "Too late", "The device waits no more. Start again there.");
         let Some((asked, _)) = self.open(device) else { return over() };
-        let needs =
-            self.choose(&who, &asked.wanted, asked.certificate).is_ok_and(|(grant, _)| grant.approval.is_some());
+        // What an approver agreed to before the person came here is not asked again.
+        let needs = self.choose(&who, &asked.wanted, asked.certificate).is_ok_and(|(grant, scope)| {
+            grant.approval.is_some() && !self.access.is_approved(&who.caller, &grant.name, &scope)
+        });
         let request = match needs {
             false => None,
             true => match self.request_access(&who, &asked.wanted, &asked.reason, asked.certificate).await {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use exchange::ports::{Credential, Presented};
 use http::{Response, StatusCode, header, request::Parts};
 use model::{Digest, Scope, Target, TokenId, control::AccessRequested};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     DEVICE_GRANT, EXCHANGE_GRANT, Oauth, Peer,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     AccessError, AccessState, Admission, Asking, Fault, Grant, Issue, IssueError, Issued, NotGranted, Order, Registry,
-    Verified, Wanted, digest, scope_words, thumbprint_text,
+    SHORTEST_LIFETIME, Verified, Wanted, digest, scope_words, thumbprint_text,
 };
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -99,7 +99,15 @@ impl Oauth {
                 Refusal::new("approval_required", "a person must agree first: ask at /oauth/access, then try again")
             })?),
         };
-        let issued = self.issue(who, grant, scope, claimed.as_ref(), certificate, ends).await;
+        let issued = match self.lifetime(grant, wanted, claimed.as_ref(), ends) {
+            Ok(lifetime) => {
+                let id = claimed.as_ref().map_or_else(TokenId::new, |asked| asked.id);
+                let (caller, by) = (who.caller.clone(), grant.name.clone());
+                let proven_ms = Some(who.issued.saturating_mul(1000));
+                self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms }).await
+            }
+            Err(refusal) => Err(refusal),
+        };
         match (&issued, claimed) {
             (Ok(issued), _) => self.access.issued(&issued.facts),
             (Err(_), Some(asked)) => self.access.give_back(asked.id),
@@ -124,34 +132,25 @@ impl Oauth {
         Ok((grant, scope))
     }
 
-    async fn issue(
+    /// For how long a token lives: what was approved is what counts, and never more than the grant gives by now.
+    fn lifetime(
         &self,
-        who: &Verified,
         grant: &Grant,
-        scope: Scope,
+        wanted: &Wanted,
         asked: Option<&AccessRequested>,
-        certificate: Option<Digest>,
         ends: Option<u64>,
-    ) -> Result<Issued, Refusal> {
-        // What was approved is what counts, and never more than the grant gives by now.
-        let approved = asked.map_or(grant.lifetime, |asked| Duration::from_millis(asked.lifetime_ms));
-        let mut lifetime = grant.lifetime.min(approved);
-        if let Some(ends) = ends {
-            let left = ends.saturating_mul(1000).saturating_sub(self.registry.now_ms());
-            lifetime = lifetime.min(Duration::from_millis(left));
-        }
+    ) -> Result<Duration, Refusal> {
+        let approved = asked.map(|asked| Duration::from_millis(asked.lifetime_ms));
+        let left = ends.map(|ends| ends.saturating_mul(1000).saturating_sub(self.registry.now_ms()));
+        let bounds = [approved, wanted.lifetime, left.map(Duration::from_millis)];
+        let lifetime = bounds.into_iter().flatten().fold(grant.lifetime, Duration::min);
         if lifetime < Duration::from_secs(1) {
             return Err(Refusal::request("the subject token is about to expire"));
         }
-        let issue = Issue {
-            id: asked.map_or_else(TokenId::new, |asked| asked.id),
-            caller: who.caller.clone(),
-            scope,
-            lifetime,
-            by: grant.name.clone(),
-            certificate,
-            proven_ms: Some(who.issued.saturating_mul(1000)),
-        };
+        Ok(lifetime)
+    }
+
+    async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
         let issued = self.registry.issue(issue).await.map_err(|error| match error {
             IssueError::Revoked => Refusal::new("access_denied", "the caller is revoked"),
             IssueError::Full(_) | IssueError::Record(_) => {
@@ -160,14 +159,17 @@ impl Oauth {
             }
         })?;
         let caller = &issued.facts.caller;
-        tracing::info!(token = %issued.facts.id, issuer = %caller.issuer, subject = %caller.subject, grant = %grant.name, "a token was issued");
+        tracing::info!(token = %issued.facts.id, issuer = %caller.issuer, subject = %caller.subject, grant = %issued.facts.by, "a token was issued");
         Ok(issued)
     }
 
     /// Asks for access, or how a request for it stands.
     pub(super) async fn ask_access(&self, parts: &Parts, body: &[u8], peer: Peer) -> Result<Response<Bytes>, Refusal> {
         let form = self.form(parts, body)?;
-        let (who, wanted) = self.subject(&form, peer).await?;
+        let (who, wanted) = match form.need("subject_token")? {
+            token if Registry::is_token(token) => (self.holder(token, peer)?, wanted(&form)?),
+            _ => self.subject(&form, peer).await?,
+        };
         let id = match form.get("request_id") {
             Some(id) => id.parse().map_err(|_| Refusal::request("request_id is not one"))?,
             None => {
@@ -179,6 +181,23 @@ impl Oauth {
         };
         let view = self.access.get(id).filter(same).ok_or_else(|| Refusal::request("you have no such request"))?;
         Ok(ok(&access_answer(&view)))
+    }
+
+    /// Who holds a token of ours, for asking only: of what their issuer said, the token keeps who they are and their
+    /// groups, so grants that look at other claims are not for them here.
+    fn holder(&self, token: &str, peer: Peer) -> Result<Verified, Refusal> {
+        let presented = Presented { credential: token, certificate: peer.certificate };
+        let over = || Refusal::request("the subject token is refused: it is not good any more");
+        let caller = self.registry.identify(presented).map_err(|_| over())?.caller;
+        let facts = self.registry.introspect(token).ok_or_else(over)?;
+        Ok(Verified {
+            caller,
+            claims: Map::new(),
+            issued: facts.proven_ms.unwrap_or(facts.at_ms) / 1000,
+            expires: facts.expires_ms / 1000,
+            id: None,
+            certificate: facts.certificate,
+        })
     }
 
     /// Makes a request for access where the grant that gives what is wanted needs one.
@@ -197,7 +216,7 @@ impl Oauth {
         let asking = Asking {
             caller: who.caller.clone(),
             scope,
-            lifetime_ms: millis(grant.lifetime),
+            lifetime_ms: millis(wanted.lifetime.map_or(grant.lifetime, |wanted| wanted.min(grant.lifetime))),
             reason: reason.to_owned(),
             grant: grant.name.clone(),
             timeout_ms: millis(approval.timeout),
@@ -281,11 +300,18 @@ impl Oauth {
     }
 }
 
-/// What a `scope` asks for.
+/// What a `scope` asks for, and for how long.
 pub(super) fn wanted(form: &Form) -> Result<Wanted, Refusal> {
-    Wanted::read(form.get("scope").unwrap_or_default()).ok_or_else(|| {
+    let mut wanted = Wanted::read(form.get("scope").unwrap_or_default()).ok_or_else(|| {
         Refusal::new("invalid_scope", "scope is made of connection:NAME, model:NAME, operation:NAME, grant:NAME")
-    })
+    })?;
+    if let Some(seconds) = form.get("lifetime") {
+        let seconds = seconds.parse().ok().filter(|seconds| *seconds >= SHORTEST_LIFETIME.as_secs());
+        let wrong =
+            || Refusal::request(format!("lifetime is a number of seconds, {} or more", SHORTEST_LIFETIME.as_secs()));
+        wanted.lifetime = Some(Duration::from_secs(seconds.ok_or_else(wrong)?));
+    }
+    Ok(wanted)
 }
 
 /// RFC 8693, 2.2.2: `invalid_request`, unless it is not the token's fault.

@@ -27,15 +27,20 @@ impl Browser {
 
     /// Follows a link.
     pub async fn get(&mut self, url: &str) -> Response<Bytes> {
-        self.ask(Method::GET, url, String::new()).await
+        self.ask(Method::GET, url, String::new(), false).await
     }
 
-    /// Sends a form, as a page of the same host does.
+    /// Sends a form, as a program does.
     pub async fn post(&mut self, url: &str, form: &str) -> Response<Bytes> {
-        self.ask(Method::POST, url, form.to_owned()).await
+        self.ask(Method::POST, url, form.to_owned(), false).await
     }
 
-    async fn ask(&mut self, method: Method, url: &str, form: String) -> Response<Bytes> {
+    /// Sends a form, as a page of the same host does: with what tells so.
+    pub async fn submit(&mut self, url: &str, form: &str) -> Response<Bytes> {
+        self.ask(Method::POST, url, form.to_owned(), true).await
+    }
+
+    async fn ask(&mut self, method: Method, url: &str, form: String, from_page: bool) -> Response<Bytes> {
         let url = Url::parse(url).unwrap();
         let named = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let stream = TcpStream::connect(self.place.as_ref().unwrap_or(&named)).await.unwrap();
@@ -50,8 +55,10 @@ impl Browser {
             request = request.header(header::COOKIE, cookies.join("; "));
         }
         if method == Method::POST {
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        if from_page {
             request = request
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .header(header::ORIGIN, url.origin().ascii_serialization())
                 .header("sec-fetch-site", "same-origin");
         }
