@@ -1,7 +1,7 @@
 //! A browser: one host's cookies are kept and sent, redirects are answers. No script, no rendering; pages are read by the
 //! marks that tests need.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
@@ -21,7 +21,7 @@ pub struct Browser {
 impl Browser {
     /// A browser to whom every name leads to this address: for a host that is known by another than its own.
     #[must_use]
-    pub fn led_to(place: impl ToString) -> Self {
+    pub fn led_to(place: SocketAddr) -> Self {
         Self { place: Some(place.to_string()), ..Self::default() }
     }
 

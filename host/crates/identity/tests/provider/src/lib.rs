@@ -1,7 +1,7 @@
 //! What tests with a real `OpenID` provider stand on: the provider (npm `oidc-provider`, `provider.js`) as a child process,
 //! and a browser that is no more than a cookie jar. `tests/setup` installs the provider.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod browser;
 
