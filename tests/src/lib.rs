@@ -5,4 +5,5 @@
 //! the host can't hide behind the same mistake here; nothing waits for time to pass, only for things to happen.
 
 pub mod house;
+pub mod leaks;
 pub mod rig;

@@ -45,7 +45,7 @@ const FOR_TESTS: &[&str] = &["guests", "openid-provider"];
 /// Libraries (by the beginning of their names) that only these packages may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime", &["engine"]),
-    ("zstd", &["coding"]),
+    ("zstd", &["coding", "scenarios"]),
     ("brotli-decompressor", &["coding"]),
     ("redb", &["store"]),
     ("axum", &["admin"]),

@@ -89,6 +89,8 @@ pub struct Setup {
     files: Vec<(String, String)>,
     /// Whole tables at its end.
     tables: String,
+    /// Connections in the place of the one: name, path prefix, dialect, more lines.
+    connections: Vec<[String; 4]>,
 }
 
 impl Setup {
@@ -192,6 +194,28 @@ impl Setup {
         self
     }
 
+    /// Has this connection too; the first one takes the place of the usual one. `lines` are added to it.
+    #[must_use]
+    pub fn connection(mut self, name: &str, prefix: &str, dialect: &str, lines: &str) -> Self {
+        self.connections.push([name, prefix, dialect, lines].map(str::to_owned));
+        self
+    }
+
+    /// The names of all connections, and their tables; `more` stands in each.
+    fn connections(&self, upstream: &str, more: &str) -> (Vec<&str>, String) {
+        let table = |name: &str, prefix: &str, dialect: &str, lines: &str| {
+            format!(
+                "[[connection]]\nname = \"{name}\"\npath_prefix = \"{prefix}\"\ndialect = \"{dialect}\"\n\
+                 upstream = \"{upstream}\"\n{more}\n{lines}\n"
+            )
+        };
+        if self.connections.is_empty() {
+            return (vec!["openai"], table("openai", "/", self.dialect.as_deref().unwrap_or("openai"), ""));
+        }
+        let all = self.connections.iter();
+        all.map(|[name, prefix, dialect, lines]| (name.as_str(), table(name, prefix, dialect, lines))).unzip()
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -255,6 +279,7 @@ impl Host {
             connection.push_str("tls_ca = \"./authority.pem\"\n");
             connection.push_str("credential = { header = \"authorization\", file = \"./token\" }");
         }
+        let (names, connections) = setup.connections(&format!("{scheme}://{upstream}"), &connection);
         write!(
             config,
             r#"
@@ -273,19 +298,13 @@ folder = "./policies"
 {approvals}
 [limits]
 {limits}
-[[connection]]
-name = "openai"
-path_prefix = "/"
-upstream = "{scheme}://{upstream}"
-dialect = "{dialect}"
-{connection}
+{connections}
 [[token]]
 name = "rig"
 value_file = "./token"
-connections = ["openai"]
+connections = {names:?}
 {tables}
 "#,
-            dialect = setup.dialect.as_deref().unwrap_or("openai"),
             folder = setup.folder,
             approvals = setup.approvals,
             limits = setup.limits,

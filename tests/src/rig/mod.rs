@@ -25,6 +25,7 @@ pub use control::{delivered, entries, policies};
 pub use dice::Dice;
 pub use heard::{Heard, SseEvent, sse};
 pub use host::{Durability, Host, Setup, binary, repository};
+pub use queue::unread;
 pub use talk::Talk;
 pub use upstream::{Received, Turn, Upstream, http_chunks, json_head, sse_head};
 pub use walk::{Language, Vendor, Walk, raised};

@@ -19,7 +19,7 @@ const RECEIVE_QUEUE: usize = HEADER + 4 + 48 + 4;
 ///
 /// # Panics
 /// When the kernel can't be asked.
-pub(super) fn unread(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+pub fn unread(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
     let kernel = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG));
     let answer = kernel.and_then(|kernel: OwnedFd| {
         rustix::net::send(&kernel, &question(local, remote), SendFlags::empty())?;

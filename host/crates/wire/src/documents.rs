@@ -170,9 +170,11 @@ impl<R: Reader> Documents<R> {
             read_lines(event, &rest[..event.len], parts, slots, (reader.speaker(), reader.known()))?;
             reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
-            if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
+            let (known, speaker) = (reader.known(), reader.speaker());
+            if events && is_bare(data) && let Some(part) = reader.text(parts) {
+                read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
+            } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
-                let (known, speaker) = (reader.known(), reader.speaker());
                 match tape.read(data, rules) {
                     Ok(doc) => reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?,
                     Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) if events => {
@@ -219,6 +221,13 @@ impl<R: Reader> Documents<R> {
         queue.frame(len, slots);
         Ok(())
     }
+}
+
+/// Whether data may be a piece of text that only looks like JSON: a number, a word, or nothing but white space. A stream
+/// of text, event by event, has such pieces.
+fn is_bare(data: &[u8]) -> bool {
+    let first = data.iter().find(|byte| !byte.is_ascii_whitespace());
+    !data.is_empty() && first.is_none_or(|byte| !matches!(byte, b'{' | b'[' | b'"'))
 }
 
 /// Reads what stands in an event besides its data.

@@ -296,6 +296,45 @@ fn logprobs_of_changed_text_become_null() {
 }
 
 #[test]
+fn tokens_are_joined_whether_they_repeat_the_text_or_not() {
+    let beside = |content: &str, bytes: &[u8]| with_logprobs(content, &[token(content, Some(bytes))]);
+    for odd in 0..CANARY.len() {
+        // One token says something else than its text, all others repeat it: the text is no canary, the bytes are.
+        let chunks: Vec<Value> = CANARY
+            .bytes()
+            .enumerate()
+            .map(|(at, byte)| {
+                let text = if at == odd { "x".to_owned() } else { char::from(byte).to_string() };
+                beside(&text, &[byte])
+            })
+            .collect();
+        let body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        let out = masked(stream(), &body);
+        let bytes: Vec<u8> = events(out.as_bytes())
+            .iter()
+            .flat_map(|event| value(event)["choices"][0]["logprobs"]["content"][0]["bytes"].as_array().cloned())
+            .flatten()
+            .map(|byte| u8::try_from(byte.as_u64().unwrap()).unwrap())
+            .collect();
+        assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "{odd}: {out}");
+        assert!(bytes.len() <= odd, "what stands behind the odd token goes: {odd}: {bytes:?}");
+    }
+}
+
+#[test]
+fn bytes_of_tokens_are_read_over_the_cuts_of_characters() {
+    let bytes = "é\u{1d7ce}ü".as_bytes();
+    for cut in 0..=bytes.len() {
+        let mut judge = Judge::default();
+        let chunks = [&bytes[..cut], &bytes[cut..]].map(|bytes| with_logprobs("x", &[token("x", Some(bytes))]));
+        let body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        run(stream(), &mut judge, body.as_bytes(), &[]).unwrap();
+        let told = judge.texts(Channel::Logprobs);
+        assert!(told.contains(&"é\u{1d7ce}ü"), "{cut}: {told:?}");
+    }
+}
+
+#[test]
 fn logprobs_that_say_something_else_are_parts() {
     let bytes: Vec<u8> = CANARY.bytes().collect();
     let cases = [

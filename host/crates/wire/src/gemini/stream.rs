@@ -11,7 +11,7 @@ use crate::{
     Step, ToolCall,
     json::Kind,
     nested::{LONG_NUMBER, Nested},
-    openai::logprobs::{Form, Spoken, Tokens},
+    openai::logprobs::{Form, Spoken, Tokens, Trail},
     parts::Parts,
     sheet::Sheet,
     strays::Strays,
@@ -48,6 +48,7 @@ impl Track {
 #[derive(Debug, Default)]
 pub(super) struct Candidate {
     tracks: Vec<(Track, PartId)>,
+    trail: Trail,
     strays: Strays,
 }
 
@@ -81,8 +82,10 @@ impl Candidate {
         }
         if let Some(value) = tokens {
             let only = said.last.filter(|_| said.texts == 1);
+            let mut trail = std::mem::take(&mut self.trail);
             read_tokens(sheet, value)
-                .cover(sheet, value, only.as_ref(), |parts, form| self.part(parts, Track::Tokens(form)));
+                .cover(sheet, value, only.as_ref(), &mut trail, |parts, form| self.part(parts, Track::Tokens(form)));
+            self.trail = trail;
         }
         self.strays.end(sheet.parts);
         Ok(())

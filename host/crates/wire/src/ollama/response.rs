@@ -12,7 +12,7 @@ use crate::{
     frame::Kind as Slot,
     json::Kind,
     nested::Nested,
-    openai::logprobs::{Form, Spoken, Tokens},
+    openai::logprobs::{Form, Spoken, Tokens, Trail},
     parts::{Parts, Source},
     sheet::Sheet,
     strays::Strays,
@@ -45,6 +45,7 @@ impl Track {
 #[derive(Debug, Default)]
 pub(super) struct Response {
     tracks: Vec<(Track, PartId)>,
+    trail: Trail,
     strays: Strays,
     usage: Usage,
     done: bool,
@@ -175,7 +176,9 @@ impl Response {
 
     fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, said: Option<&Spoken>) -> Result<(), Wrong> {
         let tokens = Tokens::read(sheet, value)?;
-        tokens.cover(sheet, value, said, |parts, form| self.part(parts, Track::Tokens(form)));
+        let mut trail = std::mem::take(&mut self.trail);
+        tokens.cover(sheet, value, said, &mut trail, |parts, form| self.part(parts, Track::Tokens(form)));
+        self.trail = trail;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Tokens that say just what the choice says beside them are covered by that text: change it, and they become `null`.
 //! Tokens that say anything else are parts of their own, and become `null` when these change. What must hold: nothing
-//! of a changed text survives here.
+//! of a changed text survives here, and no list of tokens goes on where another one, under another text, left off unseen.
 
 use std::ops::Range;
 
@@ -16,6 +16,9 @@ use crate::{
     parts::{Parts, Source},
     sheet::Sheet,
 };
+
+/// Bytes of tokens that are remembered while they say what the text beside them says: more than most matches have.
+const TAIL: usize = 1024;
 
 /// Text that is said in the same frame.
 #[derive(Debug)]
@@ -108,36 +111,98 @@ impl Tokens {
         }
     }
 
-    /// Ties `value`, which is worth nothing once its tokens' text is changed, to the text that decides about it: what
-    /// is `spoken` beside it where that is the same, and else the part that `own` gives, which goes on from piece to
-    /// piece.
+    /// Ties `value`, which is worth nothing once its tokens' text is changed, to the texts that decide about it: what is
+    /// `spoken` beside it where that is the same, and the part that `own` gives, which goes on from piece to piece, from
+    /// the first piece on that says anything else. `trail` is what the pieces before said.
     pub(crate) fn cover(
         &self,
         sheet: &mut Sheet<'_>,
         value: usize,
         spoken: Option<&Spoken>,
+        trail: &mut Trail,
         mut own: impl FnMut(&mut Parts, Form) -> PartId,
     ) {
         let same = |spoken: &&Spoken| !self.differ && sheet.doc.name(spoken.node).as_bytes() == self.bytes.as_slice();
-        if let Some(spoken) = spoken.filter(same) {
-            let tail = sheet.whole;
+        let spoken = spoken.filter(same);
+        let tail = sheet.whole;
+        if let Some(spoken) = spoken {
             sheet.slot(value, Source::Part(spoken.part), Slot::Null, spoken.range.clone(), tail);
-        } else {
-            let as_bytes = String::from_utf8_lossy(&self.bytes);
-            let both = [(Form::Text, self.text.as_str()), (Form::Bytes, &as_bytes)];
-            let forms = if as_bytes == self.text { &both[..1] } else { &both };
-            for &(form, text) in forms.iter().filter(|(_, text)| !text.is_empty()) {
+        }
+        let as_bytes = trail.decode(&self.bytes);
+        let differs = spoken.is_none();
+        let forms = [
+            (Form::Text, self.text.as_str(), differs, &mut trail.text),
+            (Form::Bytes, &as_bytes, differs && as_bytes != self.text, &mut trail.bytes),
+        ];
+        for (form, text, differs, said) in forms {
+            if (differs && !text.is_empty()) || said.apart {
                 let part = own(sheet.parts, form);
+                if !std::mem::replace(&mut said.apart, true) {
+                    // Clients join these to what repeated the text so far.
+                    sheet.parts.say(part, |out| out.push_str(&said.tail));
+                }
                 let range = sheet.parts.say(part, |out| out.push_str(text));
-                let tail = sheet.whole;
                 sheet.slot(value, Source::Part(part), Slot::Null, range, tail);
             }
+            said.note(text);
         }
         if !self.others.is_empty() {
             let (part, range) = sheet.parts.whole(Channel::Logprobs, Speaker::Assistant, &self.others);
             sheet.slot(value, Source::Part(part), Slot::Null, range, true);
         }
     }
+}
+
+/// What the tokens beside one text have said, in both forms: as long as they say what the text says, it speaks for them;
+/// once they do not, they go on as parts of their own, which begin with what came before.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    text: Said,
+    bytes: Said,
+    /// The begin of a character whose other bytes are those of the next token.
+    begun: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    /// The last of it.
+    tail: String,
+    /// Whether it is a part of its own.
+    apart: bool,
+}
+
+impl Said {
+    fn note(&mut self, text: &str) {
+        if self.apart {
+            self.tail.clear();
+            return;
+        }
+        self.tail.push_str(text);
+        let from = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(TAIL));
+        self.tail.drain(..from);
+    }
+}
+
+impl Trail {
+    /// Bytes as text, where a character may have begun in the bytes before.
+    fn decode(&mut self, bytes: &[u8]) -> String {
+        let mut all = std::mem::take(&mut self.begun);
+        all.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&all) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Ok(_) | Err(_) => begun_at(&all),
+        };
+        self.begun = all.split_off(whole);
+        String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
+/// Where a character begins that does not end, at the end of bytes that need not be text otherwise.
+fn begun_at(bytes: &[u8]) -> usize {
+    let last = bytes.len().saturating_sub(3);
+    (last..bytes.len())
+        .find(|&at| std::str::from_utf8(&bytes[at..]).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none()))
+        .unwrap_or(bytes.len())
 }
 
 /// Reads one token.

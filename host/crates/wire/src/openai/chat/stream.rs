@@ -12,7 +12,7 @@ use crate::{
     openai::{
         Wrong, choices,
         choices::At,
-        logprobs::{Form, Spoken, Tokens},
+        logprobs::{Form, Spoken, Tokens, Trail},
     },
     parts::{Parts, Source},
     sheet::Sheet,
@@ -75,6 +75,8 @@ impl Track {
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     tracks: Vec<(Track, PartId)>,
+    /// What the tokens of the content, and those of the refusal, have said.
+    trails: [Trail; 2],
     strays: Strays,
     calls: Calls,
     finished: bool,
@@ -266,7 +268,9 @@ impl Choice {
                 }
             };
             let tokens = Tokens::read(sheet, list)?;
-            tokens.cover(sheet, value, spoken, |parts, form| self.part(parts, Track::Tokens(of, form)));
+            let mut trail = std::mem::take(&mut self.trails[of as usize]);
+            tokens.cover(sheet, value, spoken, &mut trail, |parts, form| self.part(parts, Track::Tokens(of, form)));
+            self.trails[of as usize] = trail;
         }
         Ok(())
     }

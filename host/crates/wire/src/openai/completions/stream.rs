@@ -10,7 +10,7 @@ use crate::{
     openai::{
         Wrong, choices,
         choices::At,
-        logprobs::{Form, Spoken, Tokens},
+        logprobs::{Form, Spoken, Tokens, Trail},
     },
     parts::Parts,
     sheet::Sheet,
@@ -23,6 +23,7 @@ pub(super) struct Choice {
     text: Option<PartId>,
     /// What the tokens say where it is not what they stand beside, in each form.
     tokens: Vec<(Form, PartId)>,
+    trail: Trail,
     strays: Strays,
     finished: bool,
 }
@@ -75,7 +76,7 @@ impl Choice {
     }
 
     fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, spoken: Option<&Spoken>) {
-        Tokens::read_lists(sheet, value).cover(sheet, value, spoken, |parts, form| {
+        Tokens::read_lists(sheet, value).cover(sheet, value, spoken, &mut self.trail, |parts, form| {
             if let Some((_, part)) = self.tokens.iter().find(|(known, _)| *known == form) {
                 return *part;
             }

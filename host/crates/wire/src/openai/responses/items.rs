@@ -10,7 +10,7 @@ use crate::{
     json::{Doc, Kind},
     openai::{
         Wrong, errors,
-        logprobs::{Spoken, Tokens},
+        logprobs::{Spoken, Tokens, Trail},
     },
     sheet::Sheet,
 };
@@ -244,7 +244,7 @@ pub(super) fn content(
 /// Reads the log probabilities of a text that stands whole beside them.
 pub(super) fn tokens(sheet: &mut Sheet<'_>, list: usize, spoken: Option<&Spoken>) -> Result<(), Wrong> {
     let mut own = Vec::new();
-    Tokens::read(sheet, list)?.cover(sheet, list, spoken, |parts, _| {
+    Tokens::read(sheet, list)?.cover(sheet, list, spoken, &mut Trail::default(), |parts, _| {
         let part = parts.begin(Channel::Logprobs, Speaker::Assistant);
         own.push(part);
         part

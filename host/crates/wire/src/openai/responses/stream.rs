@@ -22,7 +22,7 @@ use crate::{
     json::Kind,
     openai::{
         Wrong,
-        logprobs::{Form, Spoken, Tokens},
+        logprobs::{Form, Spoken, Tokens, Trail},
     },
     parts::{Extra, Parts, Source},
     sheet::Sheet,
@@ -63,6 +63,8 @@ struct Told {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     texts: BTreeMap<Key, Told>,
+    /// What the tokens of each text have said.
+    trails: BTreeMap<(u64, u64), Trail>,
     calls: Calls,
     /// The literals of the items' ids, by their places, and the other way round.
     ids: BTreeMap<u64, Box<str>>,
@@ -168,8 +170,12 @@ impl Stream {
         spoken: Option<&Spoken>,
         (output, at): (u64, u64),
     ) -> Result<(), Wrong> {
+        if self.trails.len() >= ITEM_IDS && !self.trails.contains_key(&(output, at)) {
+            return Err("tokens of fewer texts");
+        }
         let mut late = Vec::new();
-        Tokens::read(sheet, list)?.cover(sheet, list, spoken, |parts, form| {
+        let trail = self.trails.entry((output, at)).or_default();
+        Tokens::read(sheet, list)?.cover(sheet, list, spoken, trail, |parts, form| {
             let what = if form == Form::Text { What::Tokens } else { What::TokenBytes };
             let spot = Spot { what, at, channel: Channel::Logprobs, speaker: model::Speaker::Assistant };
             let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(parts, spot));
