@@ -63,8 +63,17 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
     let report = campaign.run(arguments.streams).await;
     let seconds = begin.elapsed().as_secs_f64();
     tell(&report, seconds);
+    let mut stored = false;
+    if arguments.record {
+        let (held, bytes) = campaign.in_store()?;
+        println!(
+            "{bytes} bytes of the store: {}",
+            held.as_ref().map_or("no canary".into(), |file| file.to_string_lossy())
+        );
+        stored = held.is_some();
+    }
     println!("streams {}, leaks {}", report.streams, report.leaks);
-    Ok(report.leaks == 0 && report.wrong == 0)
+    Ok(report.leaks == 0 && report.wrong == 0 && !stored)
 }
 
 fn tell(report: &Report, seconds: f64) {

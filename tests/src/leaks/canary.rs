@@ -24,16 +24,6 @@ pub(super) const KINDS: [Kind; 7] = [
     Kind { name: "canary", text: "Blue-Heron/42?x", label: "[CANARY]" },
 ];
 
-/// The canaries, as they are known.
-pub const CANARIES: [&str; KINDS.len()] = {
-    let mut texts = [""; KINDS.len()];
-    let mut at = 0;
-    while at < KINDS.len() {
-        texts[at] = KINDS[at].text;
-        at += 1;
-    }
-    texts
-};
 /// The place of cards in [`KINDS`]: what can be a number.
 pub(super) const CARD: usize = 1;
 /// The card as a number.

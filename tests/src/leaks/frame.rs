@@ -33,7 +33,8 @@ fn event(dialect: &Dialect, grammar: Grammar, data: &str, note: &str, (at, last)
     let ends = ["\n", "\r\n", "\r"];
     let mut lines: Vec<String> = Vec::new();
     let (colon, multi) = match grammar {
-        Grammar::Tight => (":", false),
+        // Readers take one space away, which must not be the text's.
+        Grammar::Tight if !data.starts_with(' ') => (":", false),
         Grammar::Lines => (": ", true),
         _ => (": ", false),
     };

@@ -22,6 +22,5 @@ mod places;
 mod run;
 mod serve;
 
-pub use canary::CANARIES;
 pub use matrix::Id;
 pub use run::{Campaign, Finding, Report};

@@ -1,6 +1,7 @@
 //! The campaign: one host, one upstream, many callers at once, every case looked at by the oracle.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -90,10 +91,28 @@ impl Campaign {
         self.matrix.core()
     }
 
-    /// The host.
-    #[must_use]
-    pub fn host(&self) -> &Host {
-        &self.host
+    /// A file of the host's store that holds a canary as it is, and how many bytes were looked at.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn in_store(&self) -> std::io::Result<(Option<PathBuf>, u64)> {
+        let (mut folders, mut bytes) = (vec![self.host.home().join("store")], 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let file = std::fs::read(&path)?;
+                bytes += file.len() as u64;
+                let holds = |canary: &str| file.windows(canary.len()).any(|window| window == canary.as_bytes());
+                if canary::KINDS.iter().any(|kind| holds(kind.text)) {
+                    return Ok((Some(path), bytes));
+                }
+            }
+        }
+        Ok((None, bytes))
     }
 
     /// Runs so many streams.

@@ -171,7 +171,10 @@ impl<R: Reader> Documents<R> {
             reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
             let (known, speaker) = (reader.known(), reader.speaker());
-            if events && is_bare(data) && let Some(part) = reader.text(parts) {
+            if events
+                && is_bare(data)
+                && let Some(part) = reader.text(parts)
+            {
                 read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
             } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };

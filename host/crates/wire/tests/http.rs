@@ -166,7 +166,8 @@ fn events_of_text_are_masked_at_every_split() {
 #[test]
 fn pieces_of_text_that_look_like_json_are_text() {
     // Digits are numbers, `true` is a word, white space is nothing: for a client that joins data they are text.
-    for pieces in [&["it is 078", "-", "05", "-1", "120"][..], &["0", "7", "8-05-11", "20"], &["true 078-05-112", "0"]] {
+    for pieces in [&["it is 078", "-", "05", "-1", "120"][..], &["0", "7", "8-05-11", "20"], &["true 078-05-112", "0"]]
+    {
         let body: String = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();
         let out = events(masked(answer(SSE), &body, &[]).as_bytes()).concat();
         assert_eq!(out, pieces.concat().replace(CANARY, MASK), "{body}");

@@ -201,7 +201,10 @@ impl Trail {
 fn begun_at(bytes: &[u8]) -> usize {
     let last = bytes.len().saturating_sub(3);
     (last..bytes.len())
-        .find(|&at| std::str::from_utf8(&bytes[at..]).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none()))
+        .find(|&at| {
+            std::str::from_utf8(&bytes[at..])
+                .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        })
         .unwrap_or(bytes.len())
 }
 
