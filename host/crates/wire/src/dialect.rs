@@ -176,11 +176,11 @@ pub const DIALECTS: [&str; 18] = [
 #[must_use]
 pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     match family {
-        Family::Openai => crate::openai::claim(method, path),
+        Family::Openai => crate::openai::claim(method, path, ""),
         Family::Anthropic => crate::anthropic::claim(method, path),
         Family::Mcp => crate::mcp::claim(method, path),
         Family::Gemini => crate::gemini::claim(method, path, ""),
-        Family::Ollama => crate::ollama::claim(method, path),
+        Family::Ollama => crate::ollama::claim(method, path, ""),
         // Only what a rule of the connection allows.
         Family::Http => None,
         Family::Raw => Some(&crate::raw::Raw),
@@ -193,6 +193,8 @@ pub fn claim(family: Family, method: &str, path: &str) -> Option<&'static dyn En
 pub fn endpoint(connection: &Connection, method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
     let own = match connection.family {
         Family::Gemini => crate::gemini::claim(method, path, query),
+        Family::Openai => crate::openai::claim(method, path, query),
+        Family::Ollama => crate::ollama::claim(method, path, query),
         family => claim(family, method, path),
     };
     own.or_else(|| crate::views::claim(connection, method, path))

@@ -15,7 +15,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::{Buf, BytesMut};
 
 use crate::{
-    json::literal,
+    json::{literal, number},
     parts::{Parts, Run, Source},
 };
 
@@ -151,7 +151,7 @@ impl Slot {
             }
             Kind::Number => {
                 by.extend_from_slice(b"\"");
-                literal::escape(&edited(&raw[whole.clone()], edits), &mut by);
+                literal::escape(&edited(&number::spelled(&raw[whole.clone()]), edits), &mut by);
                 by.extend_from_slice(b"\"");
                 put(whole, by);
             }

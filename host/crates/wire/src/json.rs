@@ -5,6 +5,7 @@
 //! surrogates, UTF-8, one value); time is linear in the input; nothing recurses.
 
 pub(crate) mod literal;
+pub(crate) mod number;
 pub(crate) mod tape;
 #[cfg(test)]
 mod tests;

@@ -17,13 +17,13 @@ use crate::{
 const LINES: &str = "application/x-ndjson";
 
 /// The endpoint at this method and path. What Ollama has under `/v1` is OpenAI's.
-pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
+pub(crate) fn claim(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
     match (method, path) {
         ("POST", "/api/chat" | "/api/generate") => Some(&Generate),
         ("POST", "/api/embed" | "/api/embeddings") => Some(&lists::Lists::Embeddings),
         ("GET", "/api/tags" | "/api/ps" | "/api/version") => Some(&lists::Lists::Models),
         ("POST", "/api/show") => Some(&lists::Lists::Show),
-        (_, path) if path.starts_with("/v1/") => crate::openai::claim(method, path),
+        (_, path) if path.starts_with("/v1/") => crate::openai::claim(method, path, query),
         _ => None,
     }
 }

@@ -16,15 +16,15 @@ pub(crate) mod terms;
 
 use crate::Endpoint;
 
-/// The endpoint at this method and path. Azure's paths (`/openai/deployments/NAME/chat/completions`) end as the others.
-pub(crate) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
+/// The endpoint at this method, path and query (with its `?`, or empty). Azure's paths (`/openai/deployments/NAME/chat/completions`) end as the others.
+pub(crate) fn claim(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
     match method {
         "POST" if path.ends_with("/chat/completions") => Some(&chat::Chat),
         "POST" if path.ends_with("/completions") => Some(&completions::Completions),
         "POST" if path.ends_with("/embeddings") => Some(&embeddings::Numbers::Embeddings),
         "POST" if path.ends_with("/moderations") => Some(&embeddings::Numbers::Moderations),
         "GET" if names_models(path) => Some(&models::Models),
-        _ => responses::claim(method, path),
+        _ => responses::claim(method, path, query),
     }
 }
 

@@ -7,13 +7,16 @@ use model::{Channel, PartId, Speaker};
 use crate::{
     ToolCallId,
     frame::{Kind, Slot},
-    json::{Doc, Kind as Json, literal},
-    nested::{Nested, long_number},
+    json::{Doc, Kind as Json, literal, number},
+    nested::{LONG_NUMBER, Nested, long_number},
     parts::{Parts, Source},
 };
 
 /// Encoded files with more bytes than this are not shown as text.
 const BULK_BYTES: usize = 256;
+
+/// Digits that a count, or a time in seconds, does not have.
+const COUNT_DIGITS: usize = 11;
 
 /// Longest value of a structural member that is taken for what it says.
 const WORD_BYTES: usize = 48;
@@ -219,28 +222,46 @@ impl Sheet<'_> {
         self.doc.kind(value) == Json::Text && is_bulk(&self.doc.name(value))
     }
 
+    /// The same, of a value that can be text as well: only one that says that it is a file.
+    pub(crate) fn is_file(&self, value: usize) -> bool {
+        self.is_bulk(value) && self.doc.raw(value).starts_with("\"data:")
+    }
+
+    /// The encoded file of an object that says what it is in its member `kind`; told where that is text.
+    pub(crate) fn bulk_of(&mut self, value: usize, object: usize, kind: &str) {
+        if self.doc.text_of(object, kind).is_some_and(|kind| is_textual(&kind)) {
+            self.rest(value);
+        } else {
+            self.bulk(value);
+        }
+    }
+
     /// All strings, names and long numbers in a value, as fields.
     pub(crate) fn rest(&mut self, value: usize) {
-        self.walk(value, true, &mut |sheet, node| sheet.field(node));
+        self.walk(value, &mut |sheet, node| sheet.field(node));
     }
 
-    /// All strings and names in a value, as fields; its numbers count something.
+    /// All strings and names in a value, as fields, and its numbers where they have more digits than what they count.
     pub(crate) fn counts(&mut self, value: usize) {
-        self.walk(value, false, &mut |sheet, node| sheet.field(node));
+        self.walk(value, &mut |sheet, node| {
+            if sheet.doc.kind(node) != Json::Number || number::whole_digits(sheet.doc.raw(node)) >= COUNT_DIGITS {
+                sheet.field(node);
+            }
+        });
     }
 
-    /// Numbers that are vectors: all strings and names in a value, and its whole numbers where they are long, which no
-    /// coordinate is.
+    /// Numbers that are vectors: all strings and names in a value, and its numbers where they are long before the point,
+    /// which no coordinate is.
     pub(crate) fn vectors(&mut self, value: usize) {
-        self.walk(value, true, &mut |sheet, node| {
-            if sheet.doc.kind(node) != Json::Number || !sheet.doc.raw(node).contains(['.', 'e', 'E']) {
+        self.walk(value, &mut |sheet, node| {
+            if sheet.doc.kind(node) != Json::Number || number::whole_digits(sheet.doc.raw(node)) >= LONG_NUMBER {
                 sheet.field(node);
             }
         });
     }
 
     /// Hands out all strings, names that the dialect does not know, and long numbers in a value.
-    pub(crate) fn walk(&mut self, value: usize, numbers: bool, tell: &mut dyn FnMut(&mut Self, usize)) {
+    pub(crate) fn walk(&mut self, value: usize, tell: &mut dyn FnMut(&mut Self, usize)) {
         let doc = self.doc;
         let mut type_of = false;
         for node in value..doc.nodes[value].after as usize {
@@ -254,16 +275,24 @@ impl Sheet<'_> {
                         tell(self, node);
                     }
                 }
-                Json::Number if numbers && long_number(doc.raw(node)) => tell(self, node),
+                Json::Number if long_number(doc.raw(node)) => tell(self, node),
                 _ => {}
             }
         }
     }
 }
 
+/// Whether a file of this type is text: encoded it can be read all the same, by policies too.
+fn is_textual(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let words = ["json", "xml", "yaml", "csv", "javascript", "sql", "x-sh", "x-python", "rtf", "toml"];
+    essence.starts_with("text/") || words.iter().any(|word| essence.ends_with(word))
+}
+
 /// Whether this is a long run of base64, with or without the head of a data URL (RFC 2397).
 fn is_bulk(text: &str) -> bool {
     let payload = match text.strip_prefix("data:").and_then(|url| url.split_once(";base64,")) {
+        Some((kind, _)) if is_textual(kind) => return false,
         Some((kind, payload)) if kind.len() < WORD_BYTES => payload,
         _ => text,
     };

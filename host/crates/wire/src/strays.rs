@@ -1,8 +1,8 @@
 //! Strings that a dialect does not know, in a message that comes in pieces.
 //!
-//! What must hold: such a string goes on as one part as long as every piece has it, so that nothing hides between two
-//! pieces; it ends with the first piece that lacks it, so that an odd one does not stop a stream. Where the pieces have
-//! an end of their own, it may go on to that.
+//! What must hold: such a string is judged by itself, and with those that stood at the same place before it, since nobody
+//! here knows whether a client joins them: nothing hides between two pieces. What goes on for some pieces without it is
+//! over, so that an odd one does not stop a stream; what is told as content, reasoning or a delta goes on to the end.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,20 @@ use model::{Channel, PartId, Speaker};
 
 use crate::{json::Kind, parts::Parts, sheet::Sheet};
 
+/// Pieces that may lack a string before its part ends: other kinds of pieces come in between.
+const GAP: u64 = 4;
+
+/// Names under which servers stream what they say, where no dialect expects it.
+const SAID: [&str; 6] = ["text", "content", "response", "completion", "output", "delta"];
+
 /// A string in progress.
 #[derive(Debug)]
 struct Stray {
     part: PartId,
     /// Number of the last piece that had it.
     piece: u64,
+    /// Whether only the end of all pieces ends it.
+    lasts: bool,
 }
 
 /// The strings of one run of pieces, by their paths.
@@ -31,17 +39,26 @@ impl Strays {
         self.pieces += 1;
     }
 
-    /// The piece is read: what it lacks is complete.
+    /// The piece is read: what has not come for some time is complete.
     pub(crate) fn end(&mut self, parts: &mut Parts) {
-        if self.known.is_empty() {
+        let pieces = self.pieces;
+        self.retire(parts, |stray| !stray.lasts && stray.piece + GAP < pieces);
+    }
+
+    /// No more pieces come.
+    pub(crate) fn finish(&mut self, parts: &mut Parts) {
+        self.retire(parts, |_| true);
+    }
+
+    fn retire(&mut self, parts: &mut Parts, is_over: impl Fn(&Stray) -> bool) {
+        let mut over: Vec<PartId> =
+            self.known.values().filter(|stray| is_over(stray)).map(|stray| stray.part).collect();
+        if over.is_empty() {
             return;
         }
-        let piece = self.pieces;
-        let mut over: Vec<PartId> =
-            self.known.values().filter(|stray| stray.piece != piece).map(|stray| stray.part).collect();
         over.sort_unstable();
         over.into_iter().for_each(|part| parts.end(part));
-        self.known.retain(|_, stray| stray.piece == piece);
+        self.known.retain(|_, stray| !is_over(stray));
     }
 
     /// A value that the dialect does not know, at this path of the piece.
@@ -82,22 +99,36 @@ impl Strays {
     }
 
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
-        let piece = self.pieces;
-        if let Some(stray) = self.known.get_mut(path) {
-            stray.piece = piece;
-            let part = stray.part;
-            sheet.say(node, part);
-            return;
+        let channel = channel_of(path);
+        if !sheet.whole && sheet.doc.raw(node).len() > 2 {
+            // Joined with what came before, a value that comes again and again would have no begin and no end.
+            sheet.field(node);
         }
-        let reasoning = path.starts_with("reasoning") || path.ends_with("thinking");
-        let part = if reasoning {
-            sheet.parts.begin(Channel::Reasoning, Speaker::Assistant)
-        } else if path == "text" {
-            sheet.parts.begin(Channel::Content, Speaker::Assistant)
-        } else {
-            sheet.parts.begin(Channel::Field, Speaker::Provider)
+        let piece = self.pieces;
+        let part = match self.known.get_mut(path) {
+            Some(stray) => {
+                stray.piece = piece;
+                stray.part
+            }
+            None => {
+                let speaker = if channel == Channel::Field { sheet.speaker } else { Speaker::Assistant };
+                let part = sheet.parts.begin(channel, speaker);
+                let lasts = channel != Channel::Field || path.contains(".delta/");
+                self.known.insert(path.to_owned(), Stray { part, piece, lasts });
+                part
+            }
         };
-        self.known.insert(path.to_owned(), Stray { part, piece });
         sheet.say(node, part);
+    }
+}
+
+/// What a string at this path is.
+fn channel_of(path: &str) -> Channel {
+    if path.starts_with("reasoning") || path.ends_with("thinking") {
+        Channel::Reasoning
+    } else if SAID.contains(&path) {
+        Channel::Content
+    } else {
+        Channel::Field
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn answers(kind: &str) -> bool {
 pub(super) fn read(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
     let doc = sheet.doc;
     if doc.kind(block) != Kind::Object {
-        return sheet.walk(block, true, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
+        return sheet.walk(block, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
     }
     let kind = doc.text_of(block, "type").unwrap_or_default();
     let voice = if answers(&kind) { RESULT } else { voice };
@@ -66,7 +66,7 @@ pub(super) fn member(sheet: &mut Sheet<'_>, key: usize, value: usize, voice: Voi
         ("tool_use_id" | "id" | "cache_control" | "citations", _) => sheet.rest(value),
         _ if voice.channel == Channel::ToolResult => {
             sheet.key(key);
-            sheet.walk(value, true, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
+            sheet.walk(value, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
         }
         _ => {
             sheet.key(key);
@@ -83,6 +83,7 @@ fn source(sheet: &mut Sheet<'_>, source: usize, voice: Voice) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", Kind::Text) if doc.name(value) == "base64" => {}
             ("data", Kind::Text) if plain => sheet.once(value, voice.channel, voice.speaker),
+            ("data", Kind::Text) => sheet.bulk_of(value, source, "media_type"),
             ("url", Kind::Text) => sheet.bulk(value),
             _ => member(sheet, key, value, voice),
         }

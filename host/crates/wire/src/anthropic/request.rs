@@ -149,7 +149,7 @@ fn tool(doc: Doc<'_>, item: usize) -> Tool {
 
 /// Tells the definitions of tools.
 fn define(sheet: &mut Sheet<'_>, tools: usize) {
-    sheet.walk(tools, true, &mut |sheet, node| {
+    sheet.walk(tools, &mut |sheet, node| {
         sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
     });
 }

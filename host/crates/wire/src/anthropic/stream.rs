@@ -212,8 +212,7 @@ impl Blocks {
     /// No more of the open block comes.
     fn close(&mut self, parts: &mut Parts) {
         let Some(mut open) = self.open.take() else { return };
-        open.strays.piece();
-        open.strays.end(parts);
+        open.strays.finish(parts);
         if let Some(Call { call, id, name, .. }) = open.call {
             parts.complete_call(call);
             parts.tell(Step::ToolCall(ToolCall { call, id, name }));
@@ -244,7 +243,7 @@ impl Call {
         let text = |name| doc.text_of(block, name).unwrap_or_default().into_owned();
         let (id, name) = (text("id"), text("name"));
         if let Some(value) = doc.get(block, "name") {
-            sheet.walk(value, true, &mut |sheet, node| sheet.once(node, Channel::ToolInput, Speaker::Assistant));
+            sheet.walk(value, &mut |sheet, node| sheet.once(node, Channel::ToolInput, Speaker::Assistant));
         }
         let empty = |input| doc.kind(input) == Kind::Object && doc.members(input).next().is_none();
         let mut given = false;

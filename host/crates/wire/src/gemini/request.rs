@@ -123,7 +123,7 @@ impl Request {
             match (&*camel(&name), doc.kind(value)) {
                 ("contents" | "content", _) => contents(sheet, value, Speaker::User).map_err(wrong)?,
                 ("systemInstruction", _) => contents(sheet, value, Speaker::System).map_err(wrong)?,
-                ("tools", Kind::Array | Kind::Object) => sheet.walk(value, true, &mut |sheet, node| {
+                ("tools", Kind::Array | Kind::Object) => sheet.walk(value, &mut |sheet, node| {
                     sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
                 }),
                 ("generateContentRequest", Kind::Object) => self.object(sheet, value)?,
@@ -251,7 +251,7 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker) -> Result<(),
             ("thoughtSignature", _) => sheet.bulk(value),
             ("inlineData", Kind::Object) => file(sheet, value),
             ("functionCall", Kind::Object) => call(sheet, value),
-            ("functionResponse", Kind::Object) => sheet.walk(value, true, &mut |sheet, node| {
+            ("functionResponse", Kind::Object) => sheet.walk(value, &mut |sheet, node| {
                 sheet.once(node, Channel::ToolResult, Speaker::Tool);
             }),
             ("executableCode", Kind::Object) => code(sheet, value, Channel::Content, speaker),
@@ -266,11 +266,12 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker) -> Result<(),
 }
 
 /// Tells what is said of an encoded file; its bytes are not text.
-pub(super) fn file(sheet: &mut Sheet<'_>, value: usize) {
+pub(super) fn file(sheet: &mut Sheet<'_>, file: usize) {
     let doc = sheet.doc;
-    for (key, value) in doc.members(value) {
+    let kind = if doc.get(file, "mimeType").is_some() { "mimeType" } else { "mime_type" };
+    for (key, value) in doc.members(file) {
         sheet.key(key);
-        if doc.name(key) == "data" { sheet.bulk(value) } else { sheet.rest(value) }
+        if doc.name(key) == "data" { sheet.bulk_of(value, file, kind) } else { sheet.rest(value) }
     }
 }
 

@@ -96,8 +96,7 @@ impl Candidate {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
-        self.strays.piece();
-        self.strays.end(parts);
+        self.strays.finish(parts);
     }
 
     fn content(&mut self, sheet: &mut Sheet<'_>, content: usize, said: &mut Said) -> Result<(), Wrong> {

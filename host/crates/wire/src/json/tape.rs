@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::literal;
+use super::{literal, number};
 use crate::Malformed;
 
 /// What a node is.
@@ -344,7 +344,7 @@ impl<'a> Doc<'a> {
         self.nodes[node].kind
     }
 
-    /// The decoded text of a string or a name; the literal of a number.
+    /// The decoded text of a string or a name; a number as it reads.
     pub(crate) fn name(&self, node: usize) -> Cow<'a, str> {
         let raw = self.raw(node);
         match self.nodes[node].kind {
@@ -354,6 +354,7 @@ impl<'a> Doc<'a> {
                 Cow::Owned(text)
             }
             Kind::Key | Kind::Text => Cow::Borrowed(&raw[1..raw.len() - 1]),
+            Kind::Number => number::spelled(raw),
             _ => Cow::Borrowed(raw),
         }
     }

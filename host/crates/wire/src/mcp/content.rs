@@ -16,7 +16,7 @@ pub(super) const RESULT: Voice = Voice { channel: Channel::ToolResult, speaker: 
 
 /// Tells every string, unknown name and long number of a value.
 pub(super) fn all(sheet: &mut Sheet<'_>, value: usize, voice: Voice) {
-    sheet.walk(value, true, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
+    sheet.walk(value, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
 }
 
 /// Tells what a server offers: names, descriptions and schemas are what models read.
@@ -73,7 +73,7 @@ fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
             ("input", _) if kind == "tool_use" => sheet.quote(value),
             ("text" | "name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             // Encoded files; and addresses, which may hold one.
-            ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => {}
+            ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => sheet.bulk_of(value, block, "mimeType"),
             ("data" | "blob", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             ("uri", Kind::Text) => sheet.bulk(value),
             ("resource", Kind::Object) | ("content", Kind::Array | Kind::Object) => blocks(sheet, value, voice),

@@ -111,7 +111,7 @@ impl Response {
                 ("logprobs", Kind::Array) => tokens = Some(value),
                 ("created_at", _) => sheet.fresh(value),
                 ("model" | "remote_model" | "remote_host", _) => sheet.rest(value),
-                (name, Kind::Number) if names::known(name) => {}
+                (name, Kind::Number) if names::known(name) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);
                     self.strays.read(sheet, value, name);
@@ -207,8 +207,7 @@ impl Response {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
-        self.strays.piece();
-        self.strays.end(parts);
+        self.strays.finish(parts);
     }
 
     fn count(&mut self, sheet: &Sheet<'_>) {

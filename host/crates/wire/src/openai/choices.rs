@@ -11,6 +11,7 @@ use crate::{
     json::{Doc, Kind},
     parts::{Extra, Parts},
     sheet::Sheet,
+    strays::Strays,
 };
 
 /// Choices that one answer may have.
@@ -86,6 +87,7 @@ impl At<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Choices<C> {
     choices: BTreeMap<u64, C>,
+    strays: Strays,
     head: Head,
     usage: Usage,
     done: bool,
@@ -98,6 +100,7 @@ impl<C: Choice> Choices<C> {
     pub(super) fn new(status: u16) -> Self {
         Self {
             choices: BTreeMap::new(),
+            strays: Strays::default(),
             head: Head::default(),
             usage: Usage::default(),
             done: false,
@@ -162,6 +165,7 @@ impl<C: Choice> Reader for Choices<C> {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
+        self.strays.piece();
         for (key, value) in doc.members(0) {
             let name = doc.name(key);
             self.head.note(doc, &name, value);
@@ -177,16 +181,22 @@ impl<C: Choice> Reader for Choices<C> {
                 }
                 ("error", _) => errors::tell(sheet, value),
                 ("moderation", _) => sheet.counts(value),
-                ("created", Kind::Number) => {}
+                ("created", Kind::Number) => sheet.counts(value),
                 ("object", _) => sheet.word(value),
                 ("obfuscation", _) => sheet.fresh(value),
                 ("id" | "model" | "system_fingerprint" | "service_tier" | "provider", _) => sheet.rest(value),
-                _ => {
+                // About the answer, and often the same in each piece.
+                ("citations" | "search_results" | "prompt_filter_results" | "metadata" | "timings" | "x_groq", _) => {
                     sheet.key(key);
                     sheet.rest(value);
                 }
+                (name, _) => {
+                    sheet.key(key);
+                    self.strays.read(sheet, value, name);
+                }
             }
         }
+        self.strays.end(sheet.parts);
         Ok(())
     }
 
@@ -198,6 +208,7 @@ impl<C: Choice> Reader for Choices<C> {
         for (&index, choice) in &mut self.choices {
             choice.end(parts, &At { index, head: &self.head });
         }
+        self.strays.finish(parts);
     }
 
     fn usage(&self) -> Usage {

@@ -17,6 +17,12 @@ use crate::{
     sheet::Sheet,
 };
 
+/// Members of some servers' requests that hold the conversation as tokens or vectors.
+pub(super) const UNREADABLE: [&str; 4] = ["prompt_token_ids", "prompt_embeds", "input_ids", "input_embeds"];
+
+/// What should stand in them.
+pub(super) const NOTHING: Wrong = "nothing (tokens and vectors can't be judged)";
+
 const TOKENS: Wrong = "text or a list of texts (numbers of tokens can't be judged)";
 
 /// A request.
@@ -54,6 +60,9 @@ impl Reader for Inputs {
                     texts(sheet, value).map_err(|expected| Malformed::Shape { path: format!("/{name}"), expected })?;
                 }
                 ("model", Kind::Text) => {}
+                (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
+                    return Err(Malformed::Shape { path: format!("/{name}"), expected: NOTHING });
+                }
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);

@@ -31,6 +31,17 @@ pub(crate) struct Spoken {
     pub(crate) range: Range<u64>,
 }
 
+/// Which of a choice's texts a list of tokens belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// What it says.
+    Content,
+    /// Why it says nothing.
+    Refusal,
+    /// Anything else: reasoning, or what only its server knows.
+    Other,
+}
+
 /// In which of its two forms a list of tokens says something of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
@@ -38,6 +49,53 @@ pub(crate) enum Form {
     Text,
     /// By `bytes`.
     Bytes,
+}
+
+/// Members of the older completions' `logprobs`; some servers have them in chats, too.
+const OLDER: [&str; 4] = ["tokens", "token_logprobs", "text_offset", "top_logprobs"];
+
+/// Reads `logprobs` of a choice, in either form: what its lists of tokens say, and what they belong to.
+pub(crate) fn read(sheet: &mut Sheet<'_>, value: usize) -> Result<Vec<(Of, Tokens)>, Wrong> {
+    let doc = sheet.doc;
+    let mut all = Vec::new();
+    if doc.kind(value) != Kind::Object {
+        sheet.rest(value);
+        return Ok(all);
+    }
+    if OLDER.iter().any(|name| doc.get(value, name).is_some()) {
+        all.push((Of::Content, Tokens::read_older(sheet, value)));
+    }
+    let says = |list: usize| doc.items(list).any(|item| TOKEN.iter().any(|name| doc.get(item, name).is_some()));
+    for (key, list) in doc.members(value) {
+        match (&*doc.name(key), doc.kind(list)) {
+            (name, _) if OLDER.contains(&name) => {}
+            ("content", Kind::Array) => all.push((Of::Content, Tokens::read(sheet, list)?)),
+            ("refusal", Kind::Array) => all.push((Of::Refusal, Tokens::read(sheet, list)?)),
+            (_, Kind::Array) if says(list) => {
+                sheet.key(key);
+                all.push((Of::Other, Tokens::read(sheet, list)?));
+            }
+            _ => {
+                sheet.key(key);
+                sheet.rest(list);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What makes an object a token.
+const TOKEN: [&str; 2] = ["token", "bytes"];
+
+/// Ties tokens that are told as numbers alone to all that was said up to here: once anything of that is changed, they
+/// go.
+pub(crate) fn void(sheet: &mut Sheet<'_>, ids: usize, said: impl Iterator<Item = PartId>) {
+    sheet.rest(ids);
+    for part in said {
+        let source = Source::Part(part);
+        let len = sheet.parts.run(source).map_or(0, |run| run.len);
+        sheet.slot(ids, source, Slot::Void, 0..len, sheet.whole);
+    }
 }
 
 /// What a list of tokens says.
@@ -67,13 +125,14 @@ impl Tokens {
     }
 
     /// Reads the lists of the older completions, which are members of `object`.
-    pub(crate) fn read_lists(sheet: &mut Sheet<'_>, object: usize) -> Self {
+    fn read_older(sheet: &mut Sheet<'_>, object: usize) -> Self {
         let doc = sheet.doc;
         let mut tokens = Self::default();
         let mut others = Vec::new();
         let numbers = |list| doc.items(list).all(|item| matches!(doc.kind(item), Kind::Number | Kind::Word));
         for (key, list) in doc.members(object) {
             match (&*doc.name(key), doc.kind(list)) {
+                (name, _) if !OLDER.contains(&name) => {}
                 ("tokens", Kind::Array) => {
                     for token in doc.items(list) {
                         if doc.kind(token) == Kind::Text {

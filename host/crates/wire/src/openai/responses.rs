@@ -28,8 +28,8 @@ pub(super) enum Responses {
     InputItems,
 }
 
-/// The endpoint at this method and path.
-pub(super) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
+/// The endpoint at this method, path and query.
+pub(super) fn claim(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
     let below = match path.rsplit_once("/responses") {
         Some((_, "")) => return (method == "POST").then_some(&Responses::Create as &dyn Endpoint),
         Some((_, below)) => below.strip_prefix('/')?,
@@ -39,10 +39,32 @@ pub(super) fn claim(method: &str, path: &str) -> Option<&'static dyn Endpoint> {
     let id = segments.next().filter(|id| !matches!(*id, "" | "." | ".."))?;
     match (method, id, segments.next(), segments.next()) {
         ("POST", "compact" | "input_tokens", None, None) => Some(&Responses::Measure),
+        ("GET", _, None, None) if resumes(query) => None,
         ("GET" | "DELETE", _, None, None) | ("POST", _, Some("cancel"), None) => Some(&Responses::Stored),
         ("GET", _, Some("input_items"), None) => Some(&Responses::InputItems),
         _ => None,
     }
+}
+
+/// Whether a query may ask for a stream from its middle on: there a value could have begun before, and what comes of it
+/// would look like nothing.
+fn resumes(query: &str) -> bool {
+    let Some(plain) = decoded(query) else { return true };
+    plain.windows(RESUME.len()).any(|window| window.eq_ignore_ascii_case(RESUME))
+}
+
+/// The parameter with the number of the event behind which a stream begins.
+const RESUME: &[u8] = b"starting_after";
+
+/// A query with its escapes undone; `None` where one is none.
+fn decoded(query: &str) -> Option<Vec<u8>> {
+    let mut bytes = query.bytes();
+    let mut out = Vec::with_capacity(query.len());
+    while let Some(byte) = bytes.next() {
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        out.push(if byte == b'%' { u8::try_from(digit()? * 16 + digit()?).ok()? } else { byte });
+    }
+    Some(out)
 }
 
 impl Endpoint for Responses {

@@ -14,6 +14,7 @@ use crate::{
     openai::Wrong,
     parts::{Parts, Source},
     sheet::Sheet,
+    strays::Strays,
 };
 
 /// Which call of a choice.
@@ -46,7 +47,13 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Reads an item of `tool_calls`.
-    pub(super) fn read(&mut self, sheet: &mut Sheet<'_>, place: u64, item: usize) -> Result<(), Wrong> {
+    pub(super) fn read(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        place: u64,
+        item: usize,
+        strays: &mut Strays,
+    ) -> Result<(), Wrong> {
         let doc = sheet.doc;
         if doc.kind(item) != Kind::Object {
             return Err("a choice whose tool_calls are objects");
@@ -57,11 +64,12 @@ impl Calls {
         for (key, value) in doc.members(item) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("index", Kind::Number) => {}
+                ("id", _) => sheet.rest(value),
                 ("type", _) => sheet.word(value),
-                ("function" | "custom", Kind::Object) => open.function(sheet, value),
-                _ => {
+                ("function" | "custom", Kind::Object) => open.function(sheet, value, strays),
+                (name, _) => {
                     sheet.key(key);
-                    sheet.rest(value);
+                    strays.read(sheet, value, &open.path(name));
                 }
             }
         }
@@ -70,9 +78,14 @@ impl Calls {
     }
 
     /// Reads `function_call`.
-    pub(super) fn read_legacy(&mut self, sheet: &mut Sheet<'_>, function: usize) -> Result<(), Wrong> {
+    pub(super) fn read_legacy(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        function: usize,
+        strays: &mut Strays,
+    ) -> Result<(), Wrong> {
         let mut open = self.open(sheet, Index::Legacy, "", function)?;
-        open.function(sheet, function);
+        open.function(sheet, function, strays);
         self.open = Some(open);
         Ok(())
     }
@@ -114,7 +127,15 @@ impl Calls {
 }
 
 impl Open {
-    fn function(&mut self, sheet: &mut Sheet<'_>, function: usize) {
+    /// Where a member stands that the dialect does not know.
+    fn path(&self, name: &str) -> String {
+        match self.index {
+            Index::Numbered(index) => format!("tool_calls/{index}/{name}"),
+            Index::Legacy => format!("function_call/{name}"),
+        }
+    }
+
+    fn function(&mut self, sheet: &mut Sheet<'_>, function: usize, strays: &mut Strays) {
         let doc = sheet.doc;
         let mut seen = false;
         for (key, value) in doc.members(function) {
@@ -130,10 +151,13 @@ impl Open {
                     seen = true;
                     sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
                 }
-                ("arguments" | "input", _) => seen = true,
-                _ => {
-                    sheet.key(key);
+                ("arguments" | "input", _) => {
+                    seen = true;
                     sheet.rest(value);
+                }
+                (name, _) => {
+                    sheet.key(key);
+                    strays.read(sheet, value, &self.path(&format!("function/{name}")));
                 }
             }
         }

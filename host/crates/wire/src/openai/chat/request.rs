@@ -13,6 +13,7 @@ use crate::{
     json::{Doc, Kind},
     openai::{
         Wrong,
+        inputs::{NOTHING, UNREADABLE},
         terms::{self, Members, Terms},
     },
     parts::Parts,
@@ -64,6 +65,9 @@ impl Reader for Request {
                 ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
                 ("prediction", Kind::Object) => predict(sheet, value),
                 ("model", Kind::Text) => {}
+                (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
+                    return wrong(&format!("/{name}"), NOTHING);
+                }
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);
@@ -98,7 +102,7 @@ fn predict(sheet: &mut Sheet<'_>, prediction: usize) {
     for (key, value) in doc.members(prediction) {
         match &*doc.name(key) {
             "type" => sheet.word(value),
-            "content" => sheet.walk(value, true, &mut |sheet, node| sheet.once(node, Channel::Content, Speaker::User)),
+            "content" => sheet.walk(value, &mut |sheet, node| sheet.once(node, Channel::Content, Speaker::User)),
             _ => {
                 sheet.key(key);
                 sheet.rest(value);

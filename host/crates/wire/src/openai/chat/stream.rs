@@ -12,19 +12,13 @@ use crate::{
     openai::{
         Wrong, choices,
         choices::At,
-        logprobs::{Form, Spoken, Tokens, Trail},
+        logprobs,
+        logprobs::{Form, Of, Spoken, Trail},
     },
     parts::{Parts, Source},
     sheet::Sheet,
     strays::Strays,
 };
-
-/// What tokens belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
-    Content,
-    Refusal,
-}
 
 /// What a piece says that tokens can stand beside.
 #[derive(Debug, Default)]
@@ -76,7 +70,7 @@ impl Track {
 pub(super) struct Choice {
     tracks: Vec<(Track, PartId)>,
     /// What the tokens of the content, and those of the refusal, have said.
-    trails: [Trail; 2],
+    trails: [Trail; 3],
     strays: Strays,
     calls: Calls,
     finished: bool,
@@ -86,7 +80,7 @@ impl choices::Choice for Choice {
     fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize, at: &At<'_>) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let mut said = Said::default();
-        let (mut delta, mut finish, mut tokens) = (None, false, None);
+        let (mut delta, mut finish, mut tokens, mut ids) = (None, false, None, None);
         self.strays.piece();
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
@@ -101,14 +95,25 @@ impl choices::Choice for Choice {
                     sheet.word(value);
                 }
                 ("index", Kind::Number) => {}
-                _ => {
+                ("token_ids", Kind::Array) => ids = Some(value),
+                // About the choice, and the same in each piece.
+                ("content_filter_results" | "content_filter_offsets" | "native_finish_reason", _)
+                | ("stop_reason" | "matched_stop", _) => {
                     sheet.key(key);
                     sheet.rest(value);
+                }
+                (name, _) => {
+                    sheet.key(key);
+                    self.stray(sheet, value, name);
                 }
             }
         }
         if let Some(tokens) = tokens {
             self.tokens(sheet, tokens, &said)?;
+        }
+        if let Some(ids) = ids {
+            let said = self.tracks.iter().filter(|(track, _)| !matches!(track, Track::Tokens(..)));
+            logprobs::void(sheet, ids, said.map(|(_, part)| *part));
         }
         self.strays.end(sheet.parts);
         if finish && !sheet.whole {
@@ -133,8 +138,7 @@ impl Choice {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
-        self.strays.piece();
-        self.strays.end(parts);
+        self.strays.finish(parts);
         self.finished = true;
     }
 
@@ -178,10 +182,10 @@ impl Choice {
                 ("reasoning", Kind::Text) => self.say(sheet, value, Track::Reasoning)?,
                 ("tool_calls", Kind::Array) => {
                     for (place, call) in doc.items(value).enumerate() {
-                        self.calls.read(sheet, place as u64, call)?;
+                        self.calls.read(sheet, place as u64, call, &mut self.strays)?;
                     }
                 }
-                ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value)?,
+                ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value, &mut self.strays)?,
                 ("audio", Kind::Object) => self.audio(sheet, value)?,
                 ("annotations", _) => sheet.rest(value),
                 (_, Kind::Word) => sheet.key(key),
@@ -206,16 +210,31 @@ impl Choice {
                     ("type", _) => sheet.word(value),
                     ("text", Kind::Text) => self.say(sheet, value, Track::Content)?,
                     ("thinking", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
-                    ("thinking", Kind::Array) => {
-                        for text in doc.items(value).filter_map(|item| doc.get(item, "text")) {
-                            if doc.kind(text) == Kind::Text {
-                                self.say(sheet, text, Track::Thinking)?;
-                            }
-                        }
-                    }
+                    ("thinking", Kind::Array) => self.thinking(sheet, value)?,
                     (name, _) => {
                         sheet.key(key);
                         self.stray(sheet, value, &format!("content/{name}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reasoning as a list inside of a list.
+    fn thinking(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        for item in doc.items(list) {
+            if doc.kind(item) != Kind::Object {
+                self.stray(sheet, item, "content/thinking");
+            }
+            for (key, value) in doc.members(item) {
+                match (&*doc.name(key), doc.kind(value)) {
+                    ("type", _) => sheet.word(value),
+                    ("text", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
+                    (name, _) => {
+                        sheet.key(key);
+                        self.stray(sheet, value, &format!("content/thinking/{name}"));
                     }
                 }
             }
@@ -230,7 +249,7 @@ impl Choice {
                 ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
                 ("data", _) => sheet.bulk(value),
                 ("id", _) => sheet.field(value),
-                ("expires_at", Kind::Number) => {}
+                ("expires_at", Kind::Number) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);
                     self.stray(sheet, value, &format!("audio/{name}"));
@@ -252,22 +271,12 @@ impl Choice {
 
     /// Reads `logprobs`.
     fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, said: &Said) -> Result<(), Wrong> {
-        let doc = sheet.doc;
-        if doc.kind(value) != Kind::Object {
-            sheet.rest(value);
-            return Ok(());
-        }
-        for (key, list) in doc.members(value) {
-            let (of, spoken) = match (&*doc.name(key), doc.kind(list)) {
-                ("content", Kind::Array) => (Of::Content, said.content.as_ref()),
-                ("refusal", Kind::Array) => (Of::Refusal, said.refusal.as_ref()),
-                _ => {
-                    sheet.key(key);
-                    sheet.rest(list);
-                    continue;
-                }
+        for (of, tokens) in logprobs::read(sheet, value)? {
+            let spoken = match of {
+                Of::Content => said.content.as_ref(),
+                Of::Refusal => said.refusal.as_ref(),
+                Of::Other => None,
             };
-            let tokens = Tokens::read(sheet, list)?;
             let mut trail = std::mem::take(&mut self.trails[of as usize]);
             tokens.cover(sheet, value, spoken, &mut trail, |parts, form| self.part(parts, Track::Tokens(of, form)));
             self.trails[of as usize] = trail;

@@ -10,7 +10,8 @@ use crate::{
     openai::{
         Wrong, choices,
         choices::At,
-        logprobs::{Form, Spoken, Tokens, Trail},
+        logprobs,
+        logprobs::{Form, Of, Spoken, Trail},
     },
     parts::Parts,
     sheet::Sheet,
@@ -22,8 +23,8 @@ use crate::{
 pub(super) struct Choice {
     text: Option<PartId>,
     /// What the tokens say where it is not what they stand beside, in each form.
-    tokens: Vec<(Form, PartId)>,
-    trail: Trail,
+    tokens: Vec<((Of, Form), PartId)>,
+    trails: [Trail; 3],
     strays: Strays,
     finished: bool,
 }
@@ -31,12 +32,13 @@ pub(super) struct Choice {
 impl choices::Choice for Choice {
     fn read(&mut self, sheet: &mut Sheet<'_>, choice: usize, at: &At<'_>) -> Result<(), Wrong> {
         let doc = sheet.doc;
-        let (mut spoken, mut tokens, mut finish) = (None, None, false);
+        let (mut spoken, mut tokens, mut ids, mut finish) = (None, None, None, false);
         self.strays.piece();
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("text", Kind::Text) => spoken = self.say(sheet, value)?,
                 ("logprobs", Kind::Object) => tokens = Some(value),
+                ("token_ids", Kind::Array) => ids = Some(value),
                 ("finish_reason", _) => {
                     finish = doc.kind(value) == Kind::Text && doc.raw(value).len() > 2;
                     sheet.word(value);
@@ -49,7 +51,10 @@ impl choices::Choice for Choice {
             }
         }
         if let Some(value) = tokens {
-            self.tokens(sheet, value, spoken.as_ref());
+            self.tokens(sheet, value, spoken.as_ref())?;
+        }
+        if let Some(ids) = ids {
+            logprobs::void(sheet, ids, self.text.into_iter());
         }
         self.strays.end(sheet.parts);
         if finish && !sheet.whole {
@@ -75,15 +80,19 @@ impl Choice {
         Ok(Some(Spoken { node, part, range }))
     }
 
-    fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, spoken: Option<&Spoken>) {
-        Tokens::read_lists(sheet, value).cover(sheet, value, spoken, &mut self.trail, |parts, form| {
-            if let Some((_, part)) = self.tokens.iter().find(|(known, _)| *known == form) {
-                return *part;
-            }
-            let part = parts.begin(Channel::Logprobs, Speaker::Assistant);
-            self.tokens.push((form, part));
-            part
-        });
+    fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, spoken: Option<&Spoken>) -> Result<(), Wrong> {
+        for (of, tokens) in logprobs::read(sheet, value)? {
+            let spoken = spoken.filter(|_| of == Of::Content);
+            tokens.cover(sheet, value, spoken, &mut self.trails[of as usize], |parts, form| {
+                if let Some((_, part)) = self.tokens.iter().find(|(known, _)| *known == (of, form)) {
+                    return *part;
+                }
+                let part = parts.begin(Channel::Logprobs, Speaker::Assistant);
+                self.tokens.push(((of, form), part));
+                part
+            });
+        }
+        Ok(())
     }
 
     /// Nothing more comes; text that is added behind the end goes into an event of its own where there is no `room`.
@@ -98,8 +107,7 @@ impl Choice {
         for (_, part) in self.tokens.drain(..) {
             parts.end(part);
         }
-        self.strays.piece();
-        self.strays.end(parts);
+        self.strays.finish(parts);
         self.finished = true;
     }
 }

@@ -68,7 +68,7 @@ fn read_item(sheet: &mut Sheet<'_>, item: usize) {
         match (&*doc.name(key), doc.kind(value)) {
             // A vector of numbers, or the same in base64.
             ("embedding", Kind::Text) => sheet.bulk(value),
-            ("embedding" | "category_scores", _) => sheet.counts(value),
+            ("embedding" | "category_scores", _) => sheet.vectors(value),
             ("object", _) => sheet.word(value),
             _ => sheet.rest(value),
         }

@@ -259,8 +259,8 @@ pub(super) fn tokens(sheet: &mut Sheet<'_>, list: usize, spoken: Option<&Spoken>
 pub(super) fn texts(sheet: &mut Sheet<'_>, value: usize, first: Spot, to: &mut dyn Listener) -> Result<(), Wrong> {
     let mut at = first.at;
     let mut said = Ok(());
-    sheet.walk(value, true, &mut |sheet, node| {
-        if sheet.is_bulk(node) || said.is_err() {
+    sheet.walk(value, &mut |sheet, node| {
+        if sheet.is_file(node) || said.is_err() {
             return;
         }
         said = to.text(sheet, node, Spot { at, ..first }).map(drop);

@@ -125,8 +125,8 @@ fn prompt(sheet: &mut Sheet<'_>, prompt: usize) {
     for (key, value) in doc.members(prompt) {
         sheet.key(key);
         if doc.name(key) == "variables" {
-            sheet.walk(value, true, &mut |sheet, node| {
-                if !sheet.is_bulk(node) {
+            sheet.walk(value, &mut |sheet, node| {
+                if !sheet.is_file(node) {
                     sheet.once(node, Channel::Content, Speaker::User);
                 }
             });

@@ -94,8 +94,7 @@ impl Reader for Response {
     }
 
     fn end(&mut self, parts: &mut Parts) {
-        self.strays.piece();
-        self.strays.end(parts);
+        self.strays.finish(parts);
         self.stream.end(parts);
     }
 
@@ -126,7 +125,7 @@ impl Response {
                 }
                 ("error", _) => errors::tell(sheet, value),
                 ("object" | "status", _) => sheet.word(value),
-                ("created_at" | "completed_at", Kind::Number) => {}
+                ("created_at" | "completed_at", Kind::Number) => sheet.counts(value),
                 ("moderation" | "tool_usage", _) => sheet.counts(value),
                 ("output_text", Kind::Text) => sheet.once(value, Channel::Content, Speaker::Assistant),
                 ("instructions", _) => self.echo(sheet, value, echo(What::Instructions), moment)?,
