@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 use support::{CANARY, events, masked, openai_chat, openai_completions, openai_responses, told, value};
 use wire::{Flow, Limits};
 
+const SSE: &str = "text/event-stream";
+
 /// Two pieces of the canary.
 const HALVES: [&str; 2] = ["078-05", "-1120"];
+
+/// Makes a document that says a text.
+type Piece<'a> = &'a dyn Fn(&str) -> Value;
 
 fn sse(documents: &[Value]) -> String {
     documents.iter().map(|document| format!("data: {document}\n\n")).collect()
@@ -45,7 +50,7 @@ fn pieces_in_members_that_nobody_knows_are_joined() {
     let thinking =
         |text: &str| chunk(&json!({"delta":{"content":[{"type":"thinking","thinking":[{"type":"t","say":text}]}]}}));
     let plain = |text: &str| chunk(&json!({"delta":{"content":[{"type":"thinking","thinking":[text]}]}}));
-    let cases: [(&dyn Fn(&str) -> Value, &str); 6] = [
+    let cases: [(Piece<'_>, &str); 6] = [
         (&at_choice, "/choices/0/novel/deep"),
         (&at_top, "/content"),
         (&in_call, "/choices/0/delta/tool_calls/0/plan"),
@@ -63,6 +68,33 @@ fn pieces_in_members_that_nobody_knows_are_joined() {
     let pieces: Vec<Value> = HALVES.iter().map(|half| at_top(half)).collect();
     let out = masked(openai_completions::stream(), &sse(&pieces));
     assert!(!joined(&out, "/content").contains(CANARY), "{out}");
+}
+
+#[test]
+fn pieces_beside_what_a_dialect_knows_are_joined() {
+    let gemini = |text: &str| json!({"candidates":[],"novel":{"deep":text}});
+    let out = masked(response(Family::Gemini, "/v1/models/m:streamGenerateContent", SSE), &sse(&HALVES.map(gemini)));
+    assert!(!joined(&out, "/novel/deep").contains(CANARY), "{out}");
+    let events = |text: &str| format!("event: novel\ndata: {}\n\n", json!({"type":"novel","delta":{"text":text}}));
+    let ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+    for between in ["".to_owned(), ping.to_owned(), events("")] {
+        let body = events(HALVES[0]) + &between + &events(HALVES[1]);
+        let out = masked(response(Family::Anthropic, "/v1/messages", SSE), &body);
+        assert!(!joined(&out, "/delta/text").contains(CANARY), "{out}");
+    }
+}
+
+#[test]
+fn what_stands_beside_a_text_does_not_part_it() {
+    let line =
+        |text: &str| json!({"model":"m","message":{"role":"assistant","content":text},"response":"x","done":false});
+    let body: String = HALVES.iter().map(|half| format!("{}\n", line(half))).collect();
+    let out = masked(response(Family::Ollama, "/api/chat", "application/x-ndjson"), &body);
+    let said: String =
+        out.lines().filter_map(|line| value(line)["message"]["content"].as_str().map(str::to_owned)).collect();
+    assert!(!said.contains(CANARY), "{out}");
+    let both = chunk(&json!({"delta":{"content":"078-05"},"message":{"content":"x"}}));
+    assert!(support::run(openai_chat::stream(), &mut support::Judge::default(), sse(&[both]).as_bytes(), &[]).is_err());
 }
 
 #[test]
@@ -90,7 +122,7 @@ fn log_probabilities_of_every_form_go_with_their_text() {
     let token = |text: &str| json!({"token":text,"logprob":-0.5,"bytes":text.as_bytes(),"top_logprobs":[]});
     let modern = |name: &str, text: &str| json!({ name: [token(text)] });
     let older = |text: &str| json!({"tokens":[text],"token_logprobs":[-0.5],"token_ids":[1]});
-    let forms: [&dyn Fn(&str) -> Value; 4] = [
+    let forms: [Piece<'_>; 4] = [
         &|text| modern("content", text),
         &|text| modern("reasoning_content", text),
         &|text| modern("novel", text),

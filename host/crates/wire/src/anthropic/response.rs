@@ -15,6 +15,7 @@ use crate::{
     json::{Doc, Kind},
     parts::Parts,
     sheet::Sheet,
+    strays::Strays,
 };
 
 /// How far an answer has come.
@@ -35,6 +36,8 @@ enum Progress {
 #[derive(Debug, Default)]
 pub(super) struct Response {
     blocks: Blocks,
+    /// What the dialect does not know, from event to event.
+    strays: Strays,
     usage: Tokens,
     progress: Progress,
     /// The name of the event that is read.
@@ -83,6 +86,7 @@ impl Reader for Response {
 
     fn end(&mut self, parts: &mut Parts) {
         self.blocks.finish(parts);
+        self.strays.finish(parts);
     }
 
     fn usage(&self) -> Usage {
@@ -98,6 +102,7 @@ impl Response {
             return Err("an event that is named as its data's type says");
         }
         self.advance(&kind)?;
+        self.strays.piece();
         let index = || doc.count_of(0, "index").ok_or("an event with the index of a block");
         let mut stop = false;
         for (key, value) in doc.members(0) {
@@ -115,12 +120,13 @@ impl Response {
                     sheet.counts(value);
                 }
                 (_, "error", _) => error(sheet, value),
-                _ => {
+                (_, name, _) => {
                     sheet.key(key);
-                    sheet.rest(value);
+                    self.strays.read(sheet, value, &format!("{kind}/{name}"));
                 }
             }
         }
+        self.strays.end(sheet.parts);
         if kind == "content_block_stop" {
             self.blocks.stop(sheet, index()?)?;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Channel, Speaker, Usage};
 
 use super::{names, request::each, stream::Candidate};
-use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet};
+use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet, strays::Strays};
 
 /// Candidates that one answer may have.
 const CANDIDATES: usize = 1024;
@@ -14,6 +14,8 @@ const CANDIDATES: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Response {
     candidates: BTreeMap<u64, Candidate>,
+    /// What the dialect does not know, from piece to piece.
+    strays: Strays,
     usage: Usage,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
@@ -40,6 +42,7 @@ impl Reader for Response {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
+        self.strays.piece();
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("candidates", Kind::Array) => {
@@ -53,12 +56,14 @@ impl Reader for Response {
                 }
                 ("error", _) => error(sheet, value),
                 ("createTime", _) => sheet.fresh(value),
-                _ => {
+                ("modelVersion" | "responseId" | "promptFeedback", _) => sheet.rest(value),
+                (name, _) => {
                     sheet.key(key);
-                    sheet.rest(value);
+                    self.strays.read(sheet, value, name);
                 }
             }
         }
+        self.strays.end(sheet.parts);
         Ok(())
     }
 
@@ -68,6 +73,7 @@ impl Reader for Response {
 
     fn end(&mut self, parts: &mut Parts) {
         self.candidates.values_mut().for_each(|candidate| candidate.end(parts));
+        self.strays.finish(parts);
     }
 
     fn usage(&self) -> Usage {

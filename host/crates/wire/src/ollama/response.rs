@@ -24,9 +24,14 @@ type Wrong = &'static str;
 /// A kind of text that goes on from line to line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Track {
-    /// `message.content` and `response`.
+    /// `message.content`.
     Content,
+    /// `response`.
+    Response,
+    /// `message.thinking`.
     Thinking,
+    /// `thinking` beside `response`.
+    Thought,
     /// What the tokens say, where that is not what they stand beside.
     Tokens(Form),
 }
@@ -34,8 +39,8 @@ enum Track {
 impl Track {
     fn channel(self) -> Channel {
         match self {
-            Self::Content => Channel::Content,
-            Self::Thinking => Channel::Reasoning,
+            Self::Content | Self::Response => Channel::Content,
+            Self::Thinking | Self::Thought => Channel::Reasoning,
             Self::Tokens(_) => Channel::Logprobs,
         }
     }
@@ -101,8 +106,8 @@ impl Response {
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("message", Kind::Object) => self.message(sheet, value, &mut said)?,
-                ("response", Kind::Text) => self.content(sheet, value, &mut said),
-                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
+                ("response", Kind::Text) => self.content(sheet, value, Track::Response, &mut said),
+                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thought)),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
                 ("done", _) => self.done = doc.raw(value) == "true",
@@ -140,7 +145,7 @@ impl Response {
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
-                ("content", Kind::Text) => self.content(sheet, value, said),
+                ("content", Kind::Text) => self.content(sheet, value, Track::Content, said),
                 ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("images", Kind::Array) => doc.items(value).for_each(|image| sheet.bulk(image)),
@@ -154,8 +159,8 @@ impl Response {
     }
 
     /// Text that tokens can stand beside; where a line has two of them, they stand beside neither.
-    fn content(&mut self, sheet: &mut Sheet<'_>, node: usize, said: &mut Option<Spoken>) {
-        let spoken = self.say(sheet, node, Track::Content);
+    fn content(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track, said: &mut Option<Spoken>) {
+        let spoken = self.say(sheet, node, track);
         *said = if said.is_none() { Some(spoken) } else { None };
     }
 
@@ -185,7 +190,7 @@ impl Response {
     /// Ties the tokens of the conversation to the text that they repeat.
     fn context(&mut self, sheet: &mut Sheet<'_>, value: usize) {
         sheet.rest(value);
-        for (_, part) in self.tracks.iter().filter(|(track, _)| matches!(track, Track::Content | Track::Thinking)) {
+        for (_, part) in self.tracks.iter().filter(|(track, _)| !matches!(track, Track::Tokens(_))) {
             let source = Source::Part(*part);
             let len = sheet.parts.run(source).map_or(0, |run| run.len);
             sheet.slot(value, source, Slot::Void, 0..len, true);

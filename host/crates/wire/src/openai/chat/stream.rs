@@ -85,7 +85,10 @@ impl choices::Choice for Choice {
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("delta" | "message", Kind::Object) => {
-                    delta = Some(value);
+                    if delta.replace(value).is_some() {
+                        // A client reads one of them, and would join its pieces without those of the other.
+                        return Err("a choice with a delta or a message");
+                    }
                     self.message(sheet, value, &mut said)?;
                 }
                 ("text", Kind::Text) => self.say(sheet, value, Track::Text)?,
