@@ -63,7 +63,9 @@ pub(crate) fn read(sheet: &mut Sheet<'_>, value: usize) -> Result<Vec<(Of, Token
         return Ok(all);
     }
     if OLDER.iter().any(|name| doc.get(value, name).is_some()) {
-        all.push((Of::Content, Tokens::read_older(sheet, value)));
+        // Beside the other form they repeat it, and must not be joined with it.
+        let of = if doc.get(value, "content").is_some() { Of::Other } else { Of::Content };
+        all.push((of, Tokens::read_older(sheet, value)));
     }
     let says = |list: usize| doc.items(list).any(|item| TOKEN.iter().any(|name| doc.get(item, name).is_some()));
     for (key, list) in doc.members(value) {

@@ -69,7 +69,7 @@ impl Track {
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     tracks: Vec<(Track, PartId)>,
-    /// What the tokens of the content, and those of the refusal, have said.
+    /// What the tokens of the content, of the refusal, and others have said.
     trails: [Trail; 3],
     strays: Strays,
     calls: Calls,
