@@ -8,7 +8,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use super::{Host, repository, within};
+use super::{Client, Host, repository, within};
 
 /// A language of an SDK.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +60,16 @@ impl Walk {
     /// # Panics
     /// When the SDK is not installed: `tests/setup` does that.
     #[must_use]
-    pub fn start((vendor, language): (Vendor, Language), host: &Host, mode: &str, text: &str) -> Self {
-        let client = host.client();
+    pub fn start(walker: (Vendor, Language), host: &Host, mode: &str, text: &str) -> Self {
+        Self::start_as(host.client(), walker, mode, text)
+    }
+
+    /// The same, as a caller with a credential of its own.
+    ///
+    /// # Panics
+    /// When the SDK is not installed: `tests/setup` does that.
+    #[must_use]
+    pub fn start_as(client: Client, (vendor, language): (Vendor, Language), mode: &str, text: &str) -> Self {
         let mut command = language.command(vendor);
         let base = match vendor {
             Vendor::Openai => "/v1",

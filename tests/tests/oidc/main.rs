@@ -3,5 +3,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
+mod access;
+mod certificates;
 mod exchange;
+mod keys;
+mod login;
 mod rig;
+mod sdk;
+mod user;

@@ -3,10 +3,12 @@
 //! The gate is known to browsers by a place where nothing listens, so that the provider can be told of it before the
 //! system has chosen a port; the rig's browser is led to where the host really is.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use openid_provider::{AUDIENCE, GATE_CLIENT, GATE_SECRET, Provider};
 use scenarios::rig::{
-    Channel, Client, Host, Reply, SSN, Setup, Upstream, http_chunks, json_head, sse_head, streamed, whole,
+    Channel, Client, Host, Reply, SSN, Setup, Upstream, http_chunks, json_head, sse_head, streamed, whole, within,
 };
 use serde_json::Value;
 
@@ -38,7 +40,12 @@ impl Gate {
         let provider = Provider::start(CALLBACK, 0).await;
         let tables = tables(&provider.issuer, issuer);
         let host = setup.file("gate-secret", GATE_SECRET).tables(&tables).start(upstream.address).await;
-        Self { provider, host }
+        let gate = Self { provider, host };
+        // Who asks is told by the provider's keys: an answer means that they are there.
+        let bearer = format!("Bearer {}", gate.provider.token().await);
+        let asked = form_at(&gate.host.caller(""), "/oauth/introspect", "token=x", &[("authorization", &bearer)]).await;
+        assert_eq!(asked.0, 200, "{}", gate.host.log_text());
+        gate
     }
 
     /// A form for the gate itself; status and JSON.
@@ -86,6 +93,13 @@ groups = ["builders"]
 connections = ["openai"]
 direct = true
 [[grant]]
+name = "night"
+issuer = "{url}"
+subjects = ["ci"]
+connections = ["openai"]
+models = ["gpt-*"]
+approval = {{ approvers = ["leads"], timeout = "10m" }}
+[[grant]]
 name = "staff"
 issuer = "{url}"
 groups = ["staff"]
@@ -100,6 +114,16 @@ connections = ["openai"]
 approval = {{ approvers = ["leads"], timeout = "10m" }}
 "#
     )
+}
+
+/// Looks again until it is as wanted.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, look: impl Fn() -> F) {
+    within(what, async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
 }
 
 /// An upstream that tells a secret, streamed or whole as it is asked.
