@@ -32,7 +32,8 @@ async fn access_is_asked_for_approved_by_another_and_used_once() {
     assert_eq!((text(&stands["state"]), text(&stands["by"])), ("approved", "lea"));
 
     let issued = ci.json(&issue, &mine).await;
-    assert_eq!((text(&issued["token_id"]), &issued["expires_in"]), (id, &60.into()), "as long as was asked: {issued}");
+    assert_eq!(text(&issued["token_id"]), id);
+    assert!(issued["expires_in"].as_u64().unwrap() <= 60, "no longer than was asked: {issued}");
     let caller = gate.host.caller(text(&issued["access_token"]));
     assert_eq!(caller.whole(&request("hello", false)).await.0.status, 200);
     assert_eq!(ci.run_with(&issue, &mine).await.code, Some(1), "an approval is good for one token");

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use scenarios::rig::{Channel, End, Heard, Setup, Upstream, events, request, sse_head, within};
+use scenarios::rig::{Channel, End, Heard, Upstream, events, request, sse_head, within};
 
 use super::{
     rig::{Gate, talkative, text},
@@ -58,7 +58,7 @@ async fn who_has_no_grant_gets_nothing_and_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offboarded_contractor_is_cut_off_everywhere() {
     let mut upstream = Upstream::start().await;
-    let gate = Gate::with(Setup::new().policy("10-mask.wasm", "mask"), "", &upstream).await;
+    let gate = Gate::start(&upstream).await;
     let user = User::of(&gate);
     // An approver must agree: the login waits for it.
     let login = user.login(&["--reason", "release night", "--print-token"]).await;

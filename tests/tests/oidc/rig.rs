@@ -32,7 +32,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) async fn start(upstream: &Upstream) -> Self {
-        Self::with(Setup::new().policy("10-mask.wasm", "mask"), "", upstream).await
+        Self::with(Setup::new().policy("10-mask.wasm", "mask"), "", upstream).await.ready().await
     }
 
     /// With lines more in the issuer's table.
@@ -40,12 +40,15 @@ impl Gate {
         let provider = Provider::start(CALLBACK, 0).await;
         let tables = tables(&provider.issuer, issuer);
         let host = setup.file("gate-secret", GATE_SECRET).tables(&tables).start(upstream.address).await;
-        let gate = Self { provider, host };
-        // Who asks is told by the provider's keys: an answer means that they are there.
-        let bearer = format!("Bearer {}", gate.provider.token().await);
-        let asked = form_at(&gate.host.caller(""), "/oauth/introspect", "token=x", &[("authorization", &bearer)]).await;
-        assert_eq!(asked.0, 200, "{}", gate.host.log_text());
-        gate
+        Self { provider, host }
+    }
+
+    /// Waits until the provider's keys and metadata are there: who asks is told by them.
+    pub(crate) async fn ready(self) -> Self {
+        let bearer = format!("Bearer {}", self.provider.token().await);
+        let asked = form_at(&self.host.caller(""), "/oauth/introspect", "token=x", &[("authorization", &bearer)]).await;
+        assert_eq!(asked.0, 200, "{}", self.host.log_text());
+        self
     }
 
     /// A form for the gate itself; status and JSON.

@@ -291,3 +291,38 @@ async fn access_on_request_is_approved_by_another_and_used_once() {
     assert_eq!(text(&state["state"]), "denied");
     assert!(gate.exchange(&token, wanted).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_lives_no_longer_than_it_is_asked_to() {
+    let (provider, gate) = gate().await;
+    let token = provider.token().await;
+    let lives = |answer: &Value| answer["expires_in"].as_u64().unwrap();
+    assert!(lives(&gate.exchange(&token, "&lifetime=60").await.unwrap()) <= 60);
+    let longest = lives(&gate.exchange(&token, "&lifetime=86400").await.unwrap());
+    assert!((61..=300).contains(&longest), "never longer than the subject token: {longest}");
+    for wrong in ["9", "0", "-1", "1.5", "x", "99999999999999999999"] {
+        let refused = gate.exchange(&token, &format!("&lifetime={wrong}")).await.unwrap_err();
+        assert_eq!(refused["error"], "invalid_request", "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_gate_asks_for_access_and_is_exchanged_for_nothing() {
+    let provider = Provider::start(CALLBACK, 0).await;
+    let mut all = grants(&provider.issuer);
+    let night = Grant { name: "night".into(), ..on_request(&provider.issuer).remove(0) };
+    all.push(night);
+    let gate = Gate::with(&provider, all).await;
+    let issued = gate.exchange(&provider.token().await, "").await.unwrap();
+    let token = text(&issued["access_token"]);
+    let subject = "subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
+    let ask = format!("{subject}&subject_token={token}&scope=grant%3Anight&reason=incident");
+    let (status, asked) = gate.post("/oauth/access", &ask).await;
+    assert_eq!((status, text(&asked["state"]), text(&asked["grant"])), (StatusCode::OK, "asked", "night"));
+    assert_eq!(gate.access.list().pop().unwrap().asked.caller.subject, "ci");
+    // It renews nothing: else a token that was copied would live for ever.
+    let refused = gate.exchange(token, "").await.unwrap_err();
+    assert_eq!(refused["error"], "invalid_request");
+    assert_eq!(gate.post("/oauth/revoke", &format!("token={token}")).await.0, StatusCode::OK);
+    assert_eq!(gate.post("/oauth/access", &ask).await.0, StatusCode::BAD_REQUEST, "nor does one that is over ask");
+}
