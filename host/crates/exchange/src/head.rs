@@ -401,6 +401,8 @@ pub(crate) fn canonical_content_type(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -554,5 +556,30 @@ mod tests {
         assert!(head(&[("x_forwarded_for", "1")]).is_err());
         assert!(head(&[("content-range", "bytes 0-9/99")]).is_err());
         assert!(head(&[("content-type", "application/json"), ("content-type", "text/plain")]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_that_has_its_form_keeps_it(path in "/([/.a~;:@é\\\\# ]|%2[eEfF3]|%5[cC]|%0[0dD]|%[cC]3|%[gz]?|%25){0,16}") {
+            let Ok(canonical) = canonical_path(&path) else { return Ok(()) };
+            let again = canonical_path(&canonical);
+            prop_assert_eq!(again.as_deref().ok(), Some(canonical.as_str()), "{}", path);
+            prop_assert!(canonical.starts_with('/') && !canonical.contains("//"), "{}", canonical);
+            prop_assert!(canonical.split('/').all(|segment| segment != "." && segment != ".."), "{}", canonical);
+            // What need not be encoded is not, and what would mean something else decoded stays encoded.
+            let upper = canonical.to_ascii_uppercase();
+            prop_assert!(!upper.contains("%2E") && !upper.contains("%00") && !canonical.contains(['\\', '#', ' ']));
+            let slashes = |text: &str| text.to_ascii_uppercase().matches("%2F").count();
+            prop_assert!(slashes(&canonical) <= slashes(&path), "{} of {}", canonical, path);
+        }
+
+        #[test]
+        fn a_parameter_is_taken_and_the_others_stay(query in "([?]([a=&k]|%6[bB]|%zz|%){0,12})?") {
+            let Ok((rest, found)) = without(&query, "k") else { return Ok(()) };
+            let (none, more) = without(&rest, "k").map_err(|_| TestCaseError::fail("what stays can be read"))?;
+            prop_assert_eq!((none, more.len()), (rest.clone(), 0));
+            let pairs = |text: &str| text.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()).count();
+            prop_assert_eq!(pairs(&rest) + found.len(), pairs(&query));
+        }
     }
 }

@@ -137,8 +137,18 @@ impl Framer {
             b"id" => self.event.fields.push(value),
             b"retry" if is_delay(&rest[value.clone()]) => {}
             b"" if !rest[value.clone()].iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
-            _ => self.event.drops.push(self.line..after),
+            _ => self.drop_line(rest, end, after),
         }
+    }
+
+    /// Marks the line for dropping. Where the one before ends with CR alone and stays, that CR goes in place of this line's
+    /// own end: it would become one end of line with the LF of an empty line that follows, and two events one.
+    fn drop_line(&mut self, rest: &[u8], end: usize, after: usize) {
+        let cr_stays = self
+            .line
+            .checked_sub(1)
+            .is_some_and(|cr| rest[cr] == b'\r' && self.event.drops.last().is_none_or(|drop| drop.end <= cr));
+        self.event.drops.push(if cr_stays && end < after { self.line - 1..end } else { self.line..after });
     }
 }
 

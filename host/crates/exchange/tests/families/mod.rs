@@ -1,6 +1,8 @@
 //! Every family of dialects is told in its own form why there is no answer, wherever on the path that was decided; and
 //! gets the headers that it lives by.
 
+mod others;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
@@ -38,7 +40,10 @@ async fn told(rig: &Rig, request: Request<exchange::Incoming>) -> (StatusCode, V
 fn kind(family: Family, body: &Value) -> Value {
     match family {
         Family::Mcp => body["error"]["data"]["code"].clone(),
-        Family::Raw => body["code"].clone(),
+        Family::Raw | Family::Http => body["code"].clone(),
+        Family::Gemini => body["error"]["status"].clone(),
+        // Ollama's errors are a sentence; the members of a problem stand beside it.
+        Family::Ollama if body["error"].is_string() => body["code"].clone(),
         _ => body["error"]["type"].clone(),
     }
 }
@@ -49,6 +54,9 @@ async fn what_stops_before_the_endpoint_is_told_in_the_connections_form() {
         (Family::Openai, ["authentication_error", "permission_error", "invalid_request_error"]),
         (Family::Anthropic, ["authentication_error", "permission_error", "invalid_request_error"]),
         (Family::Mcp, ["no_credential", "no_endpoint", "bad_head"]),
+        (Family::Gemini, ["UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT"]),
+        (Family::Ollama, ["no_credential", "no_endpoint", "bad_head"]),
+        (Family::Http, ["no_credential", "no_endpoint", "bad_head"]),
         (Family::Raw, ["no_credential", "", "bad_head"]),
     ];
     for (family, [credential, endpoint, head]) in cases {

@@ -23,9 +23,9 @@ use exchange::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
-    ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, Entry, Event, FailureMode, Family,
-    Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore, Scan, Scope,
-    Substitute, Upstream, Usage, Verdict, record::Opened,
+    ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, Event,
+    FailureMode, Family, Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore,
+    Scan, Scope, Substitute, Upstream, Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -406,6 +406,7 @@ pub(crate) struct Setting {
     pub(crate) family: Family,
     pub(crate) path_prefix: &'static str,
     pub(crate) base_path: &'static str,
+    pub(crate) endpoints: Vec<EndpointRule>,
 }
 
 impl Default for Setting {
@@ -425,6 +426,7 @@ impl Default for Setting {
             family: Family::Openai,
             path_prefix: "/",
             base_path: "",
+            endpoints: Vec::new(),
         }
     }
 }
@@ -463,7 +465,7 @@ impl Rig {
             upstream: Upstream { tls: false, authority: "model".into(), base_path: setting.base_path.into() },
             family: setting.family,
             on_block: setting.on_block,
-            endpoints: Vec::new(),
+            endpoints: setting.endpoints,
             restore: setting.restore,
         };
         let gate = Gate::new(
