@@ -8,6 +8,8 @@ use scenarios::{leaks::Campaign, rig::Durability};
 const STREAMS: u64 = 4_000;
 /// Streams with no policy in force.
 const SEEN: u64 = 1_500;
+/// Bytes of clean traffic.
+const CLEAN_BYTES: u64 = 8_000_000;
 const SEED: u64 = 20_260_101;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,4 +27,12 @@ async fn with_no_policy_the_oracle_sees_every_canary() {
     let campaign = Arc::new(Campaign::start(SEED, Durability::Off, false).await.unwrap());
     let report = campaign.blind(SEEN).await;
     assert_eq!((report.streams, report.wrong), (SEEN, 0), "{:#?}", report.told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_traffic_is_not_changed_by_a_byte() {
+    let campaign = Arc::new(Campaign::start(SEED, Durability::Off, true).await.unwrap());
+    let clean = campaign.clean(CLEAN_BYTES).await;
+    assert!(clean.changed.is_empty(), "{} of {}: {:#?}", clean.changed.len(), clean.streams, clean.changed);
+    assert!(clean.bytes >= CLEAN_BYTES && clean.streams > 50);
 }

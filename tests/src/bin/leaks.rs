@@ -21,6 +21,9 @@ struct Arguments {
     /// The same seed, the same cases
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Instead: so many MB of clean traffic, of which not one byte may change
+    #[arg(long)]
+    clean_mb: Option<u64>,
     /// Run one case alone, as a finding names it, and show all of it
     #[arg(long)]
     case: Option<Id>,
@@ -51,6 +54,12 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
         let leak = matches!(found, Some(Finding::Leak(_)));
         println!("streams 1, leaks {}", u64::from(leak));
         return Ok(found.is_none());
+    }
+    if let Some(megabytes) = arguments.clean_mb {
+        let clean = campaign.clean(megabytes * 1_000_000).await;
+        clean.changed.iter().take(20).for_each(|(id, how)| println!("{id}: {how}"));
+        println!("clean streams {}, bytes {}, changed {}", clean.streams, clean.bytes, clean.changed.len());
+        return Ok(clean.changed.is_empty());
     }
     let seen = Arc::new(Campaign::start(arguments.seed, Durability::Off, false).await?).blind(SEEN).await;
     println!("with no policy: the oracle sees the canary in {} of {} streams", seen.streams - seen.wrong, seen.streams);

@@ -15,6 +15,31 @@ use crate::rig::Dice;
 const AROUND: [&str; 2] = ["it is ", " so far"];
 /// Marks the place of a cut until bytes are made of it. A character that no text here has.
 const MARK: char = '\u{f8ff}';
+/// Words with nothing to hide, some of which look as if.
+const CLEAN: [&str; 20] = [
+    "fox",
+    "jumps",
+    "über",
+    "日本語",
+    "🙂",
+    "12 apples,",
+    "v1.22.3",
+    "2026-01-13",
+    "#471-1",
+    "a/b",
+    "x = {y};",
+    "411:",
+    "1,234.56",
+    "jane.roe",
+    "at home.net",
+    "EMP-20",
+    "Ω≈ç",
+    "e\u{301}",
+    "\u{200b}",
+    "DE-9",
+];
+/// Bytes of a clean text, at least.
+const CLEAN_BYTES: usize = 2 << 10;
 /// Most bytes of a piece that dribbles in.
 const DRIBBLE: usize = 9;
 
@@ -23,12 +48,16 @@ const DRIBBLE: usize = 9;
 pub(super) struct Made {
     /// Path and query.
     pub path: String,
-    /// The request's body, packed.
+    /// The request's body.
+    pub request_body: Vec<u8>,
+    /// The same, packed.
     pub request: Vec<u8>,
     /// How it is packed; empty when it is not.
     pub request_encoding: String,
     /// What must come of the canary in the request.
     pub request_wanted: Wanted,
+    /// The answer's body.
+    pub body: Vec<u8>,
     /// The answer: its head, then pieces of its body, framed for HTTP.
     pub answer: Vec<Vec<u8>>,
     /// Whether the host must have read a piece before it gets the next one.
@@ -38,7 +67,7 @@ pub(super) struct Made {
 }
 
 /// What must come of a canary.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Wanted {
     /// What must not be readable, in the form of [`plain`].
     pub needles: Vec<String>,
@@ -63,32 +92,78 @@ impl Wanted {
 #[must_use]
 pub(super) fn make(case: &Case, places: &Places) -> Made {
     let form = &places.forms[case.form];
-    let dialect = &places.dialects[form.dialect];
     let mut dice = case.dice.clone();
     let kind = &KINDS[case.kind];
     let number = form.number() || form.arguments && case.wrap == Wrap::Number;
     let spelled = if number { CARD_NUMBER.to_owned() } else { case.spelling.write(kind.text, &mut dice) };
-    let text = marked(case, kind, &spelled, number, &mut dice);
-    let text = if form.arguments { carried(case, &text) } else { text };
-    let documents = documents(case, form, &text, &mut dice);
-    let notes = if form.number() { String::new() } else { spelled.clone() };
+    let wanted = Wanted::of(kind, &spelled, case.spelling.encodes(), number);
+    let request = &case.request;
+    let asked = request.spelling.write(KINDS[request.kind].text, &mut dice);
+    let texts = Texts {
+        answer: marked(case, kind, &spelled, number, &mut dice),
+        notes: if form.number() { String::new() } else { spelled },
+        header: case.header.then_some(kind.text),
+        request: format!("{}{asked}{}", AROUND[0], AROUND[1]),
+    };
+    let request_wanted = Wanted::of(&KINDS[request.kind], &asked, request.spelling.encodes(), false);
+    let wanted = Wanted { apart: case.spelling.encodes() || form.alone, ..wanted };
+    Made { wanted, request_wanted, ..write_out(case, places, &texts, &mut dice) }
+}
+
+/// A case with nothing to hide in it: a text of some thousand characters in the place of each canary.
+#[must_use]
+pub(super) fn make_clean(case: &Case, places: &Places) -> Made {
+    let mut dice = case.dice.clone();
+    let mut text = |length: usize| {
+        let mut text = String::new();
+        while text.len() < length {
+            text.push_str(dice.pick::<&str>(&CLEAN));
+            text.push(' ');
+        }
+        text
+    };
+    let (mut before, behind, request) = (text(CLEAN_BYTES), text(CLEAN_BYTES), text(CLEAN_BYTES));
+    before.push(MARK);
+    let texts = Texts { answer: before + &behind, notes: String::new(), header: None, request };
+    write_out(case, places, &texts, &mut dice)
+}
+
+/// What is said in a case.
+struct Texts {
+    /// The answer's, with a mark where it is cut.
+    answer: String,
+    /// What comments and ids say.
+    notes: String,
+    /// What a header says.
+    header: Option<&'static str>,
+    /// The request's.
+    request: String,
+}
+
+fn write_out(case: &Case, places: &Places, texts: &Texts, dice: &mut Dice) -> Made {
+    let form = &places.forms[case.form];
+    let dialect = &places.dialects[form.dialect];
+    let text = if form.arguments { carried(case, &texts.answer) } else { texts.answer.clone() };
+    let documents = documents(case, form, &text, dice);
     let frames = match form.shape {
         Shape::Whole(_) => documents,
-        Shape::Stream { .. } => frame::stream(dialect, case.grammar, &documents, &notes),
+        Shape::Stream { .. } => frame::stream(dialect, case.grammar, &documents, &texts.notes),
     };
-    let segments = segments(case, &frames, &mut dice);
+    let segments = segments(case, &frames, dice);
+    let body = segments.concat();
     let packed = pack::pack(ENCODINGS[case.encoding], segments, case.flush && case.delivery != Delivery::Together);
-    let body = if case.delivery == Delivery::Dribble { dribble(&packed.concat(), &mut dice) } else { packed };
-    let wanted = Wanted::of(kind, &spelled, case.spelling.encodes(), number);
-    let (request, request_wanted) = request(&case.request, dialect, form, &mut dice);
+    let packed = if case.delivery == Delivery::Dribble { dribble(&packed.concat(), dice) } else { packed };
+    let request_body = request(&case.request, dialect, form, &texts.request);
     Made {
         path: form.path.clone(),
-        request: pack::pack(ENCODINGS[case.request.encoding], vec![request], false).concat(),
+        request: pack::pack(ENCODINGS[case.request.encoding], vec![request_body.clone()], false).concat(),
+        request_body,
         request_encoding: pack::named(ENCODINGS[case.request.encoding]),
-        request_wanted,
-        answer: answer(case, form, dialect, kind, body),
+        answer: answer(case, form, dialect, texts.header, packed),
+        body,
         apart: case.delivery == Delivery::Apart,
-        wanted: Wanted { apart: case.spelling.encodes() || form.alone, ..wanted },
+        wanted: Wanted::default(),
+        request_wanted: Wanted::default(),
     }
 }
 
@@ -166,6 +241,7 @@ fn pieces(case: &Case, text: &str, dice: &mut Dice) -> Vec<String> {
             }
             pieces
         }
+        Tokens::Words => text.split_inclusive(' ').map(|word| word.replace(MARK, "")).collect(),
         Tokens::Each => text.chars().filter(|c| *c != MARK).map(String::from).collect(),
     }
 }
@@ -277,15 +353,15 @@ fn dribble(body: &[u8], dice: &mut Dice) -> Vec<Vec<u8>> {
 }
 
 /// The answer as HTTP has it.
-fn answer(case: &Case, form: &Form, dialect: &Dialect, kind: &Kind, body: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn answer(case: &Case, form: &Form, dialect: &Dialect, note: Option<&str>, body: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let content_type = if form.streamed() { frame::content_type(dialect.framing) } else { "application/json" };
     let mut head = format!("HTTP/1.1 {} Status\r\ncontent-type: {content_type}\r\n", form.status);
     let encoding = pack::named(ENCODINGS[case.encoding]);
     if !encoding.is_empty() {
         head.push_str(&format!("content-encoding: {encoding}\r\n"));
     }
-    if case.header {
-        head.push_str(&format!("openai-note: it is {0}\r\nx-note: {0}\r\n", kind.text));
+    if let Some(note) = note {
+        head.push_str(&format!("openai-note: it is {note}\r\nx-note: {note}\r\n"));
     }
     let length = case.length && !form.streamed();
     let framing = if length {
@@ -304,13 +380,10 @@ fn answer(case: &Case, form: &Form, dialect: &Dialect, kind: &Kind, body: Vec<Ve
     pieces
 }
 
-/// The request's body, and what must come of it.
-fn request(chosen: &Request, dialect: &Dialect, form: &Form, dice: &mut Dice) -> (Vec<u8>, Wanted) {
-    let kind = &KINDS[chosen.kind];
-    let spelled = chosen.spelling.write(kind.text, dice);
-    let text = written(&format!("{}{spelled}{}", AROUND[0], AROUND[1]), chosen.escape);
+/// The request's body.
+fn request(chosen: &Request, dialect: &Dialect, form: &Form, text: &str) -> Vec<u8> {
     let template = &dialect.requests[chosen.body % dialect.requests.len()];
     let stream = if form.streamed() { "true" } else { "false" };
-    let body = template.replace("«text»", &text).replace("«stream»", stream);
-    (body.into_bytes(), Wanted::of(kind, &spelled, chosen.spelling.encodes(), false))
+    let text = written(text, chosen.escape);
+    template.replace("«text»", &text).replace("«stream»", stream).into_bytes()
 }

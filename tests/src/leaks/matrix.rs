@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 use super::{
     canary::{CARD, KINDS, Spelling},
     pack::ENCODINGS,
-    places::Places,
+    places::{Expects, Places},
 };
 use crate::rig::Dice;
 
@@ -57,6 +57,8 @@ pub(super) enum Tokens {
     Three,
     /// Each character by itself.
     Each,
+    /// Word by word, as models speak. For long texts; not dealt.
+    Words,
     /// Not at all.
     One,
 }
@@ -296,6 +298,24 @@ impl Matrix {
             case.escapes[1] = Escape::Needed;
         }
         case
+    }
+
+    /// The same case, to be filled with text that has nothing to hide; `None` where that makes no sense.
+    #[must_use]
+    pub(super) fn clean(&self, id: Id, places: &Places) -> Option<Case> {
+        let case = self.case(id, places);
+        let form = &places.forms[case.form];
+        if form.number() || form.expects == Expects::Refused {
+            return None;
+        }
+        Some(Case {
+            tokens: Tokens::Words,
+            wrap: if matches!(case.wrap, Wrap::Number | Wrap::None) { Wrap::Value } else { case.wrap },
+            // Comments with words in them are dropped, and so not byte for byte the same.
+            grammar: if case.grammar == Grammar::Notes { Grammar::Usual } else { case.grammar },
+            delivery: if case.delivery == Delivery::Dribble { Delivery::Together } else { case.delivery },
+            ..case
+        })
     }
 
     fn spelling(&self, deck: &mut Deck, kind: usize) -> Spelling {

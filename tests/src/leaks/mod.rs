@@ -12,6 +12,7 @@
 
 mod ask;
 mod canary;
+mod clean;
 mod frame;
 mod json;
 mod make;
@@ -22,5 +23,6 @@ mod places;
 mod run;
 mod serve;
 
+pub use clean::Clean;
 pub use matrix::Id;
 pub use run::{Campaign, Finding, Report};

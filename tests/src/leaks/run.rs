@@ -23,7 +23,7 @@ use super::{
 use crate::rig::{Durability, Host, Setup};
 
 /// Streams at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// Longest time of one exchange.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Cases that are told of each sort of finding; the rest is counted.
@@ -57,8 +57,8 @@ pub struct Report {
 pub struct Campaign {
     host: Host,
     server: Server,
-    places: Places,
-    matrix: Matrix,
+    pub(super) places: Places,
+    pub(super) matrix: Matrix,
 }
 
 impl Campaign {
@@ -132,8 +132,7 @@ impl Campaign {
             let (campaign, next) = (Arc::clone(self), Arc::clone(&next));
             lanes.spawn(async move {
                 let mut report = Report::default();
-                let client = campaign.host.client();
-                let mut caller = Caller::new(client.address, client.token, lane);
+                let mut caller = campaign.caller(lane);
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     if at >= streams {
@@ -156,13 +155,10 @@ impl Campaign {
     /// Runs one case and says all about it.
     pub async fn single(&self, id: Id) -> (String, Option<Finding>) {
         let case = self.matrix.case(id, &self.places);
-        let made = make(&case, &self.places);
-        let client = self.host.client();
-        let answer = Caller::new(client.address, client.token, 0).ask_on(&self.server, 0, Arc::new(made)).await;
-        let made = make(&case, &self.places);
+        let made = Arc::new(make(&case, &self.places));
+        let (answer, received) = self.carry(&made, &mut self.caller(0), 0).await.unwrap_or_default();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let sent: Vec<String> = made.answer.iter().map(|piece| format!("  {:?}\n", text(piece))).collect();
-        let received = self.server.received(0);
         let about = format!(
             "{} {case:?}\n{:?}\nrequest {:?} {:?}\nupstream got {:?}\nupstream sent\n{}caller got {} complete={}\n{:?}\n{}\n",
             self.places.forms[case.form].name,
@@ -184,24 +180,34 @@ impl Campaign {
 
     async fn one(&self, case: &Case, caller: &mut Caller, lane: usize, judge: Judge) -> (Option<Finding>, u64) {
         let made = Arc::new(make(case, &self.places));
-        let asked = caller.ask_on(&self.server, lane, Arc::clone(&made));
-        let Ok(answer) = tokio::time::timeout(DEADLINE, asked).await else {
-            let client = self.host.client();
-            *caller = Caller::new(client.address, client.token, lane);
+        let Some((answer, received)) = self.carry(&made, caller, lane).await else {
             return (Some(Finding::Wrong(format!("no answer within {DEADLINE:?}"))), 0);
         };
-        let received = self.server.received(lane);
         let form = &self.places.forms[case.form];
         let framing = self.places.dialects[form.dialect].framing;
         let found = judge(&Outcome { form, framing, made: &made, answer: &answer, received: received.as_deref() });
         (found, answer.body.len() as u64)
     }
-}
 
-impl Caller {
-    async fn ask_on(&mut self, server: &Server, lane: usize, case: Arc<Made>) -> Answer {
-        server.put(lane, Arc::clone(&case));
-        self.ask(&case).await
+    /// One exchange: what the caller got, and what the upstream did.
+    pub(super) async fn carry(
+        &self,
+        made: &Arc<Made>,
+        caller: &mut Caller,
+        lane: usize,
+    ) -> Option<(Answer, Option<Vec<u8>>)> {
+        self.server.put(lane, Arc::clone(made));
+        let Ok(answer) = tokio::time::timeout(DEADLINE, caller.ask(made)).await else {
+            *caller = self.caller(lane);
+            return None;
+        };
+        Some((answer, self.server.received(lane)))
+    }
+
+    /// A caller with no connection yet.
+    pub(super) fn caller(&self, lane: usize) -> Caller {
+        let client = self.host.client();
+        Caller::new(client.address, client.token, lane)
     }
 }
 
