@@ -1,5 +1,6 @@
 //! What the gate costs: the same load on the same upstream, directly, through a bare hyper pass-through, and through
-//! Portcullis with growing chains of policies and each durability; then how long a changed policy takes to judge.
+//! Portcullis with growing chains of policies and each durability; how late a word of a stream is (`-- paced`: that
+//! alone); then how long a changed policy takes to judge (`-- reload`).
 //!
 //! `cargo bench -p scenarios --bench gate` after `cargo build --release -p portcullis` prints the tables of
 //! `host/docs/performance.md`. Everything runs on loopback of one machine, the load generator too, so the numbers
@@ -7,6 +8,7 @@
 
 mod bare;
 mod load;
+mod paced;
 mod process;
 mod reload;
 mod upstream;
@@ -36,8 +38,10 @@ fn main() {
         Some("upstream") => runtime.block_on(upstream::serve()),
         Some("bare") => runtime.block_on(bare::serve(arguments[1].parse().expect("an address"))),
         Some("reload") => runtime.block_on(reload::measure()),
+        Some("paced") => runtime.block_on(paced::measure()),
         _ => runtime.block_on(async {
             throughput().await;
+            paced::measure().await;
             reload::measure().await;
         }),
     }

@@ -62,7 +62,7 @@ async fn converse(mut stream: TcpStream, answers: Arc<Answers>) {
 }
 
 /// Reads a request; whether it asks for a stream.
-async fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<bool> {
+pub(crate) async fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<bool> {
     loop {
         if let Some(head) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&unread[..head]).to_ascii_lowercase();
