@@ -186,15 +186,15 @@ fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
                 }
                 let event = postcard::from_bytes(frame.payload);
                 contents.events.push(event.map_err(|error| format!("event {}: {error}", frame.number))?);
-                contents.next = frame.number + 1;
+                contents.next = frame.number.saturating_add(1);
             }
         }
     }
     let before_gap = scan.gaps.first().map(|(from, ..)| count(area, *from));
     if let Some(whole) = before_gap
-        && first + whole < scan.attested
+        && first.saturating_add(whole) < scan.attested
     {
-        return Err(format!("event {} was acknowledged and can't be read", first + whole));
+        return Err(format!("event {} was acknowledged and can't be read", first.saturating_add(whole)));
     }
     if before_gap.is_none() && contents.next < scan.attested {
         return Err(format!("event {} was acknowledged and is not there", contents.next));
