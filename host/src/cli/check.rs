@@ -107,6 +107,9 @@ fn text(file: &Path, findings: &Findings) -> String {
             lines.push(format!("ok      connection {}  {} -> {to}", connection.name, connection.path_prefix));
         }
         lines.push(format!("ok      {} token(s)", config.tokens.len()));
+        lines.extend(config.issuers.iter().map(|issuer| format!("ok      issuer {}", issuer.url)));
+        lines.extend(config.grants.iter().map(|grant| format!("ok      grant {}  {}", grant.name, grant.who.issuer)));
+        lines.extend(config.oauth.iter().map(|oauth| format!("ok      token endpoint {}/oauth", oauth.url)));
     }
     lines.extend(findings.store.iter().map(|wrong| format!("error[P0110]: {wrong}")));
     for policy in &findings.policies {

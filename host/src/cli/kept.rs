@@ -49,8 +49,9 @@ impl Kept {
         let mode = fs::metadata(&place).map(|meta| meta.permissions().mode() & 0o777)?;
         if mode & 0o077 != 0 {
             bail!(
-                "others may read {} (mode {mode:04o}): `portcullis logout` ends the token, then sign in again",
-                place.display()
+                "others may read {place} (mode {mode:04o}), so the token may be known: end it with chmod 600 '{place}' and \
+                 `portcullis logout`, then sign in again",
+                place = place.display()
             );
         }
         let kept = serde_json::from_str(&text);
