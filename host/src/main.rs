@@ -5,7 +5,6 @@
 //!   config/     what operators say          listen/      callers come in
 //!   reload.rs   policies while it runs      forward/     requests go out
 //!   telemetry.rs  what it says of itself    demo/        a model to try it with
-//!   tls.rs        whom it believes
 //! ```
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
@@ -19,7 +18,6 @@ mod listen;
 mod reload;
 mod shipped;
 mod telemetry;
-mod tls;
 
 /// An exchange is many short-lived allocations; this allocator takes a sixth off the CPU time of each
 /// (`host/docs/performance.md`).

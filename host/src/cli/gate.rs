@@ -15,10 +15,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use outbound::tls::client_config;
 use serde_json::Value;
 
 use super::{kept::Kept, show::line_of};
-use crate::tls::client_config;
 
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -4,13 +4,11 @@
 use std::{io, sync::Arc};
 
 use model::Digest;
+use outbound::tls::{certificates, private_key, roots, wrong};
 use rustls::{ServerConfig, server::WebPkiClientVerifier};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{
-    config::TlsFiles,
-    tls::{certificates, private_key, roots, wrong},
-};
+use crate::config::TlsFiles;
 
 /// An acceptor from PEM files.
 ///

@@ -2,16 +2,16 @@
 //!
 //! What must hold: the lock is never held over an await; a decision is in the record before anybody sees it.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use exchange::ports::{Ask, Desk, DeskError, RecordError, Recorder, Ruling, RulingState, Ticket};
+use exchange::{
+    Clock,
+    ports::{Ask, Desk, DeskError, RecordError, Recorder, Ruling, RulingState, Ticket},
+};
 use futures_util::future::BoxFuture;
 use model::{ApprovalId, Event};
 use thiserror::Error;
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use crate::{Approval, Approver, Book, Claim, Decision, State, Terms, Wrong};
 
@@ -39,27 +39,6 @@ struct Inner {
     moved: Notify,
     recorder: Arc<dyn Recorder>,
     clock: Clock,
-}
-
-/// Wall-clock time that never jumps: read once, then carried on by the monotonic clock.
-struct Clock {
-    origin: Instant,
-    origin_ms: u64,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin: Instant::now(), origin_ms: since_1970.as_millis() as u64 }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.origin_ms + self.origin.elapsed().as_millis() as u64
-    }
-
-    fn instant(&self, at_ms: u64) -> Instant {
-        self.origin + Duration::from_millis(at_ms.saturating_sub(self.origin_ms))
-    }
 }
 
 impl Inner {

@@ -1,23 +1,24 @@
 //! The whole path of an exchange, stage by stage. Read this first.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
+use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Direction, ExchangeId, Family, Scope};
+use model::{Caller, Digest, Direction, ExchangeId, Family, Scope};
 use tokio::sync::watch;
 use wire::{Flow, Step};
 
 use crate::{
-    gate::{Answered, Gate, Incoming},
+    gate::{Answered, ClientAddress, Gate, Incoming},
     head::{Head, canonical_content_type, put_back},
     hold::{Waiting, hold},
     identify::identify,
     judge::{Cleared, Judge},
     outlet::{self, End, Outlet, Reply},
-    ports::{self, About, Account, Identified, PolicySet},
+    ports::{self, About, Account, Identified, PolicySet, Stage, TurnedAway},
     record::{self, Outbound, Record},
     refuse::{self, Stop},
     relay::{Lane, Sink, Source, Turn, relay},
@@ -37,6 +38,16 @@ pub(crate) struct Trail {
     pub(crate) route: Option<Route>,
     pub(crate) record: Option<Record>,
     pub(crate) judge: Option<Judge>,
+    /// Who was refused, and with what, where nothing is recorded of it.
+    pub(crate) refused: Refused,
+}
+
+/// What is known of a request that is refused before there is a record.
+#[derive(Default)]
+pub(crate) struct Refused {
+    caller: Option<Caller>,
+    credential: Option<Digest>,
+    address: Option<IpAddr>,
 }
 
 /// Carries one exchange. The response's body goes on carrying it as it is polled; dropped, the exchange is over.
@@ -46,7 +57,7 @@ pub async fn carry(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Repl
         let mut trail = Trail::default();
         match admit(&gate, exchange, request, &out, &mut trail).await {
             Ok(()) => End::Complete,
-            Err(stop) => refuse::refuse(exchange, &stop, &out, trail).await,
+            Err(stop) => refuse::refuse(&gate, exchange, &stop, &out, trail).await,
         }
     })
     .await
@@ -63,12 +74,13 @@ async fn admit(
 ) -> Result<(), Stop> {
     let (parts, body) = request.into_parts();
     trail.family = spoken(gate, parts.uri.path());
+    trail.refused.address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
     let mut head = Head::read(&parts)?;
     let connection = route::connection(gate, &head.path);
     if let Some(parameter) = connection.and_then(|(connection, _)| connection.family.credential_parameter()) {
         head.take_credential(parameter)?;
     }
-    let who = identify(gate, &head).await?;
+    let who = identify(gate, &head).await.inspect_err(|_| trail.refused.credential = digest_of(&head))?;
     let lease = who.lease.clone();
     out.watch(&lease);
     tokio::select! {
@@ -88,13 +100,14 @@ async fn pass(
     trail: &mut Trail,
 ) -> Result<(), Stop> {
     let started = Instant::now();
-    let route = trail.route.insert(route(gate, &head, &who)?).clone();
+    let routed = route(gate, &head, &who).inspect_err(|_| trail.refused.caller = Some(who.caller.clone()))?;
+    let route = trail.route.insert(routed).clone();
     let aside = head.set_aside(route.endpoint);
     let mut policies = gate.policies.clone();
     let set = Arc::clone(&policies.borrow_and_update());
     let about = about(gate, exchange, &who, &route, started);
     let account = trail.account.insert(who.account);
-    account.enter(&about)?;
+    account.enter(&about).inspect_err(|_| trail.refused.caller = Some(about.caller.clone()))?;
     let record = Record::open(&*gate.recorder, &about, &route, &head, set.set_ref(), started)?;
     let record = trail.record.insert(record);
 
@@ -178,6 +191,7 @@ impl Asked<'_> {
         judge: &mut Judge,
     ) -> Result<(Cleared, HeaderMap), Stop> {
         let Self { gate, head, route, .. } = self;
+        let began = Instant::now();
         let mut flow = Twin::alone(self.flow()?);
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {
@@ -196,6 +210,7 @@ impl Asked<'_> {
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), None, gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
         let relayed = relay(&lane, &mut source, &mut flow, judge, policies, &mut gathered).await;
+        record.timed(Stage::JudgeRequest, began.elapsed());
         record.findings(judge.findings())?;
         if relayed.is_err() && judge.is_masked() && judge.asked().is_some() {
             record.stopped_request(&flow.take().judged, judge.asked())?;
@@ -285,7 +300,17 @@ async fn forward(gate: &Gate, outbound: Outbound) -> Result<Answered, Stop> {
     Err(Stop::NoUpstream { connection, cause })
 }
 
+/// SHA-256 of the credential that came with a request.
+fn digest_of(head: &Head) -> Option<Digest> {
+    let credential = head.credential.as_ref()?;
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, credential.0.as_bytes()).as_ref());
+    Some(Digest(bytes))
+}
+
 /// For the refusal of an exchange that has no record.
-pub(crate) fn turn_away(exchange: ExchangeId, stop: &Stop) {
-    record::turned_away(exchange, stop.code(), &stop.detail());
+pub(crate) fn turn_away(gate: &Gate, exchange: ExchangeId, stop: &Stop, refused: &Refused) {
+    let Refused { caller, credential, address } = refused;
+    let refused = TurnedAway { code: stop.code(), caller: caller.as_ref(), credential: *credential, address: *address };
+    record::turned_away(&*gate.recorder, exchange, &refused, &stop.detail());
 }

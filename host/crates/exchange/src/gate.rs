@@ -1,6 +1,6 @@
 //! What all exchanges of a host share: the ports, the connections, the limits.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture};
@@ -28,6 +28,10 @@ pub struct BodyError(pub String);
 /// there by the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCertificate(pub Digest);
+
+/// The network address that a request's connection was made from: an extension of the request, put there by the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// What all exchanges of a host share.
 pub struct Gate {

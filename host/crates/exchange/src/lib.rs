@@ -13,6 +13,7 @@
 //! reaches the upstream or the caller. What the path needs from elsewhere stands in [`ports`].
 
 pub mod carry;
+mod clock;
 mod gate;
 mod head;
 mod hold;
@@ -31,9 +32,12 @@ mod scope;
 mod session;
 mod twin;
 mod vault;
+mod watched;
 
 pub use carry::carry;
-pub use gate::{Answered, BodyError, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
+pub use clock::Clock;
+pub use gate::{Answered, BodyError, ClientAddress, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
 pub use head::own_target;
 pub use outlet::{Cut, Reply};
 pub use record::{Outbound, Recorded};
+pub use watched::Watched;

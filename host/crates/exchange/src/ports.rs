@@ -14,10 +14,12 @@ use thiserror::Error;
 mod callers;
 mod control;
 mod lease;
+mod watch;
 
 pub use callers::{Account, Credential, Exceeded, Identified, Identify, Limit, NoEntry, Presented, Unidentified};
 pub use control::ControlLog;
 pub use lease::{Ended, Lease};
+pub use watch::{Follow, Stage, TurnedAway, Watch};
 
 // ------------------------------------------------------------------ policies: made by `engine`
 
@@ -310,6 +312,12 @@ pub trait Recorder: Send + Sync {
 
     /// Keyed hash of a value that was masked, for `EditRecord::was`.
     fn keyed_hash(&self, value: &[u8]) -> [u8; 16];
+
+    /// A request was refused before there was anything to record. Nothing is kept of it; [`Watched`] tells it to those
+    /// who watch.
+    ///
+    /// [`Watched`]: crate::Watched
+    fn turned_away(&self, _refused: &TurnedAway<'_>) {}
 }
 
 /// The record of one exchange, written from its first entry to its last. Dropped without `Entry::Closed`, it closes
@@ -323,6 +331,9 @@ pub trait Tape: Send {
 
     /// Ready when all entries so far are as safe as `safety` says; the store's durability mode may settle for less.
     fn keep(&mut self, safety: Safety) -> BoxFuture<'_, Result<(), RecordError>>;
+
+    /// A stage took so long. Nothing is kept of it, as with [`Recorder::turned_away`].
+    fn timed(&mut self, _stage: Stage, _took: Duration) {}
 }
 
 /// How safe an entry is.

@@ -19,7 +19,7 @@ use wire::Asked;
 use crate::{
     head::{Head, attributes},
     judge::Cleared,
-    ports::{About, RecordError, Recorder, Safety, Tape},
+    ports::{About, RecordError, Recorder, Safety, Stage, Tape, TurnedAway},
     route::Route,
 };
 
@@ -104,6 +104,11 @@ impl Record {
         micros_since(self.started)
     }
 
+    /// Tells those who watch how long a stage took.
+    pub(crate) fn timed(&mut self, stage: Stage, took: Duration) {
+        self.tape.timed(stage, took);
+    }
+
     /// Takes what the judge found.
     pub(crate) fn findings(&mut self, findings: Vec<Entry>) -> Result<(), RecordError> {
         findings.into_iter().try_for_each(|entry| self.tape.append(entry))
@@ -117,7 +122,9 @@ impl Record {
     ) -> Result<Recorded<Bytes>, RecordError> {
         let (body, _) = cleared.into_both();
         self.append_request(&body, asked, true)?;
+        let began = Instant::now();
         self.tape.keep(Safety::Durable).await?;
+        self.timed(Stage::Record, began.elapsed());
         Ok(Recorded(body))
     }
 
@@ -217,7 +224,9 @@ impl Record {
     }
 }
 
-/// Logs the end of an exchange that never came to have a record: it was refused at the door.
-pub(crate) fn turned_away(exchange: ExchangeId, code: &str, detail: &str) {
-    tracing::warn!(%exchange, code, detail, "turned away");
+/// Tells the end of an exchange that never came to have a record, to the log and to those who watch: it was refused at
+/// the door.
+pub(crate) fn turned_away(recorder: &dyn Recorder, exchange: ExchangeId, refused: &TurnedAway<'_>, detail: &str) {
+    tracing::warn!(%exchange, code = refused.code, detail, "turned away");
+    recorder.turned_away(refused);
 }

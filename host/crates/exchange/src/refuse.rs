@@ -10,6 +10,7 @@ use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
 
 use crate::{
     carry::{Trail, turn_away},
+    gate::Gate,
     outlet::{End, Outlet},
     ports::{Ended, Exceeded, Failure, NoEntry, RecordError, Summary},
     record::Record,
@@ -343,9 +344,9 @@ impl Stop {
 
 /// Ends an exchange that stopped: the caller is told, the record is closed, and a stream is cut so that nobody takes
 /// it for a complete one.
-pub(crate) async fn refuse(exchange: ExchangeId, stop: &Stop, out: &Outlet, mut trail: Trail) -> End {
+pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: &Outlet, mut trail: Trail) -> End {
     if trail.record.is_none() {
-        turn_away(exchange, stop);
+        turn_away(gate, exchange, stop, &trail.refused);
     }
     let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
     let (endpoint, on_block) = form(&trail);

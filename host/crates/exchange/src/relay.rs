@@ -3,7 +3,12 @@
 //! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one;
 //! everything that has already arrived is one batch, and nothing waits for more.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use coding::{Decoder, Fault};
@@ -128,6 +133,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) judge: &'t mut Judge,
     /// Tokens, as far as the provider has told them.
     pub(crate) usage: Usage,
+    /// Time that it took to clear it.
+    pub(crate) took: Duration,
     pub(crate) last: bool,
 }
 
@@ -135,7 +142,7 @@ pub(crate) struct Turn<'t> {
 pub(crate) struct Lane {
     pub(crate) direction: Direction,
     /// Time that may pass between two chunks.
-    pub(crate) idle: std::time::Duration,
+    pub(crate) idle: Duration,
 }
 
 impl Lane {
@@ -175,6 +182,7 @@ pub(crate) async fn relay<S: Sink>(
 ) -> Result<(), Stop> {
     loop {
         let arrived = next(lane, source, policies).await?;
+        let began = Instant::now();
         let last = matches!(arrived, Arrived::End);
         match arrived {
             Arrived::Bytes(bytes) => flow.push(&bytes).map_err(|malformed| lane.malformed(malformed))?,
@@ -190,7 +198,7 @@ pub(crate) async fn relay<S: Sink>(
         judge.follow(flow).await?;
         let cleared = judge.clear(flow, last).await?;
         let usage = flow.usage();
-        sink.deliver(Turn { cleared, judge, usage, last }).await?;
+        sink.deliver(Turn { cleared, judge, usage, took: began.elapsed(), last }).await?;
         if last {
             return Ok(());
         }

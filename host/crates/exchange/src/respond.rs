@@ -17,7 +17,7 @@ use crate::{
     hold::{Waiting, hold},
     judge::Judge,
     outlet::Outlet,
-    ports::{self, PolicySet, Summary},
+    ports::{self, PolicySet, Stage, Summary},
     record::{Record, Recorded},
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
@@ -144,6 +144,7 @@ async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Reco
 impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
         self.spend(turn.usage);
+        self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
         self.ask(&mut turn).await?;
         if !turn.last {

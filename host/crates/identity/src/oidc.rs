@@ -4,19 +4,19 @@
 //! configuration; what an issuer says is fetched from it alone (`http.rs`), and believed only while it is fresh.
 
 mod discovery;
-mod http;
 mod mapping;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use model::{Caller, Digest};
+use outbound::Http;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub(crate) use self::discovery::Metadata;
 use self::discovery::{Documents, Provider};
 pub use self::mapping::ClaimPath;
-pub(crate) use self::{discovery::Metadata, http::Http};
 pub use crate::jwks::Freshness;
 use crate::{
     jwks::Keeper,

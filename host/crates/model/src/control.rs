@@ -4,11 +4,14 @@
 //! What must hold: folding the same events in the same order gives the same view; new kinds and new fields go at the
 //! end, for the store keeps them by number.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Caller, Digest, Scope, SessionId, TokenId};
+use crate::{Alert, AlertId, Caller, Digest, Scope, SessionId, TokenId};
 
 /// Something changed in who may do what. Times are milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub enum ControlEvent {
     AccessRequested(AccessRequested),
     /// A person decided about it.
     AccessDecided(AccessDecided),
+    /// An alert was raised, or stands otherwise than before: all of it as it stands now.
+    Alert(Alert),
 }
 
 /// A token that Portcullis issued. Never the token itself.
@@ -158,7 +163,7 @@ impl ControlEvent {
         match self {
             Self::Revoked(_) => true,
             Self::AccessDecided(decided) => !decided.approved,
-            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) => false,
+            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) | Self::Alert(_) => false,
         }
     }
 
@@ -171,6 +176,7 @@ impl ControlEvent {
             Self::Lifted(lifted) => lifted.at_ms,
             Self::AccessRequested(requested) => requested.at_ms,
             Self::AccessDecided(decided) => decided.at_ms,
+            Self::Alert(alert) => alert.last_ms,
         }
     }
 }
@@ -187,6 +193,11 @@ impl Revoked {
 
 /// Time for which a fact is kept after it has ended, so that clocks that disagree a little don't matter.
 const LEEWAY_MS: u64 = 3_600_000;
+
+/// Time for which an alert is kept after it was last seen.
+pub const ALERT_KEPT_MS: u64 = 30 * 24 * 3_600_000;
+/// Alerts that are kept: the newest.
+pub const ALERTS_KEPT: usize = 1000;
 
 /// Those of `events` that still matter at `now_ms`, in their order: folding them gives the view that folding all of them
 /// gives, but for what has expired.
@@ -210,21 +221,45 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
             ControlEvent::AccessRequested(requested) if !over(requested.expires_ms) => {
                 open.insert(requested.id);
             }
-            ControlEvent::TokenIssued(_) | ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) => {}
+            ControlEvent::TokenIssued(_)
+            | ControlEvent::AccessRequested(_)
+            | ControlEvent::AccessDecided(_)
+            | ControlEvent::Alert(_) => {}
         }
     }
+    let alerts = standing(&events, now_ms);
     let mut events = events;
-    events.retain(|event| match event {
-        ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
-        ControlEvent::Revoked(revoked) => {
-            !revoked.until_ms.is_some_and(over)
-                && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
+    let mut places = 0..events.len();
+    events.retain(|event| {
+        let place = places.next();
+        match event {
+            ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
+            ControlEvent::Revoked(revoked) => {
+                !revoked.until_ms.is_some_and(over)
+                    && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
+            }
+            ControlEvent::Lifted(_) => false,
+            ControlEvent::AccessRequested(requested) => open.contains(&requested.id),
+            ControlEvent::AccessDecided(decided) => open.contains(&decided.id),
+            ControlEvent::Alert(alert) => alerts.get(&alert.id).is_some_and(|last| Some(*last) == place),
         }
-        ControlEvent::Lifted(_) => false,
-        ControlEvent::AccessRequested(requested) => open.contains(&requested.id),
-        ControlEvent::AccessDecided(decided) => open.contains(&decided.id),
     });
     events
+}
+
+/// Where the last word about each alert stands that is worth keeping.
+fn standing(events: &[ControlEvent], now_ms: u64) -> HashMap<AlertId, usize> {
+    let mut last: HashMap<AlertId, (u64, usize)> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        if let ControlEvent::Alert(alert) = event {
+            last.insert(alert.id, (alert.last_ms, at));
+        }
+    }
+    let mut last: Vec<_> = last.into_iter().collect();
+    last.retain(|(_, (last_ms, _))| last_ms.saturating_add(ALERT_KEPT_MS) >= now_ms);
+    last.sort_unstable_by_key(|&(id, (last_ms, _))| Reverse((last_ms, id)));
+    last.truncate(ALERTS_KEPT);
+    last.into_iter().map(|(id, (_, at))| (id, at)).collect()
 }
 
 #[cfg(test)]
@@ -263,6 +298,23 @@ mod tests {
         assert_eq!(living(events.clone(), 1000 + LEEWAY_MS).len(), 2);
         let left = living(events, 1001 + LEEWAY_MS);
         assert!(matches!(&left[..], [ControlEvent::Revoked(left)] if left.target == Target::Everything), "{left:?}");
+    }
+
+    #[test]
+    fn of_an_alert_the_last_word_is_kept_and_of_alerts_the_newest() {
+        let alert = |id, count, last_ms| {
+            let subject = crate::Subject::caller("token", "ann");
+            let mut alert = Alert::new(id, crate::Rule::UnusualVolume, subject, String::new(), last_ms);
+            alert.count = count;
+            ControlEvent::Alert(alert)
+        };
+        let (one, two) = (AlertId::new(), AlertId::new());
+        let events = vec![alert(one, 1, 5), alert(two, 1, 6), alert(one, 2, 7)];
+        assert_eq!(living(events, 8), [alert(two, 1, 6), alert(one, 2, 7)]);
+        assert_eq!(living(vec![alert(one, 1, 5)], 6 + ALERT_KEPT_MS), []);
+        let many: Vec<_> = (0..ALERTS_KEPT as u64 + 9).map(|at| alert(AlertId::new(), 1, at)).collect();
+        assert_eq!(living(many.clone(), 0), many[9..]);
+        assert!(!many[0].is_essential());
     }
 
     #[test]

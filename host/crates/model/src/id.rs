@@ -60,6 +60,11 @@ uuid_id! {
     TokenId
 }
 
+uuid_id! {
+    /// One alert.
+    AlertId
+}
+
 /// The number of a policy set: each set that is published gets the next one, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -3,6 +3,7 @@
 //! What must hold: no I/O, no clock, no foreign type in a signature (serde's derives aside).
 
 pub mod address;
+pub mod alert;
 pub mod caller;
 pub mod connection;
 pub mod control;
@@ -13,10 +14,11 @@ pub mod scope;
 pub mod text;
 pub mod verdict;
 
+pub use alert::{Alert, Rule, Subject};
 pub use caller::{Attribute, Caller};
 pub use connection::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 pub use control::{ControlEvent, Target};
-pub use id::{ApprovalId, Digest, ExchangeId, Generation, SessionId, TokenId};
+pub use id::{AlertId, ApprovalId, Digest, ExchangeId, Generation, SessionId, TokenId};
 pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
 pub use scope::Scope;

@@ -1,6 +1,9 @@
 //! The desk with time that the test moves and a record that can be read, or be made to fail.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use exchange::ports::Tape;
 

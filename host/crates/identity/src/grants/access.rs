@@ -187,7 +187,7 @@ impl AccessBook {
                     open.used = true;
                 }
             }
-            ControlEvent::Revoked(_) | ControlEvent::Lifted(_) => {}
+            ControlEvent::Revoked(_) | ControlEvent::Lifted(_) | ControlEvent::Alert(_) => {}
         }
     }
 

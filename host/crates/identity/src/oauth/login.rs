@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use ::http::{Request, Response};
+use http::{Request, Response};
 use openidconnect::{
     AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
     EndpointSet, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
     TokenResponse, TokenUrl,
     core::{CoreClient, CoreResponseType},
 };
+use outbound::Http;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -22,7 +23,7 @@ use url::Url;
 use super::form::Form;
 use crate::{
     jwt::Fault,
-    oidc::{Http, Issuers, Metadata, Verified},
+    oidc::{Issuers, Metadata, Verified},
 };
 
 /// How people sign in: the gate's own registration at one of the issuers.

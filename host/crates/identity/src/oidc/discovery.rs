@@ -7,14 +7,12 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::StatusCode;
+use outbound::{Http, found};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    Issuer,
-    http::{Http, found},
-};
+use super::Issuer;
 use crate::{
     jwks::{Fetch, Fetched, KeySet},
     jwt::object,

@@ -61,7 +61,7 @@ impl View {
                 self.revoked.remove(&lifted.target);
                 self.index_sessions(&lifted.target);
             }
-            ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) => {}
+            ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) | ControlEvent::Alert(_) => {}
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the host shows and believes as a client of TLS, upstream and on the command line; and certificates in PEM files.
+//! What the host shows and believes as a client of TLS: upstream, at issuers and webhooks, and on the command line; and
+//! certificates in PEM files.
 
 use std::{io, path::Path};
 
@@ -11,7 +12,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 ///
 /// # Errors
 /// Names the file that can't be read or does not fit.
-pub(crate) fn client_config(authorities: Option<&Path>, own: Option<(&Path, &Path)>) -> io::Result<ClientConfig> {
+pub fn client_config(authorities: Option<&Path>, own: Option<(&Path, &Path)>) -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder();
     let builder = match authorities {
         None => builder.with_platform_verifier().map_err(io::Error::other)?,
@@ -25,7 +26,7 @@ pub(crate) fn client_config(authorities: Option<&Path>, own: Option<(&Path, &Pat
 ///
 /// # Errors
 /// Names the file.
-pub(crate) fn roots(file: &Path) -> io::Result<RootCertStore> {
+pub fn roots(file: &Path) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| wrong(file, error))?;
@@ -37,7 +38,7 @@ pub(crate) fn roots(file: &Path) -> io::Result<RootCertStore> {
 ///
 /// # Errors
 /// Names the file.
-pub(crate) fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+pub fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -50,11 +51,11 @@ pub(crate) fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static
 ///
 /// # Errors
 /// Names the file.
-pub(crate) fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
+pub fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| wrong(file, error))
 }
 
 /// What is wrong with a file.
-pub(crate) fn wrong(file: &Path, error: impl std::fmt::Display) -> io::Error {
+pub fn wrong(file: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()))
 }

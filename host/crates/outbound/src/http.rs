@@ -1,19 +1,17 @@
-//! The way to an issuer: one request, one answer, nothing else.
+//! The way to an issuer or a webhook: one request, one answer, nothing else.
 //!
 //! What must hold: `https`, or `http` to this machine where the configuration itself says so; no redirect is followed, no
 //! proxy of the environment used; a name is resolved once and dialled as resolved, never to an address that serves
 //! metadata unless the configuration names that address; every answer is bounded in size and time.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use model::address::serves_metadata;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_pki_types::ServerName;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,7 +21,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-/// Time for one request, from the name to the last byte of the answer.
+use crate::{connect, tls::client_config};
+
+/// Time for one request, from the name to the last byte of the answer, unless the client says otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
 const ANSWER_BYTES: usize = 512 << 10;
@@ -33,7 +33,7 @@ const HEAD_BYTES: usize = 32 << 10;
 /// A request that brought no answer.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub(crate) struct HttpError(String);
+pub struct HttpError(String);
 
 impl HttpError {
     fn new(what: impl Into<String>) -> Self {
@@ -41,23 +41,27 @@ impl HttpError {
     }
 }
 
-/// The client for one issuer.
-pub(crate) struct Http {
+/// The client for one issuer, or for one webhook.
+pub struct Http {
     tls: TlsConnector,
     /// Hosts that stand in the configuration.
     named: Vec<Host<String>>,
     /// Whether the configuration has an `http` URL of this machine.
     plain: bool,
+    /// Time for one request.
+    deadline: Duration,
 }
 
 impl Http {
-    /// For the hosts of these URLs, and those that they lead to. The error is a sentence about the configuration.
-    pub(crate) fn new<'u>(
-        authorities: Option<&Path>,
-        urls: impl IntoIterator<Item = &'u String>,
-    ) -> Result<Self, String> {
-        let config = client_config(authorities).map_err(|error| error.to_string())?;
-        let mut http = Self { tls: TlsConnector::from(Arc::new(config)), named: Vec::new(), plain: false };
+    /// For the hosts of these URLs, and those that they lead to; `authorities` as for [`client_config`].
+    ///
+    /// # Errors
+    /// A sentence about the configuration.
+    pub fn new<'u>(authorities: Option<&Path>, urls: impl IntoIterator<Item = &'u String>) -> Result<Self, String> {
+        let mut config = client_config(authorities, None).map_err(|error| error.to_string())?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http =
+            Self { tls: TlsConnector::from(Arc::new(config)), named: Vec::new(), plain: false, deadline: DEADLINE };
         for url in urls {
             let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
             let host = parsed.host().ok_or_else(|| format!("`{url}` has no host"))?.to_owned();
@@ -68,8 +72,18 @@ impl Http {
         Ok(http)
     }
 
+    /// The same, with this time for each request.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// Whether a URL may be asked at all.
-    pub(crate) fn check(&self, url: &Url) -> Result<(), HttpError> {
+    ///
+    /// # Errors
+    /// What is wrong with it, to be put after it.
+    pub fn check(&self, url: &Url) -> Result<(), HttpError> {
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(HttpError::new("holds user information or a fragment"));
         }
@@ -92,16 +106,22 @@ impl Http {
     }
 
     /// Asks for a document.
-    pub(crate) async fn get(&self, url: &Url) -> Result<Response<Vec<u8>>, HttpError> {
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn get(&self, url: &Url) -> Result<Response<Vec<u8>>, HttpError> {
         let request = Request::get(url.as_str()).header(header::ACCEPT, "application/json");
         self.send(request.body(Vec::new()).map_err(|error| HttpError::new(error.to_string()))?).await
     }
 
     /// Sends a request to wherever its URI says.
-    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
+    ///
+    /// # Errors
+    /// When no whole answer came in time, or none may be asked for there.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|error| HttpError::new(error.to_string()))?;
         self.check(&url).map_err(|error| HttpError(format!("{url} {error}")))?;
-        let answer = timeout(DEADLINE, self.exchange(&url, request)).await;
+        let answer = timeout(self.deadline, self.exchange(&url, request)).await;
         answer
             .map_err(|_| HttpError::new("it took too long"))
             .and_then(|answer| answer)
@@ -126,27 +146,10 @@ impl Http {
 
     async fn connect(&self, url: &Url) -> Result<TcpStream, HttpError> {
         let port = url.port_or_known_default().ok_or_else(|| HttpError::new("no port"))?;
-        let addresses: Vec<SocketAddr> = match url.host() {
-            Some(Host::Ipv4(address)) => vec![(address, port).into()],
-            Some(Host::Ipv6(address)) => vec![(address, port).into()],
-            Some(Host::Domain(name)) => {
-                let found = tokio::net::lookup_host((name, port)).await;
-                // A literal was looked at in `check`; what a name leads to is looked at here, and then dialled.
-                found.map_err(|error| HttpError(format!("{error}")))?.filter(|to| !serves_metadata(to.ip())).collect()
-            }
-            None => Vec::new(),
-        };
-        let mut cause = HttpError::new("its name leads to no address that may be dialled");
-        for address in addresses {
-            if url.scheme() == "http" && !address.ip().is_loopback() {
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => cause = HttpError(error.to_string()),
-            }
-        }
-        Err(cause)
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        // A literal was looked at in `check`; what a name leads to is looked at when it is dialled.
+        let plain = url.scheme() == "http";
+        connect(host, port, |to| !plain || to.is_loopback()).await.map_err(|error| HttpError(error.to_string()))
     }
 }
 
@@ -202,29 +205,11 @@ fn on_the_wire(url: &Url, request: Request<Vec<u8>>) -> Result<Request<Full<Byte
 }
 
 /// A document that must be there.
-pub(crate) fn found(answer: Response<Vec<u8>>) -> Result<Vec<u8>, StatusCode> {
+///
+/// # Errors
+/// The status of an answer that holds none.
+pub fn found(answer: Response<Vec<u8>>) -> Result<Vec<u8>, StatusCode> {
     if answer.status() == StatusCode::OK { Ok(answer.into_body()) } else { Err(answer.status()) }
-}
-
-fn client_config(authorities: Option<&Path>) -> io::Result<ClientConfig> {
-    let builder = ClientConfig::builder();
-    let mut config = match authorities {
-        None => builder.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth(),
-        Some(file) => {
-            let named = |error: String| io::Error::other(format!("{}: {error}", file.display()));
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| named(error.to_string()))? {
-                let certificate = certificate.map_err(|error| named(error.to_string()))?;
-                roots.add(certificate).map_err(|error| named(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(named("holds no certificate".into()));
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 #[cfg(test)]
