@@ -3,12 +3,14 @@
 //! What must hold: nothing is served before the first policy set is complete; what is started here is stopped here, in
 //! the opposite order, so that the last exchange is still recorded.
 
+mod observe;
 mod terms;
 mod who;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use admin::{AdminToken, Control, HostFacts, Phase};
+use alerts::Alerts;
 use anyhow::Context;
 use approvals::Approvals;
 use engine::{
@@ -25,7 +27,10 @@ use store::Store;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::who::Who;
+use self::{
+    observe::{Observers, Others},
+    who::Who,
+};
 use crate::{
     config::{Config, Durability},
     demo::{self, Pace},
@@ -56,7 +61,8 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let mut tasks = JoinSet::new();
 
     let store = Store::open(&terms::store(&config))?;
-    let recorder: Arc<dyn exchange::ports::Recorder> = store.clone();
+    let observers = Observers::open(&config, &store)?;
+    let recorder: Arc<dyn exchange::ports::Recorder> = observers.watch(store.clone());
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let (mut loader, compiler) = loader(&config, &runtime)?;
     let policies = first_set(&mut loader, &*recorder).await?;
@@ -74,7 +80,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         in_force.clone(),
         Arc::clone(&recorder),
         Arc::new(approvals.clone()),
-        Arc::clone(&forwarder) as Arc<dyn exchange::Forward>,
+        observers.watch(Arc::clone(&forwarder)),
         terms::limits(&config),
     );
     let listener = TcpListener::bind(config.listen.address)
@@ -95,23 +101,18 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         limits: config.limits.clone(),
     };
     let (phase, phases) = watch::channel(Phase::Starting);
-    let facts = facts(&config, &ready);
-    let control = Control {
-        token: AdminToken::load_or_make(&config.store.admin_token())?,
-        hosts: config.control.hosts.clone(),
-        host: facts,
-        phase: phases,
+    let others = Others {
         policies: in_force,
         approvals: approvals.clone(),
         registry: who.registry.clone(),
         access: who.access.clone(),
         store: Arc::clone(&store),
-        metrics: None,
     };
+    let control = control(&config, &ready, phases, &observers, others)?;
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(warm(compiler, stop.rest.clone()));
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone()));
-    tasks.spawn(keep(forwarder, approvals, who.registry, who.issuers, stop.rest.clone()));
+    tasks.spawn(keep(forwarder, approvals, observers.alerts.clone(), who.registry, who.issuers, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
     phase.send_replace(Phase::Ready);
     announce(&ready);
@@ -126,16 +127,41 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     if tokio::task::spawn_blocking(|| control.join()).await.is_ok_and(|joined| joined.is_err()) {
         tracing::error!("the control listener's thread panicked");
     }
+    observers.alerts.close().await;
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
     Ok(())
 }
 
+/// What operators see.
+fn control(
+    config: &Config,
+    ready: &Ready,
+    phase: watch::Receiver<Phase>,
+    observers: &Observers,
+    others: Others,
+) -> anyhow::Result<Control> {
+    Ok(Control {
+        token: AdminToken::load_or_make(&config.store.admin_token())?,
+        hosts: config.control.hosts.clone(),
+        host: facts(config, ready),
+        phase,
+        policies: others.policies.clone(),
+        approvals: others.approvals.clone(),
+        alerts: observers.alerts.clone(),
+        registry: others.registry.clone(),
+        access: others.access.clone(),
+        store: Arc::clone(&others.store),
+        metrics: Some(observers.metrics(others)),
+    })
+}
+
 /// What goes on beside the exchanges: credentials and issuers' keys are looked for again, questions expire, and what
-/// callers asked who are revoked is cancelled, also where nobody waits for it.
+/// callers asked who are revoked is cancelled, also where nobody waits for it; alerts are kept and told.
 async fn keep(
     forwarder: Arc<Forwarder>,
     approvals: Approvals,
+    alerts: Alerts,
     registry: Registry,
     issuers: Arc<Issuers>,
     stop: CancellationToken,
@@ -149,7 +175,9 @@ async fn keep(
             approvals.withdraw(gone, "its caller's credentials were revoked");
         }
     };
-    let all = async { tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), withdraw) };
+    let all = async {
+        tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), alerts.keep(), withdraw);
+    };
     tokio::select! {
         () = stop.cancelled() => {}
         _never = all => {}

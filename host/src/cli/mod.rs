@@ -4,6 +4,7 @@
 //! cause and, where there is one, the way out; what was recorded is never written to a terminal unescaped (`show.rs`).
 
 mod access;
+mod alerts;
 mod approvals;
 mod check;
 mod demo;
@@ -57,6 +58,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Sessions(sessions::SessionsArgs),
     Approvals(approvals::ApprovalsArgs),
+    Alerts(alerts::AlertsArgs),
     Revoke(revoke::RevokeArgs),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
@@ -93,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => init::cmd_init(&args),
         Command::Policy(args) => policy::cmd_policy(args).await,
         Command::Sessions(args) => sessions::cmd_sessions(args).await,
+        Command::Alerts(args) => alerts::cmd_alerts(args).await,
         Command::Approvals(args) => approvals::cmd_approvals(args).await,
         Command::Revoke(args) => revoke::cmd_revoke(args).await,
         Command::Login(args) => login::cmd_login(args).await,
@@ -171,6 +174,8 @@ mod tests {
             "portcullis access request --reason r --connection c --subject-file - --json",
             "portcullis access list --all --config x --json",
             "portcullis access approve 01 --by lea --reason r --config x --json",
+            "portcullis alerts list --since 7d --config x --json",
+            "portcullis alerts ack 01 --reason known --config x",
             "portcullis policy list --config x",
             "portcullis policy inspect p.wasm --config x --json",
             "portcullis check --config x --json",

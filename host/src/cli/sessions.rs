@@ -84,7 +84,7 @@ struct ListArgs {
 }
 
 /// Milliseconds in `24h`; a day has 24 hours.
-fn time_span(text: &str) -> Result<u64, String> {
+pub(super) fn time_span(text: &str) -> Result<u64, String> {
     let wrong = |error: jiff::Error| format!("{error}; it looks like `90s`, `24h` or `7d`");
     let span: jiff::Span = text.parse().map_err(wrong)?;
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;

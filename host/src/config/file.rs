@@ -11,6 +11,7 @@ use toml::{
 
 use super::{
     Durability, Limits, Problem, Problems,
+    alerts::WebhookTable,
     endpoint::EndpointTable,
     grant::GrantTable,
     issuer::IssuerTable,
@@ -27,6 +28,8 @@ pub(super) struct File {
     pub(super) store: StoreTable,
     pub(super) policies: PoliciesTable,
     pub(super) approvals: super::Approvals,
+    pub(super) alerts: alerts::Terms,
+    pub(super) webhooks: Vec<WebhookTable>,
     pub(super) limits: Limits,
     pub(super) connections: Vec<ConnectionTable>,
     pub(super) tokens: Vec<TokenTable>,
@@ -153,6 +156,8 @@ impl File {
             store: with_table(root, "store", problems, store),
             policies: with_table(root, "policies", problems, policies),
             approvals: with_table(root, "approvals", problems, approvals),
+            alerts: with_table(root, "alerts", problems, super::alerts::terms),
+            webhooks: each_table(root, "webhook", "[[webhook]]", problems, WebhookTable::read),
             limits: with_table(root, "limits", problems, Limits::read),
             connections: each_table(root, "connection", "[[connection]]", problems, connection),
             tokens: each_table(root, "token", "[[token]]", problems, token),

@@ -9,6 +9,7 @@
 //! What must hold: every error of a file is told at once; nothing after this module asks whether a value is valid;
 //! no secret is in a `Debug` form; relative paths are relative to the file.
 
+mod alerts;
 mod credential;
 mod endpoint;
 mod file;
@@ -32,6 +33,7 @@ use std::{
 
 use model::{Connection, Digest};
 
+pub(crate) use self::alerts::Webhook;
 pub(crate) use credential::{Credential, Source};
 pub(crate) use limits::Limits;
 pub(crate) use problem::{Problem, Problems, Severity};
@@ -49,6 +51,10 @@ pub(crate) struct Config {
     pub policies: Policies,
     /// How people are asked.
     pub approvals: Approvals,
+    /// What a person is told of.
+    pub alerts: ::alerts::Terms,
+    /// Who else is told; no two with one name or one URL.
+    pub webhooks: Vec<Webhook>,
     /// Bounds of the path.
     pub limits: Limits,
     /// Registered upstreams; at least one, no two with one name or one prefix.

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token,
+    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token, alerts,
     credential::credential,
     endpoint,
     file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
@@ -56,6 +56,7 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some() };
     let grants = grants(file.grants, &known, problems);
     let oauth = file.oauth.and_then(|oauth| oauth.resolve(&trusted, &base, problems));
+    let webhooks = alerts::webhooks(file.webhooks, &base, problems);
     Some(Config {
         listen: listen?,
         control: control?,
@@ -67,6 +68,8 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
             removal_grace: file.policies.removal_grace,
         },
         approvals: file.approvals,
+        alerts: file.alerts,
+        webhooks,
         limits: file.limits,
         connections: connections.into_iter().filter_map(|entry| entry.route).collect(),
         tokens,

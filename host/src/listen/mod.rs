@@ -11,7 +11,7 @@ mod tls;
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use exchange::{BodyError, ClientCertificate, Cut, Gate, Reply};
+use exchange::{BodyError, ClientAddress, ClientCertificate, Cut, Gate, Reply};
 use futures_util::{Stream, StreamExt};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyStream, Either, Full, StreamBody};
@@ -170,6 +170,7 @@ async fn answer(
         let answer = door.own.answer(Request::from_parts(parts, body), peer, door.limits.body_idle).await;
         return Ok(answer.map(|body| Either::Right(Full::new(body))));
     }
+    parts.extensions.insert(ClientAddress(peer.address));
     if let Some(certificate) = peer.certificate {
         parts.extensions.insert(ClientCertificate(certificate));
     }

@@ -12,7 +12,23 @@ use super::{Finding, finding};
 /// {wire → model, coding}; admin reads approvals and the store; the engine has its patterns found by a crate that knows no
 /// Wasm.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("portcullis", &["engine", "identity", "approvals", "store", "admin", "alerts", "meters", "exchange", "wire", "coding", "outbound", "model"]),
+    (
+        "portcullis",
+        &[
+            "engine",
+            "identity",
+            "approvals",
+            "store",
+            "admin",
+            "alerts",
+            "meters",
+            "exchange",
+            "wire",
+            "coding",
+            "outbound",
+            "model",
+        ],
+    ),
     ("admin", &["approvals", "alerts", "identity", "store", "exchange", "model"]),
     ("engine", &["patterns", "exchange", "model"]),
     ("identity", &["outbound", "exchange", "model"]),

@@ -66,6 +66,17 @@ impl Host {
         self.look(&format!("/v1/exchanges/{exchange}")).await
     }
 
+    /// The metrics, as they are told.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub async fn metrics(&self) -> String {
+        let mut reply = self.operator().send("GET", "/metrics", &[], b"").await;
+        let body = reply.rest().await;
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&body));
+        String::from_utf8(body).expect("metrics are text")
+    }
+
     fn operator(&self) -> Client {
         let file: PathBuf = self.home().join("store/admin.token");
         let token = std::fs::read_to_string(file).expect("a running host has an admin token");

@@ -31,7 +31,7 @@ pub(crate) async fn readyz(State(control): State<Arc<Control>>, RawQuery(query):
 /// `GET /metrics`.
 pub(crate) async fn metrics(State(control): State<Arc<Control>>) -> Response {
     match &control.metrics {
-        Some(render) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render()).into_response(),
+        Some(metrics) => ([(header::CONTENT_TYPE, metrics.content_type)], (metrics.render)()).into_response(),
         None => Problem::not_found("this host keeps no metrics").into_response(),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   serve.rs     accept, bounds, the thread of its own
 //!   guard.rs     Host, token, content type: before every route
-//!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  credentials.rs  records.rs
+//!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  alerts.rs  credentials.rs  records.rs
 //!   problem.rs   every error, as RFC 9457 says
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
 
 mod access;
+mod alerts;
 mod approvals;
 mod credentials;
 mod guard;
@@ -28,6 +29,7 @@ mod token;
 
 use std::sync::Arc;
 
+use ::alerts::Alerts;
 use ::approvals::Approvals;
 use exchange::ports::PolicySet;
 use identity::{Access, Registry};
@@ -51,6 +53,8 @@ pub struct Control {
     pub policies: watch::Receiver<Arc<PolicySet>>,
     /// The questions to people.
     pub approvals: Approvals,
+    /// What was noticed.
+    pub alerts: Alerts,
     /// Tokens and revocations.
     pub registry: Registry,
     /// Requests for access.
@@ -61,8 +65,13 @@ pub struct Control {
     pub metrics: Option<Metrics>,
 }
 
-/// Renders all metrics in Prometheus' text format.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+/// All metrics, in a format that Prometheus reads.
+pub struct Metrics {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Renders them as they are now.
+    pub render: Box<dyn Fn() -> String + Send + Sync>,
+}
 
 /// What the host tells of itself.
 #[derive(Clone, Debug)]

@@ -21,7 +21,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Control, access, approvals, credentials, guard, health, policies, problem::Problem, records, status};
+use crate::{
+    Control, access, alerts, approvals, credentials, guard, health, policies, problem::Problem, records, status,
+};
 
 /// Connections at once.
 const CONNECTIONS: usize = 128;
@@ -54,6 +56,9 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/approvals/{id}", get(approvals::show))
         .route("/v1/approvals/{id}/approve", post(approvals::approve))
         .route("/v1/approvals/{id}/deny", post(approvals::deny))
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alerts/{id}", get(alerts::show))
+        .route("/v1/alerts/{id}/ack", post(alerts::ack))
         .route("/v1/tokens", get(credentials::tokens))
         .route("/v1/tokens/{id}", get(credentials::token))
         .route("/v1/revocations", get(credentials::revocations))

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use ::alerts::Alerts;
 use ::approvals::{Approvals, Terms};
 use axum::{
     Router,
@@ -27,6 +28,7 @@ use tower::ServiceExt;
 use crate::{AdminToken, Control, HostFacts, Phase, serve::router};
 
 mod access;
+mod alerts;
 mod credentials;
 
 struct Rig {
@@ -55,6 +57,7 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&StoreConfig::new(dir.path().join("store"))).unwrap();
         let approvals = Approvals::new(Terms::default(), Arc::clone(&store) as Arc<dyn Recorder>);
+        let alerts = Alerts::open(::alerts::Terms::default(), Vec::new(), store.clone(), None).unwrap();
         let registry = Registry::open(store.clone(), identity::Terms::default()).unwrap();
         let log: Arc<dyn ControlLog> = store.clone();
         let grants = Arc::new(Grants::default());
@@ -84,6 +87,7 @@ impl Rig {
             phase: phases,
             policies: in_force,
             approvals,
+            alerts,
             registry,
             access,
             store,

@@ -23,6 +23,6 @@ mod terms;
 mod watch;
 pub mod webhook;
 
-pub use shell::{Alerts, OpenError, Unknown};
+pub use shell::{Alerts, OpenError, Standing, Unknown};
 pub use terms::{Burst, Terms, Volume};
 pub use webhook::{Secret, Webhook};
