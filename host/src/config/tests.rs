@@ -7,6 +7,7 @@ use model::{EndpointRule, Family, OnBlock, Restore, View};
 
 use super::{BUILT_IN, Config, Durability, Limits, Problems, Source, parse};
 
+mod alerts;
 mod identity;
 
 /// A folder with the files that configurations name.
