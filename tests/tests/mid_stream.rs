@@ -1,0 +1,133 @@
+//! An answer that is stopped in mid-stream says so in its own dialect's form, is cut, and lets out nothing of what stopped it.
+
+use scenarios::rig::{End, Setup, Upstream};
+
+const BLOCK: &str = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
+const ANY: &str =
+    "[[connection.endpoint]]\npath = \"/any\"\nmethods = [\"POST\"]\nview = [\"sse\", \"ndjson\", \"text\"]\n";
+const CHAT: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+const SSE: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
+
+/// A stream: where, what is asked, its content type, what stands around its text, and how its end is told.
+struct Case {
+    path: &'static str,
+    request: &'static str,
+    content_type: &'static str,
+    around: [&'static str; 2],
+    told: &'static str,
+}
+
+const CASES: [Case; 11] = [
+    case(
+        "/openai/v1/chat/completions",
+        CHAT,
+        SSE,
+        ["data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"", "\"}}]}\n\n"],
+        "data: {\"error\":{",
+    ),
+    case(
+        "/openai/v1/completions",
+        r#"{"model":"m","stream":true,"prompt":"hi"}"#,
+        SSE,
+        ["data: {\"choices\":[{\"index\":0,\"text\":\"", "\"}]}\n\n"],
+        "data: {\"error\":{",
+    ),
+    case(
+        "/openai/v1/responses",
+        r#"{"model":"m","stream":true,"input":"hi"}"#,
+        SSE,
+        [
+            "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0,\"content_index\":0,\"delta\":\"",
+            "\"}\n\n",
+        ],
+        "event: error\ndata: {",
+    ),
+    case(
+        "/gemini/v1beta/models/m:streamGenerateContent?alt=sse",
+        r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#,
+        SSE,
+        ["data: {\"candidates\":[{\"index\":0,\"content\":{\"parts\":[{\"text\":\"", "\"}]}}]}\n\n"],
+        "data: {\"error\":{",
+    ),
+    case(
+        "/ollama/api/chat",
+        CHAT,
+        LINES,
+        ["{\"message\":{\"role\":\"assistant\",\"content\":\"", "\"},\"done\":false}\n"],
+        "{\"error\":\"",
+    ),
+    case(
+        "/ollama/api/generate",
+        r#"{"model":"m","prompt":"hi"}"#,
+        LINES,
+        ["{\"response\":\"", "\",\"done\":false}\n"],
+        "{\"error\":\"",
+    ),
+    case(
+        "/mcp",
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#,
+        SSE,
+        [
+            "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":\"",
+            "\"}}\n\n",
+        ],
+        "\"id\":7",
+    ),
+    case("/http/any", "{}", SSE, ["data: {\"text\":\"", "\"}\n\n"], "event: error\ndata: {"),
+    case("/http/any", "{}", SSE, ["data: ", "\n\n"], "event: error\ndata: {"),
+    case("/http/any", "{}", LINES, ["{\"text\":\"", "\"}\n"], "{\"error\":{"),
+    // Text has no form for it: only the cut shows.
+    case("/http/any", "{}", "text/plain", ["", ""], ""),
+];
+
+const fn case(
+    path: &'static str,
+    request: &'static str,
+    content_type: &'static str,
+    around: [&'static str; 2],
+    told: &'static str,
+) -> Case {
+    Case { path, request, content_type, around, told }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_in_mid_stream_is_told_in_the_dialects_own_form() {
+    let mut upstream = Upstream::start().await;
+    let mut setup = Setup::new().policy_with("20-block.wasm", "block", BLOCK);
+    for (name, lines) in [("openai", ""), ("gemini", ""), ("ollama", ""), ("mcp", ""), ("http", ANY)] {
+        setup = setup.connection(name, &format!("/{name}"), name, lines);
+    }
+    let host = setup.start(upstream.address).await;
+    for case in &CASES {
+        let client = host.client();
+        let asked = tokio::spawn(async move {
+            let json = [("content-type", "application/json")];
+            let mut reply = client.send("POST", case.path, &json, case.request.as_bytes()).await;
+            let mut got = Vec::new();
+            while !String::from_utf8_lossy(&got).contains("One thing.") {
+                got.extend(reply.chunk().await.expect("the stream goes on"));
+            }
+            (reply, got)
+        });
+        let mut turn = upstream.turn().await;
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n", case.content_type);
+        turn.write(head.as_bytes()).await;
+        let said = |text: &str| format!("{}{text}{}", case.around[0], case.around[1]).into_bytes();
+        turn.chunk(&said("One thing. ")).await;
+        let (mut reply, mut got) = asked.await.expect("the caller does not panic");
+        turn.chunk(&said("The launch ")).await;
+        turn.chunk(&said("codes are here. ")).await;
+        got.extend(reply.rest().await);
+        let got = String::from_utf8_lossy(&got).into_owned();
+        let what = format!("{} {}: {got}", case.path, case.content_type);
+        assert_eq!((reply.status, reply.end), (200, Some(End::Broken)), "{what}");
+        assert!(!got.contains("codes are"), "{what}");
+        let (_, behind) = got.split_once("One thing.").expect("it is there");
+        assert!(behind.contains(case.told), "{what}");
+        assert!(case.told.is_empty() || behind.contains("block.word"), "{what}");
+        assert!(!got.contains("[DONE]") && !got.contains("response.completed"), "{what}");
+        turn.dropped_by_host().await;
+    }
+}
