@@ -1,6 +1,9 @@
 //! An answer that is stopped in mid-stream says so in its own dialect's form, is cut, and lets out nothing of what stopped it.
 
-use scenarios::rig::{End, Setup, Upstream};
+use std::io::Write as _;
+
+use flate2::{Compression, write::GzEncoder};
+use scenarios::rig::{End, Host, Setup, Upstream};
 
 const BLOCK: &str = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
 const ANY: &str =
@@ -8,6 +11,8 @@ const ANY: &str =
 const CHAT: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 const SSE: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
+/// A stream as one JSON array, an item at a time.
+const ARRAY: &str = "application/json";
 
 /// A stream: where, what is asked, its content type, what stands around its text, and how its end is told.
 struct Case {
@@ -18,7 +23,7 @@ struct Case {
     told: &'static str,
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     case(
         "/openai/v1/chat/completions",
         CHAT,
@@ -49,6 +54,23 @@ const CASES: [Case; 11] = [
         SSE,
         ["data: {\"candidates\":[{\"index\":0,\"content\":{\"parts\":[{\"text\":\"", "\"}]}}]}\n\n"],
         "data: {\"error\":{",
+    ),
+    case(
+        "/gemini/v1beta/models/m:streamGenerateContent",
+        r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#,
+        ARRAY,
+        ["{\"candidates\":[{\"index\":0,\"content\":{\"parts\":[{\"text\":\"", "\"}]}}]}"],
+        ",\n{\"error\":{",
+    ),
+    case(
+        "/anthropic/v1/messages",
+        r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        SSE,
+        [
+            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+            "\"}}\n\n",
+        ],
+        "event: error\ndata: {",
     ),
     case(
         "/ollama/api/chat",
@@ -95,39 +117,65 @@ const fn case(
 async fn a_block_in_mid_stream_is_told_in_the_dialects_own_form() {
     let mut upstream = Upstream::start().await;
     let mut setup = Setup::new().policy_with("20-block.wasm", "block", BLOCK);
-    for (name, lines) in [("openai", ""), ("gemini", ""), ("ollama", ""), ("mcp", ""), ("http", ANY)] {
+    let names = ["openai", "gemini", "anthropic", "ollama", "mcp", "http"];
+    for name in names {
+        let lines = if name == "http" { ANY } else { "" };
         setup = setup.connection(name, &format!("/{name}"), name, lines);
     }
     let host = setup.start(upstream.address).await;
     for case in &CASES {
-        let client = host.client();
-        let asked = tokio::spawn(async move {
-            let json = [("content-type", "application/json")];
-            let mut reply = client.send("POST", case.path, &json, case.request.as_bytes()).await;
-            let mut got = Vec::new();
-            while !String::from_utf8_lossy(&got).contains("One thing.") {
-                got.extend(reply.chunk().await.expect("the stream goes on"));
-            }
-            (reply, got)
-        });
-        let mut turn = upstream.turn().await;
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n", case.content_type);
-        turn.write(head.as_bytes()).await;
-        let said = |text: &str| format!("{}{text}{}", case.around[0], case.around[1]).into_bytes();
-        turn.chunk(&said("One thing. ")).await;
-        let (mut reply, mut got) = asked.await.expect("the caller does not panic");
-        turn.chunk(&said("The launch ")).await;
-        turn.chunk(&said("codes are here. ")).await;
-        got.extend(reply.rest().await);
-        let got = String::from_utf8_lossy(&got).into_owned();
-        let what = format!("{} {}: {got}", case.path, case.content_type);
-        assert_eq!((reply.status, reply.end), (200, Some(End::Broken)), "{what}");
-        assert!(!got.contains("codes are"), "{what}");
-        let (_, behind) = got.split_once("One thing.").expect("it is there");
-        assert!(behind.contains(case.told), "{what}");
-        assert!(case.told.is_empty() || behind.contains("block.word"), "{what}");
-        assert!(!got.contains("[DONE]") && !got.contains("response.completed"), "{what}");
-        turn.dropped_by_host().await;
+        for packed in [false, true] {
+            stopped(case, packed, &host, &mut upstream).await;
+        }
+    }
+}
+
+/// Asks, hears the begin of the answer while the upstream holds back the rest, and is told the block that comes then.
+async fn stopped(case: &'static Case, packed: bool, host: &Host, upstream: &mut Upstream) {
+    let client = host.client();
+    let asked = tokio::spawn(async move {
+        let json = [("content-type", "application/json")];
+        let mut reply = client.send("POST", case.path, &json, case.request.as_bytes()).await;
+        let mut got = Vec::new();
+        while !String::from_utf8_lossy(&got).contains("One thing.") {
+            got.extend(reply.chunk().await.expect("the stream goes on"));
+        }
+        (reply, got)
+    });
+    let mut turn = upstream.turn().await;
+    let coding = if packed { "content-encoding: gzip\r\n" } else { "" };
+    let framing = "transfer-encoding: chunked\r\n\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {}\r\n{coding}{framing}", case.content_type);
+    turn.write(head.as_bytes()).await;
+    let mut said = pieces(case, packed);
+    turn.chunk(&said("One thing. ")).await;
+    let (mut reply, mut got) = asked.await.expect("the caller does not panic");
+    turn.chunk(&said("The launch ")).await;
+    turn.chunk(&said("codes are here. ")).await;
+    got.extend(reply.rest().await);
+    let got = String::from_utf8_lossy(&got).into_owned();
+    let what = format!("{} {} packed: {packed}: {got}", case.path, case.content_type);
+    assert_eq!((reply.status, reply.end), (200, Some(End::Broken)), "{what}");
+    assert_eq!(reply.header("content-encoding"), None, "{what}");
+    assert!(!got.contains("codes are"), "{what}");
+    let (_, behind) = got.split_once("One thing.").expect("it is there");
+    assert!(behind.contains(case.told), "{what}");
+    assert!(case.told.is_empty() || behind.contains("block.word"), "{what}");
+    assert!(!got.contains("[DONE]") && !got.contains("response.completed"), "{what}");
+    turn.dropped_by_host().await;
+}
+
+/// Makes the stream's pieces from their text; packed, each is flushed, so that it can be read before the next comes.
+fn pieces(case: &'static Case, packed: bool) -> impl FnMut(&str) -> Vec<u8> {
+    let mut packing = GzEncoder::new(Vec::new(), Compression::default());
+    let mut before = if case.content_type == ARRAY { "[" } else { "" };
+    move |text| {
+        let piece = format!("{before}{}{text}{}", case.around[0], case.around[1]);
+        before = if case.content_type == ARRAY { ",\n" } else { "" };
+        if !packed {
+            return piece.into_bytes();
+        }
+        packing.write_all(piece.as_bytes()).and_then(|()| packing.flush()).expect("memory takes bytes");
+        std::mem::take(packing.get_mut())
     }
 }
