@@ -1,5 +1,6 @@
 //! OpenAI's own SDKs, unmodified, with only base URL and key changed: what a program that uses them meets when a policy
-//! masks, blocks, asks, or the gate comes down. `tests/setup` installs them.
+//! masks, blocks (before the answer or in its middle, as an error or a refusal), asks, or the gate comes down.
+//! `tests/setup` installs them.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -7,7 +8,7 @@ use scenarios::rig::{
     Channel, Language, SSN, Setup, Upstream, Vendor, Walk, events, http_chunks, json_head, raised, sse_head, streamed,
     whole,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The class that the SDKs raise for a 403.
 const FORBIDDEN: &str = "PermissionDeniedError";
@@ -82,6 +83,55 @@ async fn lockdown(language: Language) {
     assert_eq!(met["code"], "lockdown", "{met}");
 }
 
+/// A piece of a streamed answer of the API that the mode names.
+fn piece(mode: &str, text: &str) -> Vec<u8> {
+    let (name, data) = match mode {
+        "stream responses" => {
+            let name = "response.output_text.delta";
+            let at = json!({ "type": name, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": text });
+            (format!("event: {name}\n"), at)
+        }
+        "stream completions" => (String::new(), json!({ "choices": [{ "index": 0, "text": text }] })),
+        _ => return events(Channel::Content, &[text])[1].clone(),
+    };
+    format!("{name}data: {data}\n\n").into_bytes()
+}
+
+async fn stopped(language: Language) {
+    let mut upstream = Upstream::start().await;
+    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let host = Setup::new().policy_with("20-block.wasm", "block", settings).start(upstream.address).await;
+    for mode in ["stream", "stream responses", "stream completions"] {
+        let mut walk = Walk::start((Vendor::Openai, language), &host, mode, "hello");
+        let mut turn = upstream.turn().await;
+        turn.write(&sse_head()).await;
+        turn.chunk(&piece(mode, "One thing. ")).await;
+        assert!(walk.next().await.unwrap()["heard"].as_str().unwrap().starts_with("One"), "{mode}");
+        turn.chunk(&piece(mode, "The launch ")).await;
+        turn.chunk(&piece(mode, "codes are here. ")).await;
+        let met = walk.last().await;
+        assert!(raised(&met, "APIError"), "{mode}: {met}");
+        assert_eq!(met["code"], "block.word", "{mode}: {met}");
+    }
+}
+
+async fn refused(language: Language) {
+    let upstream = upstream(Channel::Content).await;
+    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let setup = Setup::new().policy_with("20-block.wasm", "block", settings);
+    let setup = setup.connection("openai", "/", "openai", "on_block = \"refusal\"");
+    let host = setup.start(upstream.address).await;
+    for api in ["", " responses", " completions"] {
+        for mode in ["whole", "stream"] {
+            let mode = format!("{mode}{api}");
+            let met = Walk::start((Vendor::Openai, language), &host, &mode, "the launch codes").last().await;
+            assert_eq!(met["finish"], "content_filter", "{mode}: {met}");
+            assert!(met["content"].as_str().unwrap().contains("20-block"), "{mode}: {met}");
+        }
+    }
+    assert_eq!(upstream.received().len(), 0);
+}
+
 async fn held(language: Language) {
     let upstream = upstream(Channel::Content).await;
     let setup = Setup::new().policy("10-mask.wasm", "mask").policy("30-approve.wasm", "approve");
@@ -106,4 +156,4 @@ macro_rules! in_each_language {
         )* }
     };
 }
-in_each_language!(masked, tools, blocked, lockdown, held);
+in_each_language!(masked, tools, blocked, stopped, refused, lockdown, held);

@@ -1,5 +1,5 @@
-//! Anthropic's own SDKs, unmodified, with only base URL and key changed: masked text and tool input, a block, and the gate
-//! that comes down in mid-stream. `tests/setup` installs them.
+//! Anthropic's own SDKs, unmodified, with only base URL and key changed: masked text and tool input, a block (as
+//! an error or a refusal), and the gate that comes down in mid-stream. `tests/setup` installs them.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -140,6 +140,20 @@ async fn blocked(language: Language) {
     assert_eq!(upstream.received().len(), 0);
 }
 
+async fn refused(language: Language) {
+    let upstream = upstream(Block::Text).await;
+    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let setup = Setup::new().policy_with("20-block.wasm", "block", settings);
+    let setup = setup.connection("anthropic", "/", "anthropic", "on_block = \"refusal\"");
+    let host = setup.start(upstream.address).await;
+    for mode in ["whole", "stream"] {
+        let met = Walk::start((Vendor::Anthropic, language), &host, mode, "the launch codes").last().await;
+        assert_eq!(met["finish"], "refusal", "{mode}: {met}");
+        assert!(met["content"].as_str().unwrap().contains("20-block"), "{mode}: {met}");
+    }
+    assert_eq!(upstream.received().len(), 0);
+}
+
 async fn lockdown(language: Language) {
     let mut upstream = Upstream::start().await;
     let host = host(&upstream, Setup::new().policy("10-mask.wasm", "mask")).await;
@@ -171,4 +185,4 @@ macro_rules! in_each_language {
         )* }
     };
 }
-in_each_language!(masked, tools, blocked, lockdown);
+in_each_language!(masked, tools, blocked, refused, lockdown);

@@ -34,6 +34,44 @@ async function whole(client, text, more) {
   say({ content: choice.message.content ?? "", arguments: args, finish: choice.finish_reason });
 }
 
+const ended = (response) => response.incomplete_details?.reason ?? response.status;
+
+async function* responses(client, text, stream) {
+  const answer = await client.responses.create({ model: "gpt-test", input: text, stream });
+  if (!stream) {
+    yield [answer.output_text, ended(answer)];
+    return;
+  }
+  for await (const event of answer) {
+    if (event.type === "response.output_text.delta") yield [event.delta, null];
+    if (["response.completed", "response.incomplete"].includes(event.type)) yield ["", ended(event.response)];
+  }
+}
+
+async function* completions(client, text, stream) {
+  const answer = await client.completions.create({ model: "gpt-test", prompt: text, stream });
+  for await (const chunk of stream ? answer : [answer]) {
+    for (const choice of chunk.choices) yield [choice.text, choice.finish_reason];
+  }
+}
+
+async function followed(pieces) {
+  let [content, finish] = ["", null];
+  for await (const [piece, why] of pieces) {
+    [content, finish] = [content + piece, why ?? finish];
+    say({ heard: content });
+  }
+  say({ content, finish });
+}
+
+async function walk(client, mode, text) {
+  const stream = mode.includes("stream");
+  for (const other of [responses, completions]) {
+    if (mode.includes(other.name)) return followed(other(client, text, stream));
+  }
+  return (stream ? streamed : whole)(client, text, mode.includes("tools") ? { tools: [TOOL] } : {});
+}
+
 const kinds = (error) => {
   const names = [];
   for (let of = error.constructor; of?.name; of = Object.getPrototypeOf(of)) names.push(of.name);
@@ -42,9 +80,8 @@ const kinds = (error) => {
 
 const [baseURL, apiKey, mode, text] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey });
-const more = mode.includes("tools") ? { tools: [TOOL] } : {};
 try {
-  await (mode.includes("stream") ? streamed : whole)(client, text, more);
+  await walk(client, mode, text);
 } catch (error) {
   if (!(error instanceof OpenAI.APIError)) throw error;
   say({ raised: kinds(error), message: error.message, code: error.code ?? null, status: error.status ?? null });

@@ -44,12 +44,50 @@ def whole(client, text, **more):
     )
 
 
+def ended(response):
+    return response.incomplete_details.reason if response.incomplete_details else response.status
+
+
+def responses(client, text, stream):
+    answer = client.responses.create(model="gpt-test", input=text, stream=stream)
+    if not stream:
+        yield answer.output_text, ended(answer)
+        return
+    for event in answer:
+        if event.type == "response.output_text.delta":
+            yield event.delta, None
+        elif event.type in ("response.completed", "response.incomplete"):
+            yield "", ended(event.response)
+
+
+def completions(client, text, stream):
+    answer = client.completions.create(model="gpt-test", prompt=text, stream=stream)
+    for chunk in answer if stream else [answer]:
+        for choice in chunk.choices:
+            yield choice.text, choice.finish_reason
+
+
+def followed(pieces):
+    content, finish = "", None
+    for piece, why in pieces:
+        content, finish = content + piece, why or finish
+        say(heard=content)
+    say(content=content, finish=finish)
+
+
+def walk(client, mode, text):
+    stream = "stream" in mode
+    for other in (responses, completions):
+        if other.__name__ in mode:
+            return followed(other(client, text, stream))
+    more = {"tools": [TOOL]} if "tools" in mode else {}
+    return (streamed if stream else whole)(client, text, **more)
+
+
 def main(base_url, key, mode, text):
     client = openai.OpenAI(base_url=base_url, api_key=key)
-    more = {"tools": [TOOL]} if "tools" in mode else {}
-    walk = streamed if "stream" in mode else whole
     try:
-        walk(client, text, **more)
+        walk(client, mode, text)
     except openai.APIError as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]
         say(raised=kinds, message=str(error), code=error.code, status=getattr(error, "status_code", None))

@@ -55,7 +55,8 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Starts it. `mode` names what it does (`whole`, `stream`, and `tools` besides), `text` what it asks.
+    /// Starts it. `mode` names what it does (`whole`, `stream`, and besides `tools`, or `responses` or `completions` where
+    /// another API than chat's is used), `text` what it asks.
     ///
     /// # Panics
     /// When the SDK is not installed: `tests/setup` does that.
