@@ -6,20 +6,21 @@ use flate2::{Compression, write::GzEncoder};
 use scenarios::rig::{End, Host, Setup, Upstream};
 
 const BLOCK: &str = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
-const ANY: &str =
-    "[[connection.endpoint]]\npath = \"/any\"\nmethods = [\"POST\"]\nview = [\"sse\", \"ndjson\", \"text\"]\n";
+const ANY: &str = "[[connection.endpoint]]\npath = \"/any\"\nmethods = [\"POST\"]\nview = [\"json\", \"sse\", \"ndjson\", \"text\"]\n";
 const CHAT: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 const SSE: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
-/// A stream as one JSON array, an item at a time.
-const ARRAY: &str = "application/json";
+const MESSAGE: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"role\":\"assistant\",\"content\":[]}}\n\n\
+    event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
 
-/// A stream: where, what is asked, its content type, what stands around its text, and how its end is told.
+/// A stream: where, what is asked, its content type, what stands around its text, before its first piece and before each
+/// other, and how its end is told.
 struct Case {
     path: &'static str,
     request: &'static str,
     content_type: &'static str,
     around: [&'static str; 2],
+    before: [&'static str; 2],
     told: &'static str,
 }
 
@@ -58,10 +59,11 @@ const CASES: [Case; 13] = [
     case(
         "/gemini/v1beta/models/m:streamGenerateContent",
         r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#,
-        ARRAY,
+        "application/json",
         ["{\"candidates\":[{\"index\":0,\"content\":{\"parts\":[{\"text\":\"", "\"}]}}]}"],
         ",\n{\"error\":{",
-    ),
+    )
+    .before("[", ",\n"),
     case(
         "/anthropic/v1/messages",
         r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
@@ -71,20 +73,21 @@ const CASES: [Case; 13] = [
             "\"}}\n\n",
         ],
         "event: error\ndata: {",
-    ),
+    )
+    .before(MESSAGE, ""),
     case(
         "/ollama/api/chat",
         CHAT,
         LINES,
         ["{\"message\":{\"role\":\"assistant\",\"content\":\"", "\"},\"done\":false}\n"],
-        "{\"error\":\"",
+        "\"error\":\"Blocked",
     ),
     case(
         "/ollama/api/generate",
         r#"{"model":"m","prompt":"hi"}"#,
         LINES,
         ["{\"response\":\"", "\",\"done\":false}\n"],
-        "{\"error\":\"",
+        "\"error\":\"Blocked",
     ),
     case(
         "/mcp",
@@ -110,7 +113,13 @@ const fn case(
     around: [&'static str; 2],
     told: &'static str,
 ) -> Case {
-    Case { path, request, content_type, around, told }
+    Case { path, request, content_type, around, before: ["", ""], told }
+}
+
+impl Case {
+    const fn before(self, first: &'static str, other: &'static str) -> Self {
+        Self { before: [first, other], ..self }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +147,10 @@ async fn stopped(case: &'static Case, packed: bool, host: &Host, upstream: &mut 
         let mut reply = client.send("POST", case.path, &json, case.request.as_bytes()).await;
         let mut got = Vec::new();
         while !String::from_utf8_lossy(&got).contains("One thing.") {
-            got.extend(reply.chunk().await.expect("the stream goes on"));
+            let Some(chunk) = reply.chunk().await else {
+                panic!("{} packed: {packed}: it ended: {} {}", case.path, reply.status, String::from_utf8_lossy(&got));
+            };
+            got.extend(chunk);
         }
         (reply, got)
     });
@@ -150,8 +162,12 @@ async fn stopped(case: &'static Case, packed: bool, host: &Host, upstream: &mut 
     let mut said = pieces(case, packed);
     turn.chunk(&said("One thing. ")).await;
     let (mut reply, mut got) = asked.await.expect("the caller does not panic");
-    turn.chunk(&said("The launch ")).await;
-    turn.chunk(&said("codes are here. ")).await;
+    // Each message of MCP stands for itself: nothing joins the texts of two.
+    let bad: &[&str] =
+        if case.path == "/mcp" { &["The launch codes are here. "] } else { &["The launch ", "codes are here. "] };
+    for text in bad {
+        turn.chunk(&said(text)).await;
+    }
     got.extend(reply.rest().await);
     let got = String::from_utf8_lossy(&got).into_owned();
     let what = format!("{} {} packed: {packed}: {got}", case.path, case.content_type);
@@ -168,10 +184,10 @@ async fn stopped(case: &'static Case, packed: bool, host: &Host, upstream: &mut 
 /// Makes the stream's pieces from their text; packed, each is flushed, so that it can be read before the next comes.
 fn pieces(case: &'static Case, packed: bool) -> impl FnMut(&str) -> Vec<u8> {
     let mut packing = GzEncoder::new(Vec::new(), Compression::default());
-    let mut before = if case.content_type == ARRAY { "[" } else { "" };
+    let [mut before, other] = case.before;
     move |text| {
         let piece = format!("{before}{}{text}{}", case.around[0], case.around[1]);
-        before = if case.content_type == ARRAY { ",\n" } else { "" };
+        before = other;
         if !packed {
             return piece.into_bytes();
         }

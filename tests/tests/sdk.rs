@@ -99,7 +99,7 @@ fn piece(mode: &str, text: &str) -> Vec<u8> {
 
 async fn stopped(language: Language) {
     let mut upstream = Upstream::start().await;
-    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let settings = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
     let host = Setup::new().policy_with("20-block.wasm", "block", settings).start(upstream.address).await;
     for mode in ["stream", "stream responses", "stream completions"] {
         let mut walk = Walk::start((Vendor::Openai, language), &host, mode, "hello");
