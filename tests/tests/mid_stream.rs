@@ -147,10 +147,10 @@ async fn stopped(case: &'static Case, packed: bool, host: &Host, upstream: &mut 
         let mut reply = client.send("POST", case.path, &json, case.request.as_bytes()).await;
         let mut got = Vec::new();
         while !String::from_utf8_lossy(&got).contains("One thing.") {
-            let Some(chunk) = reply.chunk().await else {
-                panic!("{} packed: {packed}: it ended: {} {}", case.path, reply.status, String::from_utf8_lossy(&got));
-            };
-            got.extend(chunk);
+            let chunk = reply.chunk().await;
+            let heard = String::from_utf8_lossy(&got);
+            assert!(chunk.is_some(), "{} packed: {packed}: it ended: {} {heard}", case.path, reply.status);
+            got.extend(chunk.into_iter().flatten());
         }
         (reply, got)
     });
