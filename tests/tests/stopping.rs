@@ -173,7 +173,8 @@ async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
     assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
     let again = request(&format!("please delete {SSN}"), false);
-    assert_eq!(host.client().whole(&again).await.0.status, 200);
+    let (reply, body) = host.client().whole(&again).await;
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&body));
     assert_eq!(host.client().whole(&again).await.0.status, 403, "an approval is used once");
     assert_eq!(upstream.received().len(), 1);
 }
