@@ -70,6 +70,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("brotli-decompressor", &["coding"]),
     ("redb", &["store"]),
     ("axum", &["admin"]),
+    ("prometheus-client", &["meters"]),
     ("jsonwebtoken", &["identity"]),
     ("openidconnect", &["identity"]),
     ("oauth2", &["identity"]),
