@@ -21,7 +21,6 @@ use exchange::{
     Gate,
     ports::{ControlLog, PolicySet},
 };
-use identity::{Issuers, Registry};
 use model::Connection;
 use store::Store;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -96,7 +95,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     };
     let door = Door {
         gate,
-        own: Own { oauth: who.oauth.clone() },
+        own: Own { oauth: who.oauth.clone(), signals: who.signals.clone() },
         tls: config.listen.tls.as_ref().map(listen::acceptor).transpose().context("listen.tls")?,
         limits: config.limits.clone(),
     };
@@ -112,7 +111,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(warm(compiler, stop.rest.clone()));
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone()));
-    tasks.spawn(keep(forwarder, approvals, observers.alerts.clone(), who.registry, who.issuers, stop.rest.clone()));
+    tasks.spawn(keep(forwarder, approvals, observers.alerts.clone(), who, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
     phase.send_replace(Phase::Ready);
     announce(&ready);
@@ -158,14 +157,13 @@ fn control(
 
 /// What goes on beside the exchanges: credentials and issuers' keys are looked for again, questions expire, and what
 /// callers asked who are revoked is cancelled, also where nobody waits for it; alerts are kept and told.
-async fn keep(
-    forwarder: Arc<Forwarder>,
-    approvals: Approvals,
-    alerts: Alerts,
-    registry: Registry,
-    issuers: Arc<Issuers>,
-    stop: CancellationToken,
-) {
+async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, alerts: Alerts, who: Who, stop: CancellationToken) {
+    let Who { registry, issuers, signals, .. } = who;
+    let transmitters = async {
+        if let Some(signals) = signals {
+            signals.keep().await;
+        }
+    };
     let withdraw = async {
         let mut changes = registry.changes();
         while changes.changed().await.is_ok() {
@@ -176,7 +174,7 @@ async fn keep(
         }
     };
     let all = async {
-        tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), alerts.keep(), withdraw);
+        tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), transmitters, alerts.keep(), withdraw);
     };
     tokio::select! {
         () = stop.cancelled() => {}

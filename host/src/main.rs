@@ -5,6 +5,7 @@
 //!   config/     what operators say          listen/      callers come in
 //!   reload.rs   policies while it runs      forward/     requests go out
 //!   telemetry.rs  what it says of itself    demo/        a model to try it with
+//!   process.rs    what is left of it
 //! ```
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
@@ -15,6 +16,7 @@ mod config;
 mod demo;
 mod forward;
 mod listen;
+mod process;
 mod reload;
 mod shipped;
 mod telemetry;

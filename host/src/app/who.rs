@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use exchange::ports::{ControlLog, Identify};
-use identity::{Access, AccessTerms, Credentials, Direct, Grants, Issuers, Oauth, Registry, StaticToken, StaticTokens};
+use identity::{
+    Access, AccessTerms, Credentials, Direct, Grants, Issuers, Oauth, Registry, Signals, StaticToken, StaticTokens,
+};
 
 use super::terms;
 use crate::config::{self, Config};
@@ -21,6 +23,8 @@ pub(super) struct Who {
     pub(super) access: Access,
     /// The token endpoint, where there is one.
     pub(super) oauth: Option<Arc<Oauth>>,
+    /// Who takes what issuers report; none where nobody may.
+    pub(super) signals: Option<Arc<Signals>>,
 }
 
 impl Who {
@@ -38,7 +42,10 @@ impl Who {
         let oauth = config.oauth.clone().map(|terms| {
             Oauth::new(terms, Arc::clone(&issuers), Arc::clone(&grants), registry.clone(), access.clone()).map(Arc::new)
         });
+        let transmitters = config.signals.iter().cloned();
+        let signals = Signals::new(transmitters, Arc::clone(&issuers), registry.clone()).context("[[signals]]")?;
         Ok(Self {
+            signals: (!config.signals.is_empty()).then(|| Arc::new(signals)),
             credentials: Arc::new(Credentials::new(registry.clone(), tokens, vec![Arc::new(direct)])),
             registry,
             issuers,

@@ -77,6 +77,9 @@ pub(crate) fn main() -> ExitCode {
     if matches!(cli.command, Command::CompilePolicy) {
         return engine::load::compile_child_main();
     }
+    if let Err(error) = crate::process::keep_memory_to_itself() {
+        return complain(&anyhow::Error::new(error).context("core files can't be switched off"));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&anyhow::Error::new(error).context("the runtime can't be started")),

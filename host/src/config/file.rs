@@ -19,6 +19,7 @@ use super::{
     oauth::OauthTable,
     problem::Code,
     read::Section,
+    signals::SignalsTable,
 };
 
 /// The file.
@@ -36,6 +37,7 @@ pub(super) struct File {
     pub(super) issuers: Vec<IssuerTable>,
     pub(super) grants: Vec<GrantTable>,
     pub(super) oauth: Option<OauthTable>,
+    pub(super) signals: Vec<SignalsTable>,
 }
 
 /// `[listen]`.
@@ -163,6 +165,7 @@ impl File {
             tokens: each_table(root, "token", "[[token]]", problems, token),
             issuers: each_table(root, "issuer", "[[issuer]]", problems, IssuerTable::read),
             grants: each_table(root, "grant", "[[grant]]", problems, GrantTable::read),
+            signals: each_table(root, "signals", "[[signals]]", problems, SignalsTable::read),
             oauth: root.table("oauth", "[oauth]", problems).map(|mut section| {
                 let oauth = OauthTable::read(&mut section, problems);
                 section.finish(problems);

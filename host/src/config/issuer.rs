@@ -152,7 +152,7 @@ fn check_freshness(freshness: &Freshness, span: &Range<usize>, problems: &mut Pr
 }
 
 /// A URL with a password in it is refused here, where the message does not repeat it.
-fn no_user(url: &Spanned<String>, problems: &mut Problems) -> bool {
+pub(super) fn no_user(url: &Spanned<String>, problems: &mut Problems) -> bool {
     let authority = url.get_ref().split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
     if !authority.contains('@') {
         return true;

@@ -21,6 +21,7 @@ mod problem;
 mod read;
 mod resolve;
 pub(crate) mod secret;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -67,6 +68,8 @@ pub(crate) struct Config {
     pub grants: Vec<identity::Grant>,
     /// The token endpoint, where there is one.
     pub oauth: Option<identity::OauthTerms>,
+    /// Who may report that somebody is out; no two with one issuer.
+    pub signals: Vec<identity::Transmitter>,
 }
 
 /// The data listener.

@@ -22,6 +22,7 @@ use super::{
     problem::Code,
     read::unknown,
     secret::{self, Secret},
+    signals::signals,
     upstream,
 };
 
@@ -55,6 +56,7 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let names: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
     let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some() };
     let grants = grants(file.grants, &known, problems);
+    let signals = signals(file.signals, &trusted, &issuers, &base, problems);
     let oauth = file.oauth.and_then(|oauth| oauth.resolve(&trusted, &base, problems));
     let webhooks = alerts::webhooks(file.webhooks, &base, problems);
     Some(Config {
@@ -76,6 +78,7 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
         issuers,
         grants,
         oauth,
+        signals,
     })
 }
 

@@ -10,29 +10,37 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use identity::{Oauth, Peer};
+use identity::{Oauth, Peer, Signals};
 
 /// All that is asked of the gate itself on the data listener.
 #[derive(Clone, Default)]
 pub(crate) struct Own {
     /// The token endpoint, where there is one.
     pub(crate) oauth: Option<Arc<Oauth>>,
+    /// The receiver of what issuers report, where one may.
+    pub(crate) signals: Option<Arc<Signals>>,
 }
 
 impl Own {
     /// The canonical target of a request that is for the gate itself; none for every other.
     pub(super) fn target(&self, parts: &Parts) -> Option<Uri> {
-        self.oauth.as_ref()?;
-        exchange::own_target(parts, Oauth::serves)
+        let (oauth, signals) = (self.oauth.is_some(), self.signals.is_some());
+        exchange::own_target(parts, |path| (oauth && Oauth::serves(path)) || (signals && Signals::serves(path)))
     }
 
     /// Answers a request whose [`target`](Self::target) is in place.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: Peer, patience: Duration) -> Response<Bytes> {
-        let Some(oauth) = &self.oauth else { return refused(StatusCode::NOT_FOUND) };
         let (parts, body) = request.into_parts();
-        match whole(&parts, body, Oauth::BODY_BYTES, patience).await {
-            Ok(body) => oauth.answer(Request::from_parts(parts, body), peer).await,
-            Err(status) => refused(status),
+        let for_signals = Signals::serves(parts.uri.path());
+        let limit = if for_signals { Signals::BODY_BYTES } else { Oauth::BODY_BYTES };
+        let request = match whole(&parts, body, limit, patience).await {
+            Ok(body) => Request::from_parts(parts, body),
+            Err(status) => return refused(status),
+        };
+        match (for_signals, &self.signals, &self.oauth) {
+            (true, Some(signals), _) => signals.answer(request).await,
+            (false, _, Some(oauth)) => oauth.answer(request, peer).await,
+            _ => refused(StatusCode::NOT_FOUND),
         }
     }
 }

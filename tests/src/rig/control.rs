@@ -21,6 +21,15 @@ impl Host {
         serde_json::from_slice(&body).expect("the control listener answers with JSON")
     }
 
+    /// Orders something of the control listener; its status and what it says.
+    pub async fn order(&self, path: &str, order: &Value) -> (u16, Value) {
+        let body = order.to_string();
+        let mut reply =
+            self.operator().send("POST", path, &[("content-type", "application/json")], body.as_bytes()).await;
+        let body = reply.rest().await;
+        (reply.status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
     /// The number of the policy set in force.
     pub async fn generation(&self) -> u64 {
         self.look("/v1/policies").await["generation"].as_u64().expect("a generation is a number")
@@ -77,7 +86,9 @@ impl Host {
         String::from_utf8(body).expect("metrics are text")
     }
 
-    fn operator(&self) -> Client {
+    /// Whoever holds the control token, at the control listener.
+    #[must_use]
+    pub fn operator(&self) -> Client {
         let file: PathBuf = self.home().join("store/admin.token");
         let token = std::fs::read_to_string(file).expect("a running host has an admin token");
         Client { address: self.control(), token: token.trim().to_owned() }

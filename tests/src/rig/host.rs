@@ -91,6 +91,10 @@ pub struct Setup {
     tables: String,
     /// Connections in the place of the one: name, path prefix, dialect, more lines.
     connections: Vec<[String; 4]>,
+    /// Bytes of the store's file system, where it has one of its own.
+    disk: Option<u64>,
+    /// Variables of the host's environment.
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -216,6 +220,20 @@ impl Setup {
         all.map(|[name, prefix, dialect, lines]| (name.as_str(), table(name, prefix, dialect, lines))).unzip()
     }
 
+    /// Gives the store a disk of its own of this many bytes; needs [`alone`](super::alone).
+    #[must_use]
+    pub fn disk(mut self, bytes: u64) -> Self {
+        self.disk = Some(bytes);
+        self
+    }
+
+    /// Sets a variable of the host's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -235,6 +253,7 @@ fn shipped(name: &str) -> PathBuf {
 pub struct Host {
     home: TempDir,
     process: Option<Process>,
+    environment: Vec<(String, String)>,
 }
 
 struct Process {
@@ -247,7 +266,10 @@ struct Process {
 
 impl Host {
     fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
-        let host = Self { home, process: None };
+        let host = Self { home, process: None, environment: setup.environment.clone() };
+        if let Some(bytes) = setup.disk {
+            super::alone::mount_small(&host.home.path().join("store"), bytes);
+        }
         std::fs::create_dir(host.folder()).expect("a fresh folder can be written");
         for (file, path, settings) in &setup.policies {
             host.install(file, path, settings.as_deref());
@@ -323,6 +345,7 @@ connections = {names:?}
             .arg("--config")
             .arg(self.config())
             .current_dir(self.home.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -435,6 +458,18 @@ connections = {names:?}
         let pid = i32::try_from(process.child.id()?).ok().and_then(rustix::process::Pid::from_raw)?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be signalled");
         within("the host stops", process.child.wait()).await.expect("a child can be waited for").code()
+    }
+
+    /// Ends the process as a fault would (SIGABRT); whether it left a core file.
+    pub async fn abort(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        let mut process = self.process.take().expect("the host runs");
+        let pid = process.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        let pid = pid.expect("it has not been waited for");
+        rustix::process::kill_process(pid, rustix::process::Signal::ABORT).expect("a child can be signalled");
+        let status = within("the host ends", process.child.wait()).await.expect("a child can be waited for");
+        assert_eq!(status.signal(), Some(rustix::process::Signal::ABORT.as_raw()), "{status}");
+        status.core_dumped()
     }
 
     /// Starts it again on the same store.

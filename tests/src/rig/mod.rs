@@ -6,10 +6,12 @@
 //!    heard                    Cli: the same binary's commands, on its store and control listener
 //! ```
 
+mod alone;
 mod chat;
 mod cli;
 mod client;
 mod control;
+mod crowd;
 mod dice;
 mod heard;
 mod host;
@@ -19,10 +21,12 @@ mod talk;
 mod upstream;
 mod walk;
 
+pub use alone::alone;
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};
 pub use cli::{Cli, Told};
 pub use client::{Client, End, Reply};
 pub use control::{delivered, entries, policies};
+pub use crowd::{Listening, Overheard};
 pub use dice::Dice;
 pub use heard::{Heard, SseEvent, sse};
 pub use host::{Durability, Host, Setup, binary, repository};

@@ -82,7 +82,7 @@ impl Upstream {
         Self::with(Arc::new(handler), mpsc::unbounded_channel().1).await
     }
 
-    async fn with(handler: Handler, turns: mpsc::UnboundedReceiver<Turn>) -> Self {
+    pub(super) async fn with(handler: Handler, turns: mpsc::UnboundedReceiver<Turn>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let log = Log::default();

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod access;
+mod canaries;
 mod certificates;
 mod exchange;
 mod keys;
 mod login;
 mod rig;
 mod sdk;
+mod signals;
 mod user;

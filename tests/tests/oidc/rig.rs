@@ -16,6 +16,10 @@ use serde_json::Value;
 pub(crate) const GATE: &str = "http://127.0.0.1:1";
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:1/oauth/callback";
 
+/// The audience of the provider's security events, and what it shows when it sends one.
+pub(crate) const EVENTS_FOR: &str = "urn:gate:events";
+pub(crate) const STREAM_SECRET: &str = "Bearer of-the-stream-of-events";
+
 pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
     &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
@@ -39,7 +43,12 @@ impl Gate {
     pub(crate) async fn with(setup: Setup, issuer: &str, upstream: &Upstream) -> Self {
         let provider = Provider::start(CALLBACK, 0).await;
         let tables = tables(&provider.issuer, issuer);
-        let host = setup.file("gate-secret", GATE_SECRET).tables(&tables).start(upstream.address).await;
+        let host = setup
+            .file("gate-secret", GATE_SECRET)
+            .file("stream-secret", STREAM_SECRET)
+            .tables(&tables)
+            .start(upstream.address)
+            .await;
         Self { provider, host }
     }
 
@@ -88,6 +97,10 @@ audiences = ["{AUDIENCE}"]
 [oauth]
 url = "{GATE}"
 login = {{ issuer = "{url}", client_id = "{GATE_CLIENT}", client_secret_file = "./gate-secret" }}
+[[signals]]
+issuer = "{url}"
+audiences = ["{EVENTS_FOR}"]
+authorization_file = "./stream-secret"
 [[grant]]
 name = "builds"
 issuer = "{url}"

@@ -43,6 +43,7 @@ use crate::{
     Algorithm, Blast, Issuer, Issuers, Order, Registry, STATIC_ISSUER, digest,
     jwt::{Compact, EventClaims, EventTerms, Fault, TOKEN_BYTES},
     oauth::empty,
+    registry::now_ms,
 };
 
 const PREFIX: &str = "/ssf";
@@ -100,6 +101,44 @@ impl Transmitter {
             oldest: Duration::from_secs(7 * 24 * 3600),
         }
     }
+
+    /// Whether it can be meant where these issuers are trusted.
+    ///
+    /// # Errors
+    /// [`SignalsError`].
+    pub fn check(&self, issuers: &Issuers) -> Result<(), SignalsError> {
+        let wrong = |what: String| Err(SignalsError { issuer: self.issuer.clone(), what });
+        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+            return wrong("need audiences: an event for anybody is an event for nobody".into());
+        }
+        if self.formats.is_empty() || self.events.is_empty() {
+            return wrong("need events and formats: else nothing can be told".into());
+        }
+        if self.about.is_empty() {
+            return wrong("are about nobody".into());
+        }
+        if let Some(about) = self.about.iter().find(|about| *about != STATIC_ISSUER && !issuers.trusts(about)) {
+            return wrong(format!("are about {about}, which is no issuer of callers here"));
+        }
+        match Issuers::of_events(self.keys_of_its_own(issuers), Arc::new(now_ms)) {
+            Ok(_) => Ok(()),
+            Err(error) => wrong(error.what),
+        }
+    }
+
+    fn has_keys_of_its_own(&self, issuers: &Issuers) -> bool {
+        self.jwks.is_some() || !issuers.trusts(&self.issuer)
+    }
+
+    /// Where its keys are, if they are not those of a trusted issuer.
+    fn keys_of_its_own(&self, issuers: &Issuers) -> Option<Issuer> {
+        self.has_keys_of_its_own(issuers).then(|| Issuer {
+            algorithms: self.algorithms.clone(),
+            jwks: self.jwks.clone(),
+            authorities: self.authorities.clone(),
+            ..Issuer::new(&self.issuer, &self.audiences)
+        })
+    }
 }
 
 /// A transmitter that can't be used as it is configured.
@@ -140,15 +179,8 @@ impl Signals {
         let (mut by_issuer, mut own) = (HashMap::new(), Vec::new());
         for terms in transmitters {
             let issuer = terms.issuer.clone();
-            check(&terms, &issuers).map_err(|what| SignalsError { issuer: issuer.clone(), what })?;
-            if keys_of_its_own(&terms, &issuers) {
-                own.push(Issuer {
-                    algorithms: terms.algorithms.clone(),
-                    jwks: terms.jwks.clone(),
-                    authorities: terms.authorities.clone(),
-                    ..Issuer::new(&issuer, &terms.audiences)
-                });
-            }
+            terms.check(&issuers)?;
+            own.extend(terms.keys_of_its_own(&issuers));
             if by_issuer.insert(issuer.clone(), terms).is_some() {
                 return Err(SignalsError { issuer, what: "are configured twice".into() });
             }
@@ -199,7 +231,7 @@ impl Signals {
         let terms = issuer.and_then(|issuer| self.by_issuer.get(issuer)).ok_or(Fault::Issuer)?;
         authenticate(headers, terms.authorization.as_ref())?;
         let (leeway, oldest) = (terms.leeway.as_secs(), terms.oldest.as_secs());
-        let keys = if keys_of_its_own(terms, &self.issuers) { &self.own } else { &self.issuers };
+        let keys = if terms.has_keys_of_its_own(&self.issuers) { &self.own } else { &self.issuers };
         let claims = keys.verify_event(&token, &EventTerms { audiences: &terms.audiences, leeway, oldest }).await?;
         self.carry_out(terms, &claims).await.inspect_err(|refusal| {
             // Its transmitter said it, so somebody believes that it counts.
@@ -250,26 +282,6 @@ impl Signals {
         // Changed by whole steps that don't panic half-way.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn check(terms: &Transmitter, issuers: &Issuers) -> Result<(), String> {
-    if terms.audiences.is_empty() || terms.audiences.iter().any(String::is_empty) {
-        return Err("need audiences: an event for anybody is an event for nobody".into());
-    }
-    if terms.formats.is_empty() || terms.events.is_empty() {
-        return Err("need events and formats: else nothing can be told".into());
-    }
-    if terms.about.is_empty() {
-        return Err("are about nobody".into());
-    }
-    match terms.about.iter().find(|about| *about != STATIC_ISSUER && !issuers.trusts(about)) {
-        Some(about) => Err(format!("are about {about}, which is no issuer of callers here")),
-        None => Ok(()),
-    }
-}
-
-fn keys_of_its_own(terms: &Transmitter, issuers: &Issuers) -> bool {
-    terms.jwks.is_some() || !issuers.trusts(&terms.issuer)
 }
 
 /// Exactly one type, and it is an event's.

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::{hmac, rand};
@@ -22,6 +23,9 @@ const CONTROL: &str = "control";
 const KEY_BYTES: usize = 32;
 /// Bytes of the hash of the key, after it in its file: a key that changed would make hashes that agree with no other.
 const KEY_CHECK_BYTES: usize = 16;
+/// How long a lock is waited for, and the pause between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The folder, locked until this is dropped.
 pub(crate) struct Folder {
@@ -91,7 +95,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(StoreError::io("open the lock", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match patiently(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             let mut text = String::new();
@@ -107,6 +111,18 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     })();
     told.map_err(StoreError::io("write the lock", &path))?;
     Ok(file)
+}
+
+/// A process that was killed while it began another leaves the lock to that one for the moment until it is a program of
+/// its own (`fork` to `exec`): whoever starts a killed host again at once must not be told that it still runs.
+fn patiently(lock: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match lock() {
+            Err(Errno::WOULDBLOCK) if began.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PAUSE),
+            tried => return tried,
+        }
+    }
 }
 
 fn key(folder: &Path) -> Result<hmac::Key, StoreError> {

@@ -156,12 +156,70 @@ fn a_grant_that_nobody_can_use_is_a_warning() {
 #[test]
 fn the_documentation_names_every_key_of_identity_with_its_default() {
     let documentation = include_str!("../../../docs/configuration.md");
-    for bound in crate::config::issuer::BOUNDS.into_iter().chain(crate::config::grant::BOUNDS) {
+    let bounds = crate::config::issuer::BOUNDS.into_iter().chain(crate::config::grant::BOUNDS);
+    for bound in bounds.chain(crate::config::signals::BOUNDS) {
         let row = format!("| `{}` | {} |", bound.key, bound.default_text().trim_matches('"'));
         assert!(documentation.contains(&row), "missing in configuration.md: {row}");
     }
-    let keys = IDENTITY.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    let keys = IDENTITY.lines().chain(SIGNALS.lines()).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
     for key in keys {
         assert!(documentation.contains(&format!("| `{key}` |")), "missing in configuration.md: {key}");
     }
+}
+
+/// As `host/docs/signals.md` has it, with a file that is there.
+const SIGNALS: &str = r#"
+[[signals]]
+issuer = "https://login.example.com/realms/acme"
+audiences = ["https://gate.example.com/ssf"]
+authorization_file = "./secrets/ssf"
+events = ["session-revoked", "account-disabled"]
+formats = ["iss_sub", "opaque"]
+about = ["https://login.example.com/realms/acme", "token"]
+jwks = "https://login.example.com/ssf-keys"
+leeway = "30s"
+oldest = "168h"
+"#;
+
+#[test]
+fn the_documented_signals_are_taken() {
+    let folder = folder();
+    folder.secret("ssf", "Bearer what-the-stream-has\n", 0o600);
+    let (config, problems) =
+        folder.parse(&format!("{ISSUE}{IDENTITY}{SIGNALS}")).map_err(|problems| problems.render(false)).unwrap();
+    assert!(problems.is_empty(), "{problems}");
+    let signals = &config.signals[0];
+    assert_eq!(signals.authorization, Some(digest("Bearer what-the-stream-has")));
+    assert_eq!((signals.events.len(), signals.formats.len(), signals.about.len()), (2, 2, 2));
+
+    let least = "[[signals]]\nissuer = \"https://login.example.com/realms/acme\"\naudiences = [\"ssf\"]\n";
+    let (config, _) = folder.parse(&format!("{ISSUE}{IDENTITY}{least}")).unwrap();
+    let usual = ::identity::Transmitter::new("https://login.example.com/realms/acme", ["ssf"]);
+    assert_eq!(format!("{:?}", config.signals[0]), format!("{usual:?}"));
+}
+
+#[test]
+fn signals_that_can_not_be_meant_are_refused() {
+    let said = |change: (&str, &str)| {
+        let signals = SIGNALS.replace(change.0, change.1);
+        assert_ne!(signals, SIGNALS, "{change:?}");
+        folder().said(&format!("{ISSUE}{IDENTITY}{}", signals.replace("authorization_file = \"./secrets/ssf\"\n", "")))
+    };
+    for (change, expected) in [
+        (("session-revoked", "session-revokd"), "session-revoked"),
+        (("\"opaque\"", "\"phone\""), "phone"),
+        (
+            ("acme\", \"token\"", "acme\", \"https://else.example.com\""),
+            "no issuer is named `https://else.example.com`",
+        ),
+        (("https://login.example.com/ssf-keys", "http://login.example.com/ssf-keys"), "can't be used"),
+        (("https://login.example.com/ssf-keys", "https://ann:hunter2@login.example.com/k"), "user information"),
+        (("[\"https://gate.example.com/ssf\"]", "[]"), "audiences"),
+        (("formats = [\"iss_sub\", \"opaque\"]", "formats = []"), "`formats` is empty"),
+    ] {
+        let said = said(change);
+        assert!(said.contains(expected) && !said.contains("hunter2"), "{change:?}: {said}");
+    }
+    let missing = folder().said(&format!("{ISSUE}{IDENTITY}{SIGNALS}"));
+    assert!(missing.contains("secrets/ssf"), "a secret that is not there: {missing}");
 }

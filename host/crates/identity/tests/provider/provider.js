@@ -5,10 +5,11 @@
 //   {"do":"retire"}            publishes the newest key only
 //   {"do":"stop"}              refuses connections, the running ones too
 //   {"do":"start"}             is back on the same port
+//   {"do":"event","claims":…}  answers a security event with these claims, signed with the newest key
 //   {"do":"fetches"}           answers how often keys and metadata were asked for, and when
 //
 // Arguments: port (0: any), redirect URI of the client `gate`, seconds by which its clock differs.
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import http from 'node:http';
 import readline from 'node:readline';
 
@@ -47,7 +48,7 @@ function configuration() {
     clients: [
       {
         client_id: 'gate',
-        client_secret: 'gate-secret',
+        client_secret: 'the-gates-own-5e1f0c7a',
         redirect_uris: [redirect],
         grant_types: ['authorization_code'],
         response_types: ['code'],
@@ -133,6 +134,14 @@ const commands = {
   async start() {
     await listen(own);
     return {};
+  },
+  event({ claims }) {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const header = { alg: 'ES256', kid: keys[0].kid, typ: 'secevent+jwt' };
+    const signed = `${part(header)}.${part({ iss: issuer, ...claims })}`;
+    const key = createPrivateKey({ key: keys[0], format: 'jwk' });
+    const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
+    return { event: `${signed}.${signature.toString('base64url')}` };
   },
   fetches: () => ({ fetches }),
 };

@@ -92,7 +92,7 @@ impl Gate {
         let login = Login {
             issuer: issuer.into(),
             client_id: "gate".into(),
-            client_secret: Some("gate-secret".into()),
+            client_secret: Some(openid_provider::GATE_SECRET.into()),
             scopes: Vec::new(),
         };
         let terms = OauthTerms { url: GATE.into(), clients: vec![CLIENT.into()], login: Some(login) };
