@@ -250,8 +250,10 @@ async fn a_folder_that_was_unmounted_is_not_an_empty_folder() {
     fs::write(elsewhere.path().join("stop.wasm"), lockdown()).unwrap();
     symlink(elsewhere.path(), &link).unwrap();
     let compiler = Arc::new(Compiler::new(children(), &runtime(), Some(shared_cache())));
-    let mut loader =
-        Loader::new(runtime(), compiler, LoaderConfig { grace: Duration::ZERO, ..LoaderConfig::new(&link) });
+    // However slow the machine, a scan waits for what it starts.
+    let patience = Duration::from_secs(600);
+    let config = LoaderConfig { grace: Duration::ZERO, patience, ..LoaderConfig::new(&link) };
+    let mut loader = Loader::new(runtime(), compiler, config);
     let before = loader.scan(Instant::now()).await.set.unwrap();
     fs::remove_file(&link).unwrap();
     symlink(&on_disk, &link).unwrap();
