@@ -8,6 +8,8 @@ use scenarios::{leaks::Campaign, rig::Durability};
 const STREAMS: u64 = 4_000;
 /// Streams with no policy in force.
 const SEEN: u64 = 1_500;
+/// Answers that the vendors' own SDKs read.
+const BY_SDK: u64 = 300;
 /// Bytes of clean traffic.
 const CLEAN_BYTES: u64 = 8_000_000;
 const SEED: u64 = 20_260_101;
@@ -27,6 +29,16 @@ async fn with_no_policy_the_oracle_sees_every_canary() {
     let campaign = Arc::new(Campaign::start(SEED, Durability::Off, false).await.unwrap());
     let report = campaign.blind(SEEN).await;
     assert_eq!((report.streams, report.wrong), (SEEN, 0), "{:#?}", report.told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_on_the_vendors_sdks_see_no_canary() {
+    let open = Campaign::start(SEED, Durability::Off, false).await.unwrap().by_sdk(BY_SDK).await.unwrap();
+    // They leave out what they don't know: comments, names, bytes that no model of theirs has a place for.
+    assert!(open.seen * 10 > open.read * 7, "with no policy they see it: {open:?}");
+    let masked = Campaign::start(SEED, Durability::Off, true).await.unwrap().by_sdk(BY_SDK).await.unwrap();
+    assert_eq!((masked.read, masked.seen), (BY_SDK, 0), "{:#?}", masked.told);
+    assert!(masked.raised <= open.raised, "they read what was masked as well as what was not: {masked:?} {open:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

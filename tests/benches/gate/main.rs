@@ -4,7 +4,8 @@
 //!
 //! `cargo bench -p scenarios --bench gate` after `cargo build --release -p portcullis` prints the tables of
 //! `host/docs/performance.md`. Everything runs on loopback of one machine, the load generator too, so the numbers
-//! compare with each other and with nothing else. `BENCH_SECONDS` (default 4) is the time of each measurement.
+//! compare with each other and with nothing else. `BENCH_SECONDS` (default 4) is the time of each measurement;
+//! `BENCH_ONLY` leaves out the rows of Portcullis whose name does not hold its value (`approve, strict`).
 
 mod bare;
 mod load;
@@ -84,6 +85,10 @@ async fn through_the_gate(
     time: Duration,
     base: &[Measured],
 ) {
+    let name = format!("{chain}, {}", durability.as_str());
+    if env::var("BENCH_ONLY").is_ok_and(|only| !name.contains(&only)) {
+        return;
+    }
     let mut setup = Setup::new().durability(durability);
     for (at, policy) in policies.iter().enumerate() {
         let file = format!("{}0-{policy}.wasm", at + 1);
@@ -97,7 +102,6 @@ async fn through_the_gate(
     for (at_once, base) in AT_ONCE.into_iter().zip(base) {
         let pid = Some(host.pid());
         let measured = load::run(client.address, &client.token, kind, at_once, WARM_UP, time, pid).await;
-        let name = format!("{chain}, {}", durability.as_str());
         println!("{}", measured.row(&name, at_once, Some(base), process::peak_memory(host.pid())));
     }
 }

@@ -27,6 +27,9 @@ struct Arguments {
     /// Run one case alone, as a finding names it, and show all of it
     #[arg(long)]
     case: Option<Id>,
+    /// Answers that the vendors' own SDKs read too
+    #[arg(long, default_value_t = 500)]
+    sdk: u64,
     /// Record the exchanges too (bounded), and look for canaries in the store
     #[arg(long)]
     record: bool,
@@ -61,17 +64,25 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
         println!("clean streams {}, bytes {}, changed {}", clean.streams, clean.bytes, clean.changed.len());
         return Ok(clean.changed.is_empty());
     }
-    let seen = Arc::new(Campaign::start(arguments.seed, Durability::Off, false).await?).blind(SEEN).await;
+    let open = Arc::new(Campaign::start(arguments.seed, Durability::Off, false).await?);
+    let seen = open.blind(SEEN).await;
     println!("with no policy: the oracle sees the canary in {} of {} streams", seen.streams - seen.wrong, seen.streams);
     if seen.wrong > 0 {
         seen.told.iter().for_each(|(id, found)| println!("{id}: {found:?}"));
         return Ok(false);
     }
+    let sees = open.by_sdk(arguments.sdk).await?;
+    println!("with no policy: programs on the vendors' SDKs see it in {} of {} answers", sees.seen, sees.read);
+    drop(open);
     println!("seed {}; the core has {} cases", arguments.seed, campaign.core());
     let begin = Instant::now();
     let report = campaign.run(arguments.streams).await;
     let seconds = begin.elapsed().as_secs_f64();
     tell(&report, seconds);
+    let sample = campaign.by_sdk(arguments.sdk).await?;
+    sample.told.iter().for_each(|(id, place)| println!("{id}: a program on an SDK sees it: {place}"));
+    println!("programs on the vendors' SDKs see it in {} of {} answers", sample.seen, sample.read);
+    let leaks = report.leaks + sample.seen;
     let mut stored = false;
     if arguments.record {
         let (held, bytes) = campaign.in_store()?;
@@ -81,8 +92,8 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
         );
         stored = held.is_some();
     }
-    println!("streams {}, leaks {}", report.streams, report.leaks);
-    Ok(report.leaks == 0 && report.wrong == 0 && !stored)
+    println!("streams {}, leaks {leaks}", report.streams);
+    Ok(leaks == 0 && report.wrong == 0 && !stored)
 }
 
 fn tell(report: &Report, seconds: f64) {

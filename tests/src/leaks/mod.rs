@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   places.toml ─▶ matrix ─▶ make ──▶ serve ─▶ HOST ─▶ ask ──▶ oracle ─▶ run: streams N, leaks K
-//!    (forms)       (case)   (bytes)  (upstream)      (caller)
+//!    (forms)       (case)   (bytes)  (upstream)      (caller) └▶ sdk (a sample)
 //! ```
 //!
 //! What must hold: nothing of the host's code is in here; a check that finds nothing has been shown to find what is there
@@ -21,8 +21,10 @@ mod oracle;
 mod pack;
 mod places;
 mod run;
+mod sdk;
 mod serve;
 
 pub use clean::Clean;
 pub use matrix::Id;
 pub use run::{Campaign, Finding, Report};
+pub use sdk::Sample;

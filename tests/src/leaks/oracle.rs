@@ -38,6 +38,12 @@ impl Read {
         read
     }
 
+    /// What somebody else has read.
+    #[must_use]
+    pub(super) fn said(texts: Vec<String>) -> Self {
+        Self { single: texts, ..Self::default() }
+    }
+
     /// Reads a stream. `raw`: its data is text.
     #[must_use]
     pub(super) fn stream(framing: Framing, raw: bool, body: &[u8]) -> Self {
