@@ -114,7 +114,7 @@ impl Ingest {
             }
             Kind::Entry => {
                 let entry = self.decode(frame)?;
-                let growth = self.growth(harvest, frame.exchange)?;
+                let growth = self.growth(harvest, frame.exchange, frame.number == 0)?;
                 if !stored {
                     if growth.run.frames.is_empty() {
                         growth.run.offset = growth.row.summary.record_bytes;
@@ -130,11 +130,18 @@ impl Ingest {
         Ok(())
     }
 
-    fn growth<'a>(&mut self, harvest: &'a mut Harvest, exchange: ExchangeId) -> Result<&'a mut Growth, StoreError> {
+    /// `begins`: the frame at hand is the exchange's first, so that nothing can be known of it.
+    fn growth<'a>(
+        &mut self,
+        harvest: &'a mut Harvest,
+        exchange: ExchangeId,
+        begins: bool,
+    ) -> Result<&'a mut Growth, StoreError> {
         match harvest.exchanges.entry(exchange) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => {
-                Ok(new.insert(grow(&mut self.rows, &self.index, exchange, self.meta.run)?))
+                let known = if begins { None } else { known(&mut self.rows, &self.index, exchange)? };
+                Ok(new.insert(grow(known, exchange, self.meta.run)))
             }
         }
     }
@@ -172,7 +179,7 @@ impl Ingest {
                 }
                 Err(flaw) => {
                     tracing::error!(%exchange, segment, what = flaw.as_str(), "a stored entry can't be read");
-                    self.growth(harvest, exchange)?.row.summary.state = State::Damaged;
+                    self.growth(harvest, exchange, false)?.row.summary.state = State::Damaged;
                     return Ok(());
                 }
             }
@@ -269,20 +276,19 @@ impl Ingest {
 }
 
 /// The exchange as it was after the last commit.
-fn grow(
-    rows: &mut HashMap<ExchangeId, Row>,
-    index: &Index,
-    exchange: ExchangeId,
-    run: u64,
-) -> Result<Growth, StoreError> {
-    let known = match rows.remove(&exchange) {
-        Some(row) => Some(row),
-        None => index.row(exchange)?,
-    };
+fn known(rows: &mut HashMap<ExchangeId, Row>, index: &Index, exchange: ExchangeId) -> Result<Option<Row>, StoreError> {
+    match rows.remove(&exchange) {
+        Some(row) => Ok(Some(row)),
+        None => index.row(exchange),
+    }
+}
+
+/// An exchange to which nothing has been added yet.
+fn grow(known: Option<Row>, exchange: ExchangeId, run: u64) -> Growth {
     let new = known.is_none();
     let row = known.unwrap_or_else(|| Row::new(exchange, run));
     let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
-    Ok(Growth { row, run, new, began: false, ended: false })
+    Growth { row, run, new, began: false, ended: false }
 }
 
 /// Ingests until the queue closes or fails.

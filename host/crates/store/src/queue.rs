@@ -46,6 +46,15 @@ pub(crate) enum Goal {
     Ingested,
 }
 
+/// What whoever appends does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Waits, by [`Queue::keep`], which sees to it that the writer acts when it should.
+    Kept,
+    /// Nothing: the writer is to write it after a while.
+    Nothing,
+}
+
 type Told = Result<(), RecordError>;
 
 #[derive(Default)]
@@ -90,6 +99,8 @@ struct Inner {
     batched_since: Option<Instant>,
     /// The writer sleeps until somebody wakes it, whatever comes.
     writer_idle: bool,
+    /// Threads that sleep and that nobody has woken yet: to wake one that is awake costs a call to the system.
+    asleep: Asleep,
     /// A sync is under way. What is wanted on the disk meanwhile waits for the next one, and so is written in one go
     /// when this one ends.
     syncing: bool,
@@ -98,6 +109,22 @@ struct Inner {
     failed: Option<RecordError>,
     closing: bool,
     writer_done: bool,
+}
+
+/// Which threads sleep.
+#[derive(Default)]
+struct Asleep {
+    writer: bool,
+    syncer: bool,
+    ingester: bool,
+}
+
+/// A thread of the store, as the queue knows it.
+#[derive(Clone, Copy)]
+enum Thread {
+    Writer,
+    Syncer,
+    Ingester,
 }
 
 /// The queue. Every lock is held for a copy of a few bytes, never over a call to the disk.
@@ -131,6 +158,7 @@ impl Queue {
             batched: 0,
             batched_since: None,
             writer_idle: false,
+            asleep: Asleep::default(),
             syncing: false,
             gathering: false,
             failed: None,
@@ -155,7 +183,7 @@ impl Queue {
     }
 
     /// Takes whole frames; gives the position after them. No call to the system, but to wake a writer that idles.
-    pub(crate) fn append(&self, frames: &[u8]) -> Result<u64, RecordError> {
+    pub(crate) fn append(&self, frames: &[u8], next: Next) -> Result<u64, RecordError> {
         let mut inner = self.lock();
         inner.usable()?;
         if inner.buffer.len() >= self.limits.buffer_bytes {
@@ -167,11 +195,23 @@ impl Queue {
         if inner.since.is_none() {
             inner.since = Some(Instant::now());
         }
-        if inner.writer_idle || (inner.buffer.len() >= WRITE_AT && inner.buffer.len() - frames.len() < WRITE_AT) {
+        // Nobody waits within the window of bounded mode.
+        let kept = next == Next::Kept && self.durability == Durability::Strict;
+        if (inner.writer_idle && !kept)
+            || (inner.buffer.len() >= WRITE_AT && inner.buffer.len() - frames.len() < WRITE_AT)
+        {
             inner.writer_idle = false;
-            self.writer.notify_one();
+            self.wake(&mut inner, Thread::Writer);
         }
         Ok(inner.appended)
+    }
+
+    /// Nobody waits for what was appended after all: the writer is to write it after a while.
+    pub(crate) fn nudge(&self) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.writer_idle) {
+            self.wake(&mut inner, Thread::Writer);
+        }
     }
 
     /// Ready when everything before `position` is as safe as `goal` says, or, in bounded mode, when little enough is not.
@@ -226,12 +266,12 @@ impl Queue {
         inner.written.goal = inner.written.goal.max(position);
         if inner.written.wanted() {
             inner.writer_idle = false;
-            self.writer.notify_one();
+            self.wake(&mut inner, Thread::Writer);
         } else {
             match goal {
                 Goal::Written => {}
-                Goal::Durable => self.syncer.notify_one(),
-                Goal::Ingested => self.ingester.notify_one(),
+                Goal::Durable => self.wake(&mut inner, Thread::Syncer),
+                Goal::Ingested => self.wake(&mut inner, Thread::Ingester),
             }
         }
         Ok(Some(told))
@@ -256,11 +296,11 @@ impl Queue {
             match wait {
                 Some(Duration::ZERO) => return Some(inner.swap()),
                 Some(wait) => {
-                    inner = sleep(&self.writer, inner, Some(wait));
+                    inner = self.sleep(Thread::Writer, inner, Some(wait));
                 }
                 None => {
                     inner.writer_idle = inner.buffer.is_empty();
-                    inner = sleep(&self.writer, inner, None);
+                    inner = self.sleep(Thread::Writer, inner, None);
                     inner.writer_idle = false;
                 }
             }
@@ -303,9 +343,9 @@ impl Queue {
         inner.batched_since.get_or_insert_with(Instant::now);
         inner.batches.push_back(batch);
         if inner.durable.wanted() {
-            self.syncer.notify_one();
+            self.wake(&mut inner, Thread::Syncer);
         }
-        self.ingester.notify_one();
+        self.wake_ingester(&mut inner);
         drop(inner);
         tell(told);
     }
@@ -327,7 +367,7 @@ impl Queue {
             if inner.writer_done {
                 return None;
             }
-            inner = sleep(&self.syncer, inner, None);
+            inner = self.sleep(Thread::Syncer, inner, None);
         }
     }
 
@@ -340,7 +380,7 @@ impl Queue {
             inner.written.goal = inner.written.goal.max(inner.durable.goal);
             inner.gathering = true;
             inner.writer_idle = false;
-            self.writer.notify_one();
+            self.wake(&mut inner, Thread::Writer);
         }
         drop(inner);
         tell(told);
@@ -365,9 +405,9 @@ impl Queue {
                     inner.batched_since = None;
                     return Some(std::mem::take(&mut inner.batches));
                 }
-                inner = sleep(&self.ingester, inner, Some(wait));
+                inner = self.sleep(Thread::Ingester, inner, Some(wait));
             } else {
-                inner = sleep(&self.ingester, inner, None);
+                inner = self.sleep(Thread::Ingester, inner, None);
             }
         }
     }
@@ -384,7 +424,7 @@ impl Queue {
             batch.bytes.clear();
             inner.spare = batch.bytes;
         }
-        self.writer.notify_one();
+        self.wake(&mut inner, Thread::Writer);
         drop(inner);
         tell(told);
     }
@@ -430,10 +470,61 @@ impl Queue {
         }
     }
 
+    /// Wakes a thread, if it sleeps.
+    fn wake(&self, inner: &mut Inner, thread: Thread) {
+        if std::mem::take(inner.asleep.of(thread)) {
+            self.bell(thread).notify_one();
+        }
+    }
+
+    /// The ingester that waits for its time, and for nobody who wants anything, sleeps on.
+    fn wake_ingester(&self, inner: &mut Inner) {
+        let begun = inner.batches.len() == 1;
+        let full = inner.batched >= self.limits.commit_bytes;
+        if begun || full || inner.ingested.wanted() || inner.writer_done {
+            self.wake(inner, Thread::Ingester);
+        }
+    }
+
+    /// Gives the lock away until somebody wakes `thread`, or `wait` is over.
+    fn sleep<'a>(
+        &self,
+        thread: Thread,
+        mut inner: MutexGuard<'a, Inner>,
+        wait: Option<Duration>,
+    ) -> MutexGuard<'a, Inner> {
+        *inner.asleep.of(thread) = true;
+        let bell = self.bell(thread);
+        let mut inner = match wait {
+            Some(wait) => bell.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0,
+            None => bell.wait(inner).unwrap_or_else(PoisonError::into_inner),
+        };
+        *inner.asleep.of(thread) = false;
+        inner
+    }
+
+    fn bell(&self, thread: Thread) -> &Condvar {
+        match thread {
+            Thread::Writer => &self.writer,
+            Thread::Syncer => &self.syncer,
+            Thread::Ingester => &self.ingester,
+        }
+    }
+
     fn wake_all(&self) {
         self.writer.notify_all();
         self.syncer.notify_all();
         self.ingester.notify_all();
+    }
+}
+
+impl Asleep {
+    fn of(&mut self, thread: Thread) -> &mut bool {
+        match thread {
+            Thread::Writer => &mut self.writer,
+            Thread::Syncer => &mut self.syncer,
+            Thread::Ingester => &mut self.ingester,
+        }
     }
 }
 
@@ -485,14 +576,6 @@ impl Goal {
             Self::Durable => "durable",
             Self::Ingested => "readable",
         }
-    }
-}
-
-/// Gives the lock away until somebody wakes `thread`, or `wait` is over.
-fn sleep<'a>(thread: &Condvar, inner: MutexGuard<'a, Inner>, wait: Option<Duration>) -> MutexGuard<'a, Inner> {
-    match wait {
-        Some(wait) => thread.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0,
-        None => thread.wait(inner).unwrap_or_else(PoisonError::into_inner),
     }
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Store,
     frame::{self, Kind},
-    queue::{Goal, Queue},
+    queue::{Goal, Next, Queue},
     store::Sink,
 };
 
@@ -41,6 +41,7 @@ impl Recorder for Store {
             began: Instant::now(),
             entries: 0,
             position: 0,
+            awaited: 0,
             closed: false,
             pending: Vec::new(),
         };
@@ -96,7 +97,7 @@ impl Store {
         let mut bytes = Vec::new();
         frame::write(&mut bytes, Kind::Event, ExchangeId(Uuid::nil()), number, event)
             .map_err(|error| RecordError(format!("the event can't be encoded: {error}")))?;
-        let position = queue.append(&bytes)?;
+        let position = queue.append(&bytes, Next::Nothing)?;
         Ok(Some((queue, position)))
     }
 }
@@ -128,6 +129,8 @@ struct QueueTape {
     entries: u64,
     /// After its last frame in the queue.
     position: u64,
+    /// The position that was waited for last.
+    awaited: u64,
     closed: bool,
     /// Frames that the queue doesn't have yet.
     pending: Vec<u8>,
@@ -155,22 +158,26 @@ impl QueueTape {
         }
         self.entries += 1;
         self.closed = matches!(entry, Entry::Closed(_));
-        // The last entry waits for none. The others tell of a wait that may be long: whoever looks at the exchange
-        // meanwhile shall see them.
-        let at_once = matches!(entry, Entry::Closed(_) | Entry::Switched(..) | Entry::Held(_) | Entry::Decided(_));
-        if at_once || self.pending.len() >= PENDING_BYTES { self.hand_over() } else { Ok(()) }
+        match entry {
+            // The last one waits for no other; whoever appends it keeps it, or else the end of the tape sees to it.
+            Entry::Closed(_) => self.hand_over(Next::Kept),
+            // It tells of what may go on for long with nothing to keep: whoever looks meanwhile shall see it.
+            Entry::Switched(..) => self.hand_over(Next::Nothing),
+            _ if self.pending.len() >= PENDING_BYTES => self.hand_over(Next::Nothing),
+            _ => Ok(()),
+        }
     }
 
     fn lament(&self, error: &RecordError) {
         tracing::warn!(exchange = %self.exchange, %error, "the record of a dropped exchange stays open");
     }
 
-    fn hand_over(&mut self) -> Result<(), RecordError> {
+    fn hand_over(&mut self, next: Next) -> Result<(), RecordError> {
         if self.pending.is_empty() {
             return Ok(());
         }
         // What the queue does not take now stays: the record must have no gap.
-        self.position = self.queue.append(&self.pending)?;
+        self.position = self.queue.append(&self.pending, next)?;
         self.pending.clear();
         if self.pending.capacity() > SPARE_BYTES {
             self.pending = Vec::new();
@@ -195,9 +202,10 @@ impl Tape for QueueTape {
             Safety::Written => Goal::Written,
             Safety::Durable => Goal::Durable,
         };
-        let handed = self.hand_over();
+        // In one go, once it is polled: what is handed over here is waited for, or nothing is handed over.
         Box::pin(async move {
-            handed?;
+            self.hand_over(Next::Kept)?;
+            self.awaited = self.position;
             self.queue.keep(goal, self.position).await
         })
     }
@@ -206,8 +214,11 @@ impl Tape for QueueTape {
 impl Drop for QueueTape {
     fn drop(&mut self) {
         if self.closed {
-            if let Err(error) = self.hand_over() {
+            if let Err(error) = self.hand_over(Next::Nothing) {
                 self.lament(&error);
+            }
+            if self.position > self.awaited {
+                self.queue.nudge();
             }
             return;
         }
@@ -218,7 +229,7 @@ impl Drop for QueueTape {
             usage: Usage::default(),
             policies: Vec::new(),
         };
-        if let Err(error) = self.write(&Entry::Closed(closed)).and_then(|()| self.hand_over()) {
+        if let Err(error) = self.write(&Entry::Closed(closed)).and_then(|()| self.hand_over(Next::Nothing)) {
             self.lament(&error);
         }
     }
