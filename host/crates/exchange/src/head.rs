@@ -65,7 +65,7 @@ impl Head {
             headers: forwardable(&parts.method, &parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
             codings,
-            credential: credential(&parts.headers),
+            credential: credential(&parts.headers)?,
             certificate: parts.extensions.get::<ClientCertificate>().map(|certificate| certificate.0),
         })
     }
@@ -271,19 +271,25 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-fn credential(headers: &HeaderMap) -> Option<Credential> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    bearer
-        .or_else(|| key("x-api-key"))
-        .or_else(|| key("api-key"))
-        .or_else(|| key("x-goog-api-key"))
-        .filter(|token| !token.is_empty())
-        .map(|token| Credential(token.to_owned()))
+/// The one credential of a request, wherever it stands. Two that differ could each be meant: who is asked about one must
+/// not be let in by the other.
+fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Stop> {
+    let bearers =
+        headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok()).filter_map(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token)
+        });
+    let keys = KEYS.iter().flat_map(|name| headers.get_all(*name)).filter_map(|value| value.to_str().ok());
+    let mut given = bearers.chain(keys).map(str::trim).filter(|token| !token.is_empty());
+    let Some(first) = given.next() else { return Ok(None) };
+    if given.any(|other| other != first) {
+        return Err(Stop::BadHead("two different credentials: send one, or the same in every header"));
+    }
+    Ok(Some(Credential(first.to_owned())))
 }
+
+/// Where a credential may stand besides `authorization`.
+const KEYS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
 /// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as
 /// it came in, which would tell what was masked; credentials; wishes for a part of an answer; what the gate says itself.
@@ -548,6 +554,25 @@ mod tests {
         assert_eq!(taken("?key=&&alt=sse", &[]), Ok(("?alt=sse".into(), None)));
         assert!(taken("?key=a&key=b", &[]).is_err());
         assert!(taken("?ke%7=a", &[]).is_err());
+    }
+
+    #[test]
+    fn two_different_credentials_are_refused_and_one_twice_is_one() {
+        for headers in [
+            &[("authorization", "Bearer a"), ("authorization", "Bearer b")][..],
+            &[("authorization", "Bearer a"), ("x-api-key", "b")],
+            &[("x-api-key", "a"), ("api-key", "b")],
+            &[("x-goog-api-key", "a"), ("x-goog-api-key", "b")],
+        ] {
+            assert!(matches!(head(headers), Err(Stop::BadHead(why)) if why.contains("credentials")), "{headers:?}");
+        }
+        for headers in [
+            &[("authorization", "Bearer a"), ("authorization", "bearer  a")][..],
+            &[("authorization", "Bearer a"), ("x-api-key", "a"), ("api-key", "")],
+            &[("authorization", "Basic b"), ("x-api-key", "a")],
+        ] {
+            assert_eq!(head_of(headers).credential.map(|found| found.0).as_deref(), Some("a"), "{headers:?}");
+        }
     }
 
     #[test]
