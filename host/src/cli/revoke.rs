@@ -30,8 +30,8 @@ Examples:
   portcullis revoke --connection openai --dry-run
   portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
 
-A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a caller
-who holds a token or runs something. Whoever and whatever is not known is refused, unless --unknown says that it is meant."
+A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a
+caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant."
 )]
 pub(super) struct RevokeArgs {
     /// Everything of a caller: SUBJECT or ISSUER|SUBJECT.

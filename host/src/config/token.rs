@@ -1,7 +1,7 @@
 //! `[[token]]`: who may call with a value that never changes, for what, and until when.
 //!
-//! What must hold: where an identity provider says who is who, a static token has an end, since nothing else ends it when
-//! its holder leaves.
+//! What must hold: where an identity provider says who is who, a static token has an end, since nothing else ends it
+//! when its holder leaves.
 
 use std::ops::Range;
 

@@ -28,7 +28,7 @@ impl Setup {
             let mut table = String::new();
             write!(
                 table,
-                "[[token]]\nname = \"caller-{at}\"\nvalue_file = \"./caller-{at}\"\nconnections = [\"openai\"]\nexpires = 2099-12-31\n"
+                "[[token]]\nname = \"caller-{at}\"\nvalue_file = \"./caller-{at}\"\nconnections = [\"openai\"]\n"
             )
             .expect("a string takes text");
             setup.file(&format!("caller-{at}"), &token(at)).tables(&table)

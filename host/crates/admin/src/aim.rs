@@ -1,8 +1,8 @@
 //! Whom an order to revoke means. Names are looked for among all that is known here: one that nothing has would end
 //! nothing, and look as if it had.
 //!
-//! What must hold: an order means one target or is refused; one that means nobody who is known is refused with the names
-//! that are, unless it insists.
+//! What must hold: an order means one target or is refused; one that means nobody who is known is refused with the
+//! names that are, unless it insists.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -128,8 +128,8 @@ impl Callers<'_> {
             None => {
                 let exact = issuers(&self.control.names).into_iter().map(|issuer| format!("{issuer}|{subject}"));
                 let detail = format!(
-                    "nobody here is known as `{subject}`: no static token has this name, and no caller of this name holds a \
-                     token, asked for access or runs anything; name it with its issuer: {}",
+                    "nobody here is known as `{subject}`: no static token has this name, and no caller of this name holds \
+                     a token, asked for access or runs anything; name it with its issuer: {}",
                     listed(exact)
                 );
                 Err(Problem::new(StatusCode::NOT_FOUND, "unknown_caller", detail))

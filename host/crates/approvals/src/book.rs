@@ -357,8 +357,8 @@ impl Book {
         }
     }
 
-    /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not, and forgets
-    /// what was remembered of such. One that is being decided is cancelled when that is recorded.
+    /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not, and
+    /// forgets what was remembered of such. One that is being decided is cancelled when that is recorded.
     pub fn withdraw(&mut self, gone: impl Fn(&Approval) -> bool, reason: &str) {
         self.remembered.retain(|_, known| !gone(&known.approval));
         for open in self.open.values_mut().filter(|open| open.deciding).filter(|open| gone(open)) {

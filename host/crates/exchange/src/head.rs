@@ -4,11 +4,14 @@
 //! What must hold: a credential of the caller, a framing header, a hop-by-hop header and a claim about who the caller
 //! is or where it wants to go (`x-forwarded-*`, method overrides, …) never go upstream.
 
+mod credential;
+
 use coding::Codings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use model::{Attribute, Digest};
 use wire::Endpoint;
 
+pub(crate) use self::credential::Credential;
 use crate::{gate::ClientCertificate, refuse::Stop};
 
 /// A request's head, checked and in canonical form.
@@ -29,16 +32,6 @@ pub(crate) struct Head {
     pub(crate) credential: Option<Credential>,
     /// SHA-256 of the client certificate, where there was one.
     pub(crate) certificate: Option<Digest>,
-}
-
-/// A credential as it came in. Not shown by `Debug`.
-#[derive(Clone)]
-pub(crate) struct Credential(pub(crate) String);
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credential(..)")
-    }
 }
 
 impl Head {
@@ -65,7 +58,7 @@ impl Head {
             headers: forwardable(&parts.method, &parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
             codings,
-            credential: credential(&parts.headers)?,
+            credential: Credential::read(&parts.headers)?,
             certificate: parts.extensions.get::<ClientCertificate>().map(|certificate| certificate.0),
         })
     }
@@ -270,26 +263,6 @@ fn percent_decoded(text: &str) -> Option<String> {
     }
     String::from_utf8(out).ok()
 }
-
-/// The one credential of a request, wherever it stands. Two that differ could each be meant: who is asked about one must
-/// not be let in by the other.
-fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Stop> {
-    let bearers =
-        headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok()).filter_map(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token)
-        });
-    let keys = KEYS.iter().flat_map(|name| headers.get_all(*name)).filter_map(|value| value.to_str().ok());
-    let mut given = bearers.chain(keys).map(str::trim).filter(|token| !token.is_empty());
-    let Some(first) = given.next() else { return Ok(None) };
-    if given.any(|other| other != first) {
-        return Err(Stop::BadHead("two different credentials: send one, or the same in every header"));
-    }
-    Ok(Some(Credential(first.to_owned())))
-}
-
-/// Where a credential may stand besides `authorization`.
-const KEYS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
 /// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as
 /// it came in, which would tell what was masked; credentials; wishes for a part of an answer; what the gate says itself.
@@ -554,25 +527,6 @@ mod tests {
         assert_eq!(taken("?key=&&alt=sse", &[]), Ok(("?alt=sse".into(), None)));
         assert!(taken("?key=a&key=b", &[]).is_err());
         assert!(taken("?ke%7=a", &[]).is_err());
-    }
-
-    #[test]
-    fn two_different_credentials_are_refused_and_one_twice_is_one() {
-        for headers in [
-            &[("authorization", "Bearer a"), ("authorization", "Bearer b")][..],
-            &[("authorization", "Bearer a"), ("x-api-key", "b")],
-            &[("x-api-key", "a"), ("api-key", "b")],
-            &[("x-goog-api-key", "a"), ("x-goog-api-key", "b")],
-        ] {
-            assert!(matches!(head(headers), Err(Stop::BadHead(why)) if why.contains("credentials")), "{headers:?}");
-        }
-        for headers in [
-            &[("authorization", "Bearer a"), ("authorization", "bearer  a")][..],
-            &[("authorization", "Bearer a"), ("x-api-key", "a"), ("api-key", "")],
-            &[("authorization", "Basic b"), ("x-api-key", "a")],
-        ] {
-            assert_eq!(head_of(headers).credential.map(|found| found.0).as_deref(), Some("a"), "{headers:?}");
-        }
     }
 
     #[test]

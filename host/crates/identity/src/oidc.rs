@@ -309,9 +309,9 @@ impl Trusted {
         signature_holds(token, &key)
     }
 
-    /// When the issuer made a token of `issued` that counts, by the clock here. One whose clock is ahead dates tokens later
-    /// than they were made, and a revocation of what was issued before some time would miss them: as much as it was ever
-    /// seen to be ahead is taken off.
+    /// When the issuer made a token of `issued` that counts, by the clock here. One whose clock is ahead dates tokens
+    /// later than they were made, and a revocation of what was issued before some time would miss them: as much as it
+    /// was ever seen to be ahead is taken off.
     fn made(&self, issued: u64, now: u64) -> u64 {
         let ahead = issued.saturating_sub(now);
         let known = self.ahead.fetch_max(ahead, Ordering::Relaxed);

@@ -78,8 +78,8 @@ impl StaticTokens {
 }
 
 impl StaticTokens {
-    /// The caller behind a credential, unless it has expired, or is revoked: by its name (a caller of the issuer `token`) or
-    /// its digest.
+    /// The caller behind a credential, unless it has expired, or is revoked: by its name (a caller of the issuer
+    /// `token`) or its digest.
     ///
     /// # Errors
     /// [`Unidentified`].

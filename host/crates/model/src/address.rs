@@ -19,8 +19,8 @@ pub fn serves_metadata(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that a gateway makes of an IPv6 one: NAT64 (RFC 6052, the well-known prefix; RFC 8215, as its /96 is
-/// written), 6to4 (RFC 3056), and the old IPv4-compatible form (RFC 4291, 2.5.5.1).
+/// The IPv4 address that a gateway makes of an IPv6 one: NAT64 (RFC 6052, the well-known prefix; RFC 8215, as its /96
+/// is written), 6to4 (RFC 3056), and the old IPv4-compatible form (RFC 4291, 2.5.5.1).
 fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, high, low] = v6.segments();
     let (high, low) = match [a, b, c, d, e, f] {

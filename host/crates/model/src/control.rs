@@ -28,8 +28,8 @@ pub enum ControlEvent {
     AccessDecided(AccessDecided),
     /// An alert was raised, or stands otherwise than before: all of it as it stands now.
     Alert(Alert),
-    /// A holder gave its own token back: revoked like any other, but anybody with tokens may make as many of these as of
-    /// tokens, so they have no part in what is held back for operators.
+    /// A holder gave its own token back: revoked like any other, but anybody with tokens may make as many of these as
+    /// of tokens, so they have no part in what is held back for operators.
     GivenBack(Revoked),
 }
 

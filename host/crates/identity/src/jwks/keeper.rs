@@ -1,7 +1,7 @@
 //! Around the cache: one task per issuer fetches, everybody else looks and at most waits.
 //!
-//! What must hold: only [`Keeper::keep`] fetches, so a fetch is never doubled; who waits is bounded in time, and what is
-//! waited for in number: one key costs one place, however many tokens name it; no lock is held over an await.
+//! What must hold: only [`Keeper::keep`] fetches, so a fetch is never doubled; who waits is bounded in time, and what
+//! is waited for in number: one key costs one place, however many tokens name it; no lock is held over an await.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -25,8 +25,8 @@ use crate::{
     registry::Clock,
 };
 
-/// Keys of one issuer that are waited for at once, by their names. Any number of tokens waits for one: each is a request
-/// that is held anyway.
+/// Keys of one issuer that are waited for at once, by their names. Any number of tokens waits for one: each is a
+/// request that is held anyway.
 const WAITED_FOR: usize = 1024;
 /// Time for a whole fetch: the issuer's metadata, then its keys.
 const FETCH_DEADLINE: Duration = Duration::from_secs(15);

@@ -43,8 +43,8 @@ pub(crate) struct Claims {
 impl Claims {
     /// Checks all members that have a meaning here, at a time in seconds since 1970.
     pub(crate) fn read(members: &Map<String, Value>, terms: &Terms<'_>, now: u64) -> Result<Self, Fault> {
-        // A logout token or another security event (RFC 8417; OpenID Connect Back-Channel Logout 1.0, 2.4) tells something:
-        // whatever type it has, it opens nothing.
+        // A logout token or another security event (RFC 8417; OpenID Connect Back-Channel Logout 1.0, 2.4) tells
+        // something: whatever type it has, it opens nothing.
         if members.contains_key("events") {
             return Err(Fault::Claim("events"));
         }

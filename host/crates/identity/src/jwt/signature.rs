@@ -88,8 +88,9 @@ const P384_ORDER: [u8; 48] = [
     0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73,
 ];
 
-/// The other text that is the same token: where (r, s) is an ECDSA signature, (r, n − s) is one of the same message, and
-/// whoever has a token can write it so. Who revokes one text by its hash means both. None where the signature has one form.
+/// The other text that is the same token: where (r, s) is an ECDSA signature, (r, n − s) is one of the same message,
+/// and whoever has a token can write it so. Who revokes one text by its hash means both. None where the signature has
+/// one form.
 pub(crate) fn twin(token: &Compact<'_>) -> Option<String> {
     let order: &[u8] = match token.header.algorithm {
         Algorithm::Es256 => &P256_ORDER,

@@ -191,8 +191,8 @@ impl Access {
     }
 }
 
-/// A request that was claimed. Dropped with no token issued for it (also where who asked for one went away meanwhile), it
-/// can be claimed again.
+/// A request that was claimed. Dropped with no token issued for it (also where who asked for one went away meanwhile),
+/// it can be claimed again.
 pub(super) struct Claimed {
     access: Access,
     pub(super) asked: AccessRequested,

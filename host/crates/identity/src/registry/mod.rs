@@ -96,8 +96,9 @@ struct Inner {
     state: Mutex<State>,
     /// Counts revocations, for those who must act on them.
     revoked: watch::Sender<u64>,
-    /// Held by revocations for reading and by lifts for writing while they come into the log, so that it has a lift and what
-    /// is revoked anew on the sides of each other on which the view has them. Revocations commute, and share a sync.
+    /// Held by revocations for reading and by lifts for writing while they come into the log, so that it has a lift and
+    /// what is revoked anew on the sides of each other on which the view has them. Revocations commute, and share a
+    /// sync.
     lifting: tokio::sync::RwLock<()>,
 }
 
@@ -322,8 +323,8 @@ impl Registry {
         alive.map(|facts| (Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned())).collect()
     }
 
-    /// Callers of this name that are known now, by whoever vouches for them: those of tokens that have not expired, and of
-    /// exchanges that run.
+    /// Callers of this name that are known now, by whoever vouches for them: those of tokens that have not expired, and
+    /// of exchanges that run.
     #[must_use]
     pub fn callers_called(&self, subject: &str) -> BTreeSet<String> {
         let (state, now) = (self.state(), self.now_ms());
@@ -345,8 +346,8 @@ impl Registry {
         self.0.revoked.subscribe()
     }
 
-    /// Whether what a caller asked at `asked_ms` in a session on a connection may not go on by itself: it is revoked there,
-    /// or was for what it held when it asked.
+    /// Whether what a caller asked at `asked_ms` in a session on a connection may not go on by itself: it is revoked
+    /// there, or was for what it held when it asked.
     #[must_use]
     pub fn is_revoked(&self, caller: &Caller, connection: &str, session: SessionId, asked_ms: u64) -> bool {
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());

@@ -112,8 +112,8 @@ impl Registry {
         self.carry_out(order, ControlEvent::Revoked).await
     }
 
-    /// Revokes a token at the word of who holds it. The same, but it is refused where only what is held back for operators
-    /// is left of the log.
+    /// Revokes a token at the word of who holds it. The same, but it is refused where only what is held back for
+    /// operators is left of the log.
     ///
     /// # Errors
     /// [`RevokeError`].
@@ -140,8 +140,8 @@ impl Registry {
         }
     }
 
-    /// The first step, with nothing awaited: what it ends, and what is to be kept, unless all of it was said before and is
-    /// durable.
+    /// The first step, with nothing awaited: what it ends, and what is to be kept, unless all of it was said before and
+    /// is durable.
     fn put_in_force(&self, order: Order) -> Result<(Blast, Option<(u64, Revoked)>), RevokeError> {
         let (revoked, blast, key) = {
             let mut state = self.state();

@@ -1,7 +1,7 @@
 //! Revocations that are in force and not in the log: those that wait for the disk, and those that it refused. Pure.
 //!
-//! What must hold: as long as one of a target is here, nothing of that target counts as kept; what waits outlives a lift
-//! that comes into the log before it.
+//! What must hold: as long as one of a target is here, nothing of that target counts as kept; what waits outlives a
+//! lift that comes into the log before it.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -102,8 +102,9 @@ impl View {
 
     fn revoke(&mut self, revoked: &Revoked) {
         let joined = match self.revoked.get(&revoked.target) {
-            // Two for one target that each end something else: together they end both, and at most more than that. Which
-            // of them comes first makes no difference: two that are given at once may come into the log either way.
+            // Two for one target that each end something else: together they end both, and at most more than that.
+            // Which of them comes first makes no difference: two that are given at once may come into the log either
+            // way.
             Some(old) => {
                 let said = |revoked: &Revoked| (revoked.at_ms, revoked.reason.clone(), revoked.by.clone());
                 let last = if said(revoked) >= said(old) { revoked } else { &**old };
@@ -158,7 +159,8 @@ impl View {
         self.by_expiry.iter().filter_map(|(_, id)| self.by_id.get(id)).filter_map(|digest| self.tokens.get(digest))
     }
 
-    /// How many of them have not expired, and how many of those this caller has; as of the last time that it was pruned.
+    /// How many of them have not expired, and how many of those this caller has; as of the last time that it was
+    /// pruned.
     pub(crate) fn alive(&self, caller: &Caller) -> (usize, usize) {
         let own = self.by_caller.get(&(caller.issuer.clone(), caller.subject.clone()));
         (self.alive.len(), own.copied().unwrap_or_default())
