@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use model::{Target, control::Revoked};
 
+/// Targets that are kept without looking whether anything of them still matters.
+const SWEEP_LEAST: usize = 1024;
+
 /// All of them, by what they are about and in the order in which they came into force.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Unkept {
     all: HashMap<Target, BTreeMap<u64, Entry>>,
     next: u64,
     /// A lift of this target is being written: what is in the log of it may be over in a moment.
     lifting: Option<Target>,
+    /// Targets beyond which those are forgotten that are over.
+    sweep_at: usize,
 }
 
 #[derive(Debug)]
@@ -23,13 +28,32 @@ struct Entry {
     refused: bool,
 }
 
+impl Default for Unkept {
+    fn default() -> Self {
+        Self { all: HashMap::new(), next: 0, lifting: None, sweep_at: SWEEP_LEAST }
+    }
+}
+
 impl Unkept {
     /// One came into force, and waits. Answers what it is called here.
     pub(super) fn begin(&mut self, revoked: Revoked) -> u64 {
+        self.sweep(revoked.at_ms);
         let key = self.next;
         self.next += 1;
         self.all.entry(revoked.target.clone()).or_default().insert(key, Entry { revoked, refused: false });
         key
+    }
+
+    /// On a full disk every token that is given back is refused: what is about one that has expired is forgotten.
+    fn sweep(&mut self, now_ms: u64) {
+        if self.all.len() < self.sweep_at {
+            return;
+        }
+        self.all.retain(|_, entries| {
+            entries.retain(|_, entry| !(entry.refused && entry.revoked.until_ms.is_some_and(|until| until <= now_ms)));
+            !entries.is_empty()
+        });
+        self.sweep_at = SWEEP_LEAST.max(2 * self.all.len());
     }
 
     /// It is in the log, and with it all that was refused before and says no more.
@@ -107,6 +131,18 @@ mod tests {
             unkept.refused(&Target::Everything, key);
         }
         assert_eq!(unkept.all[&Target::Everything].len(), 1);
+    }
+
+    #[test]
+    fn what_was_refused_of_tokens_that_have_expired_takes_no_room() {
+        let mut unkept = Unkept::default();
+        for at_ms in 0..10_000 {
+            let target = Target::Token(model::TokenId::new());
+            let key =
+                unkept.begin(Revoked { at_ms, target: target.clone(), until_ms: Some(at_ms + 9), ..revoked(None) });
+            unkept.refused(&target, key);
+        }
+        assert!(unkept.all.len() <= 2 * SWEEP_LEAST, "{}", unkept.all.len());
     }
 
     #[test]
