@@ -9,10 +9,10 @@ mod who;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use admin::{AdminToken, Control, HostFacts, Phase};
+use admin::{AdminToken, Control, HostFacts, Names, Phase};
 use alerts::Alerts;
 use anyhow::Context;
-use approvals::Approvals;
+use approvals::{Approval, Approvals};
 use engine::{
     Runtime, RuntimeConfig,
     load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
@@ -144,6 +144,7 @@ fn control(
         token: AdminToken::load_or_make(&config.store.admin_token())?,
         hosts: config.control.hosts.clone(),
         host: facts(config, ready),
+        names: names(config),
         phase,
         policies: others.policies.clone(),
         approvals: others.approvals.clone(),
@@ -158,7 +159,7 @@ fn control(
 /// What goes on beside the exchanges: credentials and issuers' keys are looked for again, questions expire, and what
 /// callers asked who are revoked is cancelled, also where nobody waits for it; alerts are kept and told.
 async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, alerts: Alerts, who: Who, stop: CancellationToken) {
-    let Who { registry, issuers, signals, .. } = who;
+    let Who { registry, issuers, signals, access, .. } = who;
     let transmitters = async {
         if let Some(signals) = signals {
             signals.keep().await;
@@ -167,9 +168,11 @@ async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, alerts: Alerts, w
     let withdraw = async {
         let mut changes = registry.changes();
         while changes.changed().await.is_ok() {
-            let gone = |approval: &approvals::Approval| {
-                registry.is_revoked(&approval.caller, &approval.connection, approval.asked_at_ms)
+            let gone = |approval: &Approval| {
+                let Approval { caller, connection, session, asked_at_ms, .. } = approval;
+                registry.is_revoked(caller, connection, *session, *asked_at_ms)
             };
+            access.settle();
             approvals.withdraw(gone, "its caller's credentials were revoked");
         }
     };
@@ -281,6 +284,15 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
         started_ms: now_ms(),
         connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
         durability: durability.map(|(word, _)| (*word).to_owned()).unwrap_or_default(),
+    }
+}
+
+/// What an order to revoke may name.
+fn names(config: &Config) -> Names {
+    Names {
+        tokens: config.tokens.iter().map(|token| token.name.clone()).collect(),
+        issuers: config.issuers.iter().map(|issuer| issuer.url.clone()).collect(),
+        connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
     }
 }
 

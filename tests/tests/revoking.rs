@@ -86,6 +86,18 @@ async fn a_command_that_names_nothing_or_nobody_says_so() {
     assert_eq!(host.cli().run(&["revoke", "--everything", "--caller", "x"]).code, Some(2), "and only one");
     let told = host.cli().run(&["revoke", "--token", "no-token", "--yes"]);
     assert!(told.code == Some(1) && told.stderr.contains("`no-token` is not a token's id"), "{}", told.stderr);
+    for (target, known) in [
+        (["--caller", "stranger"], "nobody here is known as `stranger`"),
+        (["--connection", "opnai"], "`openai`"),
+        (["--issuer", "https://idp.example/"], "`token`"),
+    ] {
+        let told = host.cli().run(&[&["revoke", "--yes"][..], &target].concat());
+        assert!(told.code == Some(1) && told.stderr.contains(known), "{target:?}: {}", told.stderr);
+        let told = host.cli().run(&[&["revoke", "--yes", "--unknown"][..], &target].concat());
+        assert!(told.code == Some(0) && told.stdout.contains("but the rule stands"), "{target:?}: {}", told.stdout);
+    }
+    let told = host.cli().run(&["revoke", "--caller", CALLER, "--yes"]);
+    assert!(told.stdout.contains("nothing is running with token|rig, but the rule stands"), "{}", told.stdout);
     let told = host.cli().run(&["token", "list"]);
     assert_eq!((told.code, told.stdout.trim()), (Some(0), "no token is in use"));
     let told = host.cli().run(&["token", "show", "../policies"]);

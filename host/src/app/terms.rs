@@ -48,6 +48,7 @@ pub(super) fn registry(limits: &config::Limits) -> identity::Terms {
     let rate = |count, per| some(count).map(|count| identity::Rate { count, per });
     identity::Terms {
         tokens: limits.tokens,
+        caller_tokens: limits.caller_tokens,
         sessions: limits.sessions,
         grace: limits.expiry_grace,
         caller: identity::Limits {

@@ -36,7 +36,7 @@ impl Who {
         let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?;
         let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
         let grants = Arc::new(Grants::new(config.grants.clone())?);
-        let access = Access::open(Arc::clone(log), Arc::clone(&grants), AccessTerms::default(), registry.clock())?;
+        let access = Access::open(Arc::clone(log), Arc::clone(&grants), AccessTerms::default(), registry.clone())?;
         let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
         let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
         let oauth = config.oauth.clone().map(|terms| {
@@ -59,7 +59,8 @@ fn static_token(token: &config::Token) -> StaticToken {
     StaticToken {
         name: token.name.clone(),
         digest: token.digest,
-        connections: token.connections.clone(),
+        scope: token.scope.clone(),
         groups: token.groups.clone(),
+        expires_ms: token.expires_ms,
     }
 }

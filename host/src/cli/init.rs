@@ -10,11 +10,14 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use jiff::{ToSpan, Zoned, tz::TimeZone};
 
 use super::print_line;
 
 /// What is written; a test reads it back.
 const TEMPLATE: &str = include_str!("init.toml");
+/// The date in it from which the first caller's token opens nothing, and the days that it really has.
+const EXPIRES: (&str, i64) = ("2026-01-01", 90);
 
 /// Write a commented configuration to start from.
 ///
@@ -34,7 +37,7 @@ pub(super) fn cmd_init(args: &InitArgs) -> anyhow::Result<ExitCode> {
         _ => Path::new("."),
     };
     let mut file = create(&args.file, 0o644)?;
-    file.write_all(TEMPLATE.as_bytes()).with_context(|| format!("writing {}", args.file.display()))?;
+    file.write_all(template()?.as_bytes()).with_context(|| format!("writing {}", args.file.display()))?;
     make_folder(&folder.join("policies"), 0o755)?;
     make_folder(&folder.join("secrets"), 0o700)?;
     let token = folder.join("secrets/first-caller");
@@ -49,6 +52,13 @@ pub(super) fn cmd_init(args: &InitArgs) -> anyhow::Result<ExitCode> {
         file = args.file.display(),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The template, with a token that lives for some time from today.
+fn template() -> anyhow::Result<String> {
+    let (written, days) = EXPIRES;
+    let expires = Zoned::now().with_time_zone(TimeZone::UTC).date().checked_add(days.days())?;
+    Ok(TEMPLATE.replacen(written, &expires.to_string(), 1))
 }
 
 fn create(path: &Path, mode: u32) -> anyhow::Result<fs::File> {
@@ -78,6 +88,9 @@ mod tests {
         let (config, problems) = crate::config::load(&file).unwrap();
         assert!(problems.is_empty(), "{problems}");
         assert_eq!(config.limits, crate::config::Limits::default());
+        let day = 24 * 3600 * 1000;
+        let left = config.tokens[0].expires_ms.unwrap() - crate::app::now_ms();
+        assert!((89 * day..=90 * day).contains(&left), "the first caller's token ends, and not today: {left} ms");
     }
 
     #[test]

@@ -30,7 +30,8 @@ Examples:
   portcullis revoke --connection openai --dry-run
   portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
 
-A caller with no `ISSUER|` before it is a static token's, by the token's name."
+A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a
+caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant."
 )]
 pub(super) struct RevokeArgs {
     /// Everything of a caller: SUBJECT or ISSUER|SUBJECT.
@@ -66,6 +67,9 @@ pub(super) struct RevokeArgs {
     /// Show what it would end, and end nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Also where nobody here knows the target yet: revoke it ahead of time.
+    #[arg(long)]
+    unknown: bool,
     /// Don't ask.
     #[arg(long)]
     yes: bool,
@@ -121,15 +125,18 @@ async fn order(place: &Place, args: &RevokeArgs, dry_run: bool) -> anyhow::Resul
         "reason": args.reason,
         "by": args.by,
         "dry_run": dry_run,
+        "unknown": args.unknown,
     });
     Ok(place.post("/v1/revoke", &said).await?)
 }
 
 /// The one that the command line names.
 fn target(args: &RevokeArgs) -> Value {
-    let caller = args.caller.as_deref().map(|caller| match caller.rsplit_once('|') {
-        Some((issuer, subject)) => json!({ "issuer": issuer, "subject": subject }),
-        None => json!({ "subject": caller }),
+    // Subjects may hold a `|` (`auth0|5f7c…`); issuers never do, and are URLs, but for that of static tokens.
+    let issues = |name: &str| name == identity::STATIC_ISSUER || name.contains("://");
+    let caller = args.caller.as_deref().map(|caller| match caller.split_once('|') {
+        Some((issuer, subject)) if issues(issuer) => json!({ "issuer": issuer, "subject": subject }),
+        Some(_) | None => json!({ "subject": caller }),
     });
     let named = [
         ("caller", caller),
@@ -154,6 +161,9 @@ fn describe(told: &Value, dry_run: bool) -> anyhow::Result<String> {
     );
     if blast.already {
         text.push_str(" (it is revoked already)");
+    } else if blast.tokens + blast.streams == 0 {
+        let stands = if dry_run { "the rule would stand" } else { "the rule stands" };
+        text = format!("nothing is running with {}, but {stands}: whatever comes is refused", named(&told["target"]));
     }
     if !blast.named.is_empty() {
         let mut table = show::table(&["CALLER", "ISSUER", "TOKEN", "EXCHANGE"]);
@@ -171,6 +181,19 @@ fn describe(told: &Value, dry_run: bool) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// A target as the command line names it.
+fn named(target: &Value) -> String {
+    let text = |value: &Value| line_of(value.as_str().unwrap_or_default());
+    let Some((kind, value)) = target.as_object().and_then(|target| target.iter().next()) else {
+        return "any credential".to_owned();
+    };
+    match kind.as_str() {
+        "caller" => format!("{}|{}", text(&value["issuer"]), text(&value["subject"])),
+        "session" => format!("session {}", text(&value["session"])),
+        _ => format!("{} {}", line_of(kind), text(value)),
+    }
+}
+
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -183,4 +206,48 @@ fn agreed(shown: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target_of(caller: &str) -> Value {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: RevokeArgs,
+        }
+        let line = <Line as clap::Parser>::parse_from(["revoke", "--caller", caller]);
+        target(&line.args)["caller"].clone()
+    }
+
+    #[test]
+    fn a_caller_is_split_where_its_issuer_ends() {
+        let of = |issuer: &str, subject: &str| json!({ "issuer": issuer, "subject": subject });
+        assert_eq!(
+            target_of("https://acme.auth0.com/|auth0|5f7c8ec7"),
+            of("https://acme.auth0.com/", "auth0|5f7c8ec7")
+        );
+        assert_eq!(target_of("https://idp|ann"), of("https://idp", "ann"));
+        assert_eq!(target_of("token|ci"), of("token", "ci"));
+        for bare in ["contractor", "auth0|5f7c8ec7"] {
+            assert_eq!(target_of(bare), json!({ "subject": bare }));
+        }
+    }
+
+    #[test]
+    fn a_rule_that_ends_nothing_now_is_told_as_one_that_stands() {
+        let told = |target: Value, streams: u64, already: bool| {
+            let told = json!({ "target": target, "tokens": 0, "streams": streams, "callers": 0, "already": already, "named": [] });
+            describe(&told, false).unwrap()
+        };
+        let ann = json!({ "caller": { "issuer": "https://idp", "subject": "ann" } });
+        let idle = told(ann.clone(), 0, false);
+        assert_eq!(idle, "nothing is running with https://idp|ann, but the rule stands: whatever comes is refused");
+        assert!(told(json!("everything"), 0, false).contains("any credential"));
+        assert!(told(json!({ "connection": "openai" }), 0, false).contains("connection openai"));
+        assert!(told(ann.clone(), 1, false).starts_with("ended 0 tokens, 1 running exchange"));
+        assert!(told(ann, 0, true).ends_with("(it is revoked already)"));
+    }
 }

@@ -219,3 +219,43 @@ fn described(told: &Value) -> anyhow::Result<String> {
     let told = rows.into_iter().filter(|(_, value)| !value.is_empty());
     Ok(told.map(|(name, value)| format!("{name:<11} {value}")).collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn token(revoked: &Value) -> Value {
+        json!({
+            "id": "0199f3c2-7d1e-7000-8000-000000000000",
+            "caller": { "issuer": "https://idp.example", "subject": "ann\u{1b}[31m", "groups": [], "claims": "{}" },
+            "scope": { "connections": ["openai"], "models": ["*"], "operations": ["*"] },
+            "issued_ms": 1_800_000_000_000_u64,
+            "expires_ms": 1_800_000_900_000_u64,
+            "proven_ms": null,
+            "by": "staff",
+            "certificate": null,
+            "revoked": revoked,
+        })
+    }
+
+    #[test]
+    fn a_token_is_shown_line_by_line_and_can_not_colour_the_terminal() {
+        let shown = described(&token(&Value::Null)).unwrap();
+        let names: Vec<_> = shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["token", "caller", "issuer", "scope", "issued", "expires", "by"]);
+        assert!(
+            shown.contains("0199f3c2-7d1e-7000-8000-000000000000") && shown.contains("https://idp.example"),
+            "{shown}"
+        );
+        assert!(shown.contains("openai") && shown.contains("staff") && !shown.contains('\u{1b}'), "{shown}");
+    }
+
+    #[test]
+    fn what_ended_a_token_is_shown() {
+        let told = |reason: &str| described(&token(&json!({ "reason": reason }))).unwrap();
+        assert!(told("INC-4711").ends_with("revoked     INC-4711"), "{}", told("INC-4711"));
+        assert!(told("").ends_with("revoked     yes"));
+    }
+}

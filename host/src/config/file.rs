@@ -20,6 +20,7 @@ use super::{
     problem::Code,
     read::Section,
     signals::SignalsTable,
+    token::TokenTable,
 };
 
 /// The file.
@@ -100,16 +101,6 @@ pub(super) struct CredentialTable {
     pub(super) refresh: Duration,
 }
 
-/// `[[token]]`.
-pub(super) struct TokenTable {
-    pub(super) span: Range<usize>,
-    pub(super) name: Option<Spanned<String>>,
-    pub(super) value_file: Option<Spanned<String>>,
-    pub(super) value_sha256: Option<Spanned<String>>,
-    pub(super) connections: Vec<Spanned<String>>,
-    pub(super) groups: Vec<Spanned<String>>,
-}
-
 /// Bounds outside `[limits]`, by table.
 pub(super) mod bounds {
     use super::{Bound, Unit};
@@ -162,7 +153,7 @@ impl File {
             webhooks: each_table(root, "webhook", "[[webhook]]", problems, WebhookTable::read),
             limits: with_table(root, "limits", problems, Limits::read),
             connections: each_table(root, "connection", "[[connection]]", problems, connection),
-            tokens: each_table(root, "token", "[[token]]", problems, token),
+            tokens: each_table(root, "token", "[[token]]", problems, TokenTable::read),
             issuers: each_table(root, "issuer", "[[issuer]]", problems, IssuerTable::read),
             grants: each_table(root, "grant", "[[grant]]", problems, GrantTable::read),
             signals: each_table(root, "signals", "[[signals]]", problems, SignalsTable::read),
@@ -282,17 +273,6 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
             section.choice("accept_encoding", &ACCEPT_ENCODING, problems).unwrap_or("identity"),
         ),
         endpoints: each_table(section, "endpoint", "[[connection.endpoint]]", problems, EndpointTable::read),
-    }
-}
-
-fn token(section: &mut Section<'_, '_>, problems: &mut Problems) -> TokenTable {
-    TokenTable {
-        span: section.span(),
-        name: section.needed("name", "\"demo\"", problems),
-        value_file: section.text("value_file", problems),
-        value_sha256: section.text("value_sha256", problems),
-        connections: section.texts("connections", problems),
-        groups: section.texts("groups", problems),
     }
 }
 

@@ -159,8 +159,8 @@ pub(super) fn grants(tables: Vec<GrantTable>, known: &Known<'_>, problems: &mut 
     grants
 }
 
-/// A name that there is, or the beginning of one before `*`.
-fn check_known(what: &str, pattern: &Spanned<String>, known: &[&str], problems: &mut Problems) {
+/// That a pattern is a name that there is, or the beginning of one before `*`.
+pub(super) fn check_known(what: &str, pattern: &Spanned<String>, known: &[&str], problems: &mut Problems) {
     let text = pattern.get_ref();
     let fits = match text.strip_suffix('*') {
         Some(beginning) => beginning.is_empty() || known.iter().any(|name| name.starts_with(beginning)),
@@ -171,7 +171,7 @@ fn check_known(what: &str, pattern: &Spanned<String>, known: &[&str], problems: 
     }
 }
 
-fn check_pattern(pattern: &Spanned<String>, problems: &mut Problems) {
+pub(super) fn check_pattern(pattern: &Spanned<String>, problems: &mut Problems) {
     let text = pattern.get_ref();
     let inner = text.strip_suffix('*').unwrap_or(text);
     let wrong = match (text.is_empty(), inner.contains('*')) {

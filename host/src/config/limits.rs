@@ -156,6 +156,8 @@ limits! {
     token_usage: usize = Count(0, 0, 1 << 40);
     /// Tokens that were issued here and have not expired.
     tokens: usize = Count(100_000, 1, 1 << 24);
+    /// Of these, of one caller.
+    caller_tokens: usize = Count(1000, 1, 1 << 24);
     /// Time that an exchange may run on after its credential has expired; a revocation waits for nothing.
     expiry_grace: Duration = Time(300 * SECOND, 0, HOUR);
     /// A caller's exchanges on a connection are one session until this much time passes between two.

@@ -24,6 +24,7 @@ pub(crate) mod secret;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod token;
 mod upstream;
 
 use std::{
@@ -32,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Connection, Digest};
+use model::{Connection, Digest, Scope};
 
 pub(crate) use self::alerts::Webhook;
 pub(crate) use credential::{Credential, Source};
@@ -209,10 +210,12 @@ pub(crate) struct Token {
     pub name: String,
     /// SHA-256 of its value.
     pub digest: Digest,
-    /// Connections that it opens.
-    pub connections: Vec<String>,
+    /// What it opens.
+    pub scope: Scope,
     /// Groups of its caller.
     pub groups: Vec<String>,
+    /// From when on it opens nothing (milliseconds since 1970-01-01T00:00:00Z); `None`: it lives for ever.
+    pub expires_ms: Option<u64>,
 }
 
 /// Reads and checks a configuration. Warnings come with it.

@@ -54,6 +54,19 @@ impl<'t, 'i> Section<'t, 'i> {
         text(key, value, problems)
     }
 
+    /// A date or a time as text, if the key is there: TOML's own, or a string.
+    pub(super) fn moment(&mut self, key: &'static str, problems: &mut Problems) -> Option<Spanned<String>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Datetime(moment) => Some(Spanned::new(value.span(), moment.to_string())),
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.to_string())),
+            _ => {
+                wrong_type(key, value, "a date or time", problems);
+                None
+            }
+        }
+    }
+
     /// A text that must be there.
     pub(super) fn needed(
         &mut self,

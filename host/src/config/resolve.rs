@@ -8,21 +8,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Connection, Digest};
+use model::Connection;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Token, alerts,
+    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, alerts,
     credential::credential,
     endpoint,
-    file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable, TokenTable},
+    file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable},
     grant::{Known, grants},
     issuer::issuers,
     problem::Code,
-    read::unknown,
     secret::{self, Secret},
     signals::signals,
+    token::{Among, tokens},
     upstream,
 };
 
@@ -30,8 +30,6 @@ use super::{
 const STORE: &str = "./portcullis-store";
 /// The policies' folder when the file does not say.
 const POLICIES: &str = "./policies";
-/// A token with fewer bytes than this can be guessed.
-const GUESSABLE_BYTES: usize = 16;
 
 /// Resolves relative paths: against the folder of the configuration file.
 pub(super) struct Base<'a>(&'a Path);
@@ -51,9 +49,10 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let store = store(&file.store, &base);
     let folder = folder(file.policies.folder.as_ref(), &base, problems);
     let connections = connections(file.connections, &base, problems);
-    let tokens = tokens(file.tokens, &connections, &base, problems);
-    let (trusted, issuers) = issuers(file.issuers, &base, problems);
     let names: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
+    let among = Among { connections: &names, issuers: !file.issuers.is_empty(), base: &base };
+    let tokens = tokens(file.tokens, &among, problems);
+    let (trusted, issuers) = issuers(file.issuers, &base, problems);
     let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some() };
     let grants = grants(file.grants, &known, problems);
     let signals = signals(file.signals, &trusted, &issuers, &base, problems);
@@ -329,88 +328,6 @@ pub(super) fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: 
                 Problem::error(Code::BadFile, written.span(), message)
                     .label("expected a file with the secret on one line")
                     .help("relative paths start at the folder of the configuration file"),
-            );
-            None
-        }
-    }
-}
-
-fn tokens(tables: Vec<TokenTable>, connections: &[Entry], base: &Base<'_>, problems: &mut Problems) -> Vec<Token> {
-    let (mut names, mut values) = (Once::new("token name"), Once::new("token value"));
-    let mut tokens = Vec::new();
-    for table in tables {
-        let digest = token_digest(&table, base, problems);
-        if let Some((digest, span)) = &digest {
-            values.check(*digest, span.clone(), problems);
-        }
-        token_connections(&table, connections, problems);
-        let Some(name) = table.name else { continue };
-        check_name(&name, problems);
-        names.check(name.get_ref().clone(), name.span(), problems);
-        let Some((digest, _)) = digest else { continue };
-        tokens.push(Token {
-            name: name.into_inner(),
-            digest,
-            connections: table.connections.into_iter().map(Spanned::into_inner).collect(),
-            groups: table.groups.into_iter().map(Spanned::into_inner).collect(),
-        });
-    }
-    tokens
-}
-
-fn token_connections(table: &TokenTable, connections: &[Entry], problems: &mut Problems) {
-    if table.connections.is_empty() {
-        problems.push(
-            Problem::error(Code::Missing, table.span.clone(), "the token opens no connection")
-                .label("`connections` is missing or empty")
-                .help("for example: connections = [\"openai\"]"),
-        );
-    }
-    let known: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
-    for name in &table.connections {
-        if known.contains(&name.get_ref().as_str()) {
-            continue;
-        }
-        unknown("connection", name, &known, problems);
-    }
-}
-
-fn token_digest(table: &TokenTable, base: &Base<'_>, problems: &mut Problems) -> Option<(Digest, Range<usize>)> {
-    match (&table.value_file, &table.value_sha256) {
-        (Some(file), None) => {
-            let secret = secret_file(file, base, problems)?;
-            if secret.expose().len() < GUESSABLE_BYTES {
-                problems.push(
-                    Problem::warning(Code::WeakSecret, file.span(), "the token's value can be guessed")
-                        .label(format!("shorter than {GUESSABLE_BYTES} bytes"))
-                        .help("openssl rand -base64 32 makes a good one"),
-                );
-            }
-            Some((identity::digest(secret.expose()), file.span()))
-        }
-        (None, Some(written)) => match written.get_ref().parse() {
-            Ok(digest) => Some((digest, written.span())),
-            Err(wrong) => {
-                let message = format!("`value_sha256` can't be read: {wrong}");
-                problems.push(
-                    Problem::error(Code::BadValue, written.span(), message)
-                        .help("printf %s \"$TOKEN\" | sha256sum makes one"),
-                );
-                None
-            }
-        },
-        (Some(_), Some(second)) => {
-            problems.push(
-                Problem::error(Code::Duplicate, second.span(), "the token has two values")
-                    .label("give `value_file` or `value_sha256`, not both"),
-            );
-            None
-        }
-        (None, None) => {
-            problems.push(
-                Problem::error(Code::Missing, table.span.clone(), "the token has no value")
-                    .label("needs `value_file` or `value_sha256`")
-                    .help("for example: value_file = \"./secrets/demo-token\""),
             );
             None
         }

@@ -9,6 +9,7 @@ use super::{BUILT_IN, Config, Durability, Limits, Problems, Source, parse};
 
 mod alerts;
 mod identity;
+mod token;
 
 /// A folder with the files that configurations name.
 struct Folder(tempfile::TempDir);
@@ -186,7 +187,10 @@ fn every_setting_has_its_place() {
         name = "ann"
         value_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         connections = ["local", "demo"]
+        models = ["echo-*"]
+        operations = ["openai-chat", "raw"]
         groups = ["staff"]
+        expires = 2099-12-31T18:00:00+01:00
     "#;
     let (config, problems) = folder.parse(text).map_err(|problems| problems.render(false)).unwrap();
     assert!(problems.is_empty(), "{problems}");
@@ -214,7 +218,9 @@ fn every_setting_has_its_place() {
     assert_eq!(value.as_bytes(), b"sk-upstream-0123456789");
     assert!(config.connections[1].built_in);
     assert_eq!(config.connections[1].connection.upstream.authority, BUILT_IN);
-    assert_eq!(config.tokens[0].groups, ["staff"]);
+    let token = &config.tokens[0];
+    assert_eq!((&token.groups[..], token.expires_ms), (&["staff".to_owned()][..], Some(4_102_419_600_000)));
+    assert_eq!((&token.scope.models[..], token.scope.operations.len()), (&["echo-*".to_owned()][..], 2));
 }
 
 #[test]

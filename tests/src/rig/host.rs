@@ -325,6 +325,7 @@ folder = "./policies"
 name = "rig"
 value_file = "./token"
 connections = {names:?}
+expires = 2099-12-31
 {tables}
 "#,
             folder = setup.folder,

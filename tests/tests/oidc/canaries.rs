@@ -77,7 +77,7 @@ fn tables(upstream: &Upstream) -> String {
     // Nobody listens there.
     text.push_str("[[connection]]\nname = \"gone\"\npath_prefix = \"/gone/\"\nupstream = \"http://127.0.0.1:9\"\n");
     text.push_str("dialect = \"openai\"\ncredential = { header = \"x-api-key\", file = \"./up-file\" }\n");
-    text.push_str("[[token]]\nname = \"canary\"\nvalue_file = \"./canary\"\n");
+    text.push_str("[[token]]\nname = \"canary\"\nvalue_file = \"./canary\"\nexpires = 2099-12-31\n");
     text.push_str("connections = [\"openai\", \"file\", \"environment\", \"command\", \"gone\"]\n");
     text.push_str(&format!("[[webhook]]\nname = \"soc\"\nurl = \"http://{}/hook\"\n", upstream.address));
     text.push_str("secret_file = \"./webhook\"\n");

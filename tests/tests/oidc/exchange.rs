@@ -25,6 +25,14 @@ async fn an_exchanged_token_opens_a_masked_stream_in_each_of_its_headers() {
         assert!(!format!("{:?}", received.headers).contains(&token[4..]), "a caller's credential never goes up");
     }
     assert!(!gate.host.log_text().contains(&token[4..]));
+
+    let listed = gate.host.cli().json(&["token", "list"]);
+    let id = text(&listed["tokens"][0]["id"]).to_owned();
+    let shown = gate.host.cli().run(&["token", "show", &id]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    assert!(shown.stdout.contains(&id) && shown.stdout.contains(&gate.provider.issuer), "{}", shown.stdout);
+    assert!(!shown.stdout.contains(&token[4..]));
+    assert_eq!(gate.host.cli().json(&["token", "show", &id])["caller"]["subject"], "ci");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,48 +12,21 @@ use axum::{
 };
 use identity::{Blast, Order, RevokeError};
 use model::{
-    Digest, SessionId, Target, TokenId,
+    Target,
     control::{Revoked, TokenIssued},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Control, problem::Problem, said::Said};
+use crate::{
+    Control,
+    aim::{Aim, token_id},
+    problem::Problem,
+    said::Said,
+};
 
 /// Bytes of a reason.
 const REASON_BYTES: usize = 2000;
-
-/// What is to be revoked: exactly one of these, or only a time.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Aim {
-    /// A token, by its id.
-    token: Option<String>,
-    /// A credential of any kind, by the SHA-256 of its value.
-    sha256: Option<String>,
-    /// A caller: `{"issuer": …, "subject": …}`; without issuer a static token, by its name.
-    caller: Option<CallerAim>,
-    /// A session, by its id.
-    session: Option<String>,
-    /// A connection, by its name.
-    connection: Option<String>,
-    /// An issuer.
-    issuer: Option<String>,
-    /// Everything.
-    everything: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallerAim {
-    #[serde(default = "static_issuer")]
-    issuer: String,
-    subject: String,
-}
-
-fn static_issuer() -> String {
-    identity::STATIC_ISSUER.to_owned()
-}
 
 /// `POST /v1/revoke`.
 #[derive(Debug, Deserialize)]
@@ -68,6 +41,9 @@ struct RevokeBody {
     by: String,
     #[serde(default)]
     dry_run: bool,
+    /// Also where nobody here knows the target yet.
+    #[serde(default)]
+    unknown: bool,
 }
 
 /// `POST /v1/lift`.
@@ -85,7 +61,7 @@ struct LiftBody {
 pub(crate) async fn revoke(State(control): State<Arc<Control>>, body: Bytes) -> Result<Response, Problem> {
     let said: RevokeBody = parse(&body)?;
     let (by, reason) = signed(said.by, said.reason)?;
-    let target = target(&control, said.target).await?;
+    let target = said.target.target(&control, said.unknown).await?;
     let order = Order { target, issued_before_ms: said.issued_before_ms, reason, by };
     let (target, before) = (order.target.clone(), order.issued_before_ms);
     let told = |blast: &Blast, dry_run: bool| {
@@ -147,51 +123,6 @@ fn shown(facts: &TokenIssued, ended: Option<&Revoked>) -> Value {
     })
 }
 
-async fn target(control: &Control, aim: Aim) -> Result<Target, Problem> {
-    let mut targets = Vec::new();
-    if let Some(id) = &aim.token {
-        targets.push(Target::Token(token_id(id)?));
-    }
-    if let Some(digest) = &aim.sha256 {
-        let digest: Digest = digest.parse().map_err(Problem::bad_request)?;
-        targets.push(Target::Credential(digest));
-    }
-    if let Some(CallerAim { issuer, subject }) = aim.caller {
-        targets.push(Target::Caller { issuer, subject });
-    }
-    if let Some(id) = &aim.session {
-        let session = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not a session's id")))?;
-        targets.push(self::session(control, session).await?);
-    }
-    targets.extend(aim.connection.map(Target::Connection));
-    targets.extend(aim.issuer.map(Target::Issuer));
-    if aim.everything {
-        targets.push(Target::Everything);
-    }
-    let count = targets.len();
-    match targets.pop() {
-        Some(target) if count == 1 => Ok(target),
-        _ => {
-            let one = "token, sha256, caller, session, connection, issuer, everything";
-            Err(Problem::bad_request(format!("`target` wants exactly one of {one}; it has {count}")))
-        }
-    }
-}
-
-/// What a session's revocation is about: from those that run or ran of late, else from the record.
-async fn session(control: &Control, session: SessionId) -> Result<Target, Problem> {
-    if let Some(target) = control.registry.session(session) {
-        return Ok(target);
-    }
-    let store = Arc::clone(&control.store);
-    let found = tokio::task::spawn_blocking(move || store.session(session)).await;
-    let record =
-        found.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()))??;
-    let summary = record.summary;
-    let (issuer, subject, connection) = (summary.issuer, summary.caller, summary.connection);
-    Ok(Target::Session { session, token: None, issuer, subject, connection })
-}
-
 fn parse<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("the body is not as wanted: {error}")))
 }
@@ -200,10 +131,6 @@ fn parse<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, Problem> {
 fn signed(by: String, reason: String) -> Result<(String, String), Problem> {
     let said = Said { reason, by }.checked(REASON_BYTES)?;
     Ok((said.by, said.reason))
-}
-
-fn token_id(id: &str) -> Result<TokenId, Problem> {
-    id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not a token's id")))
 }
 
 impl From<RevokeError> for Problem {

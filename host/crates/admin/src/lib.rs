@@ -12,6 +12,7 @@
 //! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
 
 mod access;
+mod aim;
 mod alerts;
 mod approvals;
 mod credentials;
@@ -36,6 +37,7 @@ use identity::{Access, Registry};
 use store::Store;
 use tokio::sync::watch;
 
+pub use aim::Names;
 pub use serve::{on_own_thread, serve};
 pub use token::{AdminToken, TokenError};
 
@@ -47,6 +49,8 @@ pub struct Control {
     pub hosts: Vec<String>,
     /// What the host tells of itself.
     pub host: HostFacts,
+    /// What an order to revoke may name.
+    pub names: Names,
     /// Whether it takes exchanges.
     pub phase: watch::Receiver<Phase>,
     /// The policy set in force.

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{AdminToken, Control, HostFacts, Phase, serve::router};
+use crate::{AdminToken, Control, HostFacts, Names, Phase, serve::router};
 
 mod access;
 mod alerts;
@@ -61,7 +61,7 @@ impl Rig {
         let registry = Registry::open(store.clone(), identity::Terms::default()).unwrap();
         let log: Arc<dyn ControlLog> = store.clone();
         let grants = Arc::new(Grants::default());
-        let access = Access::open(log, grants, AccessTerms::default(), registry.clock()).unwrap();
+        let access = Access::open(log, grants, AccessTerms::default(), registry.clone()).unwrap();
         let path = dir.path().join("store/admin.token");
         let token = AdminToken::load_or_make(&path).unwrap();
         let problem = Problem { file: "bad.wasm".to_owned(), stage: "validate", message: "not Wasm".to_owned() };
@@ -84,6 +84,11 @@ impl Rig {
             token,
             hosts: vec!["gate.internal".to_owned()],
             host,
+            names: Names {
+                tokens: vec!["ci".to_owned()],
+                issuers: vec!["idp".to_owned()],
+                connections: vec!["openai".to_owned()],
+            },
             phase: phases,
             policies: in_force,
             approvals,

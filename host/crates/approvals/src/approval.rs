@@ -105,6 +105,9 @@ pub struct Approval {
     /// A decision is being written to the record: nothing else may happen to it meanwhile.
     #[serde(skip)]
     pub(crate) deciding: bool,
+    /// It was withdrawn meanwhile, and why: the decision leads to nothing.
+    #[serde(skip)]
+    pub(crate) withdrawn: Option<String>,
 }
 
 impl Approval {

@@ -85,9 +85,8 @@ type Memory = (SessionId, String, Digest, String);
 
 #[derive(Clone, Debug)]
 struct Remembered {
-    approval: ApprovalId,
-    approved: bool,
-    by: String,
+    /// The question as it was decided, with nothing to show.
+    approval: Box<Approval>,
     until_ms: u64,
 }
 
@@ -129,7 +128,7 @@ impl Book {
         self.expire(now_ms);
         let memory = memory(ask);
         if let Some(known) = memory.as_ref().and_then(|memory| self.remembered.get(memory)) {
-            return Ok(Asked { id: known.approval, new: false });
+            return Ok(Asked { id: known.approval.id, new: false });
         }
         let binding = binding(ask);
         let same = self.by_binding.get(&binding).or_else(|| memory.as_ref().and_then(|key| self.by_memory.get(key)));
@@ -189,6 +188,7 @@ impl Book {
             waiting: 1,
             left: false,
             deciding: false,
+            withdrawn: None,
         }
     }
 
@@ -238,22 +238,35 @@ impl Book {
     }
 
     /// Puts a decision that [`begin`](Self::begin) answered into force.
-    pub fn decide(&mut self, decided: Approval) {
-        let Some(open) = self.open.get_mut(&decided.id) else { return };
+    ///
+    /// # Errors
+    /// [`Wrong::NotPending`] for an approval of what was withdrawn meanwhile: it is cancelled.
+    pub fn decide(&mut self, decided: Approval) -> Result<(), Wrong> {
+        let id = decided.id;
+        let Some(open) = self.open.get_mut(&id) else { return Err(Wrong::Unknown(id)) };
         // Who waits may have changed since the decision began.
-        let (waiting, left) = (open.waiting, open.left);
+        let (waiting, left, withdrawn) = (open.waiting, open.left, open.withdrawn.take());
         *open = Approval { waiting, left, deciding: false, ..decided };
         let open = open.clone();
-        if !open.question.remember_key.is_empty() {
-            self.remember(&open);
+        match withdrawn {
+            Some(reason) if open.state == State::Approved => {
+                self.close(id, State::Cancelled, &reason);
+                return Err(Wrong::NotPending(State::Cancelled));
+            }
+            Some(_) => {}
+            None if open.question.remember_key.is_empty() => {}
+            None => self.remember(&open),
         }
+        Ok(())
     }
 
     /// Takes back what [`begin`](Self::begin) began: the decision could not be recorded.
     pub fn give_up(&mut self, id: ApprovalId) {
         let Some(open) = self.open.get_mut(&id) else { return };
         open.deciding = false;
-        if open.waiting == 0 && !open.left {
+        if let Some(reason) = open.withdrawn.take() {
+            self.close(id, State::Cancelled, &reason);
+        } else if open.waiting == 0 && !open.left {
             self.close(id, State::Cancelled, "nobody waits for it any more");
         }
     }
@@ -267,9 +280,7 @@ impl Book {
             self.remembered.remove(&oldest);
         }
         let known = Remembered {
-            approval: decided.id,
-            approved: decided.state == State::Approved,
-            by: decided.by.clone(),
+            approval: Box::new(Approval { shown: String::new(), ..decided.clone() }),
             until_ms: at_ms.saturating_add(REMEMBER_MS),
         };
         self.remembered.insert(memory_of(decided), known);
@@ -300,13 +311,14 @@ impl Book {
 
     fn remembered_ruling(&self, id: ApprovalId) -> Option<Ruling> {
         let known = match self.approval_of(id) {
-            Some(approval) => self.remembered.get(&memory_of(approval)).filter(|known| known.approval == id),
+            Some(approval) => self.remembered.get(&memory_of(approval)).filter(|known| known.approval.id == id),
             // Closed so long ago that only the memory is left.
-            None => self.remembered.values().find(|known| known.approval == id),
+            None => self.remembered.values().find(|known| known.approval.id == id),
         }?;
-        let state = if known.approved { RulingState::Approved } else { RulingState::Denied };
+        let approved = known.approval.state == State::Approved;
+        let state = if approved { RulingState::Approved } else { RulingState::Denied };
         let reason = "decided once for this session".to_owned();
-        Some(Ruling { state, by: known.by.clone(), reason })
+        Some(Ruling { state, by: known.approval.by.clone(), reason })
     }
 
     /// Closes a question whose decision was heard.
@@ -345,8 +357,13 @@ impl Book {
         }
     }
 
-    /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not.
+    /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not, and
+    /// forgets what was remembered of such. One that is being decided is cancelled when that is recorded.
     pub fn withdraw(&mut self, gone: impl Fn(&Approval) -> bool, reason: &str) {
+        self.remembered.retain(|_, known| !gone(&known.approval));
+        for open in self.open.values_mut().filter(|open| open.deciding).filter(|open| gone(open)) {
+            open.withdrawn.get_or_insert_with(|| reason.to_owned());
+        }
         let open = |open: &&Approval| matches!(open.state, State::Pending | State::Approved) && !open.deciding;
         let withdrawn: Vec<_> = self.open.values().filter(open).filter(|open| gone(open)).map(|open| open.id).collect();
         for id in withdrawn {

@@ -128,7 +128,7 @@ impl Audit {
         prop_assert!(self.questions[&id].decided.is_none(), "decided twice");
         prop_assert!(book.begin(id, Decision::Approve, &operator(), "", now_ms).is_err(), "begun twice");
         if recorded {
-            book.decide(decided);
+            prop_assert_eq!(book.decide(decided), Ok(()));
             self.questions.get_mut(&id).unwrap().decided = Some((decision, now_ms));
         } else {
             book.give_up(id);
@@ -223,7 +223,7 @@ fn the_caller_may_deny_its_own_request_and_never_approve_it() {
     let caller = Approver { name: "ann".to_owned(), groups: None };
     assert_eq!(book.begin(id, Decision::Approve, &caller, "", 1), Err(Wrong::NotAllowed("ann".to_owned())));
     let denied = book.begin(id, Decision::Deny, &caller, "", 1).unwrap();
-    book.decide(denied);
+    book.decide(denied).unwrap();
     assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Denied));
 }
 
@@ -243,7 +243,7 @@ fn a_remembered_key_is_asked_once_in_its_session() {
     let joined = book.ask(ApprovalId::new(), &ask("second text", "export"), 0).unwrap();
     assert_eq!((joined.id, joined.new), (id, false));
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
-    book.decide(approved);
+    book.decide(approved).unwrap();
     for now_ms in [2, 3, TIMEOUT_MS * 5] {
         let again = book.ask(ApprovalId::new(), &ask("third text", "export"), now_ms).unwrap();
         assert_eq!((again.id, again.new), (id, false));
@@ -261,7 +261,7 @@ fn a_question_that_was_left_waits_for_the_same_request() {
     let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
     book.drop_waiter(id, true);
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
-    book.decide(approved);
+    book.decide(approved).unwrap();
     assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), 2).unwrap().id, id);
     assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
     assert!(book.ask(ApprovalId::new(), &ask("text", ""), 3).unwrap().new, "once is once");

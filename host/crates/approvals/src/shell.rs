@@ -127,14 +127,17 @@ impl Approvals {
         // A task of its own: what is begun is ended even when the approver's connection breaks meanwhile.
         let task = tokio::spawn(async move {
             let recorded = inner.record(&decided, decided.state).await;
-            match recorded {
-                Ok(()) => inner.book().decide(decided.clone()),
-                Err(_) => inner.book().give_up(id),
-            }
+            let taken = match recorded {
+                Ok(()) => inner.book().decide(decided.clone()).map_err(DecideError::Wrong),
+                Err(error) => {
+                    inner.book().give_up(id);
+                    Err(DecideError::Record(error))
+                }
+            };
             inner.moved.notify_waiters();
-            recorded.map(|()| decided)
+            taken.map(|()| decided)
         });
-        Ok(task.await.map_err(|_| DecideError::Stopping)??)
+        task.await.map_err(|_| DecideError::Stopping)?
     }
 
     /// Cancels every open question of which `gone` says that it may not lead to anything any more: its caller's

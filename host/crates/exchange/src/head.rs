@@ -4,11 +4,14 @@
 //! What must hold: a credential of the caller, a framing header, a hop-by-hop header and a claim about who the caller
 //! is or where it wants to go (`x-forwarded-*`, method overrides, …) never go upstream.
 
+mod credential;
+
 use coding::Codings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use model::{Attribute, Digest};
 use wire::Endpoint;
 
+pub(crate) use self::credential::Credential;
 use crate::{gate::ClientCertificate, refuse::Stop};
 
 /// A request's head, checked and in canonical form.
@@ -29,16 +32,6 @@ pub(crate) struct Head {
     pub(crate) credential: Option<Credential>,
     /// SHA-256 of the client certificate, where there was one.
     pub(crate) certificate: Option<Digest>,
-}
-
-/// A credential as it came in. Not shown by `Debug`.
-#[derive(Clone)]
-pub(crate) struct Credential(pub(crate) String);
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credential(..)")
-    }
 }
 
 impl Head {
@@ -65,7 +58,7 @@ impl Head {
             headers: forwardable(&parts.method, &parts.headers),
             content_type: content_type(&parts.headers).to_owned(),
             codings,
-            credential: credential(&parts.headers),
+            credential: Credential::read(&parts.headers)?,
             certificate: parts.extensions.get::<ClientCertificate>().map(|certificate| certificate.0),
         })
     }
@@ -269,20 +262,6 @@ fn percent_decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
-}
-
-fn credential(headers: &HeaderMap) -> Option<Credential> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    bearer
-        .or_else(|| key("x-api-key"))
-        .or_else(|| key("api-key"))
-        .or_else(|| key("x-goog-api-key"))
-        .filter(|token| !token.is_empty())
-        .map(|token| Credential(token.to_owned()))
 }
 
 /// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as

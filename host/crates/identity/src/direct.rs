@@ -43,6 +43,7 @@ impl Identify for Direct {
             self.registry.admit(Admission {
                 credential: Credential::Direct,
                 digest: digest(presented.credential),
+                twin: who.twin,
                 caller: who.caller,
                 scope: Arc::new(grant.scope.clone()),
                 issued_ms: Some(who.issued.saturating_mul(1000)),

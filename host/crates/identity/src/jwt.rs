@@ -24,7 +24,7 @@ pub(crate) use compact::Compact;
 pub(crate) use event::{EVENT_TYPE, EventClaims, EventTerms};
 pub(crate) use header::{Header, plain_type};
 pub use signature::Algorithm;
-pub(crate) use signature::{signature_holds, sound};
+pub(crate) use signature::{signature_holds, sound, twin};
 pub(crate) use strict::object;
 
 /// The longest token that is looked at, in bytes.
@@ -72,8 +72,8 @@ pub enum Fault {
     /// It can't be checked now: the issuer's keys could not be had for too long.
     #[error("the keys of its issuer can't be had")]
     KeysStale,
-    /// It can't be checked now: too many tokens wait for their issuer's keys.
-    #[error("too many tokens wait for the keys of their issuer")]
+    /// It can't be checked now: too many keys of its issuer are waited for.
+    #[error("too many keys of its issuer are waited for")]
     Busy,
 }
 

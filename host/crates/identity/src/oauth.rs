@@ -21,6 +21,8 @@ mod devices;
 mod form;
 mod login;
 mod page;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::{

@@ -6,7 +6,15 @@
 mod discovery;
 mod mapping;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use model::{Caller, Digest};
@@ -19,8 +27,11 @@ use self::discovery::{Documents, Provider};
 pub use self::mapping::ClaimPath;
 pub use crate::jwks::Freshness;
 use crate::{
+    digest,
     jwks::Keeper,
-    jwt::{Algorithm, Claims, Compact, EVENT_TYPE, EventClaims, EventTerms, Fault, Terms, signature_holds, sound},
+    jwt::{
+        Algorithm, Claims, Compact, EVENT_TYPE, EventClaims, EventTerms, Fault, Terms, signature_holds, sound, twin,
+    },
     registry::{Clock, now_ms},
 };
 
@@ -98,12 +109,14 @@ pub struct Verified {
     pub caller: Caller,
     /// All claims, for grants.
     pub claims: Map<String, Value>,
-    /// When the issuer made the token: seconds since 1970.
+    /// When the issuer made the token, by the clock here: seconds since 1970.
     pub issued: u64,
     /// When it is over: seconds since 1970.
     pub expires: u64,
     /// Its `jti`.
     pub id: Option<String>,
+    /// SHA-256 of the other text that is this token too, where its signature allows one.
+    pub twin: Option<Digest>,
     /// SHA-256 of the client certificate that must come with it.
     pub certificate: Option<Digest>,
 }
@@ -118,6 +131,8 @@ struct Trusted {
     terms: Issuer,
     keeper: Keeper<Provider>,
     http: Arc<Http>,
+    /// By how many seconds its clock was ever seen to be ahead of the one here.
+    ahead: AtomicU64,
 }
 
 impl Issuers {
@@ -201,14 +216,16 @@ impl Issuers {
         if let Some((_, audiences)) = login {
             claim_terms = Terms { audiences, parties: &[], ..claim_terms };
         }
-        let claims = Claims::read(&token.members, &claim_terms, (self.clock)() / 1000)?;
+        let now = (self.clock)() / 1000;
+        let claims = Claims::read(&token.members, &claim_terms, now)?;
         sound(&token)?;
         let caller = mapping::caller(terms, &claims, &token.members)?;
         trusted.signed(&token, claims.issued).await?;
         Ok(Verified {
             caller,
+            twin: twin(&token).map(digest),
             claims: token.members,
-            issued: claims.issued,
+            issued: trusted.made(claims.issued, now),
             expires: claims.expires,
             id: claims.id,
             certificate: claims.certificate,
@@ -282,7 +299,7 @@ impl Trusted {
         let http = Arc::new(http);
         let provider = Provider::new(&terms, documents, Arc::clone(&http))?;
         let keeper = Keeper::new(terms.url.clone(), provider, terms.freshness, Arc::clone(clock));
-        Ok(Self { terms, keeper, http })
+        Ok(Self { terms, keeper, http, ahead: AtomicU64::new(0) })
     }
 
     /// Whether the issuer signed a token that it made at `issued`.
@@ -292,6 +309,15 @@ impl Trusted {
         signature_holds(token, &key)
     }
 
+    /// When the issuer made a token of `issued` that counts, by the clock here. One whose clock is ahead dates tokens
+    /// later than they were made, and a revocation of what was issued before some time would miss them: as much as it
+    /// was ever seen to be ahead is taken off.
+    fn made(&self, issued: u64, now: u64) -> u64 {
+        let ahead = issued.saturating_sub(now);
+        let known = self.ahead.fetch_max(ahead, Ordering::Relaxed);
+        issued.saturating_sub(ahead.max(known))
+    }
+
     fn claim_terms(&self) -> Terms<'_> {
         Terms {
             audiences: &self.terms.audiences,
@@ -299,5 +325,25 @@ impl Trusted {
             leeway: self.terms.leeway.as_secs(),
             longest: self.terms.longest.as_secs(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_whose_clock_is_ahead_makes_no_token_younger_than_it_is() {
+        const NOW: u64 = 1_800_000_000;
+        let issuers =
+            Issuers::new([Issuer::new("https://idp", ["gate"]), Issuer::new("https://other", ["gate"])]).unwrap();
+        let idp = &issuers.by_url["https://idp"];
+        assert_eq!(idp.made(NOW - 5, NOW), NOW - 5, "clocks that agree take nothing off");
+        assert_eq!(idp.made(NOW + 20, NOW), NOW);
+        assert_eq!(idp.made(NOW + 20, NOW + 60), NOW, "the same when it comes again");
+        assert_eq!(idp.made(NOW + 50, NOW + 60), NOW + 30, "and others of it");
+        assert_eq!(idp.made(NOW + 90, NOW + 60), NOW + 60);
+        assert_eq!(idp.made(NOW + 95, NOW + 120), NOW + 65, "as much as it was ever ahead");
+        assert_eq!(issuers.by_url["https://other"].made(NOW, NOW), NOW);
     }
 }

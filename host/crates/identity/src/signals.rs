@@ -51,7 +51,7 @@ const EVENTS: &str = "/ssf/events";
 /// The media type of an event (RFC 8417, 7.2).
 const MEDIA_TYPE: &str = "application/secevent+jwt";
 
-/// Events that are checked or carried out at the same time; more are asked to come again.
+/// Events that are carried out at the same time; more are asked to come again.
 const IN_HAND: usize = 64;
 
 /// Who may report, as the configuration has it.
@@ -221,7 +221,6 @@ impl Signals {
     }
 
     async fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        let _place = self.in_hand.try_acquire().map_err(|_| Refusal::later("too many events are in hand"))?;
         if !is_event(headers) {
             return Err(Refusal::request("the body must be application/secevent+jwt"));
         }
@@ -242,6 +241,8 @@ impl Signals {
 
     /// Does what an event asks for; ready when that is durable.
     async fn carry_out(&self, terms: &Transmitter, claims: &EventClaims) -> Result<(), Refusal> {
+        // Only for what its transmitter said: what is forged, and waits for a key that never comes, takes no place.
+        let _place = self.in_hand.try_acquire().map_err(|_| Refusal::later("too many events are in hand"))?;
         let (name, says) = fingerprints(&terms.issuer, claims);
         match self.seen().look(&name, &says) {
             seen::Known::New => {}

@@ -21,16 +21,26 @@ pub struct StaticToken {
     pub name: String,
     /// SHA-256 of its value.
     pub digest: Digest,
-    /// Names of the connections that it opens.
-    pub connections: Vec<String>,
+    /// What it may be used for.
+    pub scope: Scope,
     /// Groups of its caller.
     pub groups: Vec<String>,
+    /// From when on it is worth nothing (milliseconds since 1970-01-01T00:00:00Z); none: never.
+    pub expires_ms: Option<u64>,
 }
 
 /// The static tokens of a configuration.
 #[derive(Clone, Debug)]
 pub struct StaticTokens {
-    known: Vec<(Digest, Caller, Arc<Scope>)>,
+    known: Vec<Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    digest: Digest,
+    caller: Caller,
+    scope: Arc<Scope>,
+    expires_ms: Option<u64>,
 }
 
 impl StaticTokens {
@@ -44,15 +54,15 @@ impl StaticTokens {
                 groups: token.groups,
                 claims: "{}".to_owned(),
             };
-            (token.digest, caller, Arc::new(Scope::on(token.connections)))
+            Known { digest: token.digest, caller, scope: Arc::new(token.scope), expires_ms: token.expires_ms }
         });
         Self { known: known.collect() }
     }
 }
 
 impl StaticTokens {
-    /// The caller and the scope of a credential.
-    fn find(&self, credential: &str) -> Option<&(Digest, Caller, Arc<Scope>)> {
+    /// The one with this value.
+    fn find(&self, credential: &str) -> Option<&Known> {
         if credential.is_empty() || credential.len() > CREDENTIAL_BYTES {
             return None;
         }
@@ -60,7 +70,7 @@ impl StaticTokens {
         let presented = digest(credential);
         let none = self.known.len() as u64;
         let mut found = none;
-        for (at, (digest, ..)) in self.known.iter().enumerate() {
+        for (at, Known { digest, .. }) in self.known.iter().enumerate() {
             found.conditional_assign(&(at as u64), digest.0.ct_eq(&presented.0));
         }
         self.known.get(usize::try_from(found).ok()?)
@@ -68,25 +78,30 @@ impl StaticTokens {
 }
 
 impl StaticTokens {
-    /// The caller behind a credential, unless it is revoked: by its name (a caller of the issuer `token`) or its digest.
+    /// The caller behind a credential, unless it has expired, or is revoked: by its name (a caller of the issuer
+    /// `token`) or its digest.
     ///
     /// # Errors
     /// [`Unidentified`].
     pub fn identify(&self, registry: &Registry, presented: Presented<'_>) -> Result<Identified, Unidentified> {
-        let (digest, caller, scope) = self.find(presented.credential).ok_or(Unidentified::Unknown)?;
+        let Known { digest, caller, scope, expires_ms } =
+            self.find(presented.credential).ok_or(Unidentified::Unknown)?;
         registry.admit(Admission {
             credential: Credential::Static,
             digest: *digest,
+            twin: None,
             caller: caller.clone(),
             scope: Arc::clone(scope),
             issued_ms: None,
-            expires_ms: None,
+            expires_ms: *expires_ms,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use exchange::ports::Ended;
+
     use super::*;
     use crate::registry::{Terms, forgetful::Forgetful};
 
@@ -94,8 +109,9 @@ mod tests {
         let token = |name: &str, value: &str, connections: &[&str]| StaticToken {
             name: name.to_owned(),
             digest: digest(value),
-            connections: connections.iter().map(|&name| name.to_owned()).collect(),
+            scope: Scope::on(connections.iter().copied()),
             groups: vec!["staff".to_owned()],
+            expires_ms: None,
         };
         StaticTokens::new([token("ann", "ann-secret", &["openai"]), token("bob", "bob-secret", &["openai", "local"])])
     }
@@ -113,6 +129,28 @@ mod tests {
         assert_eq!(found.caller.groups, ["staff"]);
         assert_eq!(*found.scope, Scope::on(["openai", "local"]));
         assert_eq!(identify(&tokens(), "ann-secret").ok().unwrap().caller.subject, "ann");
+    }
+
+    #[test]
+    fn a_credential_ends_when_it_expires_and_opens_what_it_is_for() {
+        const EXPIRES: u64 = 1_800_000_000_000;
+        let scope = Scope { models: vec!["gpt-4*".to_owned()], ..Scope::on(["openai"]) };
+        let token = StaticToken {
+            name: "ci".to_owned(),
+            digest: digest("ci-secret"),
+            scope: scope.clone(),
+            groups: Vec::new(),
+            expires_ms: Some(EXPIRES),
+        };
+        let tokens = StaticTokens::new([token]);
+        let at = |now: u64| {
+            let registry = Registry::open_at(Arc::new(Forgetful), Terms::default(), Arc::new(move || now)).unwrap();
+            tokens.identify(&registry, Presented { credential: "ci-secret", certificate: None })
+        };
+        assert_eq!(*at(EXPIRES - 1).ok().unwrap().scope, scope);
+        for now in [EXPIRES, EXPIRES + 1] {
+            assert_eq!(at(now).err(), Some(Unidentified::Ended(Ended::Expired)));
+        }
     }
 
     #[test]

@@ -185,6 +185,11 @@ async fn who_is_revoked_gets_no_new_token() {
     assert!(gate.direct.identify(presented(&subject, None)).await.is_err());
     let other = provider.token().await;
     gate.exchange(&other, "").await.unwrap();
+    for (asker, status) in [(&subject, StatusCode::UNAUTHORIZED), (&other, StatusCode::OK)] {
+        let mut asked = request("/oauth/introspect", "token=x");
+        asked.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {asker}").parse().unwrap());
+        assert_eq!(gate.ask(asked, None).await.status(), status, "one that is revoked itself asks nothing either");
+    }
     revoke(Target::Caller { issuer: provider.issuer.clone(), subject: "ci".into() }).await;
     assert!(gate.exchange(&other, "").await.is_err());
     assert!(gate.exchange(&provider.token().await, "").await.is_err());

@@ -92,7 +92,7 @@ async fn a_flood_of_unknown_keys_fetches_no_more_often_and_harms_nobody() {
     let good = provider.token().await;
     issuers.verify(&good).await.unwrap();
     let since = Instant::now();
-    let flood: Vec<String> = (0..1000).map(|kid| forged(&provider.issuer, kid)).collect();
+    let flood: Vec<String> = (0..1500).map(|kid| forged(&provider.issuer, kid)).collect();
     let flood = futures_util::future::join_all(flood.iter().map(|token| issuers.verify(token)));
     let honest = async {
         for _ in 0..200 {

@@ -28,6 +28,9 @@ pub enum ControlEvent {
     AccessDecided(AccessDecided),
     /// An alert was raised, or stands otherwise than before: all of it as it stands now.
     Alert(Alert),
+    /// A holder gave its own token back: revoked like any other, but anybody with tokens may make as many of these as
+    /// of tokens, so they have no part in what is held back for operators.
+    GivenBack(Revoked),
 }
 
 /// A token that Portcullis issued. Never the token itself.
@@ -157,13 +160,28 @@ pub struct AccessDecided {
 }
 
 impl ControlEvent {
-    /// Takes access away, so it must be kept even when the disk is full.
+    /// Takes access away at the word of who answers for it, so it must be kept even when the disk is full.
     #[must_use]
     pub fn is_essential(&self) -> bool {
         match self {
             Self::Revoked(_) => true,
             Self::AccessDecided(decided) => !decided.approved,
-            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) | Self::Alert(_) => false,
+            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) | Self::Alert(_) | Self::GivenBack(_) => {
+                false
+            }
+        }
+    }
+
+    /// What it revokes, whoever did.
+    #[must_use]
+    pub fn revoked(&self) -> Option<&Revoked> {
+        match self {
+            Self::Revoked(revoked) | Self::GivenBack(revoked) => Some(revoked),
+            Self::TokenIssued(_)
+            | Self::Lifted(_)
+            | Self::AccessRequested(_)
+            | Self::AccessDecided(_)
+            | Self::Alert(_) => None,
         }
     }
 
@@ -172,7 +190,7 @@ impl ControlEvent {
     pub fn at_ms(&self) -> u64 {
         match self {
             Self::TokenIssued(issued) => issued.at_ms,
-            Self::Revoked(revoked) => revoked.at_ms,
+            Self::Revoked(revoked) | Self::GivenBack(revoked) => revoked.at_ms,
             Self::Lifted(lifted) => lifted.at_ms,
             Self::AccessRequested(requested) => requested.at_ms,
             Self::AccessDecided(decided) => decided.at_ms,
@@ -208,7 +226,7 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
     let mut open: HashSet<TokenId> = HashSet::new();
     for event in &events {
         match event {
-            ControlEvent::Revoked(revoked) => {
+            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => {
                 let kept = strongest.entry(revoked.target.clone()).or_default();
                 if !kept.iter().any(|old| old.covers(revoked)) {
                     kept.retain(|old| !revoked.covers(old));
@@ -234,7 +252,7 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
         let place = places.next();
         match event {
             ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
-            ControlEvent::Revoked(revoked) => {
+            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => {
                 !revoked.until_ms.is_some_and(over)
                     && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
             }
@@ -331,5 +349,16 @@ mod tests {
         assert!(revoked(Target::Everything, None, None).is_essential());
         assert!(decided(false).is_essential() && !decided(true).is_essential());
         assert!(!lifted(Target::Everything).is_essential());
+    }
+
+    #[test]
+    fn a_token_that_was_given_back_lives_on_as_revoked_and_uses_no_reserve() {
+        let token = Target::Token(TokenId::new());
+        let ControlEvent::Revoked(revoked) = revoked(token.clone(), None, Some(1000)) else { unreachable!() };
+        let given_back = ControlEvent::GivenBack(revoked);
+        assert!(!given_back.is_essential() && given_back.revoked().is_some());
+        assert_eq!(living(vec![given_back.clone()], 1000), [given_back.clone()]);
+        assert_eq!(living(vec![given_back.clone(), lifted(token)], 1000), []);
+        assert_eq!(living(vec![given_back], 1001 + LEEWAY_MS), []);
     }
 }

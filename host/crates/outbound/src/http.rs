@@ -25,6 +25,9 @@ use crate::{connect, tls::client_config};
 
 /// Time for one request, from the name to the last byte of the answer, unless the client says otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What documents are asked for as: some servers of keys tell nothing but `application/jwk-set+json` (RFC 7517, 8.5.2),
+/// and answer 406 to who does not name it.
+const DOCUMENTS: &str = "application/json, application/jwk-set+json, */*;q=0.1";
 /// The longest answer, in bytes.
 const ANSWER_BYTES: usize = 512 << 10;
 /// The longest head of an answer, in bytes.
@@ -110,7 +113,7 @@ impl Http {
     /// # Errors
     /// As [`Self::send`].
     pub async fn get(&self, url: &Url) -> Result<Response<Vec<u8>>, HttpError> {
-        let request = Request::get(url.as_str()).header(header::ACCEPT, "application/json");
+        let request = Request::get(url.as_str()).header(header::ACCEPT, DOCUMENTS);
         self.send(request.body(Vec::new()).map_err(|error| HttpError::new(error.to_string()))?).await
     }
 

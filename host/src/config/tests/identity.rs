@@ -4,6 +4,22 @@ use ::identity::{Algorithm, Freshness, Issuer, LIFETIME};
 
 use super::*;
 
+/// A configuration whose static token has an end, as one must where there are issuers.
+const BASE: &str = r#"
+[policies]
+folder = "./policies"
+[[connection]]
+name = "openai"
+upstream = "https://api.example.com"
+dialect = "openai"
+credential = { header = "authorization", file = "./secrets/openai" }
+[[token]]
+name = "demo"
+value_file = "./secrets/demo-token"
+connections = ["openai"]
+expires = 2099-12-31
+"#;
+
 /// As `host/docs/identity.md` has them, with files that are there.
 const IDENTITY: &str = r#"
 [[issuer]]
@@ -50,7 +66,7 @@ fn folder() -> Folder {
 #[test]
 fn the_documented_identity_is_taken() {
     let (config, problems) =
-        folder().parse(&format!("{ISSUE}{IDENTITY}")).map_err(|problems| problems.render(false)).unwrap();
+        folder().parse(&format!("{BASE}{IDENTITY}")).map_err(|problems| problems.render(false)).unwrap();
     assert!(problems.is_empty(), "{problems}");
     let issuer = &config.issuers[0];
     assert_eq!(
@@ -86,7 +102,7 @@ issuer = "http://127.0.0.1:8180"
 connections = ["*"]
 direct = true
 "#;
-    let (config, problems) = folder().parse(&format!("{ISSUE}{text}")).map_err(|found| found.render(false)).unwrap();
+    let (config, problems) = folder().parse(&format!("{BASE}{text}")).map_err(|found| found.render(false)).unwrap();
     assert!(problems.is_empty(), "{problems}");
     let usual = Issuer::new("http://127.0.0.1:8180", ["urn:gate"]);
     assert_eq!(format!("{:?}", config.issuers[0]), format!("{usual:?}"));
@@ -98,7 +114,7 @@ direct = true
 #[test]
 fn everything_that_is_wrong_with_identity_is_said_at_once() {
     let said = folder().said(&format!(
-        "{ISSUE}{}",
+        "{BASE}{}",
         r#"
 [[issuer]]
 url = "http://login.example.com"
@@ -150,7 +166,7 @@ fn a_grant_that_nobody_can_use_is_a_warning() {
     let text = IDENTITY.split("[oauth]").next().unwrap();
     let grant =
         "[[grant]]\nname = \"staff\"\nissuer = \"https://login.example.com/realms/acme\"\nconnections = [\"openai\"]\n";
-    snapshot("identity_warning", &folder().said(&format!("{ISSUE}{text}{grant}")));
+    snapshot("identity_warning", &folder().said(&format!("{BASE}{text}{grant}")));
 }
 
 #[test]
@@ -186,14 +202,14 @@ fn the_documented_signals_are_taken() {
     let folder = folder();
     folder.secret("ssf", "Bearer what-the-stream-has\n", 0o600);
     let (config, problems) =
-        folder.parse(&format!("{ISSUE}{IDENTITY}{SIGNALS}")).map_err(|problems| problems.render(false)).unwrap();
+        folder.parse(&format!("{BASE}{IDENTITY}{SIGNALS}")).map_err(|problems| problems.render(false)).unwrap();
     assert!(problems.is_empty(), "{problems}");
     let signals = &config.signals[0];
     assert_eq!(signals.authorization, Some(digest("Bearer what-the-stream-has")));
     assert_eq!((signals.events.len(), signals.formats.len(), signals.about.len()), (2, 2, 2));
 
     let least = "[[signals]]\nissuer = \"https://login.example.com/realms/acme\"\naudiences = [\"ssf\"]\n";
-    let (config, _) = folder.parse(&format!("{ISSUE}{IDENTITY}{least}")).unwrap();
+    let (config, _) = folder.parse(&format!("{BASE}{IDENTITY}{least}")).unwrap();
     let usual = ::identity::Transmitter::new("https://login.example.com/realms/acme", ["ssf"]);
     assert_eq!(format!("{:?}", config.signals[0]), format!("{usual:?}"));
 }
@@ -203,7 +219,7 @@ fn signals_that_can_not_be_meant_are_refused() {
     let said = |change: (&str, &str)| {
         let signals = SIGNALS.replace(change.0, change.1);
         assert_ne!(signals, SIGNALS, "{change:?}");
-        folder().said(&format!("{ISSUE}{IDENTITY}{}", signals.replace("authorization_file = \"./secrets/ssf\"\n", "")))
+        folder().said(&format!("{BASE}{IDENTITY}{}", signals.replace("authorization_file = \"./secrets/ssf\"\n", "")))
     };
     for (change, expected) in [
         (("session-revoked", "session-revokd"), "session-revoked"),
@@ -220,6 +236,6 @@ fn signals_that_can_not_be_meant_are_refused() {
         let said = said(change);
         assert!(said.contains(expected) && !said.contains("hunter2"), "{change:?}: {said}");
     }
-    let missing = folder().said(&format!("{ISSUE}{IDENTITY}{SIGNALS}"));
+    let missing = folder().said(&format!("{BASE}{IDENTITY}{SIGNALS}"));
     assert!(missing.contains("secrets/ssf"), "a secret that is not there: {missing}");
 }

@@ -93,6 +93,7 @@ async fn every_kind_of_target_is_understood() {
     let presented = || Admission {
         credential: Credential::Static,
         digest: Digest([9; 32]),
+        twin: None,
         caller: Caller { subject: "ci".to_owned(), issuer: identity::STATIC_ISSUER.to_owned(), ..Caller::default() },
         scope: Arc::new(Scope::on(["openai"])),
         issued_ms: None,
@@ -124,4 +125,46 @@ async fn an_order_that_can_be_meant_in_two_ways_is_refused() {
     }
     assert!(rig.identify(&token.token).is_ok(), "none of them did anything");
     assert_eq!(rig.get("/v1/revoke").await.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_name_that_means_nobody_is_refused_with_the_names_that_are_known() {
+    let rig = Rig::new();
+    for (target, told) in [
+        (r#"{"caller":{"subject":"ann@x"}}"#, "`token|ann@x`, `idp|ann@x`"),
+        (r#"{"caller":{"issuer":"idp/","subject":"ann"}}"#, "`token`, `idp`"),
+        (r#"{"caller":{"issuer":"token","subject":"cx"}}"#, "`ci`"),
+        (r#"{"connection":"opnai"}"#, "`openai`"),
+        (r#"{"issuer":"idp/"}"#, "`token`, `idp`"),
+    ] {
+        for dry_run in [true, false] {
+            let answer = rig.post("/v1/revoke", &format!(r#"{{"target":{target},"dry_run":{dry_run}}}"#)).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{target}");
+            assert!(answer.json()["detail"].as_str().unwrap().contains(told), "{}", answer.text);
+        }
+        let insisted = rig.post("/v1/revoke", &format!(r#"{{"target":{target},"unknown":true}}"#)).await;
+        assert_eq!(insisted.status, StatusCode::OK, "ahead of time: {target}");
+    }
+    assert_eq!(rig.control.registry.revocations().len(), 5);
+}
+
+#[tokio::test]
+async fn a_bare_name_means_whoever_it_can_only_mean() {
+    let rig = Rig::new();
+    let bob = rig.issue("bob").await;
+    let revoke = async |subject: &str| {
+        rig.post("/v1/revoke", &format!(r#"{{"target":{{"caller":{{"subject":"{subject}"}}}}}}"#)).await
+    };
+    let told = revoke("bob").await;
+    assert_eq!(told.json()["target"]["caller"]["issuer"], bob.facts.caller.issuer.as_str(), "{}", told.text);
+    assert!(rig.identify(&bob.token).is_err());
+    assert_eq!(revoke("bob").await.json()["already"], true, "the same again");
+
+    let ci = rig.issue("ci").await;
+    let told = revoke("ci").await;
+    assert_eq!((told.status, &told.json()["code"]), (StatusCode::CONFLICT, &"ambiguous".into()));
+    let detail = told.json()["detail"].as_str().unwrap().to_owned();
+    let exact = format!("{}|ci", ci.facts.caller.issuer);
+    assert!(detail.contains("`token|ci`") && detail.contains(&exact), "{detail}");
+    assert!(rig.identify(&ci.token).is_ok(), "nothing was done");
 }

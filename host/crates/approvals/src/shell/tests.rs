@@ -178,3 +178,40 @@ async fn what_a_revoked_caller_asked_is_taken_back_whether_it_waits_or_not() {
     assert_eq!(desk.approval(unmoved.approval()).unwrap().state, State::Pending);
     keeping.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_decided_for_a_revoked_caller_is_withdrawn_too() {
+    let (desk, notes) = desk();
+    let keeper = desk.clone();
+    let keeping = tokio::spawn(async move { keeper.keep().await });
+    let mut ticket = desk.ask(ask("one", "")).await.unwrap();
+    let id = ticket.approval();
+    let admin = operator();
+    let deciding = desk.decide(id, Decision::Approve, &admin, "fine");
+    tokio::pin!(deciding);
+    // The decision is on its way into the record.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut deciding).await.is_err());
+    desk.withdraw(|approval| approval.id == id, "revoked");
+    let told = deciding.await.unwrap_err();
+    assert_eq!(told, DecideError::Wrong(Wrong::NotPending(State::Cancelled)), "its approver hears of it");
+    let ruling = ticket.decided().await;
+    assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Cancelled, "revoked"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(notes.of(id), ["pending", "approved", "cancelled"]);
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
+    let (desk, _notes) = desk();
+    let mut first = desk.ask(ask("one", "key")).await.unwrap();
+    let id = first.approval();
+    desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
+    assert_eq!(first.decided().await.state, RulingState::Approved);
+    let known = desk.ask(ask("two", "key")).await.unwrap();
+    assert_eq!(known.approval(), id, "asked once for the session");
+    desk.withdraw(|approval| approval.id == id, "revoked");
+    let again = desk.ask(ask("two", "key")).await.unwrap();
+    assert_ne!(again.approval(), id, "nothing is remembered");
+    assert_eq!(desk.approval(again.approval()).unwrap().state, State::Pending);
+}

@@ -3,19 +3,20 @@
 //! ```text
 //!            AccessRequested        AccessDecided            TokenIssued (same id)
 //!   nothing ────────────────▶ asked ──────────────▶ approved ────────────────────▶ used
-//!                               │  └─ AccessDecided ─▶ denied
-//!                               └─ time ─▶ lapsed ◀─ time ─┘
+//!                               │  └─ AccessDecided ─▶ denied      │
+//!                               ├─ time ─▶ lapsed ◀─ time ─────────┤
+//!                               └─ Revoked ─▶ revoked ◀─ Revoked ──┘
 //! ```
 //!
 //! Pure: the book is nothing but control events, folded in their order, and time is an argument (milliseconds since
 //! 1970). What must hold: nobody decides about their own request; a decision stands; an approval is used once, by who
-//! asked, for what was asked.
+//! asked, for what was asked; what a caller asked who was revoked since leads to nothing.
 
 use std::collections::BTreeMap;
 
 use model::{
-    Caller, Scope, TokenId,
-    control::{AccessDecided, AccessRequested, ControlEvent},
+    Caller, Scope, Target, TokenId,
+    control::{AccessDecided, AccessRequested, ControlEvent, Revoked},
 };
 use thiserror::Error;
 
@@ -50,6 +51,8 @@ pub enum AccessState {
     Used,
     /// Nobody decided, or nobody came for the token, in time.
     Lapsed,
+    /// Who asked was revoked before there was a token.
+    Revoked,
 }
 
 impl AccessState {
@@ -62,6 +65,7 @@ impl AccessState {
             Self::Denied => "denied",
             Self::Used => "used",
             Self::Lapsed => "lapsed",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -130,6 +134,7 @@ struct Open {
     asked: AccessRequested,
     decided: Option<AccessDecided>,
     used: bool,
+    revoked: bool,
 }
 
 impl Open {
@@ -137,6 +142,7 @@ impl Open {
         match &self.decided {
             _ if self.used => AccessState::Used,
             Some(decided) if !decided.approved => AccessState::Denied,
+            _ if self.revoked => AccessState::Revoked,
             // Both a question and its answer are good for the same time, counted from the question.
             _ if now_ms >= self.asked.expires_ms => AccessState::Lapsed,
             Some(_) => AccessState::Approved,
@@ -174,7 +180,8 @@ impl AccessBook {
     pub fn apply(&mut self, event: &ControlEvent) {
         match event {
             ControlEvent::AccessRequested(asked) => {
-                self.open.entry(asked.id).or_insert_with(|| Open { asked: asked.clone(), decided: None, used: false });
+                let new = || Open { asked: asked.clone(), decided: None, used: false, revoked: false };
+                self.open.entry(asked.id).or_insert_with(new);
             }
             ControlEvent::AccessDecided(decided) => {
                 if let Some(open) = self.open.get_mut(&decided.id) {
@@ -187,7 +194,24 @@ impl AccessBook {
                     open.used = true;
                 }
             }
-            ControlEvent::Revoked(_) | ControlEvent::Lifted(_) | ControlEvent::Alert(_) => {}
+            ControlEvent::Revoked(revoked) => self.revoke(revoked),
+            // A lift lets who asked ask again; one that gives a token back asks for nothing with it.
+            ControlEvent::Lifted(_) | ControlEvent::GivenBack(_) | ControlEvent::Alert(_) => {}
+        }
+    }
+
+    /// Ends what those asked whom a revocation concerns, as far as they had no more than what it ends when they asked.
+    pub fn revoke(&mut self, revoked: &Revoked) {
+        for open in self.open.values_mut() {
+            let Caller { issuer, subject, .. } = &open.asked.caller;
+            let concerned = match &revoked.target {
+                Target::Caller { issuer: of, subject: who } => (of, who) == (issuer, subject),
+                Target::Issuer(of) => of == issuer,
+                Target::Everything => true,
+                // These end a credential or a way, and not who asks.
+                Target::Token(_) | Target::Credential(_) | Target::Session { .. } | Target::Connection(_) => false,
+            };
+            open.revoked |= concerned && (revoked.issued_before_ms.is_none() || open.asked.at_ms <= revoked.at_ms);
         }
     }
 
@@ -395,6 +419,31 @@ mod tests {
             assert_eq!(book.decide(id, &decision, 2).is_ok(), good, "{name}");
         }
         assert!(!approved(&mut book, "ann", "openai", 3));
+    }
+
+    #[test]
+    fn what_a_revoked_caller_asked_is_over_and_what_it_asks_later_is_not() {
+        let revoked = |target, issued_before_ms| {
+            let (reason, by) = (String::new(), "op".to_owned());
+            ControlEvent::Revoked(Revoked { at_ms: 5, target, issued_before_ms, reason, by, until_ms: None })
+        };
+        let ann = Target::Caller { issuer: "https://idp".into(), subject: "ann".into() };
+        for target in [ann.clone(), Target::Issuer("https://idp".into()), Target::Everything] {
+            let mut book = AccessBook::default();
+            let (asked, given) = (ask(&mut book, &asking("ann", "a"), 1), ask(&mut book, &asking("ann", "b"), 1));
+            decide(&mut book, given, "bob", true, 2).unwrap();
+            book.apply(&revoked(target, Some(5)));
+            assert!(!approved(&mut book, "ann", "b", 6), "an approval of before");
+            assert_eq!(decide(&mut book, asked, "bob", true, 6), Err(AccessError::Closed("revoked")));
+            assert_eq!(book.get(given, 6).unwrap().1, AccessState::Revoked);
+            let later = ask(&mut book, &asking("ann", "a"), 6);
+            decide(&mut book, later, "bob", true, 7).unwrap();
+            assert!(approved(&mut book, "ann", "a", 7), "who proved anew may ask anew");
+        }
+        let mut book = AccessBook::default();
+        let others = ask(&mut book, &asking("eve", "a"), 1);
+        book.apply(&revoked(ann, None));
+        assert_eq!(book.get(others, 6).unwrap().1, AccessState::Asked, "of another");
     }
 
     #[test]

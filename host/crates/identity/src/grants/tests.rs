@@ -14,6 +14,7 @@ fn verified(subject: &str, groups: &[&str], claims: Value) -> Verified {
         issued: 1,
         expires: 2,
         id: None,
+        twin: None,
         certificate: None,
     }
 }

@@ -43,6 +43,11 @@ pub(crate) struct Claims {
 impl Claims {
     /// Checks all members that have a meaning here, at a time in seconds since 1970.
     pub(crate) fn read(members: &Map<String, Value>, terms: &Terms<'_>, now: u64) -> Result<Self, Fault> {
+        // A logout token or another security event (RFC 8417; OpenID Connect Back-Channel Logout 1.0, 2.4) tells
+        // something: whatever type it has, it opens nothing.
+        if members.contains_key("events") {
+            return Err(Fault::Claim("events"));
+        }
         let expires = time(members, "exp")?.ok_or(Fault::Claim("exp"))?;
         let issued = time(members, "iat")?.ok_or(Fault::Claim("iat"))?;
         let begins = time(members, "nbf")?;
@@ -210,6 +215,14 @@ mod tests {
         assert_eq!(read_with(|_| {}, &parties), Err(Fault::Audience));
         assert_eq!(read_with(|claims| claims["azp"] = json!("other"), &parties), Err(Fault::Audience));
         assert!(read_with(|claims| claims["azp"] = json!("cli"), &parties).is_ok());
+    }
+
+    #[test]
+    fn what_tells_an_event_is_no_token() {
+        let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        for events in [logout, json!({}), json!(null), json!([])] {
+            assert_eq!(read(|claims| claims["events"] = events.clone()), Err(Fault::Claim("events")), "{events}");
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! What must hold: an event is durable before it is in the book; events come into the book in the order of the log; no
 //! lock is held over an await but the one that keeps this order.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use exchange::ports::{ControlLog, RecordError};
 use model::{
@@ -14,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Decider, Grants, Standing},
-    registry::Clock,
+    registry::{Clock, Registry},
 };
 
 /// Why a request or a decision was not taken.
@@ -40,6 +43,10 @@ struct Inner {
     log: Arc<dyn ControlLog>,
     grants: Arc<Grants>,
     clock: Clock,
+    /// Whose revocations end what callers asked.
+    registry: Registry,
+    /// Of these, so many are in the book; changed under its lock.
+    settled: AtomicU64,
     /// Held from a change to its event's place in the book.
     changing: tokio::sync::Mutex<()>,
 }
@@ -62,7 +69,7 @@ impl AccessView {
 }
 
 impl Access {
-    /// The requests that the log holds.
+    /// The requests that the log holds, by the clock and the revocations of this registry.
     ///
     /// # Errors
     /// [`RecordError`] when it can't be read.
@@ -70,18 +77,30 @@ impl Access {
         log: Arc<dyn ControlLog>,
         grants: Arc<Grants>,
         terms: AccessTerms,
-        clock: Clock,
+        registry: Registry,
     ) -> Result<Self, RecordError> {
+        let (clock, settled) = (registry.clock(), AtomicU64::new(registry.revision()));
         let mut book = AccessBook::new(terms);
         log.replay()?.iter().for_each(|event| book.apply(event));
         book.forget(clock());
-        let inner = Inner { book: Mutex::new(book), log, grants, clock, changing: tokio::sync::Mutex::default() };
-        Ok(Self(Arc::new(inner)))
+        let (book, changing) = (Mutex::new(book), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Inner { book, log, grants, clock, registry, settled, changing })))
     }
 
+    /// The book as it stands after every revocation.
     fn book(&self) -> MutexGuard<'_, AccessBook> {
         // Changed by whole steps that don't panic half-way.
-        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut book = self.0.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = self.0.registry.revision();
+        if self.0.settled.swap(revision, Ordering::Relaxed) != revision {
+            self.0.registry.revocations().iter().for_each(|revoked| book.revoke(revoked));
+        }
+        book
+    }
+
+    /// Ends what callers asked who were revoked since: also where the revocation is lifted before anybody asks.
+    pub fn settle(&self) {
+        drop(self.book());
     }
 
     /// Asks; the same request that is open already has its id again.
@@ -165,18 +184,33 @@ impl Access {
         })
     }
 
-    /// Takes an approved request of this caller for exactly this: only the first who does has it.
-    pub(super) fn claim(&self, caller: &Caller, grant: &str, scope: &Scope) -> Option<AccessRequested> {
-        self.book().claim(caller, grant, scope, (self.0.clock)())
+    /// Takes an approved request of this caller for exactly this: only the first who does has it, until it is dropped.
+    pub(super) fn claim(&self, caller: &Caller, grant: &str, scope: &Scope) -> Option<Claimed> {
+        let asked = self.book().claim(caller, grant, scope, (self.0.clock)())?;
+        Some(Claimed { access: self.clone(), asked, used: false })
     }
+}
 
-    /// No token was issued for it.
-    pub(super) fn give_back(&self, id: TokenId) {
-        self.book().give_back(id);
+/// A request that was claimed. Dropped with no token issued for it (also where who asked for one went away meanwhile),
+/// it can be claimed again.
+pub(super) struct Claimed {
+    access: Access,
+    pub(super) asked: AccessRequested,
+    used: bool,
+}
+
+impl Claimed {
+    /// A token was issued for it.
+    pub(super) fn used(mut self, issued: &TokenIssued) {
+        self.used = true;
+        self.access.book().apply(&ControlEvent::TokenIssued(issued.clone()));
     }
+}
 
-    /// A token was issued; where it was for a request, that is used.
-    pub(super) fn issued(&self, issued: &TokenIssued) {
-        self.book().apply(&ControlEvent::TokenIssued(issued.clone()));
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if !self.used {
+            self.access.book().give_back(self.asked.id);
+        }
     }
 }

@@ -3,12 +3,13 @@
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::{Response, request::Parts};
+use model::Digest;
 use serde_json::json;
 
 use super::{
     DEVICE, Oauth, Peer,
     answer::{Refusal, ok},
-    devices::{Asked, CODE_LETTERS, Granted, INTERVAL_MS, LETTERS, LIFE_MS, Poll},
+    devices::{Asked, CODE_LETTERS, Granted, INTERVAL_MS, LETTERS, LIFE_MS, Poll, Taken},
     form::Form,
     tokens::{token_answer, wanted},
 };
@@ -72,14 +73,10 @@ impl Oauth {
         let Some(taken) = self.devices().take(code) else {
             return Err(Refusal::new("invalid_grant", "the device code was used"));
         };
-        let issued = self.issue_by_grant(&granted.who, &asked.wanted, peer.certificate, None).await;
-        match issued {
-            Ok(issued) => Ok(ok(&token_answer(&issued, now))),
-            Err(refusal) => {
-                self.devices().put_back(code, taken);
-                Err(refusal)
-            }
-        }
+        let mut login = InHand { oauth: self, code, taken: Some(taken) };
+        let issued = self.issue_by_grant(&granted.who, &asked.wanted, peer.certificate, None).await?;
+        login.taken = None;
+        Ok(ok(&token_answer(&issued, now)))
     }
 
     /// Whether the approver agreed, where one must.
@@ -91,7 +88,24 @@ impl Oauth {
             AccessState::Approved => Ok(()),
             AccessState::Asked => Err(pending()),
             AccessState::Denied => Err(Refusal::new("access_denied", "the approver said no")),
+            AccessState::Revoked => Err(Refusal::new("access_denied", "the caller was revoked")),
             AccessState::Used | AccessState::Lapsed => Err(lost()),
+        }
+    }
+}
+
+/// A device whose token is being issued. Dropped before there is one (also where the device's connection broke
+/// meanwhile), it waits on.
+struct InHand<'o> {
+    oauth: &'o Oauth,
+    code: Digest,
+    taken: Option<Taken>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.oauth.devices().put_back(self.code, taken);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use exchange::ports::{Credential, Presented};
 use http::{Response, StatusCode, header, request::Parts};
-use model::{Digest, Scope, Target, TokenId, control::AccessRequested};
+use model::{Digest, Scope, TokenId, control::AccessRequested};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     form::Form,
 };
 use crate::{
-    AccessError, AccessState, Admission, Asking, Fault, Grant, Issue, IssueError, Issued, NotGranted, Order, Registry,
+    AccessError, AccessState, Admission, Asking, Fault, Grant, Issue, IssueError, Issued, NotGranted, Registry,
     SHORTEST_LIFETIME, Verified, Wanted, digest, scope_words, thumbprint_text,
 };
 
@@ -71,17 +71,22 @@ impl Oauth {
         if who.certificate.is_some() && who.certificate != peer.certificate {
             return Err(Refusal::request("the subject token is bound to a client certificate that was not presented"));
         }
-        // Let in and out again: a subject token that is revoked itself is worth nothing either.
+        self.let_in(token, &who).ok_or_else(|| Refusal::request("the subject token is refused: it is revoked"))?;
+        Ok((who, wanted))
+    }
+
+    /// Lets an issuer's token in and out again: one that is revoked itself is worth nothing here either.
+    fn let_in(&self, token: &str, who: &Verified) -> Option<()> {
         let admitted = self.registry.admit(Admission {
             credential: Credential::Direct,
             digest: digest(token),
+            twin: who.twin,
             caller: who.caller.clone(),
             scope: Scope::default().into(),
             issued_ms: Some(who.issued.saturating_mul(1000)),
             expires_ms: None,
         });
-        admitted.map_err(|_| Refusal::request("the subject token is refused: it is revoked"))?;
-        Ok((who, wanted))
+        admitted.ok().map(drop)
     }
 
     /// A token by the grant that gives what is wanted, at most until `ends` (seconds since 1970).
@@ -99,21 +104,16 @@ impl Oauth {
                 Refusal::new("approval_required", "a person must agree first: ask at /oauth/access, then try again")
             })?),
         };
-        let issued = match self.lifetime(grant, wanted, claimed.as_ref(), ends) {
-            Ok(lifetime) => {
-                let id = claimed.as_ref().map_or_else(TokenId::new, |asked| asked.id);
-                let (caller, by) = (who.caller.clone(), grant.name.clone());
-                let proven_ms = Some(who.issued.saturating_mul(1000));
-                self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms }).await
-            }
-            Err(refusal) => Err(refusal),
-        };
-        match (&issued, claimed) {
-            (Ok(issued), _) => self.access.issued(&issued.facts),
-            (Err(_), Some(asked)) => self.access.give_back(asked.id),
-            (Err(_), None) => {}
+        let asked = claimed.as_ref().map(|claimed| &claimed.asked);
+        let lifetime = self.lifetime(grant, wanted, asked, ends)?;
+        let id = asked.map_or_else(TokenId::new, |asked| asked.id);
+        let (caller, by) = (who.caller.clone(), grant.name.clone());
+        let proven_ms = Some(who.issued.saturating_mul(1000));
+        let issued = self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms }).await?;
+        if let Some(claimed) = claimed {
+            claimed.used(&issued.facts);
         }
-        issued
+        Ok(issued)
     }
 
     pub(super) fn choose(
@@ -153,6 +153,7 @@ impl Oauth {
     async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
         let issued = self.registry.issue(issue).await.map_err(|error| match error {
             IssueError::Revoked => Refusal::new("access_denied", "the caller is revoked"),
+            IssueError::CallerFull(_) => Refusal::too_often(error.to_string()),
             IssueError::Full(_) | IssueError::Record(_) => {
                 tracing::warn!(%error, "no token could be issued");
                 Refusal::later("no token can be issued at the moment")
@@ -196,6 +197,7 @@ impl Oauth {
             issued: facts.proven_ms.unwrap_or(facts.at_ms) / 1000,
             expires: facts.expires_ms / 1000,
             id: None,
+            twin: None,
             certificate: facts.certificate,
         })
     }
@@ -240,13 +242,7 @@ impl Oauth {
         }
         // A token that nobody knows, or that is over, is as good as revoked (RFC 7009, 2.2).
         let Some(facts) = self.registry.introspect(token) else { return Ok(empty(StatusCode::OK)) };
-        let order = Order {
-            target: Target::Token(facts.id),
-            issued_before_ms: None,
-            reason: "given back by its holder".into(),
-            by: facts.caller.subject.clone(),
-        };
-        self.registry.revoke(order).await.map_err(|error| {
+        self.registry.give_back(&facts).await.map_err(|error| {
             tracing::warn!(token = %facts.id, %error, "a token that was given back is not durably revoked");
             Refusal::later("the revocation could not be kept")
         })?;
@@ -294,6 +290,7 @@ impl Oauth {
             if who.certificate.is_some() && who.certificate != peer.certificate {
                 return None;
             }
+            self.let_in(credential, &who)?;
             who.caller
         };
         Some((caller.issuer, caller.subject))

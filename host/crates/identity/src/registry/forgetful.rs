@@ -1,13 +1,14 @@
-//! A log for tests: keeps everything in memory, nothing, or nothing any more.
+//! Logs for tests: keep everything in memory, nothing, nothing any more, or only what the test lets through.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
 use exchange::ports::{ControlLog, RecordError};
 use futures_util::{FutureExt, future::BoxFuture};
 use model::ControlEvent;
+use tokio::sync::Semaphore;
 
 /// Acknowledges everything and keeps nothing.
 pub(crate) struct Forgetful;
@@ -41,6 +42,37 @@ impl ControlLog for Memory {
             }
             self.events.lock().unwrap().push(event);
             Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// A disk that syncs when the test says so; events that came in between are kept in their order.
+pub(crate) struct Slow {
+    pub(crate) kept: Arc<Memory>,
+    /// Syncs that may be done.
+    pub(crate) syncs: Semaphore,
+    /// Events that wait for one.
+    pub(crate) waiting: Mutex<usize>,
+}
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self { kept: Arc::default(), syncs: Semaphore::new(0), waiting: Mutex::default() }
+    }
+}
+
+impl ControlLog for Slow {
+    fn replay(&self) -> Result<Vec<ControlEvent>, RecordError> {
+        self.kept.replay()
+    }
+
+    fn append(&self, event: ControlEvent) -> BoxFuture<'_, Result<(), RecordError>> {
+        async move {
+            *self.waiting.lock().unwrap() += 1;
+            self.syncs.acquire().await.unwrap().forget();
+            *self.waiting.lock().unwrap() -= 1;
+            self.kept.append(event).await
         }
         .boxed()
     }

@@ -14,6 +14,7 @@
 mod limits;
 mod orders;
 mod running;
+mod unkept;
 mod view;
 
 #[cfg(test)]
@@ -22,13 +23,14 @@ pub(crate) mod forgetful;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use exchange::ports::{ControlLog, Credential, Ended, Identified, Lease, Presented, RecordError, Unidentified};
 use model::{
-    Caller, ControlEvent, Digest, Scope, TokenId,
+    Caller, ControlEvent, Digest, Scope, SessionId, TokenId,
     control::{Revoked, TokenIssued},
 };
 use thiserror::Error;
@@ -53,8 +55,10 @@ pub(crate) const CREDENTIAL_BYTES: usize = 16 << 10;
 /// What the registry goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Tokens that may be alive at the same time.
+    /// Tokens that may be alive (not expired) at the same time.
     pub tokens: usize,
+    /// Of these, of one caller, so that one can't deny tokens to all.
+    pub caller_tokens: usize,
     /// Sessions that are remembered for being revoked by name.
     pub sessions: usize,
     /// For how long an exchange may run on after its credential has expired; a revocation waits for nothing.
@@ -69,6 +73,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             tokens: 100_000,
+            caller_tokens: 1000,
             sessions: 10_000,
             grace: Duration::from_secs(300),
             caller: Limits::default(),
@@ -91,8 +96,10 @@ struct Inner {
     state: Mutex<State>,
     /// Counts revocations, for those who must act on them.
     revoked: watch::Sender<u64>,
-    /// Held from a change to its acknowledgement, so that the log has changes in the order in which they came into force.
-    changing: tokio::sync::Mutex<()>,
+    /// Held by revocations for reading and by lifts for writing while they come into the log, so that it has a lift and
+    /// what is revoked anew on the sides of each other on which the view has them. Revocations commute, and share a
+    /// sync.
+    lifting: tokio::sync::RwLock<()>,
 }
 
 /// A credential whose owner is known.
@@ -102,6 +109,8 @@ pub struct Admission {
     pub credential: Credential,
     /// SHA-256 of what was presented.
     pub digest: Digest,
+    /// SHA-256 of its twin, where its signature can be written in another way: who revokes one means both.
+    pub twin: Option<Digest>,
     /// Whose it is.
     pub caller: Caller,
     /// What it may be used for.
@@ -148,6 +157,9 @@ pub enum IssueError {
     /// There are as many as there may be.
     #[error("{0} tokens are alive, and no more may be")]
     Full(usize),
+    /// The caller has as many as one may.
+    #[error("the caller has {0} tokens that have not expired, and may have no more")]
+    CallerFull(usize),
     /// It could not be kept, so it is not good.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -173,7 +185,7 @@ impl Registry {
         }
         state.view.prune(clock());
         let (state, revoked) = (Mutex::new(state), watch::Sender::new(0));
-        let inner = Inner { log, terms, clock, state, revoked, changing: tokio::sync::Mutex::default() };
+        let inner = Inner { log, terms, clock, state, revoked, lifting: tokio::sync::RwLock::default() };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -211,16 +223,23 @@ impl Registry {
             expires_ms: now.saturating_add(lifetime),
             by: issue.by,
             certificate: issue.certificate,
-            proven_ms: issue.proven_ms,
+            // A clock that is ahead of this one makes nothing younger than it is here.
+            proven_ms: issue.proven_ms.map(|proven| proven.min(now)),
         };
         {
+            let Terms { tokens, caller_tokens, .. } = self.0.terms;
             let mut state = self.state();
             state.view.prune(now);
+            state.view.make_room(tokens.saturating_mul(2));
             if state.view.ended(&holder_of(&facts)).is_some() {
                 return Err(IssueError::Revoked);
             }
-            if state.view.count() >= self.0.terms.tokens {
-                return Err(IssueError::Full(self.0.terms.tokens));
+            let (all, own) = state.view.alive(&facts.caller);
+            if own >= caller_tokens {
+                return Err(IssueError::CallerFull(caller_tokens));
+            }
+            if all >= tokens {
+                return Err(IssueError::Full(tokens));
             }
         }
         self.0.log.append(ControlEvent::TokenIssued(facts.clone())).await?;
@@ -250,6 +269,7 @@ impl Registry {
         self.admit(Admission {
             credential: Credential::Issued(facts.id),
             digest,
+            twin: None,
             caller: facts.caller.clone(),
             scope: Arc::new(facts.scope.clone()),
             issued_ms: Some(proven(&facts)),
@@ -262,15 +282,16 @@ impl Registry {
     /// # Errors
     /// [`Unidentified::Ended`].
     pub fn admit(&self, admission: Admission) -> Result<Identified, Unidentified> {
-        let Admission { credential, digest, caller, scope, issued_ms, expires_ms } = admission;
+        let Admission { credential, digest, twin, caller, scope, issued_ms, expires_ms } = admission;
         let now = self.now_ms();
+        let issued_ms = issued_ms.map(|issued| issued.min(now));
         let until = match expires_ms {
             Some(expires) if expires <= now => return Err(Unidentified::Ended(Ended::Expired)),
             Some(expires) => Instant::now().checked_add(Duration::from_millis(expires - now) + self.0.terms.grace),
             None => None,
         };
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
-        let holder = Arc::new(Holder { credential, digest, issuer, subject, issued_ms });
+        let holder = Arc::new(Holder { credential, digest, twin, issuer, subject, issued_ms });
         let lease = Lease::new(until);
         let key = self.state().admit(&holder, &lease).map_err(Unidentified::Ended)?;
         let account = Box::new(Stay::new(self.clone(), key, holder));
@@ -302,24 +323,42 @@ impl Registry {
         alive.map(|facts| (Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned())).collect()
     }
 
+    /// Callers of this name that are known now, by whoever vouches for them: those of tokens that have not expired, and
+    /// of exchanges that run.
+    #[must_use]
+    pub fn callers_called(&self, subject: &str) -> BTreeSet<String> {
+        let (state, now) = (self.state(), self.now_ms());
+        let tokens = state.view.tokens().filter(|facts| facts.expires_ms > now).map(|facts| &facts.caller);
+        let tokens = tokens.map(|caller| (caller.issuer.as_str(), caller.subject.as_str()));
+        let named = tokens.chain(state.callers()).filter(|(_, known)| *known == subject);
+        named.map(|(issuer, _)| issuer.to_owned()).collect()
+    }
+
+    /// How many revocations came into force since the start: whoever follows them has missed none while it stays.
+    #[must_use]
+    pub(crate) fn revision(&self) -> u64 {
+        *self.0.revoked.borrow()
+    }
+
     /// Changes with every revocation.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.revoked.subscribe()
     }
 
-    /// Whether what a caller asked at `asked_ms` on a connection may not go on by itself: it is revoked there, or was
-    /// for what it held when it asked.
+    /// Whether what a caller asked at `asked_ms` in a session on a connection may not go on by itself: it is revoked
+    /// there, or was for what it held when it asked.
     #[must_use]
-    pub fn is_revoked(&self, caller: &Caller, connection: &str, asked_ms: u64) -> bool {
+    pub fn is_revoked(&self, caller: &Caller, connection: &str, session: SessionId, asked_ms: u64) -> bool {
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
-        let digest = Digest::default();
-        let holder = Holder { credential: Credential::Direct, digest, issuer, subject, issued_ms: None };
+        let credential = Credential::Direct;
+        let holder = Holder { credential, digest: Digest::default(), twin: None, issuer, subject, issued_ms: None };
         let place = Place { connection: connection.to_owned() };
         let state = self.state();
         // Who asks after a revocation of what was issued before some time was let in with something newer.
         let concerns = |revoked: &Arc<Revoked>| revoked.issued_before_ms.is_none() || asked_ms <= revoked.at_ms;
-        state.view.ends(&holder).chain(state.view.ends_at(&holder, &place)).any(concerns)
+        let ended = state.view.ends(&holder).chain(state.view.ends_at(&holder, &place)).any(concerns);
+        ended || state.view.session_ended(connection, session).any(|revoked| asked_ms <= revoked.at_ms)
     }
 
     /// Every revocation in force, oldest first.
@@ -337,6 +376,7 @@ fn holder_of(facts: &TokenIssued) -> Holder {
     Holder {
         credential: Credential::Issued(facts.id),
         digest: facts.digest,
+        twin: None,
         issuer: facts.caller.issuer.clone(),
         subject: facts.caller.subject.clone(),
         issued_ms: Some(proven(facts)),

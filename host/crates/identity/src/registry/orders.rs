@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use exchange::ports::{Credential, RecordError};
 use model::{
     ControlEvent, ExchangeId, SessionId, Target, TokenId,
-    control::{Lifted, Revoked},
+    control::{Lifted, Revoked, TokenIssued},
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -109,41 +109,71 @@ impl Registry {
     /// # Errors
     /// [`RevokeError`].
     pub async fn revoke(&self, order: Order) -> Result<Blast, RevokeError> {
-        let this = self.clone();
-        let task = tokio::spawn(async move { this.carry_out(order).await });
-        task.await.unwrap_or(Err(RevokeError::Stopping))
+        self.carry_out(order, ControlEvent::Revoked).await
     }
 
-    async fn carry_out(&self, order: Order) -> Result<Blast, RevokeError> {
-        let _one_after_the_other = self.0.changing.lock().await;
-        let (revoked, blast) = {
+    /// Revokes a token at the word of who holds it. The same, but it is refused where only what is held back for
+    /// operators is left of the log.
+    ///
+    /// # Errors
+    /// [`RevokeError`].
+    pub async fn give_back(&self, token: &TokenIssued) -> Result<Blast, RevokeError> {
+        let order = Order {
+            target: Target::Token(token.id),
+            issued_before_ms: None,
+            reason: "given back by its holder".into(),
+            by: token.caller.subject.clone(),
+        };
+        self.carry_out(order, ControlEvent::GivenBack).await
+    }
+
+    async fn carry_out(&self, order: Order, event: fn(Revoked) -> ControlEvent) -> Result<Blast, RevokeError> {
+        // No other order's disk is waited for: first it is in force.
+        let (blast, unkept) = self.put_in_force(order)?;
+        let Some((key, revoked)) = unkept else { return Ok(blast) };
+        let this = self.clone();
+        let task = tokio::spawn(async move { this.keep(key, revoked, event).await });
+        match task.await {
+            Ok(Ok(())) => Ok(blast),
+            Ok(Err(cause)) => Err(RevokeError::NotKept { blast: Box::new(blast), cause }),
+            Err(_) => Err(RevokeError::Stopping),
+        }
+    }
+
+    /// The first step, with nothing awaited: what it ends, and what is to be kept, unless all of it was said before and
+    /// is durable.
+    fn put_in_force(&self, order: Order) -> Result<(Blast, Option<(u64, Revoked)>), RevokeError> {
+        let (revoked, blast, key) = {
             let mut state = self.state();
             state.view.prune(self.now_ms());
             let revoked = self.revocation(&state, order)?;
             let blast = blast(&state, &revoked, self.now_ms());
             if blast.already {
-                return Ok(blast);
+                return Ok((blast, None));
             }
-            state.view.fold(&ControlEvent::Revoked(revoked.clone()));
-            state.cut(&revoked);
-            (revoked, blast)
+            let key = state.put_in_force(&revoked);
+            (revoked, blast, key)
         };
         self.0.revoked.send_modify(|count| *count += 1);
         tracing::warn!(
             target = ?revoked.target, reason = %revoked.reason, by = %revoked.by,
             tokens = blast.tokens, streams = blast.streams, "revoked"
         );
+        Ok((blast, Some((key, revoked))))
+    }
+
+    /// The second: it is durable. Those that come together share what the log does for each.
+    async fn keep(&self, key: u64, revoked: Revoked, event: fn(Revoked) -> ControlEvent) -> Result<(), RecordError> {
+        // Before a lift in the log or behind it, as it is in the view.
+        let _no_lift_meanwhile = self.0.lifting.read().await;
         let target = revoked.target.clone();
-        match self.0.log.append(ControlEvent::Revoked(revoked)).await {
-            Ok(()) => {
-                self.state().unkept.remove(&target);
-                Ok(blast)
-            }
-            Err(cause) => {
-                self.state().unkept.insert(target);
-                Err(RevokeError::NotKept { blast: Box::new(blast), cause })
-            }
+        let kept = self.0.log.append(event(revoked)).await;
+        let mut state = self.state();
+        match &kept {
+            Ok(()) => state.unkept.kept(&target, key),
+            Err(_) => state.unkept.refused(&target, key),
         }
+        kept
     }
 
     /// What a revocation would end.
@@ -163,14 +193,23 @@ impl Registry {
     pub async fn lift(&self, target: Target, reason: String, by: String) -> Result<(), LiftError> {
         let this = self.clone();
         let task = tokio::spawn(async move {
-            let _one_after_the_other = this.0.changing.lock().await;
-            if this.state().view.revocation(&target).is_none() {
-                return Err(LiftError::NotRevoked);
+            let _no_revocation_meanwhile = this.0.lifting.write().await;
+            {
+                let mut state = this.state();
+                if state.view.revocation(&target).is_none() {
+                    return Err(LiftError::NotRevoked);
+                }
+                state.unkept.set_lifting(Some(target.clone()));
             }
-            let lifted = ControlEvent::Lifted(Lifted { at_ms: this.now_ms(), target, reason: short(reason), by });
-            this.0.log.append(lifted.clone()).await?;
-            this.state().view.fold(&lifted);
-            Ok(())
+            let (at_ms, reason) = (this.now_ms(), short(reason));
+            let lifted = ControlEvent::Lifted(Lifted { at_ms, target: target.clone(), reason, by });
+            let kept = this.0.log.append(lifted.clone()).await;
+            let mut state = this.state();
+            state.unkept.set_lifting(None);
+            if kept.is_ok() {
+                state.lift(&lifted, &target);
+            }
+            Ok(kept?)
         });
         task.await.unwrap_or(Err(LiftError::Stopping))
     }
@@ -203,7 +242,7 @@ impl Registry {
 
 fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
     let mut blast = Blast {
-        already: !state.unkept.contains(&revoked.target)
+        already: !state.unkept.holds(&revoked.target)
             && state.view.revocation(&revoked.target).is_some_and(|old| old.covers(revoked)),
         ..Blast::default()
     };

@@ -1,7 +1,7 @@
 //! Who uses what right now: every exchange that was let in and is not over, its lease, and what it is counted on.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,11 +10,12 @@ use std::{
 };
 
 use exchange::ports::{About, Account, Credential, Ended, Exceeded, Lease, NoEntry};
-use model::{ExchangeId, SessionId, Target, TokenId, Usage, control::Revoked};
+use model::{ControlEvent, ExchangeId, SessionId, Target, TokenId, Usage, control::Revoked};
 
 use super::{
     Registry, Terms,
     limits::Meters,
+    unkept::Unkept,
     view::{Holder, Place, View, hits},
 };
 
@@ -25,7 +26,7 @@ type CallerKey = (String, String);
 pub(super) struct State {
     pub(super) view: View,
     /// Revoked here, but not in the log: the same order must be kept when it comes again.
-    pub(super) unkept: HashSet<Target>,
+    pub(super) unkept: Unkept,
     running: HashMap<u64, Running>,
     next: u64,
     terms: Terms,
@@ -47,7 +48,7 @@ impl State {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
             view: View::default(),
-            unkept: HashSet::new(),
+            unkept: Unkept::default(),
             running: HashMap::new(),
             next: 0,
             terms,
@@ -76,8 +77,28 @@ impl State {
         })
     }
 
-    /// Cuts them.
-    pub(super) fn cut(&self, revoked: &Revoked) {
+    /// Puts a revocation in force: it is in the view, and all that it concerns is cut. Answers what it is called among
+    /// those that are not kept yet.
+    pub(super) fn put_in_force(&mut self, revoked: &Revoked) -> u64 {
+        self.view.fold(&ControlEvent::Revoked(revoked.clone()));
+        self.cut(revoked);
+        self.unkept.begin(revoked.clone())
+    }
+
+    /// Takes a target's revocations back; those that come into the log behind this stay.
+    pub(super) fn lift(&mut self, lifted: &ControlEvent, target: &Target) {
+        self.view.fold(lifted);
+        for revoked in self.unkept.lift(target) {
+            self.view.fold(&ControlEvent::Revoked(revoked));
+        }
+    }
+
+    /// Who runs something now, by issuer and subject.
+    pub(super) fn callers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.running.values().map(|running| (running.holder.issuer.as_str(), running.holder.subject.as_str()))
+    }
+
+    fn cut(&self, revoked: &Revoked) {
         for running in self.cut_by(revoked) {
             running.lease.end(Ended::revoked(revoked.reason.as_str()));
         }

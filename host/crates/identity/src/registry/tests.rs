@@ -8,6 +8,9 @@ use proptest::prelude::*;
 
 use super::{forgetful::Memory, view::REMEMBERED_MS, *};
 
+mod counted;
+mod kept;
+
 /// A registry on a log in memory, at a time that a test sets.
 struct Rig {
     log: Arc<Memory>,
@@ -63,6 +66,7 @@ impl Rig {
         self.registry.admit(Admission {
             credential: Credential::Direct,
             digest: digest(format!("{subject} {now}")),
+            twin: None,
             caller: caller("idp", subject),
             scope: Arc::new(Scope::on(["one", "two"])),
             issued_ms: Some(now),
@@ -150,8 +154,11 @@ fn a_caller_that_is_revoked_gets_in_by_no_way_until_it_is_lifted() {
     assert_eq!((blast.tokens, blast.streams), (1, 1));
     assert!(ann.lease.ended().is_some() && bob.lease.ended().is_none());
     let later = rig.registry.now_ms() + 1000;
-    assert!(rig.registry.is_revoked(&caller("idp", "ann"), "one", later) && *rig.registry.changes().borrow() == 1);
-    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one", later));
+    assert!(
+        rig.registry.is_revoked(&caller("idp", "ann"), "one", SessionId::new(), later)
+            && *rig.registry.changes().borrow() == 1
+    );
+    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one", SessionId::new(), later));
     assert!(rig.direct("ann").is_err() && rig.identify(&issued.token).is_err() && rig.direct("bob").is_ok());
     assert_eq!(rig.issue("ann", HOUR).err(), Some(IssueError::Revoked), "nor a new token");
     rig.pass(10);
@@ -169,7 +176,7 @@ fn what_was_asked_after_a_revocation_of_older_credentials_may_go_on() {
     rig.revoke(caller_target("ann"), Some(now - 5)).unwrap();
     rig.pass(10);
     rig.revoke(caller_target("bob"), None).unwrap();
-    let asked = |subject: &str, at: u64| rig.registry.is_revoked(&caller("idp", subject), "one", at);
+    let asked = |subject: &str, at: u64| rig.registry.is_revoked(&caller("idp", subject), "one", SessionId::new(), at);
     assert!(asked("ann", now - 10) && asked("ann", now - 1) && asked("ann", now), "asked when it came, or before");
     assert!(!asked("ann", now + 1), "asked with something newer");
     rig.revoke(Target::Issuer("idp".into()), None).unwrap();
@@ -184,6 +191,7 @@ fn what_was_issued_before_a_time_dies_and_what_comes_later_lives() {
         rig.registry.admit(Admission {
             credential: Credential::Static,
             digest: digest("static"),
+            twin: None,
             caller: caller("token", "ci"),
             scope: Arc::new(Scope::on(["one"])),
             issued_ms: None,

@@ -4,13 +4,13 @@
 //! everything that it could be about is over.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
 use exchange::ports::Credential;
 use model::{
-    ControlEvent, Digest, Target, TokenId,
+    Caller, ControlEvent, Digest, SessionId, Target, TokenId,
     control::{Revoked, TokenIssued},
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Holder {
     pub(crate) credential: Credential,
     /// SHA-256 of what was presented.
     pub(crate) digest: Digest,
+    /// SHA-256 of the other text that is as good, where the signature of what was presented allows one.
+    pub(crate) twin: Option<Digest>,
     /// The caller's issuer.
     pub(crate) issuer: String,
     /// The caller's subject.
@@ -45,6 +47,10 @@ pub(crate) struct View {
     tokens: HashMap<Digest, Arc<TokenIssued>>,
     by_id: HashMap<TokenId, Digest>,
     by_expiry: BTreeSet<(u64, TokenId)>,
+    /// Of these, those that had not expired when it was last looked at.
+    alive: BTreeSet<(u64, TokenId)>,
+    /// How many of those each caller has, by issuer and subject.
+    by_caller: HashMap<(String, String), usize>,
     /// One for each target: later ones are joined to it.
     revoked: HashMap<Target, Arc<Revoked>>,
     /// Those of whole connections and of sessions, which are looked at when it is known where an exchange goes.
@@ -56,7 +62,7 @@ impl View {
     pub(crate) fn fold(&mut self, event: &ControlEvent) {
         match event {
             ControlEvent::TokenIssued(issued) => self.issue(issued),
-            ControlEvent::Revoked(revoked) => self.revoke(revoked),
+            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => self.revoke(revoked),
             ControlEvent::Lifted(lifted) => {
                 self.revoked.remove(&lifted.target);
                 self.index_sessions(&lifted.target);
@@ -66,20 +72,48 @@ impl View {
     }
 
     fn issue(&mut self, issued: &TokenIssued) {
-        if self.by_id.insert(issued.id, issued.digest).is_none() {
-            self.by_expiry.insert((issued.expires_ms, issued.id));
-            self.tokens.insert(issued.digest, Arc::new(issued.clone()));
+        // One of this name that was issued before was never handed out: who asked for it had gone, and asked again.
+        self.forget(issued.id);
+        self.by_id.insert(issued.id, issued.digest);
+        self.by_expiry.insert((issued.expires_ms, issued.id));
+        self.alive.insert((issued.expires_ms, issued.id));
+        *self.by_caller.entry(owner(issued)).or_default() += 1;
+        self.tokens.insert(issued.digest, Arc::new(issued.clone()));
+    }
+
+    /// Forgets a token.
+    fn forget(&mut self, id: TokenId) {
+        let Some(facts) = self.by_id.remove(&id).and_then(|digest| self.tokens.remove(&digest)) else { return };
+        self.by_expiry.remove(&(facts.expires_ms, id));
+        if self.alive.remove(&(facts.expires_ms, id)) {
+            self.count_out(&facts);
+        }
+    }
+
+    /// One of its caller's tokens is not alive any more.
+    fn count_out(&mut self, facts: &TokenIssued) {
+        if let Entry::Occupied(mut count) = self.by_caller.entry(owner(facts)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
     }
 
     fn revoke(&mut self, revoked: &Revoked) {
         let joined = match self.revoked.get(&revoked.target) {
             // Two for one target that each end something else: together they end both, and at most more than that.
-            Some(old) => Revoked {
-                issued_before_ms: old.issued_before_ms.zip(revoked.issued_before_ms).map(|(a, b)| a.max(b)),
-                until_ms: old.until_ms.zip(revoked.until_ms).map(|(a, b)| a.max(b)),
-                ..revoked.clone()
-            },
+            // Which of them comes first makes no difference: two that are given at once may come into the log either
+            // way.
+            Some(old) => {
+                let said = |revoked: &Revoked| (revoked.at_ms, revoked.reason.clone(), revoked.by.clone());
+                let last = if said(revoked) >= said(old) { revoked } else { &**old };
+                Revoked {
+                    issued_before_ms: old.issued_before_ms.zip(revoked.issued_before_ms).map(|(a, b)| a.max(b)),
+                    until_ms: old.until_ms.zip(revoked.until_ms).map(|(a, b)| a.max(b)),
+                    ..last.clone()
+                }
+            }
             None => revoked.clone(),
         };
         self.revoked.insert(revoked.target.clone(), Arc::new(joined));
@@ -99,13 +133,18 @@ impl View {
 
     /// Forgets what is over at `now_ms`.
     pub(crate) fn prune(&mut self, now_ms: u64) {
+        while let Some((expires, id)) = self.alive.first().copied()
+            && expires <= now_ms
+        {
+            self.alive.pop_first();
+            if let Some(facts) = self.token_called(id).cloned() {
+                self.count_out(&facts);
+            }
+        }
         while let Some((expires, id)) = self.by_expiry.first().copied()
             && expires.saturating_add(REMEMBERED_MS) <= now_ms
         {
-            self.by_expiry.pop_first();
-            if let Some(digest) = self.by_id.remove(&id) {
-                self.tokens.remove(&digest);
-            }
+            self.forget(id);
         }
         let over = |until: u64| until.saturating_add(REMEMBERED_MS) <= now_ms;
         self.revoked.retain(|_, revoked| !revoked.until_ms.is_some_and(over));
@@ -120,9 +159,21 @@ impl View {
         self.by_expiry.iter().filter_map(|(_, id)| self.by_id.get(id)).filter_map(|digest| self.tokens.get(digest))
     }
 
-    /// How many those are.
-    pub(crate) fn count(&self) -> usize {
-        self.tokens.len()
+    /// How many of them have not expired, and how many of those this caller has; as of the last time that it was
+    /// pruned.
+    pub(crate) fn alive(&self, caller: &Caller) -> (usize, usize) {
+        let own = self.by_caller.get(&(caller.issuer.clone(), caller.subject.clone()));
+        (self.alive.len(), own.copied().unwrap_or_default())
+    }
+
+    /// Forgets those that expired longest ago where there are more than `most` of all.
+    pub(crate) fn make_room(&mut self, most: usize) {
+        while self.tokens.len() > most
+            && let Some((expires, id)) = self.by_expiry.first().copied()
+            && !self.alive.contains(&(expires, id))
+        {
+            self.forget(id);
+        }
     }
 
     /// The token with this hash.
@@ -157,6 +208,12 @@ impl View {
         self.ends_at(holder, place).next()
     }
 
+    /// What ended a session by its name.
+    pub(crate) fn session_ended(&self, connection: &str, id: SessionId) -> impl Iterator<Item = &Arc<Revoked>> {
+        let there = self.sessions.get(connection).into_iter().flatten();
+        there.filter(move |revoked| matches!(revoked.target, Target::Session { session, .. } if session == id))
+    }
+
     /// All that ended a credential wherever it is used.
     pub(crate) fn ends(&self, holder: &Holder) -> impl Iterator<Item = &Arc<Revoked>> {
         // Nothing is looked up where nothing is revoked.
@@ -180,7 +237,14 @@ fn targets(holder: &Holder) -> Vec<Target> {
     };
     let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
     let issuer = Target::Issuer(holder.issuer.clone());
-    token.into_iter().chain([Target::Credential(holder.digest), caller, issuer, Target::Everything]).collect()
+    let twin = holder.twin.map(Target::Credential);
+    let others = [Target::Credential(holder.digest), caller, issuer, Target::Everything];
+    token.into_iter().chain(twin).chain(others).collect()
+}
+
+/// Whose a token is, as tokens are counted.
+fn owner(facts: &TokenIssued) -> (String, String) {
+    (facts.caller.issuer.clone(), facts.caller.subject.clone())
 }
 
 fn is_before(revoked: &Revoked, holder: &Holder) -> bool {
@@ -195,7 +259,7 @@ pub(crate) fn hits(revoked: &Revoked, holder: &Holder, place: Option<&Place>) ->
     let same_caller = |issuer: &str, subject: &str| holder.issuer == issuer && holder.subject == subject;
     let target = match &revoked.target {
         Target::Token(id) => holder.credential == Credential::Issued(*id),
-        Target::Credential(digest) => holder.digest == *digest,
+        Target::Credential(digest) => holder.digest == *digest || holder.twin == Some(*digest),
         Target::Caller { issuer, subject } => same_caller(issuer, subject),
         Target::Issuer(issuer) => holder.issuer == *issuer,
         Target::Everything => true,

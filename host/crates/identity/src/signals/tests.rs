@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use exchange::ports::{ControlLog, Credential, Ended, Identified, Unidentified};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use model::{Caller, Scope, Target};
 use serde_json::json;
 
@@ -49,6 +51,7 @@ impl Rig {
         self.signals.registry.admit(Admission {
             credential: Credential::Direct,
             digest: digest(issued.to_string()),
+            twin: None,
             caller: Caller { subject: "ann".into(), issuer: IDP.into(), ..Caller::default() },
             scope: Arc::new(Scope::on(["one"])),
             issued_ms: Some(issued * 1000),
@@ -144,9 +147,26 @@ async fn who_sends_must_show_what_it_was_given() {
 async fn only_so_many_are_in_hand() {
     let rig = Rig::new();
     let _all = rig.signals.in_hand.try_acquire_many(u32::try_from(IN_HAND).unwrap()).unwrap();
-    let answer = rig.signals.answer(Request::post(EVENTS).body(Bytes::new()).unwrap()).await;
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.headers()[header::RETRY_AFTER], "5");
+    let refused = rig.signals.carry_out(&terms(), &disabled("e1")).await.unwrap_err();
+    assert_eq!(refused.answer().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.answer().headers()[header::RETRY_AFTER], "5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn forged_events_that_wait_for_a_key_hold_no_place() {
+    let rig = Rig::new();
+    let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let forged = |at: usize| {
+        let head = encode(json!({"alg": "EdDSA", "typ": "secevent+jwt", "kid": format!("unknown-{at}")}));
+        let claims = json!({"iss": IDP, "aud": "gate", "iat": NOW, "jti": at.to_string(), "events": {"https://e": {}}});
+        let text = format!("{head}.{}.{}", encode(claims), URL_SAFE_NO_PAD.encode([1; 64]));
+        Request::post(EVENTS).header(header::CONTENT_TYPE, MEDIA_TYPE).body(Bytes::from(text)).unwrap()
+    };
+    let mut waiting: FuturesUnordered<_> = (0..2 * IN_HAND).map(|at| rig.signals.answer(forged(at))).collect();
+    // Nobody fetches keys here: each of them waits as long as one can.
+    assert!(tokio::time::timeout(Duration::from_secs(1), waiting.next()).await.is_err());
+    rig.tell(&disabled("e1")).await.unwrap();
+    assert!(rig.admit(NOW).is_err(), "the true one is carried out meanwhile");
 }
 
 #[tokio::test]

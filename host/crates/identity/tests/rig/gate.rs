@@ -88,7 +88,7 @@ impl Gate {
     fn on(log: Arc<Log>, clock: Clock, issuers: Arc<Issuers>, grants: Arc<Grants>, issuer: &str) -> Self {
         let shared: Arc<dyn ControlLog> = Arc::clone(&log) as _;
         let registry = Registry::open_at(Arc::clone(&shared), Terms::default(), clock.read()).unwrap();
-        let access = Access::open(shared, Arc::clone(&grants), AccessTerms::default(), clock.read()).unwrap();
+        let access = Access::open(shared, Arc::clone(&grants), AccessTerms::default(), registry.clone()).unwrap();
         let login = Login {
             issuer: issuer.into(),
             client_id: "gate".into(),

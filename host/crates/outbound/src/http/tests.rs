@@ -85,6 +85,25 @@ async fn an_answer_is_brought_whole() {
 }
 
 #[tokio::test]
+async fn a_server_that_tells_keys_as_a_key_set_only_is_understood() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/openid/v1/jwks", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let size = stream.read(&mut head).await.unwrap();
+        let head = String::from_utf8_lossy(&head[..size]).to_ascii_lowercase();
+        let accept = head.lines().find_map(|line| line.strip_prefix("accept:")).unwrap_or_default();
+        let fits = accept.split(',').any(|kind| kind.trim() == "application/jwk-set+json");
+        let status = if fits { "200 OK" } else { "406 Not Acceptable" };
+        stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}").as_bytes()).await.unwrap();
+    });
+    let answer = client(&url).unwrap().get(&Url::parse(&url).unwrap()).await.unwrap();
+    assert_eq!(found(answer), Ok(b"{}".to_vec()));
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_nothing_more() {
     let answer = ask("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert_eq!(found(answer), Err(StatusCode::FOUND));

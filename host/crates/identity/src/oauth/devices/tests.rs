@@ -13,7 +13,7 @@ fn asked(address: &str) -> Asked {
 
 fn granted(subject: &str) -> Granted {
     let caller = Caller { subject: subject.into(), ..Caller::default() };
-    let who = Verified { caller, claims: Map::new(), issued: 0, expires: 0, id: None, certificate: None };
+    let who = Verified { caller, claims: Map::new(), issued: 0, expires: 0, id: None, twin: None, certificate: None };
     Granted { who, request: None }
 }
 

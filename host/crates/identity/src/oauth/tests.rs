@@ -1,0 +1,114 @@
+//! Who asked for a token and went away before there was one: nothing of what was given for it is lost.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use exchange::ports::ControlLog;
+use model::{Caller, Scope, TokenId};
+use serde_json::Map;
+
+use super::*;
+use crate::{
+    AccessTerms, Approval, Asking, Decider, Grant, LIFETIME, Terms, Verified, Wanted, Who,
+    oauth::devices::{Asked, Granted},
+    registry::forgetful::Slow,
+};
+
+const IDP: &str = "https://idp";
+const NOW_MS: u64 = 1_800_000_000_000;
+
+struct Rig {
+    log: Arc<Slow>,
+    now: Arc<AtomicU64>,
+    oauth: Oauth,
+}
+
+fn who() -> Verified {
+    Verified {
+        caller: Caller { subject: "ann".into(), issuer: IDP.into(), ..Caller::default() },
+        claims: Map::new(),
+        issued: NOW_MS / 1000 - 5,
+        expires: NOW_MS / 1000 + 3600,
+        id: None,
+        twin: None,
+        certificate: None,
+    }
+}
+
+impl Rig {
+    /// With a grant that a person must agree to, or not.
+    fn new(approval: Option<Approval>) -> Self {
+        let (log, now) = (Arc::new(Slow::default()), Arc::new(AtomicU64::new(NOW_MS)));
+        let shared: Arc<dyn ControlLog> = Arc::clone(&log) as _;
+        let clock = Arc::clone(&now);
+        let clock: crate::Clock = Arc::new(move || clock.load(Ordering::Relaxed));
+        let registry = Registry::open_at(Arc::clone(&shared), Terms::default(), clock).unwrap();
+        let grant = Grant {
+            name: "night".into(),
+            who: Who { issuer: IDP.into(), ..Who::default() },
+            scope: Scope::on(["openai"]),
+            lifetime: LIFETIME,
+            direct: false,
+            bound: false,
+            approval,
+        };
+        let grants = Arc::new(Grants::new(vec![grant]).unwrap());
+        let access = Access::open(shared, Arc::clone(&grants), AccessTerms::default(), registry.clone()).unwrap();
+        let terms = OauthTerms { url: "http://127.0.0.1:1".into(), clients: vec![CLIENT.into()], login: None };
+        let issuers = Arc::new(Issuers::new([]).unwrap());
+        let oauth = Oauth::new(terms, issuers, grants, registry, access).unwrap();
+        Self { log, now, oauth }
+    }
+
+    /// Whether a future is still not ready when everything that it does stands still; it is dropped.
+    async fn goes_away(asked: impl Future) -> bool {
+        tokio::time::timeout(Duration::from_secs(1), asked).await.is_err()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_outlives_a_request_for_its_token_that_was_dropped() {
+    let rig = Rig::new(Some(Approval { approvers: vec!["leads".into()], timeout: LIFETIME }));
+    let Rig { log, oauth, .. } = &rig;
+    log.syncs.add_permits(2);
+    let asking = Asking {
+        caller: who().caller,
+        scope: Scope::on(["openai"]),
+        lifetime_ms: 60_000,
+        reason: "night".into(),
+        grant: "night".into(),
+        timeout_ms: 600_000,
+    };
+    let id = oauth.access.ask(asking).await.unwrap();
+    let lead = Decider { name: "lea".into(), groups: Some(vec!["leads".into()]) };
+    oauth.access.decide(id, true, lead, String::new()).await.unwrap();
+
+    let wanted = Wanted::default();
+    assert!(Rig::goes_away(oauth.issue_by_grant(&who(), &wanted, None, None)).await, "the log takes its time");
+    assert_eq!(oauth.access.get(id).unwrap().state, crate::AccessState::Approved, "it can be used still");
+    log.syncs.add_permits(1);
+    let issued = oauth.issue_by_grant(&who(), &wanted, None, None).await.unwrap();
+    assert_eq!((issued.facts.id, oauth.access.get(id).unwrap().state), (id, crate::AccessState::Used));
+    let again = oauth.issue_by_grant(&who(), &wanted, None, None).await;
+    assert_eq!(again.err().map(|refusal| refusal.error), Some("approval_required"), "and only once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_outlives_a_poll_that_was_dropped() {
+    let rig = Rig::new(None);
+    let Rig { log, now, oauth } = &rig;
+    let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: None };
+    let asked = Asked { wanted: Wanted::default(), reason: String::new(), address: peer.address, certificate: None };
+    let code = crate::digest("device-code");
+    assert!(oauth.devices().begin(code, "BCDFGHJK", asked, NOW_MS));
+    assert!(oauth.devices().decide(code, Some(Granted { who: who(), request: None::<TokenId> }), NOW_MS));
+    let form = Form::read("device_code=device-code").unwrap();
+    assert!(Rig::goes_away(oauth.poll(&form, peer)).await);
+    now.fetch_add(10_000, Ordering::Relaxed);
+    log.syncs.add_permits(1);
+    assert_eq!(oauth.poll(&form, peer).await.unwrap().status(), StatusCode::OK, "the next poll has the token");
+    now.fetch_add(10_000, Ordering::Relaxed);
+    assert_eq!(oauth.poll(&form, peer).await.err().map(|refusal| refusal.error), Some("invalid_grant"));
+}

@@ -1,0 +1,144 @@
+//! How many tokens there may be, and when each of them was issued.
+
+use super::*;
+
+#[test]
+fn tokens_that_have_expired_take_nobodys_place() {
+    let rig = Rig::new(Terms { tokens: 10, caller_tokens: 10, ..Terms::default() });
+    let minute = Duration::from_secs(60);
+    let first = rig.issue("ann", minute).unwrap();
+    for _ in 1..10 {
+        rig.issue("ann", minute).unwrap();
+    }
+    assert_eq!(rig.issue("bob", minute).err(), Some(IssueError::Full(10)));
+    rig.pass(60_000);
+    assert_eq!(rig.identify(&first.token).err(), Some(Unidentified::Ended(Ended::Expired)), "it is still known");
+    for _ in 0..10 {
+        rig.issue("bob", minute).unwrap();
+    }
+    assert_eq!(rig.issue("bob", minute).err(), Some(IssueError::CallerFull(10)));
+    assert_eq!(rig.issue("ann", minute).err(), Some(IssueError::Full(10)));
+}
+
+#[test]
+fn what_is_remembered_of_expired_tokens_is_bounded_too() {
+    let rig = Rig::new(Terms { tokens: 10, ..Terms::default() });
+    for _ in 0..100 {
+        rig.issue("ann", Duration::from_secs(1)).unwrap();
+        rig.pass(1000);
+    }
+    assert!(rig.registry.state().view.tokens().count() <= 21);
+}
+
+#[test]
+fn one_caller_can_not_take_the_tokens_of_all() {
+    let mut rig = Rig::new(Terms { tokens: 10, caller_tokens: 3, ..Terms::default() });
+    for _ in 0..2 {
+        while rig.issue("ann", HOUR).is_ok() {}
+        assert_eq!(rig.issue("ann", HOUR).err(), Some(IssueError::CallerFull(3)));
+        assert_eq!(rig.registry.tokens().iter().filter(|(facts, _)| facts.caller.subject == "ann").count(), 3);
+        rig.issue("bob", HOUR).unwrap();
+        rig.reopen();
+    }
+}
+
+#[test]
+fn a_token_whose_first_issue_nobody_heard_of_is_the_one_that_was_handed_out() {
+    let mut rig = Rig::new(Terms::default());
+    let issue = Issue {
+        id: TokenId::new(),
+        caller: caller("idp", "ann"),
+        scope: Scope::on(["one"]),
+        lifetime: HOUR,
+        by: String::new(),
+        certificate: None,
+        proven_ms: None,
+    };
+    let lost = rig.runtime.block_on(rig.registry.issue(issue.clone())).unwrap();
+    let heard = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
+    for _ in 0..2 {
+        assert!(rig.identify(&heard.token).is_ok());
+        assert_eq!(rig.identify(&lost.token).err(), Some(Unidentified::Unknown));
+        assert_eq!(rig.registry.tokens().len(), 1);
+        rig.reopen();
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_makes_nothing_younger_than_a_revocation() {
+    let rig = Rig::new(Terms::default());
+    let now = rig.registry.now_ms();
+    let ahead = |rig: &Rig| {
+        rig.registry.admit(Admission {
+            credential: Credential::Direct,
+            digest: digest("ahead"),
+            twin: None,
+            caller: caller("idp", "ann"),
+            scope: Arc::new(Scope::on(["one"])),
+            issued_ms: Some(now + 30_000),
+            expires_ms: None,
+        })
+    };
+    let running = ahead(&rig).ok().unwrap();
+    let issue = Issue {
+        id: TokenId::new(),
+        caller: caller("idp", "ann"),
+        scope: Scope::on(["one"]),
+        lifetime: HOUR,
+        by: String::new(),
+        certificate: None,
+        proven_ms: Some(now + 30_000),
+    };
+    let issued = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
+    assert_eq!(issued.facts.proven_ms, Some(now));
+    rig.pass(1);
+    rig.revoke(Target::Everything, Some(rig.registry.now_ms())).unwrap();
+    assert!(running.lease.ended().is_some() && rig.identify(&issued.token).is_err());
+}
+
+#[test]
+fn a_credential_is_revoked_in_every_form_that_its_signature_has() {
+    let rig = Rig::new(Terms::default());
+    let admit = |value: &str, twin: &str| {
+        rig.registry.admit(Admission {
+            credential: Credential::Direct,
+            digest: digest(value),
+            twin: Some(digest(twin)),
+            caller: caller("idp", "ann"),
+            scope: Arc::new(Scope::on(["one"])),
+            issued_ms: None,
+            expires_ms: None,
+        })
+    };
+    let running = admit("other form", "found").ok().unwrap();
+    rig.revoke(Target::Credential(digest("found")), None).unwrap();
+    assert!(running.lease.ended().is_some());
+    assert!(admit("found", "other form").is_err() && admit("other form", "found").is_err());
+    assert!(admit("another", "its twin").is_ok());
+}
+
+#[test]
+fn what_was_asked_in_a_session_that_is_revoked_may_not_go_on() {
+    let rig = Rig::new(Terms::default());
+    let issued = rig.issue("ann", HOUR).unwrap();
+    let session = SessionId::new();
+    let _running = enter(rig.identify(&issued.token).ok().unwrap(), "one", session).unwrap();
+    let asked = rig.registry.now_ms();
+    rig.pass(10);
+    rig.revoke(rig.registry.session(session).unwrap(), None).unwrap();
+    let revoked = |session, at| rig.registry.is_revoked(&caller("idp", "ann"), "one", session, at);
+    assert!(revoked(session, asked) && !revoked(session, rig.registry.now_ms() + 1));
+    assert!(!revoked(SessionId::new(), asked), "another of the same caller");
+}
+
+#[test]
+fn a_name_is_known_by_its_tokens_and_by_what_it_runs() {
+    let rig = Rig::new(Terms::default());
+    assert!(rig.registry.callers_called("ann").is_empty());
+    rig.issue("ann", Duration::from_secs(60)).unwrap();
+    assert_eq!(Vec::from_iter(rig.registry.callers_called("ann")), ["idp"]);
+    rig.pass(60_000);
+    assert!(rig.registry.callers_called("ann").is_empty());
+    let _running = rig.direct("ann").ok().unwrap();
+    assert_eq!(Vec::from_iter(rig.registry.callers_called("ann")), ["idp"]);
+}
