@@ -7,7 +7,10 @@ use crate::requests;
 const HEAD: &str = "POST /x HTTP/1.1\r\nhost: gate\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn body(body: &str) -> Option<u16> {
-    let bytes: Vec<u8> = format!("{HEAD}{body}").chars().map(|letter| u8::try_from(letter).unwrap()).collect();
+    let bytes: Vec<u8> = format!("{HEAD}{body}")
+        .chars()
+        .map(|letter| u8::try_from(letter).expect("a letter stands for one byte"))
+        .collect();
     let (passed, refused) = requests(&bytes);
     if refused.is_none() {
         assert_eq!(passed, bytes, "{body:?}");

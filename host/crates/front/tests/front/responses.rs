@@ -60,7 +60,11 @@ const PASSED: &[(bool, &str)] = &[
 ];
 
 fn bytes(response: &str) -> Vec<u8> {
-    response.replace('|', "\r\n").chars().map(|letter| u8::try_from(letter).unwrap()).collect()
+    response
+        .replace('|', "\r\n")
+        .chars()
+        .map(|letter| u8::try_from(letter).expect("a letter stands for one byte"))
+        .collect()
 }
 
 #[test]
