@@ -1,5 +1,5 @@
 //! What an exchange and the reader of its connection tell each other: whether one runs, since when none does, and that
-//! the caller's bytes were refused.
+//! a body was refused.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +15,7 @@ pub(super) struct Course(Arc<Mutex<State>>);
 struct State {
     running: bool,
     idle_since: Instant,
-    refused: bool,
+    broken_off: bool,
     /// Who waits for the exchange to end.
     waits: Option<Waker>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Running(Course);
 impl Course {
     /// No exchange runs.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { running: false, idle_since: Instant::now(), refused: false, waits: None })))
+        Self(Arc::new(Mutex::new(State { running: false, idle_since: Instant::now(), broken_off: false, waits: None })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -52,14 +52,14 @@ impl Course {
         state.running
     }
 
-    /// Nothing more is taken from the caller.
-    pub(super) fn refuse(&self) {
-        self.state().refused = true;
+    /// The body of a request was refused.
+    pub(super) fn break_off(&self) {
+        self.state().broken_off = true;
     }
 
-    /// Whether nothing more is taken from the caller.
-    pub(super) fn is_refused(&self) -> bool {
-        self.state().refused
+    /// Whether the body of a request was refused: its answer is the last one.
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.state().broken_off
     }
 }
 

@@ -228,7 +228,7 @@ async fn answer(
     });
     let mut response = exchange::carry(Arc::clone(&door.gate), request).await;
     standing.set(response.body().lease());
-    if course.is_refused() {
+    if course.is_broken_off() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, (place, running))))))

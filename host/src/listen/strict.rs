@@ -116,7 +116,9 @@ where
 
     fn end(&mut self, over: Over) {
         if let Over::Refused(refusal) = over {
-            self.course.refuse();
+            if refusal.place == Place::Body {
+                self.course.break_off();
+            }
             self.leaving = Leaving::Closing;
             tracing::debug!(status = refusal.status, why = refusal.why, "a caller's bytes are refused");
         }
