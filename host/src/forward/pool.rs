@@ -1,10 +1,9 @@
 //! Idle connections to one upstream. hyper-util's pool drives each connection in a task of its own, which costs the
 //! batching that `live.rs` is about; decision 0004 has the figures.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 use super::{IDLE, live::Live};
 

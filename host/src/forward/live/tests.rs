@@ -1,4 +1,4 @@
-//! Answers that end with their connection, over TLS.
+//! Answers that end with their connection, over TLS; connections that nobody uses.
 
 use futures_util::StreamExt;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::*;
+use crate::forward::IDLE;
 
 /// Both ends of a TLS connection in memory.
 async fn connected() -> (client::TlsStream<DuplexStream>, server::TlsStream<DuplexStream>) {
@@ -52,4 +53,18 @@ async fn an_answer_that_tls_does_not_end_is_not_whole() {
     let broken = answered(false).await;
     assert_eq!((broken.first(), broken.len()), (Some(&said), 2));
     assert!(broken[1].is_err(), "{broken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_nobody_uses_is_closed_by_time() {
+    let (near, mut far) = duplex(1024);
+    let Ok(live) = Live::begin(near, 4096).await else { unreachable!("a handshake of HTTP/1.1 sends nothing") };
+    let pool = Pool::new(1);
+    pool.give(live);
+    tokio::time::advance(IDLE - std::time::Duration::from_secs(1)).await;
+    pool.reap();
+    assert!(far.read_u8().now_or_never().is_none(), "its time is not over");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    pool.reap();
+    assert!(far.read_u8().await.is_err(), "it is closed");
 }
