@@ -4,8 +4,8 @@
 //!   cli/        what people type            app.rs       joins the crates: the only place that does
 //!   config/     what operators say          listen/      callers come in
 //!   reload.rs   policies while it runs      forward/     requests go out
-//!   telemetry.rs  what it says of itself    demo/        a model to try it with
-//!   process.rs    what is left of it
+//!   telemetry.rs  what it says of itself    sieve.rs     what either may read
+//!   process.rs    what is left of it        demo/        a model to try it with
 //! ```
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
@@ -19,6 +19,7 @@ mod listen;
 mod process;
 mod reload;
 mod shipped;
+mod sieve;
 mod telemetry;
 
 /// An exchange is many short-lived allocations; this allocator takes a sixth off the CPU time of each

@@ -104,13 +104,13 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Bytes of a request's or response's head.
+    /// Bytes of a request's or an upstream's response's head.
     head_bytes: usize = Size(32 * KIB, KIB, MIB);
-    /// Time from a connection's or request's first byte to the end of its head.
+    /// Time from a request's first byte to the end of its head; of a connection's first request, from its begin.
     head_deadline: Duration = Time(10 * SECOND, 100 * MILLISECOND, HOUR);
     /// Time for a TLS handshake with a caller.
     handshake_deadline: Duration = Time(10 * SECOND, 100 * MILLISECOND, HOUR);
-    /// Time that a caller's connection may stay open with no request.
+    /// Time that a caller's connection stays open with no request after the last one.
     keep_alive: Duration = Time(75 * SECOND, 100 * MILLISECOND, 24 * HOUR);
     /// Callers' connections at once.
     client_connections: usize = Count(1024, 1, 1 << 20);

@@ -2,13 +2,13 @@
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
-use hyper_util::rt::TokioIo;
 use model::Upstream;
 use rustls_pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::live::{Failed, Live};
+use crate::config::Limits;
 
 /// Dials one upstream.
 pub(super) struct Dialer {
@@ -16,10 +16,12 @@ pub(super) struct Dialer {
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     deadline: Duration,
+    /// Of each response.
+    head_bytes: usize,
 }
 
 impl Dialer {
-    pub(super) fn new(upstream: &Upstream, authorities: Option<&Path>, deadline: Duration) -> io::Result<Self> {
+    pub(super) fn new(upstream: &Upstream, authorities: Option<&Path>, limits: &Limits) -> io::Result<Self> {
         let authority: http::uri::Authority = upstream.authority.parse().map_err(io::Error::other)?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(if upstream.tls { 443 } else { 80 });
@@ -31,7 +33,7 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self { host, port, tls, deadline })
+        Ok(Self { host, port, tls, deadline: limits.upstream_connect, head_bytes: limits.head_bytes })
     }
 
     /// Resolves once, dials what was resolved, and shakes hands.
@@ -43,12 +45,12 @@ impl Dialer {
             .map_err(|_| late("connecting to"))?
             .map_err(|error| Failed::Other(error.to_string()))?;
         let Some((connector, name)) = &self.tls else {
-            return Live::begin(TokioIo::new(stream)).await;
+            return Live::begin(stream, self.head_bytes).await;
         };
         let stream = timeout_at(deadline, connector.connect(name.clone(), stream))
             .await
             .map_err(|_| late("the TLS handshake with"))?
             .map_err(|error| Failed::Other(format!("TLS handshake with {}: {error}", self.host)))?;
-        Live::begin(TokioIo::new(stream)).await
+        Live::begin(stream, self.head_bytes).await
     }
 }

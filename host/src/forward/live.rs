@@ -2,7 +2,8 @@
 //! that has arrived is decoded in one go and becomes one batch (a task per connection hands over chunk by chunk, with
 //! two task switches for each), and a dropped exchange closes its connection.
 //!
-//! What must hold: only a connection whose answer was read to its end, and that is idle, goes back to the pool.
+//! What must hold: only a connection whose answer was read to its end, with nothing behind it, and that is idle, goes back
+//! to the pool.
 
 use std::{
     fmt,
@@ -15,15 +16,22 @@ use std::{
 use bytes::Bytes;
 use exchange::BodyError;
 use futures_util::{FutureExt, Stream, future::BoxFuture};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
     client::conn::http1::{self, SendRequest},
-    rt::{Read, Write},
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    pool::Pool,
+    strict::{Answers, Strict},
 };
 
-use super::pool::Pool;
+/// Bytes that hyper may hold of what it reads, which is what it holds by itself: a batch is made of them.
+const BUFFER: usize = 408 << 10;
 
 /// Why there is no answer.
 pub(super) enum Failed {
@@ -45,18 +53,24 @@ impl fmt::Display for Failed {
 /// An open connection.
 pub(super) struct Live {
     sender: SendRequest<Full<Bytes>>,
+    answers: Answers,
     /// `None` once it has ended.
     connection: Option<BoxFuture<'static, Result<(), hyper::Error>>>,
 }
 
 impl Live {
-    pub(super) async fn begin<I>(io: I) -> Result<Self, Failed>
+    /// `head_bytes`: of each response's head.
+    pub(super) async fn begin<I>(io: I, head_bytes: usize) -> Result<Self, Failed>
     where
-        I: Read + Write + Unpin + Send + 'static,
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, connection) =
-            http1::handshake(io).await.map_err(|error| Failed::Other(format!("HTTP with the upstream: {error}")))?;
-        Ok(Self { sender, connection: Some(connection.boxed()) })
+        let answers = Answers::new(head_bytes);
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER.max(head_bytes))
+            .handshake(TokioIo::new(Strict::new(io, answers.clone())))
+            .await
+            .map_err(|error| Failed::Other(format!("HTTP with the upstream: {error}")))?;
+        Ok(Self { sender, answers, connection: Some(connection.boxed()) })
     }
 
     /// Lets the connection do what it can. True once it has ended.
@@ -72,11 +86,17 @@ impl Live {
     /// Whether it can take another request: looks whether the upstream has closed it meanwhile.
     pub(super) fn is_usable(&mut self) -> bool {
         let ended = poll_fn(|cx| Poll::Ready(self.drive(cx))).now_or_never().unwrap_or(true);
-        !ended && self.sender.is_ready()
+        !ended && self.sender.is_ready() && self.answers.are_complete()
+    }
+
+    /// Whether the answer that comes ends with the connection, so that one that was cut looks like a whole one.
+    pub(super) fn ends_with_answer(&self) -> bool {
+        self.answers.end_with_connection()
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(mut self, request: Request<Full<Bytes>>) -> Result<(Self, Response<Incoming>), Failed> {
+        self.answers.expect(request.method() == Method::HEAD);
         let answer = {
             let mut answer = std::pin::pin!(self.sender.try_send_request(request));
             poll_fn(|cx| {
@@ -163,3 +183,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests;

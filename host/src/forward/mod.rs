@@ -12,6 +12,7 @@ mod credential;
 mod dial;
 mod live;
 mod pool;
+mod strict;
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
@@ -69,9 +70,16 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Looks for credentials that have changed, until it is dropped.
+    /// Looks for credentials that have changed and closes connections that nobody uses, until it is dropped.
     pub(crate) async fn keep(&self) {
-        join_all(self.credentials().map(Rotating::keep)).await;
+        let reap = async {
+            let mut times = tokio::time::interval(REAP);
+            loop {
+                times.tick().await;
+                self.upstreams.values().for_each(|upstream| upstream.pool.reap());
+            }
+        };
+        tokio::join!(join_all(self.credentials().map(Rotating::keep)), reap);
     }
 
     fn credentials(&self) -> impl Iterator<Item = &Rotating> {
@@ -85,7 +93,7 @@ impl Upstream {
         let host = HeaderValue::from_str(&upstream.authority)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the upstream's authority is not a host"))?;
         Ok(Self {
-            dialer: Dialer::new(upstream, route.tls_ca.as_deref(), limits.upstream_connect)?,
+            dialer: Dialer::new(upstream, route.tls_ca.as_deref(), limits)?,
             pool: Arc::new(Pool::new(limits.upstream_pool)),
             host,
             base_path: upstream.base_path.clone(),
@@ -111,8 +119,9 @@ impl Upstream {
 
     fn answered(&self, (live, response): (Live, http::Response<hyper::body::Incoming>)) -> Answered {
         let (parts, body) = response.into_parts();
+        let ends_with_connection = live.ends_with_answer();
         let body = AnswerBody::new(live, body, Arc::clone(&self.pool));
-        Answered { status: parts.status, headers: parts.headers, body: Box::pin(body) }
+        Answered { status: parts.status, headers: parts.headers, body: Box::pin(body), ends_with_connection }
     }
 
     fn request(&self, outbound: Outbound) -> Result<Request<Full<bytes::Bytes>>, Failed> {
@@ -144,3 +153,6 @@ impl Forward for Forwarder {
 
 /// Time that an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How often idle connections are looked at.
+const REAP: Duration = Duration::from_secs(10);

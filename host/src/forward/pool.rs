@@ -1,10 +1,9 @@
 //! Idle connections to one upstream. hyper-util's pool drives each connection in a task of its own, which costs the
 //! batching that `live.rs` is about; decision 0004 has the figures.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 use super::{IDLE, live::Live};
 
@@ -37,11 +36,17 @@ impl Pool {
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() >= self.most {
-            // The oldest rest at the bottom; one that is past its time makes room.
+            // One that is past its time makes room.
             idle.retain(|(_, since)| since.elapsed() < IDLE);
         }
         if idle.len() < self.most {
             idle.push((live, Instant::now()));
         }
+    }
+
+    /// Closes what has been idle for its time, or was closed by the upstream: where nobody asks, nobody else looks.
+    pub(super) fn reap(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain_mut(|(live, since)| since.elapsed() < IDLE && live.is_usable());
     }
 }

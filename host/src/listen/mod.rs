@@ -1,11 +1,18 @@
 //! The data listener: callers' connections, TLS, HTTP/1.1; each request goes to `exchange::carry`, or is answered by the
 //! gate itself (`own.rs`).
 //!
-//! What must hold: every connection and every exchange is counted and bounded; a reply that was cut closes its
-//! connection abnormally; on shutdown running exchanges get their time to end.
+//! ```text
+//!   socket ── guarded (writes go on) ── TLS ── strict (what has one meaning) ── hyper ── answer
+//! ```
+//!
+//! What must hold: every connection and every exchange is counted and bounded; what has two meanings never reaches hyper;
+//! a reply that was cut closes its connection abnormally; on shutdown running exchanges get their time to end.
 
+mod course;
 mod guarded;
 mod own;
+mod refuse;
+mod strict;
 mod tls;
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc};
@@ -13,14 +20,14 @@ use std::{convert::Infallible, io, net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use exchange::{BodyError, ClientAddress, ClientCertificate, Cut, Gate, Reply};
 use futures_util::{Stream, StreamExt};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyStream, Either, Full, StreamBody};
 use hyper::{
     body::{Frame, Incoming},
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use identity::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,7 +36,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::guarded::{Guarded, Standing};
+use self::{
+    course::{Course, Running},
+    guarded::{Guarded, Standing},
+    strict::{Strict, Terms},
+};
 pub(crate) use self::{own::Own, tls::acceptor};
 use crate::config::Limits;
 
@@ -48,10 +59,19 @@ pub(crate) struct Door {
     pub(crate) limits: Limits,
 }
 
+/// Places for what is counted.
+#[derive(Clone)]
+struct Places {
+    connections: Arc<Semaphore>,
+    exchanges: Arc<Semaphore>,
+}
+
 /// Accepts callers until the shutdown, then lets their exchanges end within `limits.drain`.
 pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(door.limits.client_connections));
-    let exchanges = Arc::new(Semaphore::new(door.limits.exchanges));
+    let places = Places {
+        connections: Arc::new(Semaphore::new(door.limits.client_connections)),
+        exchanges: Arc::new(Semaphore::new(door.limits.exchanges)),
+    };
     let drain = door.limits.drain;
     let door = Arc::new(door);
     let running = TaskTracker::new();
@@ -60,7 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
         // A connection is accepted only when there is a place for it; the others wait in the listener's queue.
         let place = tokio::select! {
             () = shutdown.cancelled() => break,
-            place = Arc::clone(&connections).acquire_owned() => place.expect("the semaphore is never closed"),
+            place = Arc::clone(&places.connections).acquire_owned() => place.expect("the semaphore is never closed"),
         };
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -74,13 +94,12 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
                 continue;
             }
         };
-        let (door, exchanges, shutdown, cut) =
-            (Arc::clone(&door), Arc::clone(&exchanges), shutdown.clone(), cut.clone());
+        let (door, places, shutdown, cut) = (Arc::clone(&door), places.clone(), shutdown.clone(), cut.clone());
         running.spawn(async move {
             let _place = place;
             tokio::select! {
                 () = cut.cancelled() => {}
-                result = connection(stream, address, &door, &exchanges, &shutdown) => {
+                result = connection(stream, address, &door, &places, &shutdown) => {
                     if let Err(error) = result {
                         tracing::debug!(%error, "a caller's connection ended");
                     }
@@ -101,7 +120,7 @@ async fn connection(
     stream: TcpStream,
     address: IpAddr,
     door: &Arc<Door>,
-    exchanges: &Arc<Semaphore>,
+    places: &Places,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -109,13 +128,13 @@ async fn connection(
     let standing = Standing::default();
     let stream = Guarded::new(stream, door.limits.delivery_idle, standing.clone());
     match &door.tls {
-        None => speak(stream, peer, standing, door, exchanges, shutdown).await,
+        None => speak(stream, peer, standing, door, places, shutdown).await,
         Some(acceptor) => {
             let stream = timeout(door.limits.handshake_deadline, acceptor.accept(stream))
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
             peer.certificate = tls::shown_by(&stream);
-            speak(stream, peer, standing, door, exchanges, shutdown).await
+            speak(stream, peer, standing, door, places, shutdown).await
         }
     }
 }
@@ -125,18 +144,32 @@ async fn speak<S>(
     peer: Peer,
     standing: Standing,
     door: &Arc<Door>,
-    exchanges: &Arc<Semaphore>,
+    places: &Places,
     shutdown: &CancellationToken,
 ) -> io::Result<()>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
-    let service =
-        service_fn(|request| answer(Arc::clone(door), Arc::clone(exchanges), peer, standing.clone(), request));
+    let limits = &door.limits;
+    let terms = Terms {
+        head_bytes: limits.head_bytes,
+        head_deadline: limits.head_deadline,
+        keep_alive: limits.keep_alive,
+        places: Arc::clone(&places.connections),
+    };
+    let course = Course::new();
+    let refusing = Arc::clone(door);
+    let refuse = move |refusal| refuse::bytes(&refusing.gate, peer.address, refusal);
+    let stream = Strict::new(stream, terms, course.clone(), refuse);
+    let service = service_fn(|request| {
+        // At once, and not when the answer is first polled: the stream's reader asks whether an exchange runs.
+        let asked = Asked { peer, standing: standing.clone(), course: course.clone(), running: course.begin() };
+        answer(Arc::clone(door), Arc::clone(&places.exchanges), asked, request)
+    });
     let http = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(door.limits.head_deadline.max(door.limits.keep_alive))
-        .max_buf_size(door.limits.head_bytes.max(MIN_BUFFER))
+        // The stream has the deadline of a head.
+        .header_read_timeout(None)
+        .max_buf_size(limits.head_bytes.max(MIN_BUFFER))
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut http = std::pin::pin!(http);
@@ -153,18 +186,28 @@ const MIN_BUFFER: usize = 8192;
 type Body = Either<StreamBody<Frames>, Full<Bytes>>;
 type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Cut>> + Send>>;
 
+/// What is known of a request besides what it says.
+struct Asked {
+    peer: Peer,
+    standing: Standing,
+    course: Course,
+    running: Running,
+}
+
 async fn answer(
     door: Arc<Door>,
     exchanges: Arc<Semaphore>,
-    peer: Peer,
-    standing: Standing,
+    asked: Asked,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let Asked { peer, standing, course, running } = asked;
     standing.set(None);
-    let Ok(place) = exchanges.try_acquire_owned() else {
-        return Ok(too_many());
-    };
     let (mut parts, body) = request.into_parts();
+    let Ok(place) = exchanges.try_acquire_owned() else {
+        return Ok(
+            refuse::too_many(&door.gate, peer.address, parts.uri.path()).map(|body| Either::Right(Full::new(body)))
+        );
+    };
     if let Some(target) = door.own.target(&parts) {
         parts.uri = target;
         let answer = door.own.answer(Request::from_parts(parts, body), peer, door.limits.body_idle).await;
@@ -183,24 +226,17 @@ async fn answer(
             }
         }))
     });
-    let response = exchange::carry(Arc::clone(&door.gate), request).await;
+    let mut response = exchange::carry(Arc::clone(&door.gate), request).await;
     standing.set(response.body().lease());
-    Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, place)))))
+    if course.is_broken_off() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, (place, running))))))
 }
 
-fn frames(reply: Reply, place: tokio::sync::OwnedSemaphorePermit) -> Frames {
+fn frames(reply: Reply, held: (tokio::sync::OwnedSemaphorePermit, Running)) -> Frames {
     Box::pin(reply.map(move |chunk| {
-        let _held_until_the_reply_is_dropped = &place;
+        let _held_until_the_reply_is_dropped = &held;
         chunk.map(Frame::data)
     }))
-}
-
-fn too_many() -> Response<Body> {
-    let body = r#"{"error":{"message":"too many exchanges at once: try again in a moment","type":"overloaded","param":null,"code":"too_many_exchanges"}}"#;
-    let mut response = Response::new(Either::Right(Full::new(Bytes::from_static(body.as_bytes()))));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-    response
 }

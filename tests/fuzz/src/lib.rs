@@ -16,6 +16,7 @@ mod codings;
 mod dialects;
 mod documents;
 mod flows;
+mod front;
 #[cfg(feature = "services")]
 mod journal;
 mod json;
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     dialect("http", |input| dialects::run("http", input)),
     Target { name: "json", run: json::run, mutations: 20_000 },
     Target { name: "codings", run: codings::run, mutations: 2_000 },
+    Target { name: "front", run: front::run, mutations: 20_000 },
     Target { name: "patterns", run: text::patterns, mutations: 300 },
     Target { name: "fold", run: text::fold, mutations: 20_000 },
     #[cfg(feature = "services")]

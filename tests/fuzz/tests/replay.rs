@@ -51,7 +51,7 @@ macro_rules! targets {
     };
 }
 
-targets! { openai anthropic gemini ollama mcp http json codings patterns fold token journal }
+targets! { openai anthropic gemini ollama mcp http json codings front patterns fold token journal }
 
 /// A flow's name that nothing has would make an input say nothing.
 #[test]

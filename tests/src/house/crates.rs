@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "exchange",
             "wire",
             "coding",
+            "front",
             "outbound",
             "model",
         ],
@@ -41,6 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &["model"]),
     ("patterns", &["fold", "model"]),
     ("coding", &[]),
+    // Bytes of a connection before anything else reads them.
+    ("front", &[]),
     ("model", &[]),
     // The host matches folded text, and a policy verifies what was matched: both must read it alike.
     ("fold", &[]),
@@ -55,7 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // What plays an identity provider for tests.
     ("openid-provider", &[]),
     // Fuzz targets reach the parsers directly; nothing uses them.
-    ("fuzz", &["wire", "coding", "fold", "patterns", "identity", "store", "model"]),
+    ("fuzz", &["wire", "coding", "front", "fold", "patterns", "identity", "store", "model"]),
     // The tests share nothing with the host: a mistake could hide behind the same mistake.
     ("scenarios", &[]),
 ];
@@ -78,7 +81,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Packages that are pure: no runtime, no sockets.
-const PURE: &[&str] = &["model", "wire", "patterns", "coding", "fold"];
+const PURE: &[&str] = &["model", "wire", "patterns", "coding", "front", "fold"];
 /// What a pure package may not use.
 const IMPURE: &[&str] = &["tokio", "hyper", "mio", "async-std", "smol", "reqwest", "socket2", "notify", "rustix"];
 

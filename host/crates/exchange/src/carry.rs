@@ -206,7 +206,7 @@ impl Asked<'_> {
         };
         judge.judge_head(shown, &mut headers).await?;
         let body = judge.admit(body).await?;
-        let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
+        let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle, ends_with_connection: false };
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), None, gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
         let relayed = relay(&lane, &mut source, &mut flow, judge, policies, &mut gathered).await;
@@ -271,7 +271,7 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
 /// The request's whole body, its codings undone, within its bounds of size and time.
 async fn whole(gate: &Gate, body: Incoming, codings: &Codings) -> Result<Bytes, Stop> {
     let limit = gate.limits.wire.body_bytes;
-    let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle };
+    let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle, ends_with_connection: false };
     let mut source = Source::new(body, codings.decoder(gate.limits.coding), gate.limits.batch_bytes);
     let mut all = Bytes::new();
     while let Some(batch) = lane.batch(&mut source).await? {

@@ -102,6 +102,8 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// Its body, content encoding as it came.
     pub body: Incoming,
+    /// Whether nothing but the end of the connection ends the body: then one that was cut looks like a whole one.
+    pub ends_with_connection: bool,
 }
 
 /// The upstream can't be reached or does not speak HTTP.

@@ -143,6 +143,8 @@ pub(crate) struct Lane {
     pub(crate) direction: Direction,
     /// Time that may pass between two chunks.
     pub(crate) idle: Duration,
+    /// Whether the body's end looks like a connection that was cut: then the dialect's own end must have come.
+    pub(crate) ends_with_connection: bool,
 }
 
 impl Lane {
@@ -186,7 +188,12 @@ pub(crate) async fn relay<S: Sink>(
         let last = matches!(arrived, Arrived::End);
         match arrived {
             Arrived::Bytes(bytes) => flow.push(&bytes).map_err(|malformed| lane.malformed(malformed))?,
-            Arrived::End => flow.finish().map_err(|malformed| lane.malformed(malformed))?,
+            Arrived::End => {
+                flow.finish().map_err(|malformed| lane.malformed(malformed))?;
+                if lane.ends_with_connection && !flow.is_over() {
+                    return Err(lane.broke(Broke::Off(BodyError("the connection ended before the stream did".into()))));
+                }
+            }
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
                 // A set that stops the exchange at once is on record all the same, and before it does.

@@ -33,7 +33,7 @@ pub(crate) async fn respond(
     record: &mut Record,
     judge: &mut Judge,
 ) -> Result<(), Stop> {
-    let Answered { status, headers, body } = answered;
+    let Answered { status, headers, body, ends_with_connection } = answered;
     let codings = check(status, &headers)?;
     let content_type = content_type(&headers).to_owned();
     let endpoint = asked.route.endpoint;
@@ -69,7 +69,8 @@ pub(crate) async fn respond(
             asked.out.head(status, headers);
         }
     }
-    let lane = Lane { direction: Direction::Response, idle: asked.gate.limits.upstream_idle };
+    let idle = asked.gate.limits.upstream_idle;
+    let lane = Lane { direction: Direction::Response, idle, ends_with_connection };
     let mut source = Source::new(body, codings.decoder(asked.gate.limits.coding), asked.gate.limits.batch_bytes);
     relay(&lane, &mut source, &mut flow, judge, policies, &mut sink).await
 }

@@ -110,6 +110,11 @@ impl Twin {
         }
     }
 
+    /// Whether the dialect's own end of a stream has come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.flow.is_over()
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         self.flow.usage()
     }

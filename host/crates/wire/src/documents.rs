@@ -55,6 +55,11 @@ pub(crate) trait Reader: Send {
         Usage::default()
     }
 
+    /// Whether the end of a stream has come; true where the dialect has none.
+    fn is_over(&self) -> bool {
+        true
+    }
+
     /// Takes tools away.
     fn remove_tools(&mut self, _names: &[String]) {}
 
@@ -400,5 +405,9 @@ impl<R: Reader> Flow for Documents<R> {
 
     fn usage(&self) -> Usage {
         self.reader.usage()
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.framing, Framing::Whole) || self.reader.is_over()
     }
 }

@@ -57,6 +57,12 @@ pub trait Flow: Send {
 
     /// Tokens, as far as the provider has told them.
     fn usage(&self) -> Usage;
+
+    /// Whether the dialect's own end of a stream has come (`[DONE]`, `message_stop`); true where it has none. A body whose
+    /// framing can't tell that it was cut is whole only then.
+    fn is_over(&self) -> bool {
+        true
+    }
 }
 
 /// What a flow tells, in order.

@@ -57,7 +57,8 @@ impl Forward for Script {
             }
             let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
-            Ok(Answered { status: self.status, headers: self.headers.clone(), body: body.boxed() })
+            let (status, headers) = (self.status, self.headers.clone());
+            Ok(Answered { status, headers, body: body.boxed(), ends_with_connection: false })
         }
         .boxed()
     }

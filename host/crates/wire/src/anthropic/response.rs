@@ -92,6 +92,10 @@ impl Reader for Response {
     fn usage(&self) -> Usage {
         self.usage.total()
     }
+
+    fn is_over(&self) -> bool {
+        self.progress == Progress::Over
+    }
 }
 
 impl Response {

@@ -96,6 +96,10 @@ impl Reader for Response {
     fn usage(&self) -> Usage {
         self.usage
     }
+
+    fn is_over(&self) -> bool {
+        self.done
+    }
 }
 
 impl Response {

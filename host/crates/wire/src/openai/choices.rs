@@ -214,4 +214,8 @@ impl<C: Choice> Reader for Choices<C> {
     fn usage(&self) -> Usage {
         self.usage
     }
+
+    fn is_over(&self) -> bool {
+        self.done
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Response {
     named: String,
     usage: Usage,
     done: bool,
+    /// The event that says how the answer ended has come.
+    over: bool,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
 }
@@ -100,6 +102,10 @@ impl Reader for Response {
 
     fn usage(&self) -> Usage {
         self.usage
+    }
+
+    fn is_over(&self) -> bool {
+        self.done || self.over
     }
 }
 
@@ -203,6 +209,7 @@ impl Response {
             }
         }
         self.strays.end(sheet.parts);
+        self.over |= matches!(event.name, "response.completed" | "response.incomplete" | "response.failed");
         if event.name == "response.output_item.done" {
             self.stream.end_item(sheet.parts, event.output);
         }
