@@ -61,6 +61,10 @@ fn said(content: &[Value]) -> Value {
 
 /// Bodies that are read whole: a flow, and how texts stand side by side in what it reads.
 fn bodies() -> Vec<(&'static str, Open, Write)> {
+    [openai(), others()].concat()
+}
+
+fn openai() -> Vec<(&'static str, Open, Write)> {
     vec![
         (
             "chat",
@@ -107,6 +111,11 @@ fn bodies() -> Vec<(&'static str, Open, Write)> {
             let items: Vec<Value> = list(texts, output_text).into_iter().map(|part| said(&[part])).collect();
             json!({"object":"response","output":items})
         }),
+    ]
+}
+
+fn others() -> Vec<(&'static str, Open, Write)> {
+    vec![
         (
             "messages",
             anthropic::request,
