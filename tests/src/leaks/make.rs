@@ -291,8 +291,12 @@ impl Hole<'_> {
             match name {
                 "piece" => out.push_str(&write(self.piece)),
                 "text" => out.push_str(&write(self.text)),
+                "head" => out.push_str(&write(self.text.split_once(MARK).map_or(self.text, |(head, _)| head))),
+                "tail" => out.push_str(&write(self.text.split_once(MARK).map_or("", |(_, tail)| tail))),
                 "number" => out.push_str(self.text),
                 "n" => out.push_str(&number.to_string()),
+                // Behind the event that begins a message.
+                "block" => out.push_str(&number.saturating_sub(1).to_string()),
                 "bytes" => {
                     let piece: String = self.piece.chars().filter(|c| *c != MARK).collect();
                     let bytes: Vec<String> = piece.bytes().map(|byte| byte.to_string()).collect();
@@ -384,6 +388,9 @@ fn answer(case: &Case, form: &Form, dialect: &Dialect, note: Option<&str>, body:
 fn request(chosen: &Request, dialect: &Dialect, form: &Form, text: &str) -> Vec<u8> {
     let template = &dialect.requests[chosen.body % dialect.requests.len()];
     let stream = if form.streamed() { "true" } else { "false" };
-    let text = written(text, chosen.escape);
-    template.replace("«text»", &text).replace("«stream»", stream).into_bytes()
+    let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
+    let (head, tail) = text.split_at(middle);
+    let [text, head, tail] = [text, head, tail].map(|text| written(text, chosen.escape));
+    let filled = template.replace("«text»", &text).replace("«head»", &head).replace("«tail»", &tail);
+    filled.replace("«stream»", stream).into_bytes()
 }

@@ -1,6 +1,6 @@
 //! What a caller could read out of an answer, by every way that we know of: each string, name and number by itself, and
-//! all that stand at one place of a stream joined; JSON inside of strings; escapes undone; bytes of tokens as text; all of
-//! it as it reads.
+//! all that stand at one place of a stream joined; texts of one list, and of all contents and blocks, joined; JSON inside of
+//! strings; escapes undone; bytes of tokens as text; all of it as it reads.
 //!
 //! What must hold: nothing of the host is in here. JSON is read by serde_json, event streams by the few lines below (WHATWG
 //! HTML, 9.2.6), text is brought to one form by Unicode's NFKC and tables of this module's own.
@@ -138,6 +138,32 @@ impl Read {
         let place: Vec<&str> = numbered.iter().filter_map(|name| document.get(name).and_then(Json::scalar)).collect();
         self.error |= document.get("error").is_some_and(|error| *error != Json::Word);
         self.walk(&place.join(","), document);
+        self.side_by_side(document.get("type").and_then(Json::scalar).unwrap_or_default(), document);
+    }
+
+    /// Texts that SDKs put together (`output_text`, `text_stream`), and models read so: of all items of a list, of all
+    /// contents, outputs and blocks. What has an `index` of its own in a list is another answer.
+    fn side_by_side(&mut self, place: &str, value: &Json) {
+        match value {
+            Json::Word | Json::Number(_) | Json::Text(_) => {}
+            Json::List(items) => {
+                for item in items {
+                    let index = item.get("index").and_then(Json::scalar).unwrap_or("*");
+                    self.side_by_side(&format!("{place}/{index}"), item);
+                }
+            }
+            Json::Object(members) => {
+                for (name, value) in members {
+                    let place = format!("{place}/{name}");
+                    match value {
+                        Json::Text(text) if matches!(&**name, "text" | "delta" | "thinking" | "refusal") => {
+                            self.add(&format!("{place}, side by side"), text);
+                        }
+                        value => self.side_by_side(&place, value),
+                    }
+                }
+            }
+        }
     }
 
     fn walk(&mut self, place: &str, value: &Json) {
@@ -308,6 +334,9 @@ mod tests {
             "id: 078-05-1120\n\n",
             "data: {\"a\":\n\u{feff}data: \"078-05-1120\"}",
             "data: no JSON 078-05-1120\n\n",
+            "data: {\"content\":[{\"text\":\"078-05\"},{\"image\":1},{\"text\":\"-1120\"}]}\n\n",
+            "data: {\"type\":\"d\",\"content_index\":0,\"delta\":\"078\"}\n\ndata: {\"type\":\"d\",\"content_index\":1,\"delta\":\"-05-1120\"}\n\n",
+            "data: {\"type\":\"d\",\"index\":0,\"delta\":{\"text\":\"078-05\"}}\n\ndata: {\"type\":\"d\",\"index\":2,\"delta\":{\"text\":\"-1120\"}}\n\n",
         ] {
             assert!(found(Framing::Sse, body), "{body}");
         }

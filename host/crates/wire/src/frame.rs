@@ -96,8 +96,11 @@ impl Slot {
         }
         parts.run(source).is_none_or(|run| match source {
             Source::Call(_) => run.closed,
-            // Where more text has come, what is added behind the end goes there.
-            Source::Part(_) => run.released >= self.to && (!self.tail || run.len > self.to || run.settled()),
+            Source::Part(_) => {
+                // Where more text has come, what is added behind the end goes there.
+                let waits = self.tail && run.len <= self.to && !run.settled() && run.passed < self.to.max(1);
+                run.released >= self.to && !waits && parts.echoes_released(run, self.from..self.to)
+            }
         })
     }
 
@@ -109,11 +112,39 @@ impl Slot {
     }
 
     /// What falls on it. A replacement's text goes where its span begins; from there on its span is only taken away.
-    pub(crate) fn edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
-        if self.kind == Kind::Void && run.touched {
+    pub(crate) fn edits<'a>(&self, parts: &'a Parts) -> Vec<Edit<'a>> {
+        let Some(run) = self.source.and_then(|source| parts.run(source)) else { return Vec::new() };
+        if self.kind == Kind::Void && parts.is_touched(run) {
             return vec![(0..0, "")];
         }
-        if run.changes.is_empty() || matches!(self.kind, Kind::Hold | Kind::Void) {
+        if matches!(self.kind, Kind::Hold | Kind::Void) {
+            return Vec::new();
+        }
+        let own = self.own_edits(run);
+        let echoed = self.echoed_edits(run, parts);
+        if echoed.is_empty() { own } else { joined(own, echoed) }
+    }
+
+    /// What is changed where its text is told again. What is only added there is added by itself as well.
+    fn echoed_edits<'a>(&self, run: &Run, parts: &'a Parts) -> Vec<Edit<'a>> {
+        let mut edits = Vec::new();
+        for echo in run.echoes_of(self.from..self.to) {
+            let changes = parts.run(Source::Part(echo.part)).map(|other| &other.changes);
+            for change in changes.into_iter().flatten() {
+                let place = |at| (echo.place(at).clamp(self.from, self.to) - self.from) as usize;
+                let range = place(change.span.start)..place(change.span.end);
+                let begins =
+                    echo.begins(change.span.start) && (self.from..self.to).contains(&echo.place(change.span.start));
+                if !range.is_empty() {
+                    edits.push((range, if begins { change.by.as_str() } else { "" }));
+                }
+            }
+        }
+        edits
+    }
+
+    fn own_edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
+        if run.changes.is_empty() {
             return Vec::new();
         }
         let local = |at: u64| (at.clamp(self.from, self.to) - self.from) as usize;
@@ -234,13 +265,9 @@ pub(crate) fn replacements<'a>(
     let mut out: Vec<(Range<usize>, BytesMut)> = Vec::new();
     let mut slots = slots.peekable();
     while let Some(slot) = slots.next() {
-        let edits_of = |slot: &Slot| {
-            let run = slot.source.and_then(|source| parts.run(source));
-            run.map(|run| slot.edits(run)).unwrap_or_default()
-        };
-        let mut edits = edits_of(slot);
+        let mut edits = slot.edits(parts);
         while let Some(twin) = slots.next_if(|next| slot.is_twin(next)) {
-            edits = joined(edits, edits_of(twin));
+            edits = joined(edits, twin.edits(parts));
         }
         if edits.is_empty() && slot.kind != Kind::Drop {
             continue;
@@ -397,7 +424,6 @@ impl Queue {
 
 impl Slot {
     fn changed(&self, parts: &Parts) -> bool {
-        let Some(source) = self.source else { return true };
-        parts.run(source).is_some_and(|run| !self.edits(run).is_empty())
+        self.source.is_none() || !self.edits(parts).is_empty()
     }
 }

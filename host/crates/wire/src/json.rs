@@ -10,4 +10,4 @@ pub(crate) mod tape;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use tape::{Doc, Kind, Rules, Tape};
+pub(crate) use tape::{Doc, Kind, Node, Rules, Tape};

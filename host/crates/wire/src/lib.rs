@@ -16,6 +16,7 @@
 
 mod anthropic;
 mod array;
+mod case;
 mod dialect;
 mod documents;
 mod error;
@@ -26,6 +27,7 @@ mod json;
 mod lines;
 mod mcp;
 mod media;
+mod named;
 mod nested;
 mod nothing;
 mod ollama;
@@ -33,12 +35,14 @@ mod openai;
 mod parts;
 mod raw;
 mod schema;
+mod seams;
 mod sheet;
 mod splice;
 mod sse;
 mod strays;
 mod text;
 mod views;
+mod words;
 
 pub use dialect::{
     Answer, Broken, Complaint, DIALECTS, Endpoint, Limits, Unclaimed, claim, endpoint, name_of, spokesman,

@@ -5,12 +5,13 @@
 //! each handled by the same code. What must hold: no fragment leaves before the whole call is decided.
 
 use bytes::BytesMut;
-use model::{Channel, Speaker};
+use model::{Channel, PartId, Speaker};
 
 use crate::{
     Change, ToolCallId,
     frame::{self, Kind, Slot},
-    json::{Doc, Kind as Json, Rules, Tape},
+    json::{Doc, Kind as Json, Node, Rules, Tape},
+    named,
     parts::{Parts, Source},
 };
 
@@ -116,15 +117,14 @@ impl Parts {
                 _ => continue,
             };
             let (part, range) = self.whole(Channel::ToolInput, Speaker::Assistant, &doc.name(at));
-            slots.push(Slot {
-                source: Some(Source::Part(part)),
-                kind,
-                at: node.start,
-                end: node.end,
-                from: range.start,
-                to: range.end,
-                tail: true,
-            });
+            slots.push(slot(node, part, kind, range, true));
+        }
+        if let Some((part, places)) = named::tell(self, doc, 0, (Channel::ToolInput, Speaker::Assistant)) {
+            for (at, range) in places {
+                let kind = if doc.kind(at) == Json::Number { Kind::Number } else { Kind::Text };
+                slots.push(slot(&doc.nodes[at], part, kind, range, false));
+            }
+            slots.sort_by_key(|slot| slot.at);
         }
         slots
     }
@@ -196,6 +196,12 @@ impl Parts {
             self.clear_call(call, None);
         }
     }
+}
+
+/// The place of a value in the arguments' text.
+fn slot(node: &Node, part: PartId, kind: Kind, text: std::ops::Range<u64>, tail: bool) -> Slot {
+    let source = Some(Source::Part(part));
+    Slot { source, kind, at: node.start, end: node.end, from: text.start, to: text.end, tail }
 }
 
 fn is_json(text: &str) -> bool {

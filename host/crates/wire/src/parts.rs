@@ -1,10 +1,11 @@
 //! What a flow has told and what was decided about it: one [`Run`] for each part, and the steps not yet fetched.
 //!
 //! A run that is kept ([`Parts::keep`]) can be repeated: a later place with the same text changes as the run did, and
-//! is not told again.
+//! is not told again. Text that can be read in two ways is told twice: by the run that it stands in, and by an [`Echo`].
 //!
 //! What must hold: text is released only by a decision; the changes of a run are in order and do not overlap; a run
-//! is forgotten only when nothing of it is left in the queue; a repeat is one only if it is the same text.
+//! is forgotten only when nothing of it is left in the queue; a repeat is one only if it is the same text; what is told
+//! twice leaves when both ways are decided, with what either changed.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -55,8 +56,14 @@ pub(crate) struct Run {
     pub(crate) changes: VecDeque<Change>,
     /// Something of it was changed, whether or not the queue still holds text for it.
     pub(crate) touched: bool,
-    /// Slots in the queue.
+    /// Slots in the queue, and runs that this one is an echo of.
     pub(crate) live: u32,
+    /// Text of it that another part tells as well, in the order in which it ends.
+    pub(crate) echoes: Vec<Echo>,
+    /// What has come of it is all that its own place says, but it ends only when it is known what follows.
+    pub(crate) lingers: bool,
+    /// Up to here nothing waits for what may be added behind its end.
+    pub(crate) passed: u64,
     /// Its changes stay until the flow ends, since the same text may come again.
     kept: bool,
     /// Number of the `Step::Text` that still waits to be fetched.
@@ -71,6 +78,44 @@ impl Run {
 
     fn finished(&self) -> bool {
         self.ended && self.live == 0 && !self.kept && self.settled()
+    }
+}
+
+/// Text of a run that another part tells as well: beside what stands before or behind it, or alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Echo {
+    /// The part that tells it again.
+    pub(crate) part: PartId,
+    /// Where in the run the text begins.
+    pub(crate) at: u64,
+    /// Where it ends.
+    pub(crate) end: u64,
+    /// Where in the other part it begins.
+    from: u64,
+}
+
+impl Echo {
+    /// A place of the other part, as one of the run.
+    pub(crate) fn place(&self, at: u64) -> u64 {
+        (self.at + at.saturating_sub(self.from)).clamp(self.at, self.end)
+    }
+
+    /// Whether text of the other part begins here.
+    pub(crate) fn begins(&self, at: u64) -> bool {
+        at >= self.from && at - self.from < self.end - self.at
+    }
+
+    /// How far the other part must have come so that the run's text up to here may leave.
+    fn until(&self, to: u64) -> u64 {
+        self.from + (to.min(self.end) - self.at)
+    }
+}
+
+impl Run {
+    /// The echoes of the text in a range.
+    pub(crate) fn echoes_of(&self, text: Range<u64>) -> impl Iterator<Item = &Echo> {
+        let first = self.echoes.partition_point(|echo| echo.end <= text.start);
+        self.echoes.iter().skip(first).filter(move |echo| echo.at < text.end)
     }
 }
 
@@ -138,6 +183,56 @@ impl Parts {
             note(&mut self.said, &mut self.said_bytes, Source::Part(part), &text[before..]);
         }
         start..run.len
+    }
+
+    /// Text of a part is told by another one as well, where it stands at `from`.
+    pub(crate) fn echo(&mut self, part: PartId, text: Range<u64>, by: PartId, from: u64) {
+        if text.is_empty() || !self.runs.contains_key(&Source::Part(by)) {
+            return;
+        }
+        let Some(run) = self.runs.get_mut(&Source::Part(part)) else { return };
+        if let Some(last) = run.echoes.last_mut()
+            && (last.part, last.end, last.until(last.end)) == (by, text.start, from)
+        {
+            last.end = text.end;
+            return;
+        }
+        let place = run.echoes.partition_point(|echo| echo.end <= text.end);
+        run.echoes.insert(place, Echo { part: by, at: text.start, end: text.end, from });
+        if let Some(echo) = self.runs.get_mut(&Source::Part(by)) {
+            echo.live += 1;
+        }
+    }
+
+    /// Whether all echoes of a text are decided.
+    pub(crate) fn echoes_released(&self, run: &Run, text: Range<u64>) -> bool {
+        run.echoes_of(text.clone())
+            .all(|echo| self.run(Source::Part(echo.part)).is_none_or(|other| other.released >= echo.until(text.end)))
+    }
+
+    /// Whether anything of a run was changed, by itself or by what tells it again.
+    pub(crate) fn is_touched(&self, run: &Run) -> bool {
+        let echoed = |echo: &Echo| self.run(Source::Part(echo.part)).is_some_and(|other| other.touched);
+        run.touched || run.echoes.iter().any(echoed)
+    }
+
+    /// A part says no more by itself. It ends once it is known what follows it.
+    pub(crate) fn linger(&mut self, part: PartId) {
+        if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
+            run.lingers = true;
+        }
+    }
+
+    /// Whether a part says no more by itself.
+    pub(crate) fn is_complete(&self, part: PartId) -> bool {
+        self.run(Source::Part(part)).is_none_or(|run| run.ended || run.lingers)
+    }
+
+    /// Something else follows on what was said of a part so far, and need not wait for its end.
+    pub(crate) fn pass(&mut self, part: PartId) {
+        if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
+            run.passed = run.len;
+        }
     }
 
     /// All that is said of a source from now on may be repeated.
@@ -313,8 +408,15 @@ impl Parts {
     }
 
     fn forget(&mut self, source: Source) {
-        if self.runs.get(&source).is_some_and(Run::finished) {
-            self.runs.remove(&source);
+        if !self.runs.get(&source).is_some_and(Run::finished) {
+            return;
+        }
+        for echo in self.runs.remove(&source).map(|run| run.echoes).unwrap_or_default() {
+            let source = Source::Part(echo.part);
+            if let Some(run) = self.runs.get_mut(&source) {
+                run.live = run.live.saturating_sub(1);
+            }
+            self.forget(source);
         }
     }
 }

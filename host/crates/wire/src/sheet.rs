@@ -8,15 +8,29 @@ use crate::{
     ToolCallId,
     frame::{Kind, Slot},
     json::{Doc, Kind as Json, literal, number},
+    named,
     nested::{LONG_NUMBER, Nested, long_number},
     parts::{Parts, Source},
+    words,
 };
 
 /// Encoded files with more bytes than this are not shown as text.
 const BULK_BYTES: usize = 256;
 
 /// Digits that a count, or a time in seconds, does not have.
-const COUNT_DIGITS: usize = 11;
+pub(crate) const COUNT_DIGITS: usize = 11;
+
+/// Numbers that things in a list have are smaller, so that none can be somebody's.
+pub(crate) const INDICES: u64 = 1_000_000;
+
+/// Digits in a row, signs between them or not, that no encoded file has by chance.
+const LONGEST_BY_CHANCE: usize = 13;
+
+/// The same with a hyphen between them.
+const HYPHENATED: usize = 9;
+
+/// The same directly behind a plus.
+const BEHIND_A_PLUS: usize = 8;
 
 /// Longest value of a structural member that is taken for what it says.
 const WORD_BYTES: usize = 48;
@@ -141,10 +155,10 @@ impl Sheet<'_> {
         let Some(run) = self.parts.run(source).filter(|_| self.parts.repeats(source, &text)) else {
             return false;
         };
-        if run.closed && run.changes.is_empty() {
+        if run.closed && run.changes.is_empty() && run.echoes.is_empty() {
             return true;
         }
-        let (len, tail) = (run.len, run.ended);
+        let (len, tail) = (run.len, run.ended || run.lingers);
         let kind = if matches!(self.doc.kind(node), Json::Text | Json::Key) { Kind::Text } else { Kind::Raw };
         self.slot(node, source, kind, 0..len, tail);
         true
@@ -196,18 +210,19 @@ impl Sheet<'_> {
         }
     }
 
-    /// A string that should be one of a few words; told when it looks like more.
+    /// A string that should be one of the protocol's words; told when it is another.
     pub(crate) fn word(&mut self, value: usize) {
         if !self.is_word(value) {
             self.rest(value);
         }
     }
 
-    /// Whether a value is a string of letters, short enough to be one of a few words.
+    /// Whether a value is a string that only says what something is.
     fn is_word(&self, value: usize) -> bool {
         let raw = self.doc.raw(value);
-        let plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'"' | b'_' | b'-' | b'.');
-        self.doc.kind(value) == Json::Text && raw.len() <= WORD_BYTES && raw.bytes().all(plain)
+        self.doc.kind(value) == Json::Text
+            && raw.len() <= WORD_BYTES
+            && (raw == "\"\"" || words::known(&raw[1..raw.len() - 1]))
     }
 
     /// A string that may be an encoded file; told unless it is one, and long.
@@ -236,9 +251,49 @@ impl Sheet<'_> {
         }
     }
 
-    /// All strings, names and long numbers in a value, as fields.
+    /// All strings, names, long numbers and lists of bytes in a value, as fields.
     pub(crate) fn rest(&mut self, value: usize) {
         self.walk(value, &mut |sheet, node| sheet.field(node));
+        for node in value..self.doc.nodes[value].after as usize {
+            self.bytes(node);
+        }
+        let own = value.checked_sub(1).filter(|&key| self.doc.kind(key) == Json::Key);
+        let plain = own.is_some_and(|key| (self.known)(&self.doc.name(key)));
+        // An id comes in each event, and says the same under the same name.
+        if self.whole && !(plain && matches!(self.doc.kind(value), Json::Text | Json::Number)) {
+            self.named(value, Channel::Field, self.speaker);
+        }
+    }
+
+    /// All strings, names and long numbers in a value, each a part of its own.
+    pub(crate) fn all(&mut self, value: usize, channel: Channel, speaker: Speaker) {
+        self.walk(value, &mut |sheet, node| sheet.once(node, channel, speaker));
+        for node in value..self.doc.nodes[value].after as usize {
+            self.bytes(node);
+        }
+        self.named(value, channel, speaker);
+    }
+
+    /// Tells the values in a value with their names, besides what is told of them alone.
+    pub(crate) fn named(&mut self, value: usize, channel: Channel, speaker: Speaker) {
+        let Some((part, places)) = named::tell(self.parts, self.doc, value, (channel, speaker)) else { return };
+        for (node, text) in places {
+            let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
+            self.slot(node, Source::Part(part), kind, text, false);
+        }
+    }
+
+    /// A list of numbers that may be the bytes of a text: told as that text, and gone once that is changed.
+    pub(crate) fn bytes(&mut self, list: usize) {
+        let doc = self.doc;
+        if doc.kind(list) != Json::Array || doc.items(list).any(|item| doc.kind(item) != Json::Number) {
+            return;
+        }
+        let bytes: Vec<u8> = doc.items(list).filter_map(|item| doc.raw(item).parse().ok()).collect();
+        if bytes.len() >= LONG_NUMBER && 2 * bytes.len() >= doc.items(list).count() {
+            let (part, text) = self.parts.whole(Channel::Field, self.speaker, &String::from_utf8_lossy(&bytes));
+            self.slot(list, Source::Part(part), Kind::Null, text, true);
+        }
     }
 
     /// All strings and names in a value, as fields, and its numbers where they have more digits than what they count.
@@ -289,13 +344,34 @@ fn is_textual(kind: &str) -> bool {
     essence.starts_with("text/") || words.iter().any(|word| essence.ends_with(word))
 }
 
-/// Whether this is a long run of base64, with or without the head of a data URL (RFC 2397).
+/// Whether this is a long run of base64 (RFC 4648), with or without the head of a data URL (RFC 2397). What spells out a
+/// number between letters that mean nothing is none.
 fn is_bulk(text: &str) -> bool {
     let payload = match text.strip_prefix("data:").and_then(|url| url.split_once(";base64,")) {
         Some((kind, _)) if is_textual(kind) => return false,
         Some((kind, payload)) if kind.len() < WORD_BYTES => payload,
         _ => text,
     };
-    payload.len() > BULK_BYTES
-        && payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+    payload.len() > BULK_BYTES && is_base64(payload) && !spells_a_number(payload)
+}
+
+/// Whether a text is base64 in one of its two alphabets, whole.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let fits = if padding > 0 { padding <= 2 && text.len().is_multiple_of(4) } else { digits.len() % 4 != 1 };
+    let among = |signs: [u8; 2]| digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte));
+    fits && (among(*b"+/") || among(*b"-_"))
+}
+
+/// Whether a text has digits in a row as numbers have that are somebody's: so many, or fewer with hyphens between them or
+/// a plus before them. By chance this comes once in a hundred million characters.
+fn spells_a_number(text: &str) -> bool {
+    let digits = |run: &str| run.bytes().filter(u8::is_ascii_digit).count();
+    let begin = |run: &str| run.bytes().take_while(u8::is_ascii_digit).count();
+    text.split(|char: char| char.is_ascii_alphabetic() || char == '=').any(|run| {
+        digits(run) >= LONGEST_BY_CHANCE
+            || (run.contains('-') && digits(run) >= HYPHENATED)
+            || run.split('+').skip(1).any(|run| begin(run) >= BEHIND_A_PLUS)
+    })
 }

@@ -2,16 +2,31 @@
 //!
 //! What must hold: such a string is judged by itself, and with those that stood at the same place before it, since nobody
 //! here knows whether a client joins them: nothing hides between two pieces. What goes on for some pieces without it is
-//! over, so that an odd one does not stop a stream; what is told as content, reasoning or a delta goes on to the end.
+//! over, so that an odd one does not stop a stream; where it comes once more, it is told with the end of what it said
+//! before. What is told as content, reasoning or a delta goes on to the end.
+//!
+//! What says the same in each piece (an id, a model's name) waits for nothing. Where it says something else, that is told
+//! with the end of what it said before, too.
 
 use std::collections::HashMap;
 
 use model::{Channel, PartId, Speaker};
 
-use crate::{json::Kind, parts::Parts, sheet::Sheet};
+use crate::{
+    frame::Kind as Slot,
+    json::Kind,
+    parts::{Parts, Source},
+    sheet::Sheet,
+};
 
 /// Pieces that may lack a string before its part ends: other kinds of pieces come in between.
 const GAP: u64 = 4;
+
+/// Bytes of what a string said that are told again with what it says next: more than most matches have.
+const TAIL: usize = 1024;
+
+/// Paths at which something was said that are remembered.
+const PATHS: usize = 4096;
 
 /// Names under which servers stream what they say, where no dialect expects it.
 const SAID: [&str; 6] = ["text", "content", "response", "completion", "output", "delta"];
@@ -24,12 +39,32 @@ struct Stray {
     piece: u64,
     /// Whether only the end of all pieces ends it.
     lasts: bool,
+    /// The last of what it said.
+    tail: String,
+}
+
+/// A string that mostly comes again as it was.
+#[derive(Debug)]
+struct Fixed {
+    literal: Box<str>,
+    /// The last of what it said.
+    tail: String,
+}
+
+/// Adds to the last of what a string said.
+fn note(tail: &mut String, text: &str) {
+    tail.push_str(text);
+    let from = tail.ceil_char_boundary(tail.len().saturating_sub(TAIL));
+    tail.drain(..from);
 }
 
 /// The strings of one run of pieces, by their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Strays {
     known: HashMap<String, Stray>,
+    /// The last of what those said that are over.
+    over: HashMap<String, String>,
+    fixed: HashMap<String, Fixed>,
     pieces: u64,
 }
 
@@ -58,7 +93,71 @@ impl Strays {
         }
         over.sort_unstable();
         over.into_iter().for_each(|part| parts.end(part));
-        self.known.retain(|_, stray| !is_over(stray));
+        if self.over.len() > PATHS {
+            self.over.clear();
+        }
+        self.over.extend(self.known.extract_if(|_, stray| is_over(stray)).map(|(path, stray)| (path, stray.tail)));
+    }
+
+    /// A value that says the same in each piece, or nearly so.
+    pub(crate) fn again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &str) {
+        if sheet.whole { sheet.rest(value) } else { self.walk_again(sheet, value, &mut path.to_owned()) }
+    }
+
+    fn walk_again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
+        let doc = sheet.doc;
+        let len = path.len();
+        match doc.kind(value) {
+            Kind::Object => {
+                for (key, value) in doc.members(value) {
+                    sheet.key(key);
+                    let name = doc.name(key);
+                    if name == "type" {
+                        sheet.word(value);
+                        continue;
+                    }
+                    path.push('/');
+                    path.push_str(&name);
+                    self.walk_again(sheet, value, path);
+                    path.truncate(len);
+                }
+            }
+            Kind::Array => {
+                sheet.bytes(value);
+                for (place, item) in doc.items(value).enumerate() {
+                    path.push_str(&format!("/{place}"));
+                    self.walk_again(sheet, item, path);
+                    path.truncate(len);
+                }
+            }
+            Kind::Text => {
+                sheet.field(value);
+                self.fixed(sheet, value, path);
+            }
+            _ => sheet.rest(value),
+        }
+    }
+
+    fn fixed(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
+        let doc = sheet.doc;
+        let literal = doc.raw(node);
+        let Some(known) = self.fixed.get_mut(path) else {
+            if self.fixed.len() > PATHS {
+                self.fixed.clear();
+            }
+            let mut tail = String::new();
+            note(&mut tail, &doc.name(node));
+            self.fixed.insert(path.to_owned(), Fixed { literal: literal.into(), tail });
+            return;
+        };
+        if *known.literal == *literal {
+            return;
+        }
+        let text = doc.name(node);
+        let (part, told) = sheet.parts.whole(Channel::Field, sheet.speaker, &[&known.tail, &*text].concat());
+        sheet.slot(node, Source::Part(part), Slot::Text, known.tail.len() as u64..told.end, true);
+        known.literal = literal.into();
+        note(&mut known.tail, &text);
     }
 
     /// A value that the dialect does not know, at this path of the piece.
@@ -87,6 +186,7 @@ impl Strays {
                 }
             }
             Kind::Array => {
+                sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
                     path.push_str(&format!("/{place}"));
                     self.walk(sheet, item, path);
@@ -108,13 +208,20 @@ impl Strays {
         let part = match self.known.get_mut(path) {
             Some(stray) => {
                 stray.piece = piece;
+                note(&mut stray.tail, &sheet.doc.name(node));
                 stray.part
             }
             None => {
                 let speaker = if channel == Channel::Field { sheet.speaker } else { Speaker::Assistant };
                 let part = sheet.parts.begin(channel, speaker);
+                let before = self.over.remove(path).unwrap_or_default();
+                if !before.is_empty() {
+                    sheet.parts.say(part, |out| out.push_str(&before));
+                }
+                let mut tail = before;
+                note(&mut tail, &sheet.doc.name(node));
                 let lasts = channel != Channel::Field || path.contains(".delta/");
-                self.known.insert(path.to_owned(), Stray { part, piece, lasts });
+                self.known.insert(path.to_owned(), Stray { part, piece, lasts, tail });
                 part
             }
         };

@@ -83,7 +83,10 @@ fn a_whole_answer_is_told_by_channel() {
     assert_eq!(judge.texts(Channel::Content), ["hi", "spoken"]);
     assert_eq!(judge.texts(Channel::Reasoning), ["hm"]);
     assert_eq!(judge.texts(Channel::Refusal), ["no"]);
-    assert_eq!(judge.texts(Channel::Field), ["chatcmpl-7", "m-1", "https://a.example", "A", "aud-1", "QUJD", "fp"]);
+    assert_eq!(
+        judge.texts(Channel::Field),
+        ["chatcmpl-7", "m-1", "https://a.example", "A", "\"url\":\"https://a.example\"", "aud-1", "QUJD", "fp"]
+    );
     let mut flow = whole();
     flow.push(body.as_bytes()).unwrap();
     flow.finish().unwrap();

@@ -32,7 +32,7 @@ fn a_request_is_told_whole_and_in_order() {
     assert_eq!(judge.texts(Channel::Content), ["be good", "look", "dev"]);
     assert_eq!(judge.texts(Channel::Refusal), ["no"]);
     assert_eq!(judge.texts(Channel::Reasoning), ["hmm"]);
-    assert_eq!(judge.texts(Channel::ToolInput), ["mail", "to", "a@b", "n", "12345678"]);
+    assert_eq!(judge.texts(Channel::ToolInput), ["mail", "to", "a@b", "n", "12345678", "\"n\":12345678"]);
     assert_eq!(judge.texts(Channel::ToolResult), ["sent"]);
     assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);
     let fields = judge.texts(Channel::Field);
@@ -133,7 +133,7 @@ fn encoded_files_are_not_text_but_short_ones_are() {
         {{"type":"file","file":{{"file_data":"data:text/plain;base64,QUJD","filename":"a.txt"}}}}]}}]}}"#
     );
     let judge = told(request(), &body);
-    assert_eq!(judge.texts(Channel::Field), ["data:text/plain;base64,QUJD", "a.txt"]);
+    assert_eq!(judge.texts(Channel::Field), ["wav", "data:text/plain;base64,QUJD", "a.txt"]);
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn a_request_is_told_by_channel() {
     );
     assert_eq!(judge.texts(Channel::Content), ["be good", "hello", "look", "said", "city", "Graz"]);
     assert_eq!(judge.texts(Channel::Refusal), ["won't"]);
-    assert_eq!(judge.texts(Channel::Reasoning), ["in short", "at length"]);
-    let inputs = ["mail", "to", "a@b", "n", "12345678", "commands", "ls", "ask", "find"];
+    assert_eq!(judge.texts(Channel::Reasoning), ["in short", "at length", "in shortat length"]);
+    let inputs = ["mail", "to", "a@b", "n", "12345678", "\"n\":12345678", "commands", "ls", "ask", "find"];
     assert_eq!(judge.texts(Channel::ToolInput), inputs);
     assert_eq!(judge.texts(Channel::ToolResult), ["sent", "twice", "file", "none", "deeply", "found"]);
     assert_eq!(judge.texts(Channel::ToolDefinition), ["mail", "Sends", "to"]);

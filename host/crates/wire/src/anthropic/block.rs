@@ -1,11 +1,12 @@
-//! Blocks of content, as they stand in requests and inside one another: each text is a part of its own.
+//! Blocks of content, as they stand in requests and inside one another: each text is a part of its own, and those of one
+//! list are told joined as well.
 //!
 //! What an answer says from event to event is read in [`super::stream`]; all else of its blocks is read here. Nested
 //! blocks are read by recursion, which the bound on the nesting of JSON ends.
 
 use model::{Channel, Speaker};
 
-use crate::{json::Kind, sheet::Sheet};
+use crate::{json::Kind, seams::List, sheet::Sheet};
 
 /// What the texts of a block are, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,15 @@ pub(super) fn answers(kind: &str) -> bool {
     kind.ends_with("tool_result")
 }
 
-/// Tells a block that is complete.
-pub(super) fn read(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
+/// Tells a list of blocks.
+pub(super) fn all(sheet: &mut Sheet<'_>, blocks: impl Iterator<Item = usize>, voice: Voice) {
+    let mut list = List::default();
+    blocks.for_each(|block| read(sheet, block, voice, &mut list));
+    list.end(sheet.parts);
+}
+
+/// Tells a block of a list.
+fn read(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
     let doc = sheet.doc;
     if doc.kind(block) != Kind::Object {
         return sheet.walk(block, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
@@ -37,8 +45,8 @@ pub(super) fn read(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
     let voice = if answers(&kind) { RESULT } else { voice };
     for (key, value) in doc.members(block) {
         match (&*doc.name(key), doc.kind(value)) {
-            ("text", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
-            ("thinking", Kind::Text) => sheet.once(value, Channel::Reasoning, voice.speaker),
+            ("text", Kind::Text) => list.once(sheet, value, voice.channel, voice.speaker),
+            ("thinking", Kind::Text) => list.once(sheet, value, Channel::Reasoning, voice.speaker),
             ("name", Kind::Text) if calls(&kind) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
             ("input", _) if calls(&kind) => sheet.quote(value),
             _ => member(sheet, key, value, voice),
@@ -60,13 +68,13 @@ pub(super) fn member(sheet: &mut Sheet<'_>, key: usize, value: usize, voice: Voi
         }
         ("source", Kind::Object) => source(sheet, value, voice),
         ("content" | "title" | "context", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
-        ("content", Kind::Array) => doc.items(value).for_each(|item| read(sheet, item, voice)),
-        ("content", Kind::Object) => read(sheet, value, voice),
+        ("content", Kind::Array) => all(sheet, doc.items(value), voice),
+        ("content", Kind::Object) => all(sheet, std::iter::once(value), voice),
         ("citations", Kind::Array) => doc.items(value).for_each(|item| citation(sheet, item, voice)),
         ("tool_use_id" | "id" | "cache_control" | "citations", _) => sheet.rest(value),
         _ if voice.channel == Channel::ToolResult => {
             sheet.key(key);
-            sheet.walk(value, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
+            sheet.all(value, voice.channel, voice.speaker);
         }
         _ => {
             sheet.key(key);

@@ -190,12 +190,10 @@ fn read_content(sheet: &mut Sheet<'_>, content: usize, voice: Voice) -> Result<(
     match doc.kind(content) {
         Kind::Text => sheet.once(content, voice.channel, voice.speaker),
         Kind::Array => {
-            for item in doc.items(content) {
-                if doc.kind(item) != Kind::Object {
-                    return Err(EXPECTED);
-                }
-                block::read(sheet, item, voice);
+            if doc.items(content).any(|item| doc.kind(item) != Kind::Object) {
+                return Err(EXPECTED);
             }
+            block::all(sheet, doc.items(content), voice);
         }
         Kind::Word if doc.raw(content) == "null" => {}
         _ => return Err(EXPECTED),

@@ -112,7 +112,7 @@ impl Response {
         for (key, value) in doc.members(0) {
             match (&*kind, &*doc.name(key), doc.kind(value)) {
                 (_, "type", _) => sheet.word(value),
-                (_, "index", Kind::Number) => {}
+                (_, "index", Kind::Number) => sheet.rest(value),
                 ("message_start", "message", Kind::Object) => self.message(sheet, value)?,
                 ("content_block_start", "content_block", Kind::Object) => {
                     self.blocks.begin(sheet, index()?, value)?;
@@ -180,7 +180,10 @@ impl Response {
                     self.usage.read(doc, value);
                     sheet.counts(value);
                 }
-                ("input_tokens", Kind::Number) => self.usage.read(doc, message),
+                ("input_tokens", Kind::Number) => {
+                    self.usage.read(doc, message);
+                    sheet.counts(value);
+                }
                 ("error", _) => error(sheet, value),
                 _ => self.about(sheet, key, value),
             }

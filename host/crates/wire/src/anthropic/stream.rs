@@ -1,7 +1,7 @@
 //! The blocks of one answer: what they say, piece by piece. A block of a whole answer is one that comes in one piece.
 //!
-//! What must hold: what clients join is one part. That is the text of a block, and of the blocks of text that stand
-//! beside one another: where it quotes, a model's text comes in several of them. A string that the dialect does not know
+//! What must hold: what clients join is one part. That is the text of all blocks of text, whatever stands between them,
+//! and a model's thoughts up to where it speaks. Each block is told alone as well. A string that the dialect does not know
 //! goes on as one part to its block's end. A call is held until all of it is decided.
 
 use model::{Channel, PartId, Speaker};
@@ -12,6 +12,7 @@ use crate::{
     json::Kind,
     nested::Nested,
     parts::{Extra, Parts, Source},
+    seams::Apart,
     sheet::Sheet,
     strays::Strays,
 };
@@ -95,9 +96,32 @@ struct Call {
 struct Block {
     index: u64,
     kind: String,
+    track: Option<Track>,
     call: Option<Call>,
     /// What the dialect does not know: to the block's end, whatever deltas come between.
     strays: Strays,
+}
+
+/// The text of the blocks of one kind up to here.
+#[derive(Debug)]
+struct Run {
+    track: Track,
+    part: PartId,
+    /// The same, block by block.
+    apart: Apart,
+}
+
+impl Run {
+    fn say(&mut self, sheet: &mut Sheet<'_>, node: usize) {
+        let range = sheet.say(node, self.part);
+        let voice = (self.track.channel(), Speaker::Assistant);
+        self.apart.say(sheet.parts, self.part, voice, &sheet.doc.name(node), range);
+    }
+
+    fn end(&mut self, parts: &mut Parts) {
+        parts.end(self.part);
+        self.apart.end(parts);
+    }
 }
 
 /// The blocks of an answer.
@@ -106,8 +130,7 @@ pub(super) struct Blocks {
     /// Blocks that have begun.
     begun: u64,
     open: Option<Block>,
-    /// The text of the blocks that stand side by side up to here.
-    run: Option<(Track, PartId)>,
+    runs: Vec<Run>,
 }
 
 impl Blocks {
@@ -125,18 +148,13 @@ impl Blocks {
         self.begun += 1;
         let kind = doc.text_of(block, "type").unwrap_or_default().into_owned();
         let track = Track::of(&kind);
-        if self.run.is_some_and(|(running, _)| Some(running) != track) {
-            self.end_run(sheet.parts);
-        }
-        if let (Some(track), None) = (track, self.run) {
-            self.run = Some((track, sheet.parts.begin(track.channel(), Speaker::Assistant)));
-        }
-        let mut open = Block { index, kind, call: None, strays: Strays::default() };
+        self.follow(sheet.parts, track, &kind);
+        let mut open = Block { index, kind, track, call: None, strays: Strays::default() };
         if block::calls(&open.kind) {
             open.call = Some(Call::begin(sheet, block));
         }
         if block::answers(&open.kind) || open.kind == "redacted_thinking" {
-            block::read(sheet, block, SAID);
+            block::all(sheet, std::iter::once(block), SAID);
         } else {
             self.members(sheet, block, &mut open);
         }
@@ -144,14 +162,35 @@ impl Blocks {
         Ok(())
     }
 
-    fn members(&self, sheet: &mut Sheet<'_>, block: usize, open: &mut Block) {
+    /// A block of this kind begins: the text that it belongs to goes on, a thought ends where the model speaks, and
+    /// nothing that comes by itself waits for what may be added to the text before it.
+    fn follow(&mut self, parts: &mut Parts, track: Option<Track>, kind: &str) {
+        self.runs.retain_mut(|run| {
+            let over = run.track == Track::Thinking && track.is_some_and(|track| track != Track::Thinking);
+            if over {
+                run.end(parts);
+            } else if Some(run.track) != track && kind != "tool_use" {
+                parts.pass(run.part);
+            }
+            !over
+        });
+        let Some(track) = track else { return };
+        match self.runs.iter_mut().find(|run| run.track == track) {
+            Some(run) => run.apart.seam(parts),
+            None => {
+                let part = parts.begin(track.channel(), Speaker::Assistant);
+                self.runs.push(Run { track, part, apart: Apart::default() });
+            }
+        }
+    }
+
+    fn members(&mut self, sheet: &mut Sheet<'_>, block: usize, open: &mut Block) {
         let doc = sheet.doc;
+        let mut run = self.runs.iter_mut().find(|run| Some(run.track) == open.track);
         for (key, value) in doc.members(block) {
             let name = doc.name(key);
-            match (&*name, doc.kind(value), self.run) {
-                (name, Kind::Text, Some((track, part))) if name == track.member() => {
-                    sheet.say(value, part);
-                }
+            match (&*name, doc.kind(value), run.as_mut()) {
+                (name, Kind::Text, Some(run)) if name == run.track.member() => run.say(sheet, value),
                 ("name" | "input", ..) if open.call.is_some() => {}
                 ("type" | "id" | "signature", ..) => block::member(sheet, key, value, SAID),
                 (name, Kind::Text, None) if open.call.is_none() => {
@@ -170,18 +209,19 @@ impl Blocks {
             return Err("a delta of the block that is open");
         };
         let kind = doc.text_of(delta, "type").unwrap_or_default();
-        let known = self.run.is_some() || open.call.is_some();
+        let mut run = self.runs.iter_mut().find(|run| Some(run.track) == open.track);
+        let known = run.is_some() || open.call.is_some();
         for (key, value) in doc.members(delta) {
             let name = doc.name(key);
-            match (&*name, doc.kind(value), self.run) {
+            match (&*name, doc.kind(value), run.as_mut()) {
                 ("type", ..) => sheet.word(value),
-                (name, Kind::Text, Some((track, part))) if name == track.member() && kind == track.delta() => {
-                    sheet.say(value, part);
+                (name, Kind::Text, Some(run)) if name == run.track.member() && kind == run.track.delta() => {
+                    run.say(sheet, value);
                 }
                 ("partial_json", Kind::Text, _) if kind == "input_json_delta" && open.call.is_some() => {
                     open.fragment(sheet, value)?;
                 }
-                ("text" | "thinking" | "partial_json" | "content", Kind::Text, _) if known => {
+                ("text" | "thinking" | "partial_json" | "content", Kind::Text | Kind::Number, _) if known => {
                     // Some clients would join it with the block's own text, and some would not.
                     return Err("a delta of its block's own kind");
                 }
@@ -198,12 +238,12 @@ impl Blocks {
 
     /// The open block is complete.
     pub(super) fn stop(&mut self, sheet: &mut Sheet<'_>, index: u64) -> Result<(), Wrong> {
-        if self.open.as_ref().is_none_or(|open| open.index != index) {
+        let Some(open) = self.open.as_ref().filter(|open| open.index == index) else {
             return Err("the end of the block that is open");
-        }
-        if let (false, Some((track, part))) = (sheet.whole, self.run) {
-            // The last place for text that is added behind the part's end.
-            sheet.parts.extra(part, track.event(index));
+        };
+        if let Some(run) = self.runs.iter().find(|run| !sheet.whole && Some(run.track) == open.track) {
+            // It may be the last place for text that is added behind the part's end.
+            sheet.parts.extra(run.part, run.track.event(index));
         }
         self.close(sheet.parts);
         Ok(())
@@ -219,17 +259,10 @@ impl Blocks {
         }
     }
 
-    /// No more text of neighbours comes.
-    fn end_run(&mut self, parts: &mut Parts) {
-        if let Some((_, part)) = self.run.take() {
-            parts.end(part);
-        }
-    }
-
     /// Nothing more comes.
     pub(super) fn finish(&mut self, parts: &mut Parts) {
         self.close(parts);
-        self.end_run(parts);
+        self.runs.drain(..).for_each(|mut run| run.end(parts));
     }
 }
 

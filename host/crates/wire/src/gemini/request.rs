@@ -14,6 +14,7 @@ use crate::{
     frame::Splice,
     json::{Doc, Kind},
     parts::Parts,
+    seams::List,
     sheet::Sheet,
     splice::{self, Patch},
 };
@@ -224,7 +225,11 @@ fn contents(sheet: &mut Sheet<'_>, value: usize, speaker: Speaker) -> Result<(),
         for (key, value) in doc.members(turn) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
-                ("parts", _) => each(doc, value).try_for_each(|part| read_part(sheet, part, speaker))?,
+                ("parts", _) => {
+                    let mut list = List::default();
+                    each(doc, value).try_for_each(|part| read_part(sheet, part, speaker, &mut list))?;
+                    list.end(sheet.parts);
+                }
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);
@@ -236,7 +241,7 @@ fn contents(sheet: &mut Sheet<'_>, value: usize, speaker: Speaker) -> Result<(),
 }
 
 /// Tells one part of a turn.
-fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker) -> Result<(), Wrong> {
+fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker, list: &mut List) -> Result<(), Wrong> {
     let doc = sheet.doc;
     match doc.kind(part) {
         Kind::Object => {}
@@ -247,13 +252,11 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker) -> Result<(),
     let text = if thought { Channel::Reasoning } else { Channel::Content };
     for (key, value) in doc.members(part) {
         match (&*camel(&doc.name(key)), doc.kind(value)) {
-            ("text", Kind::Text) => sheet.once(value, text, speaker),
+            ("text", Kind::Text) => list.once(sheet, value, text, speaker),
             ("thoughtSignature", _) => sheet.bulk(value),
             ("inlineData", Kind::Object) => file(sheet, value),
             ("functionCall", Kind::Object) => call(sheet, value),
-            ("functionResponse", Kind::Object) => sheet.walk(value, &mut |sheet, node| {
-                sheet.once(node, Channel::ToolResult, Speaker::Tool);
-            }),
+            ("functionResponse", Kind::Object) => sheet.all(value, Channel::ToolResult, Speaker::Tool),
             ("executableCode", Kind::Object) => code(sheet, value, Channel::Content, speaker),
             ("codeExecutionResult", Kind::Object) => code(sheet, value, Channel::ToolResult, Speaker::Tool),
             _ => {

@@ -5,7 +5,14 @@ use std::collections::BTreeMap;
 use model::{Channel, Speaker, Usage};
 
 use super::{names, request::each, stream::Candidate};
-use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet, strays::Strays};
+use crate::{
+    Malformed,
+    documents::Reader,
+    json::Kind,
+    parts::Parts,
+    sheet::{INDICES, Sheet},
+    strays::Strays,
+};
 
 /// Candidates that one answer may have.
 const CANDIDATES: usize = 1024;
@@ -56,7 +63,9 @@ impl Reader for Response {
                 }
                 ("error", _) => error(sheet, value),
                 ("createTime", _) => sheet.fresh(value),
-                ("modelVersion" | "responseId" | "promptFeedback", _) => sheet.rest(value),
+                (name @ ("modelVersion" | "responseId" | "promptFeedback"), _) => {
+                    self.strays.again(sheet, value, name);
+                }
                 (name, _) => {
                     sheet.key(key);
                     self.strays.read(sheet, value, name);
@@ -91,7 +100,10 @@ impl Response {
         // Google leaves out an index that is 0.
         let index = match doc.get(candidate, "index") {
             None => place as u64,
-            Some(value) => doc.raw(value).parse().map_err(|_| wrong("a candidate with a whole number as its index"))?,
+            Some(value) => {
+                let index = doc.raw(value).parse().ok().filter(|index| *index < INDICES);
+                index.ok_or_else(|| wrong("a candidate with a small whole number as its index"))?
+            }
         };
         if self.candidates.len() >= CANDIDATES && !self.candidates.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "candidates", limit: CANDIDATES });

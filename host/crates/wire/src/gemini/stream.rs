@@ -13,6 +13,7 @@ use crate::{
     nested::{LONG_NUMBER, Nested},
     openai::logprobs::{Form, Spoken, Tokens, Trail},
     parts::Parts,
+    seams::Apart,
     sheet::Sheet,
     strays::Strays,
 };
@@ -48,6 +49,8 @@ impl Track {
 #[derive(Debug, Default)]
 pub(super) struct Candidate {
     tracks: Vec<(Track, PartId)>,
+    /// Text and thoughts, part by part.
+    apart: [Apart; 2],
     trail: Trail,
     strays: Strays,
 }
@@ -69,10 +72,12 @@ impl Candidate {
             match (&*doc.name(key), doc.kind(value)) {
                 ("content", Kind::Object) => self.content(sheet, value, &mut said)?,
                 ("finishReason", _) => sheet.word(value),
-                ("index" | "tokenCount" | "avgLogprobs", Kind::Number) => {}
+                ("index", Kind::Number) => sheet.rest(value),
+                ("tokenCount", Kind::Number) => sheet.counts(value),
+                ("avgLogprobs", Kind::Number) => sheet.vectors(value),
                 ("logprobsResult", Kind::Object) => tokens = Some(value),
-                ("safetyRatings" | "citationMetadata" | "groundingMetadata" | "urlContextMetadata", _) => {
-                    sheet.rest(value);
+                (name @ ("safetyRatings" | "citationMetadata" | "groundingMetadata" | "urlContextMetadata"), _) => {
+                    self.strays.again(sheet, value, name);
                 }
                 (name, _) => {
                     sheet.key(key);
@@ -96,6 +101,7 @@ impl Candidate {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
+        self.apart.iter_mut().for_each(|apart| apart.end(parts));
         self.strays.finish(parts);
     }
 
@@ -105,7 +111,11 @@ impl Candidate {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
                 ("parts", Kind::Array | Kind::Object) => {
-                    for part in each(doc, value) {
+                    for (place, part) in each(doc, value).enumerate() {
+                        if place > 0 {
+                            // Pieces that come one by one are one text; those of one list may be more.
+                            self.apart.iter_mut().for_each(|apart| apart.seam(sheet.parts));
+                        }
                         self.read_part(sheet, part, said)?;
                     }
                 }
@@ -131,6 +141,8 @@ impl Candidate {
                     said.texts += 1;
                     said.last = Some(self.say(sheet, value, Track::Text));
                 }
+                // Clients put pieces together whatever they are, and short numbers are not shown.
+                ("text", Kind::Number) => return Err("a candidate whose text is text"),
                 ("thought", Kind::Word) => {}
                 ("thoughtSignature", _) => sheet.bulk(value),
                 ("inlineData", Kind::Object) => file(sheet, value),
@@ -163,6 +175,15 @@ impl Candidate {
     fn say(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Spoken {
         let part = self.part(sheet.parts, track);
         let range = sheet.say(node, part);
+        let apart = match track {
+            Track::Text => self.apart.first_mut(),
+            Track::Thought => self.apart.last_mut(),
+            Track::Code | Track::Output | Track::Tokens(_) => None,
+        };
+        if let Some(apart) = apart {
+            let voice = (track.channel(), Speaker::Assistant);
+            apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range.clone());
+        }
         Spoken { node, part, range }
     }
 
@@ -245,7 +266,8 @@ fn token(sheet: &mut Sheet<'_>, item: usize, take: &mut dyn FnMut(&str)) {
     for (key, value) in doc.members(item) {
         match (&*doc.name(key), doc.kind(value)) {
             ("token", Kind::Text) => take(&doc.name(value)),
-            ("tokenId" | "logProbability", Kind::Number) => {}
+            ("tokenId", Kind::Number) => sheet.rest(value),
+            ("logProbability", Kind::Number) => sheet.vectors(value),
             _ => {
                 sheet.key(key);
                 sheet.rest(value);

@@ -2,7 +2,7 @@
 
 use model::{Channel, Speaker};
 
-use crate::{json::Kind, sheet::Sheet};
+use crate::{json::Kind, seams::List, sheet::Sheet};
 
 /// What a text is, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub(super) const RESULT: Voice = Voice { channel: Channel::ToolResult, speaker: 
 
 /// Tells every string, unknown name and long number of a value.
 pub(super) fn all(sheet: &mut Sheet<'_>, value: usize, voice: Voice) {
-    sheet.walk(value, &mut |sheet, node| sheet.once(node, voice.channel, voice.speaker));
+    sheet.all(value, voice.channel, voice.speaker);
 }
 
 /// Tells what a server offers: names, descriptions and schemas are what models read.
 pub(super) fn define(sheet: &mut Sheet<'_>, value: usize) {
-    all(sheet, value, Voice { channel: Channel::ToolDefinition, speaker: Speaker::Tool });
+    sheet.walk(value, &mut |sheet, node| sheet.once(node, Channel::ToolDefinition, Speaker::Tool));
 }
 
 /// Tells a message of a prompt.
@@ -51,15 +51,17 @@ pub(super) fn message(sheet: &mut Sheet<'_>, message: usize) {
 /// Tells a block, or a list of them.
 pub(super) fn blocks(sheet: &mut Sheet<'_>, value: usize, voice: Voice) {
     let doc = sheet.doc;
+    let mut list = List::default();
     match doc.kind(value) {
-        Kind::Array => doc.items(value).for_each(|item| block(sheet, item, voice)),
-        _ => block(sheet, value, voice),
+        Kind::Array => doc.items(value).for_each(|item| block(sheet, item, voice, &mut list)),
+        _ => block(sheet, value, voice, &mut list),
     }
+    list.end(sheet.parts);
 }
 
-/// Tells a block, or the contents of a resource. Nested ones are read by recursion, which the bound on the nesting of
-/// JSON ends.
-fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
+/// Tells a block of a list, or the contents of a resource. Nested ones are read by recursion, which the bound on the
+/// nesting of JSON ends.
+fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
     let doc = sheet.doc;
     if doc.kind(block) != Kind::Object {
         return all(sheet, block, voice);
@@ -71,7 +73,8 @@ fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice) {
             ("type", _) => sheet.word(value),
             ("name", Kind::Text) if kind == "tool_use" => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
             ("input", _) if kind == "tool_use" => sheet.quote(value),
-            ("text" | "name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
+            ("text", Kind::Text) => list.once(sheet, value, voice.channel, voice.speaker),
+            ("name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             // Encoded files; and addresses, which may hold one.
             ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => sheet.bulk_of(value, block, "mimeType"),
             ("data" | "blob", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),

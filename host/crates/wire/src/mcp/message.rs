@@ -10,7 +10,7 @@ use super::{
     content::{self, Voice},
     names,
 };
-use crate::{Step, ToolCall, json::Kind, nested::Nested, parts::Source, sheet::Sheet};
+use crate::{Step, ToolCall, case, json::Kind, nested::Nested, parts::Source, sheet::Sheet};
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub(super) fn read(sheet: &mut Sheet<'_>, message: usize, side: Side) -> Result<
     if doc.kind(message) != Kind::Object || doc.text_of(message, "jsonrpc").as_deref() != Some("2.0") {
         return Err("a message of JSON-RPC 2.0");
     }
+    if names::is_odd(doc, message) {
+        return Err(case::EXPECTED);
+    }
     let says = ["method", "result", "error"].iter().filter(|name| doc.get(message, name).is_some()).count();
     if says != 1 {
         return Err("a message with either a method, a result or an error");
@@ -57,6 +60,9 @@ pub(super) fn read(sheet: &mut Sheet<'_>, message: usize, side: Side) -> Result<
             "method" => sheet.field(value),
             "params" if method == "tools/call" => {
                 call(sheet, value, id.map(|id| doc.name(id).into_owned()).unwrap_or_default())?;
+            }
+            "params" if side == Side::Client && names::method(&method) && names::is_odd(doc, value) => {
+                return Err(case::EXPECTED);
             }
             "params" => params(sheet, value, &method, side),
             "result" => result(sheet, value, side),
@@ -83,6 +89,9 @@ fn call(sheet: &mut Sheet<'_>, params: usize, id: String) -> Result<(), Wrong> {
     let Some(name) = doc.text_of(params, "name") else {
         return Err("a call with the name of a tool");
     };
+    if names::is_odd(doc, params) {
+        return Err(case::EXPECTED);
+    }
     let call = sheet.parts.begin_call(Nested::proposed());
     sheet.parts.call_is_json(call);
     sheet.hold(params, call);

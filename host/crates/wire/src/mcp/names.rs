@@ -1,7 +1,33 @@
 //! Names that say nothing by themselves: methods, and members of messages and of JSON Schema. Every other name is shown
 //! to policies as a field, since a name can carry what a value can.
 
-use crate::schema;
+use crate::{case, json::Doc, schema};
+
+/// Names that decide what a message is and does, as [`case::folded`] has them.
+const FOLDED: [&str; 17] = [
+    "jsonrpc",
+    "id",
+    "method",
+    "params",
+    "result",
+    "error",
+    "name",
+    "arguments",
+    "argument",
+    "context",
+    "uri",
+    "ref",
+    "cursor",
+    "level",
+    "_meta",
+    "inputresponses",
+    "requeststate",
+];
+
+/// Whether a member of an object is named as one of these, but for case: servers that are written in Go read it as that.
+pub(super) fn is_odd(doc: Doc<'_>, object: usize) -> bool {
+    case::is_odd(doc, object, known, |name| FOLDED.contains(&name))
+}
 
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {

@@ -124,7 +124,7 @@ impl Reader for List {
             match (&*doc.name(key), doc.kind(value)) {
                 ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
                 ("embedding" | "embeddings", Kind::Array) => sheet.vectors(value),
-                ("total_duration" | "load_duration" | "prompt_eval_count", Kind::Number) => {}
+                ("total_duration" | "load_duration" | "prompt_eval_count", Kind::Number) => sheet.counts(value),
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);

@@ -11,17 +11,6 @@ pub(super) fn request(name: &str) -> bool {
     REQUEST.contains(&name)
 }
 
-/// A name as Go's JSON reader compares it: case does not count, nor do the two letters beyond ASCII that fold into it.
-pub(super) fn folded(name: &str) -> String {
-    name.chars()
-        .map(|char| match char {
-            '\u{17f}' => 's',
-            '\u{212a}' => 'k',
-            char => char.to_ascii_lowercase(),
-        })
-        .collect()
-}
-
 const REQUEST: [&str; 38] = [
     "model",
     "name",

@@ -7,7 +7,7 @@ use model::{Channel, Speaker};
 
 use super::names;
 use crate::{
-    Asked, Malformed, Step,
+    Asked, Malformed, Step, case,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -107,12 +107,11 @@ fn says_something(doc: Doc<'_>, value: usize) -> bool {
 
 /// Ollama reads `Model` as `model`, and the last of both counts: one spelling only.
 pub(super) fn check_names(doc: Doc<'_>, object: usize) -> Result<(), Wrong> {
-    let odd = doc.members(object).any(|(key, _)| {
-        let name = doc.name(key);
-        let folded = names::folded(&name);
-        folded != name && names::request(&folded)
-    });
-    if odd { Err("an object with the members' names in lower case") } else { Ok(()) }
+    if case::is_odd(doc, object, names::request, names::request) {
+        Err("an object with the members' names in lower case")
+    } else {
+        Ok(())
+    }
 }
 
 /// Tells a message.

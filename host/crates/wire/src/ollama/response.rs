@@ -46,6 +46,9 @@ impl Track {
     }
 }
 
+/// Clients put pieces together whatever they are, and short numbers are not shown.
+const NO_NUMBER: Wrong = "an answer whose text is text";
+
 /// An answer in progress.
 #[derive(Debug, Default)]
 pub(super) struct Response {
@@ -119,7 +122,8 @@ impl Response {
                 ("context", Kind::Array) => context = Some(value),
                 ("logprobs", Kind::Array) => tokens = Some(value),
                 ("created_at", _) => sheet.fresh(value),
-                ("model" | "remote_model" | "remote_host", _) => sheet.rest(value),
+                (name @ ("model" | "remote_model" | "remote_host"), _) => self.strays.again(sheet, value, name),
+                ("response" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                 (name, Kind::Number) if names::known(name) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);
@@ -151,6 +155,7 @@ impl Response {
                 ("role", _) => sheet.word(value),
                 ("content", Kind::Text) => self.content(sheet, value, Track::Content, said),
                 ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
+                ("content" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("images", Kind::Array) => doc.items(value).for_each(|image| sheet.bulk(image)),
                 (name, _) => {
@@ -246,7 +251,7 @@ fn call(sheet: &mut Sheet<'_>, item: usize) -> Result<(), Wrong> {
                     sheet.once(value, Channel::ToolInput, Speaker::Assistant);
                 }
                 ("arguments", Kind::Text | Kind::Object | Kind::Array) => sheet.fill(value, call, true),
-                ("index", Kind::Number) => {}
+                ("index", Kind::Number) => sheet.rest(value),
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);

@@ -10,7 +10,7 @@ use crate::{
     documents::Reader,
     json::{Doc, Kind},
     parts::{Extra, Parts},
-    sheet::Sheet,
+    sheet::{COUNT_DIGITS, INDICES, Sheet},
     strays::Strays,
 };
 
@@ -72,7 +72,7 @@ impl At<'_> {
                 head.push_str(&format!("\"{name}\":{literal},"));
             }
         }
-        if !created.is_empty() {
+        if !created.is_empty() && created.len() < COUNT_DIGITS {
             head.push_str(&format!("\"created\":{created},"));
         }
         let index = self.index;
@@ -117,8 +117,8 @@ impl<C: Choice> Choices<C> {
         let index = match doc.get(choice, "index") {
             None => place as u64,
             Some(value) => match doc.raw(value).parse() {
-                Ok(index) => index,
-                Err(_) => return wrong("a choice with a whole number as its index"),
+                Ok(index) if index < INDICES => index,
+                Ok(_) | Err(_) => return wrong("a choice with a small whole number as its index"),
             },
         };
         if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
@@ -184,11 +184,21 @@ impl<C: Choice> Reader for Choices<C> {
                 ("created", Kind::Number) => sheet.counts(value),
                 ("object", _) => sheet.word(value),
                 ("obfuscation", _) => sheet.fresh(value),
-                ("id" | "model" | "system_fingerprint" | "service_tier" | "provider", _) => sheet.rest(value),
+                (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), _) => {
+                    self.strays.again(sheet, value, name);
+                }
                 // About the answer, and often the same in each piece.
-                ("citations" | "search_results" | "prompt_filter_results" | "metadata" | "timings" | "x_groq", _) => {
+                (
+                    name @ ("citations"
+                    | "search_results"
+                    | "prompt_filter_results"
+                    | "metadata"
+                    | "timings"
+                    | "x_groq"),
+                    _,
+                ) => {
                     sheet.key(key);
-                    sheet.rest(value);
+                    self.strays.again(sheet, value, name);
                 }
                 (name, _) => {
                     sheet.key(key);

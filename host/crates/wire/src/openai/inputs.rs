@@ -14,6 +14,7 @@ use crate::{
     frame::Splice,
     json::{Doc, Kind},
     parts::Parts,
+    seams::List,
     sheet::Sheet,
 };
 
@@ -53,6 +54,7 @@ impl Reader for Inputs {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
+        names::check(doc, 0).map_err(|expected| Malformed::Shape { path: String::new(), expected })?;
         sheet.parts.tell(Step::Asked(self.terms.asked(doc)));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
@@ -92,13 +94,19 @@ fn texts(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
     match doc.kind(value) {
         Kind::Text => sheet.once(value, Channel::Content, Speaker::User),
         Kind::Array => {
+            // Texts are inputs of their own, objects make one.
+            let mut list = List::default();
             for item in doc.items(value) {
                 match doc.kind(item) {
                     Kind::Text => sheet.once(item, Channel::Content, Speaker::User),
-                    Kind::Object => part(sheet, item),
+                    Kind::Object => {
+                        names::check(doc, item)?;
+                        part(sheet, item, &mut list);
+                    }
                     _ => return Err(TOKENS),
                 }
             }
+            list.end(sheet.parts);
         }
         Kind::Word if doc.raw(value) == "null" => {}
         _ => return Err(TOKENS),
@@ -107,12 +115,12 @@ fn texts(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
 }
 
 /// Tells a text or an image.
-fn part(sheet: &mut Sheet<'_>, part: usize) {
+fn part(sheet: &mut Sheet<'_>, part: usize, list: &mut List) {
     let doc = sheet.doc;
     for (key, value) in doc.members(part) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("text", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
+            ("text", Kind::Text) => list.once(sheet, value, Channel::Content, Speaker::User),
             ("image_url", Kind::Text) => sheet.bulk(value),
             ("image_url", Kind::Object) => {
                 for (key, value) in doc.members(value) {

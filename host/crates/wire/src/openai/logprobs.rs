@@ -144,7 +144,7 @@ impl Tokens {
                         }
                     }
                 }
-                ("token_logprobs" | "text_offset", Kind::Array) if numbers(list) => {}
+                ("token_logprobs" | "text_offset", Kind::Array) if numbers(list) => sheet.vectors(list),
                 ("top_logprobs", Kind::Array) => {
                     for (token, value) in doc.items(list).flat_map(|item| doc.members(item)) {
                         others.push(doc.name(token));
@@ -281,7 +281,8 @@ fn token(sheet: &mut Sheet<'_>, entry: usize, tokens: &mut Tokens) -> Result<(),
     tokens.differ |= !agree;
     for (key, value) in doc.members(entry) {
         match (&*doc.name(key), doc.kind(value)) {
-            ("token", Kind::Text) | ("logprob", Kind::Number) => {}
+            ("token", Kind::Text) => {}
+            ("logprob", Kind::Number) => sheet.vectors(value),
             ("bytes", Kind::Array) if doc.items(value).all(|item| doc.raw(item).parse::<u8>().is_ok()) => {}
             ("top_logprobs", Kind::Array) => {
                 for other in doc.items(value) {
@@ -317,7 +318,8 @@ fn other_token(sheet: &mut Sheet<'_>, entry: usize, taken: &str, tokens: &mut To
     }
     for (key, value) in doc.members(entry) {
         match (&*doc.name(key), doc.kind(value)) {
-            ("token", Kind::Text) | ("logprob", Kind::Number) => {}
+            ("token", Kind::Text) => {}
+            ("logprob", Kind::Number) => sheet.vectors(value),
             ("bytes", Kind::Array) if doc.items(value).all(|item| doc.raw(item).parse::<u8>().is_ok()) => {}
             _ => {
                 sheet.key(key);

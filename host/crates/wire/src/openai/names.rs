@@ -3,6 +3,9 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
+use super::Wrong;
+use crate::{case, json::Doc};
+
 /// Requests of the chat API.
 const REQUEST: &str = "
     model messages role content name type text image_url url detail input_audio data format file file_data
@@ -55,6 +58,14 @@ const SCHEMA: &str = "
 
 static KNOWN: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| [REQUEST, ANSWER, OTHERS, SCHEMA].into_iter().flat_map(str::split_whitespace).collect());
+
+static FOLDED: LazyLock<HashSet<String>> = LazyLock::new(|| KNOWN.iter().map(|name| case::folded(name)).collect());
+
+/// Whether a member of an object of the protocol is named as one that it knows, but for case. Gateways and servers that
+/// are written in Go, Ollama among them, read it as that one.
+pub(super) fn check(doc: Doc<'_>, object: usize) -> Result<(), Wrong> {
+    if case::is_odd(doc, object, known, |name| FOLDED.contains(name)) { Err(case::EXPECTED) } else { Ok(()) }
+}
 
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod items;
+mod joined;
 mod refusal;
 mod request;
 mod response;

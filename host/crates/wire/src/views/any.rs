@@ -88,6 +88,7 @@ impl Any {
                 }
             }
             Kind::Array => {
+                sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
                     path.push_str(&format!("/{place}"));
                     self.walk(sheet, item, path);
@@ -118,6 +119,9 @@ impl Reader for Any {
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         self.document(sheet.parts);
         self.walk(sheet, 0, &mut String::new());
+        if sheet.whole {
+            sheet.named(0, Channel::Field, self.speaker);
+        }
         self.retire(sheet.parts, GAP);
         Ok(())
     }

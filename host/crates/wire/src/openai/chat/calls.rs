@@ -63,10 +63,10 @@ impl Calls {
         let mut open = self.open(sheet, index, &id, item)?;
         for (key, value) in doc.members(item) {
             match (&*doc.name(key), doc.kind(value)) {
-                ("index", Kind::Number) => {}
+                ("index", Kind::Number) => sheet.rest(value),
                 ("id", _) => sheet.rest(value),
                 ("type", _) => sheet.word(value),
-                ("function" | "custom", Kind::Object) => open.function(sheet, value, strays),
+                ("function" | "custom", Kind::Object) => open.function(sheet, value, strays)?,
                 (name, _) => {
                     sheet.key(key);
                     strays.read(sheet, value, &open.path(name));
@@ -85,7 +85,7 @@ impl Calls {
         strays: &mut Strays,
     ) -> Result<(), Wrong> {
         let mut open = self.open(sheet, Index::Legacy, "", function)?;
-        open.function(sheet, function, strays);
+        open.function(sheet, function, strays)?;
         self.open = Some(open);
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Open {
         }
     }
 
-    fn function(&mut self, sheet: &mut Sheet<'_>, function: usize, strays: &mut Strays) {
+    fn function(&mut self, sheet: &mut Sheet<'_>, function: usize, strays: &mut Strays) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let mut seen = false;
         for (key, value) in doc.members(function) {
@@ -151,6 +151,7 @@ impl Open {
                     seen = true;
                     sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
                 }
+                ("name" | "arguments" | "input", Kind::Number) => return Err("a call whose arguments are no number"),
                 ("arguments" | "input", _) => {
                     seen = true;
                     sheet.rest(value);
@@ -165,5 +166,6 @@ impl Open {
             self.placed = true;
             sheet.anchor(function, Source::Call(self.call), "arguments", 0);
         }
+        Ok(())
     }
 }

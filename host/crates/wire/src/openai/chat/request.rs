@@ -17,6 +17,7 @@ use crate::{
         terms::{self, Members, Terms},
     },
     parts::Parts,
+    seams::List,
     sheet::Sheet,
 };
 
@@ -49,6 +50,7 @@ impl Reader for Request {
         if doc.kind(0) != Kind::Object {
             return wrong("", "an object");
         }
+        names::check(doc, 0).or_else(|expected| wrong("", expected))?;
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
@@ -62,7 +64,10 @@ impl Reader for Request {
                         }
                     }
                 }
-                ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
+                (name @ ("tools" | "functions"), Kind::Array) => {
+                    terms::check(doc, value).or_else(|expected| wrong(&format!("/{name}"), expected))?;
+                    terms::define(sheet, value);
+                }
                 ("prediction", Kind::Object) => predict(sheet, value),
                 ("model", Kind::Text) => {}
                 (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
@@ -102,7 +107,11 @@ fn predict(sheet: &mut Sheet<'_>, prediction: usize) {
     for (key, value) in doc.members(prediction) {
         match &*doc.name(key) {
             "type" => sheet.word(value),
-            "content" => sheet.walk(value, &mut |sheet, node| sheet.once(node, Channel::Content, Speaker::User)),
+            "content" => {
+                let mut list = List::default();
+                sheet.walk(value, &mut |sheet, node| list.once(sheet, node, Channel::Content, Speaker::User));
+                list.end(sheet.parts);
+            }
             _ => {
                 sheet.key(key);
                 sheet.rest(value);
@@ -117,6 +126,7 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
     if doc.kind(message) != Kind::Object {
         return Err("an object");
     }
+    names::check(doc, message)?;
     let (channel, speaker) = match doc.text_of(message, "role").as_deref() {
         Some("system") => (Channel::Content, Speaker::System),
         Some("developer") => (Channel::Content, Speaker::Developer),
@@ -130,15 +140,17 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
             ("role", _) => sheet.word(value),
             ("content", Kind::Text) => sheet.once(value, channel, speaker),
             ("content", Kind::Array) => {
+                let mut list = List::default();
                 for part in doc.items(value) {
-                    read_part(sheet, part, channel, speaker)?;
+                    read_part(sheet, part, channel, speaker, &mut list)?;
                 }
+                list.end(sheet.parts);
             }
             ("content", Kind::Object | Kind::Number) => return Err("a message whose content is text or a list"),
             ("refusal", Kind::Text) => sheet.once(value, Channel::Refusal, speaker),
             ("reasoning_content" | "reasoning", Kind::Text) => sheet.once(value, Channel::Reasoning, speaker),
-            ("tool_calls", Kind::Array) => doc.items(value).for_each(|call| read_call(sheet, call)),
-            ("function_call", Kind::Object) => read_function(sheet, value),
+            ("tool_calls", Kind::Array) => doc.items(value).try_for_each(|call| read_call(sheet, call))?,
+            ("function_call", Kind::Object) => read_function(sheet, value)?,
             _ => {
                 sheet.key(key);
                 sheet.rest(value);
@@ -149,16 +161,23 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
 }
 
 /// Tells one item of a message's content.
-fn read_part(sheet: &mut Sheet<'_>, part: usize, channel: Channel, speaker: Speaker) -> Result<(), Wrong> {
+fn read_part(
+    sheet: &mut Sheet<'_>,
+    part: usize,
+    channel: Channel,
+    speaker: Speaker,
+    list: &mut List,
+) -> Result<(), Wrong> {
     let doc = sheet.doc;
     if doc.kind(part) != Kind::Object {
         return Err("a message whose content is text or a list of objects");
     }
+    names::check(doc, part)?;
     for (key, value) in doc.members(part) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("text", Kind::Text) => sheet.once(value, channel, speaker),
-            ("refusal", Kind::Text) => sheet.once(value, Channel::Refusal, speaker),
+            ("text", Kind::Text) => list.once(sheet, value, channel, speaker),
+            ("refusal", Kind::Text) => list.once(sheet, value, Channel::Refusal, speaker),
             ("image_url", Kind::Text) => sheet.bulk(value),
             ("image_url" | "input_audio" | "file", Kind::Object) => read_file(sheet, value),
             _ => {
@@ -184,25 +203,29 @@ fn read_file(sheet: &mut Sheet<'_>, file: usize) {
 }
 
 /// Tells a tool call of the past.
-fn read_call(sheet: &mut Sheet<'_>, call: usize) {
+fn read_call(sheet: &mut Sheet<'_>, call: usize) -> Result<(), Wrong> {
     let doc = sheet.doc;
     if doc.kind(call) != Kind::Object {
-        return sheet.rest(call);
+        sheet.rest(call);
+        return Ok(());
     }
+    names::check(doc, call)?;
     for (key, value) in doc.members(call) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("function" | "custom", Kind::Object) => read_function(sheet, value),
+            ("function" | "custom", Kind::Object) => read_function(sheet, value)?,
             _ => {
                 sheet.key(key);
                 sheet.rest(value);
             }
         }
     }
+    Ok(())
 }
 
-fn read_function(sheet: &mut Sheet<'_>, function: usize) {
+fn read_function(sheet: &mut Sheet<'_>, function: usize) -> Result<(), Wrong> {
     let doc = sheet.doc;
+    names::check(doc, function)?;
     for (key, value) in doc.members(function) {
         match (&*doc.name(key), doc.kind(value)) {
             ("name", Kind::Text) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
@@ -213,4 +236,5 @@ fn read_function(sheet: &mut Sheet<'_>, function: usize) {
             }
         }
     }
+    Ok(())
 }

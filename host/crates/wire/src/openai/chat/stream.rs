@@ -16,6 +16,7 @@ use crate::{
         logprobs::{Form, Of, Spoken, Trail},
     },
     parts::{Parts, Source},
+    seams::Apart,
     sheet::Sheet,
     strays::Strays,
 };
@@ -65,10 +66,15 @@ impl Track {
     }
 }
 
+/// Clients put pieces together whatever they are, and short numbers are not shown.
+const NO_NUMBER: Wrong = "a choice whose text is text";
+
 /// One choice.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     tracks: Vec<(Track, PartId)>,
+    /// Content, and thoughts in its list, item by item.
+    apart: [Apart; 2],
     /// What the tokens of the content, of the refusal, and others have said.
     trails: [Trail; 3],
     strays: Strays,
@@ -92,18 +98,19 @@ impl choices::Choice for Choice {
                     self.message(sheet, value, &mut said)?;
                 }
                 ("text", Kind::Text) => self.say(sheet, value, Track::Text)?,
+                ("text", Kind::Number) => return Err(NO_NUMBER),
                 ("logprobs", _) => tokens = Some(value),
                 ("finish_reason", _) => {
                     finish = doc.kind(value) == Kind::Text && doc.raw(value).len() > 2;
                     sheet.word(value);
                 }
-                ("index", Kind::Number) => {}
+                ("index", Kind::Number) => sheet.rest(value),
                 ("token_ids", Kind::Array) => ids = Some(value),
                 // About the choice, and the same in each piece.
-                ("content_filter_results" | "content_filter_offsets" | "native_finish_reason", _)
-                | ("stop_reason" | "matched_stop", _) => {
+                (name @ ("content_filter_results" | "content_filter_offsets" | "native_finish_reason"), _)
+                | (name @ ("stop_reason" | "matched_stop"), _) => {
                     sheet.key(key);
-                    sheet.rest(value);
+                    self.strays.again(sheet, value, name);
                 }
                 (name, _) => {
                     sheet.key(key);
@@ -141,6 +148,7 @@ impl Choice {
         for (_, part) in self.tracks.drain(..) {
             parts.end(part);
         }
+        self.apart.iter_mut().for_each(|apart| apart.end(parts));
         self.strays.finish(parts);
         self.finished = true;
     }
@@ -170,6 +178,15 @@ impl Choice {
         }
         let part = self.part(sheet.parts, track);
         let range = sheet.say(node, part);
+        let apart = match track {
+            Track::Content => self.apart.first_mut(),
+            Track::Thinking => self.apart.last_mut(),
+            _ => None,
+        };
+        if let Some(apart) = apart {
+            let voice = (track.channel(), Speaker::Assistant);
+            apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range.clone());
+        }
         Ok(Some(Spoken { node, part, range }))
     }
 
@@ -190,7 +207,8 @@ impl Choice {
                 }
                 ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value, &mut self.strays)?,
                 ("audio", Kind::Object) => self.audio(sheet, value)?,
-                ("annotations", _) => sheet.rest(value),
+                ("annotations", _) => self.strays.again(sheet, value, "annotations"),
+                ("content" | "refusal" | "reasoning_content" | "reasoning", Kind::Number) => return Err(NO_NUMBER),
                 (_, Kind::Word) => sheet.key(key),
                 (name, _) => {
                     sheet.key(key);
@@ -204,9 +222,13 @@ impl Choice {
     /// Content as a list.
     fn content(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<(), Wrong> {
         let doc = sheet.doc;
-        for item in doc.items(list) {
+        for (place, item) in doc.items(list).enumerate() {
             if doc.kind(item) != Kind::Object {
                 return Err("a choice whose content is text or a list of objects");
+            }
+            if place > 0 {
+                // Pieces that come one by one are one text; those of one list may be more.
+                self.apart.iter_mut().for_each(|apart| apart.seam(sheet.parts));
             }
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
@@ -214,6 +236,7 @@ impl Choice {
                     ("text", Kind::Text) => self.say(sheet, value, Track::Content)?,
                     ("thinking", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
                     ("thinking", Kind::Array) => self.thinking(sheet, value)?,
+                    ("text" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                     (name, _) => {
                         sheet.key(key);
                         self.stray(sheet, value, &format!("content/{name}"));
@@ -249,6 +272,7 @@ impl Choice {
         let doc = sheet.doc;
         for (key, value) in doc.members(audio) {
             match (&*doc.name(key), doc.kind(value)) {
+                ("transcript", Kind::Number) => return Err(NO_NUMBER),
                 ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
                 ("data", _) => sheet.bulk(value),
                 ("id", _) => sheet.field(value),

@@ -37,13 +37,14 @@ impl choices::Choice for Choice {
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("text", Kind::Text) => spoken = self.say(sheet, value)?,
+                ("text", Kind::Number) => return Err("a choice whose text is text"),
                 ("logprobs", Kind::Object) => tokens = Some(value),
                 ("token_ids", Kind::Array) => ids = Some(value),
                 ("finish_reason", _) => {
                     finish = doc.kind(value) == Kind::Text && doc.raw(value).len() > 2;
                     sheet.word(value);
                 }
-                ("index", Kind::Number) => {}
+                ("index", Kind::Number) => sheet.rest(value),
                 (name, _) => {
                     sheet.key(key);
                     if self.finished { sheet.rest(value) } else { self.strays.read(sheet, value, name) }

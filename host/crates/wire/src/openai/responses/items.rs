@@ -41,6 +41,8 @@ pub(super) enum What {
     Query,
     /// What a tool answered.
     Output,
+    /// The same, as text of a list of content.
+    OutputText,
     /// A string of a tool's definition.
     Definition,
     /// The operator's instructions, told back.
@@ -54,7 +56,15 @@ pub(super) enum What {
 impl What {
     /// Whether more of it can come in deltas.
     pub(super) fn grows(self) -> bool {
-        !matches!(self, Self::Name | Self::Query | Self::Output | Self::Definition | Self::Instructions)
+        !matches!(
+            self,
+            Self::Name | Self::Query | Self::Output | Self::OutputText | Self::Definition | Self::Instructions
+        )
+    }
+
+    /// Whether whoever reads it puts it together with the next one of its kind.
+    pub(super) fn joins(self) -> bool {
+        matches!(self, Self::Text | Self::Refusal | Self::Reasoning | Self::Summary | Self::OutputText)
     }
 }
 
@@ -263,7 +273,10 @@ pub(super) fn texts(sheet: &mut Sheet<'_>, value: usize, first: Spot, to: &mut d
         if sheet.is_file(node) || said.is_err() {
             return;
         }
-        said = to.text(sheet, node, Spot { at, ..first }).map(drop);
+        let named = node.checked_sub(1).filter(|&key| sheet.doc.kind(key) == Kind::Key);
+        let is_content = first.what == What::Output && named.is_some_and(|key| sheet.doc.name(key) == "text");
+        let what = if is_content { What::OutputText } else { first.what };
+        said = to.text(sheet, node, Spot { what, at, ..first }).map(drop);
         at += 1;
     });
     said

@@ -19,6 +19,7 @@ use crate::{
         terms::{self, Members, Terms},
     },
     parts::Parts,
+    seams::List,
     sheet::Sheet,
 };
 
@@ -36,12 +37,16 @@ impl Request {
     }
 }
 
-/// Takes items of the past: each text is a part of its own, each call is told by its parts.
-struct Quotes;
+/// Takes an item of the past: each text is a part of its own, each call is told by its parts.
+#[derive(Default)]
+struct Quotes(List);
 
 impl Listener for Quotes {
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong> {
         let (part, range) = sheet.alone(node, spot.channel, spot.speaker);
+        if spot.what.joins() {
+            self.0.note(sheet, node, (spot.channel, spot.speaker), part, range.clone());
+        }
         Ok(Some(Spoken { node, part, range }))
     }
 
@@ -71,13 +76,14 @@ impl Reader for Request {
         if doc.kind(0) != Kind::Object {
             return wrong(String::new(), "an object");
         }
+        names::check(doc, 0).or_else(|expected| wrong(String::new(), expected))?;
         sheet.parts.tell(Step::Asked(self.0.asked(doc)));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("input", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
                 ("input", Kind::Array) => {
                     for (place, item) in doc.items(value).enumerate() {
-                        if let Err(expected) = read_item(sheet, item) {
+                        if let Err(expected) = check_item(sheet, item).and_then(|()| read_item(sheet, item)) {
                             return wrong(format!("/input/{place}"), expected);
                         }
                     }
@@ -85,7 +91,10 @@ impl Reader for Request {
                 ("input", Kind::Object | Kind::Number) => return wrong("/input".into(), "text or a list of items"),
                 ("instructions", Kind::Text) => sheet.once(value, Channel::Content, Speaker::System),
                 ("prompt", Kind::Object) => prompt(sheet, value),
-                ("tools", Kind::Array) => terms::define(sheet, value),
+                ("tools", Kind::Array) => {
+                    terms::check(doc, value).or_else(|expected| wrong("/tools".into(), expected))?;
+                    terms::define(sheet, value);
+                }
                 ("model", Kind::Text) => {}
                 _ => {
                     sheet.key(key);
@@ -115,8 +124,19 @@ impl Reader for Request {
     }
 }
 
+/// Whether the names of an item and of its content are spelled as the API has them.
+fn check_item(sheet: &Sheet<'_>, item: usize) -> Result<(), Wrong> {
+    let doc = sheet.doc;
+    names::check(doc, item)?;
+    let lists = ["content", "summary"].iter().filter_map(|name| doc.get(item, name));
+    lists.flat_map(|list| doc.items(list)).try_for_each(|part| names::check(doc, part))
+}
+
 fn read_item(sheet: &mut Sheet<'_>, item: usize) -> Result<(), Wrong> {
-    items::read(sheet, item, &mut Quotes)
+    let mut quotes = Quotes::default();
+    items::read(sheet, item, &mut quotes)?;
+    quotes.0.end(sheet.parts);
+    Ok(())
 }
 
 /// Tells what a stored prompt is filled with.

@@ -14,7 +14,7 @@ use crate::{
     json::Kind,
     openai::{Wrong, errors, logprobs::Spoken},
     parts::Parts,
-    sheet::Sheet,
+    sheet::{INDICES, Sheet},
     strays::Strays,
 };
 
@@ -172,7 +172,7 @@ impl Response {
                     "sequence_number" | "output_index" | "content_index" | "summary_index" | "annotation_index",
                     Kind::Number,
                 )
-                | ("command_index" | "partial_image_index", Kind::Number) => {}
+                | ("command_index" | "partial_image_index", Kind::Number) => sheet.rest(value),
                 ("item_id", _) => {
                     self.stream.identify(sheet, value, event.output)?;
                     sheet.rest(value);
@@ -213,7 +213,8 @@ impl Response {
         if event.name == "response.output_item.done" {
             self.stream.end_item(sheet.parts, event.output);
         }
-        self.stream.sequence = doc.count_of(0, "sequence_number").unwrap_or(self.stream.sequence);
+        let number = doc.count_of(0, "sequence_number").filter(|number| *number < INDICES);
+        self.stream.sequence = number.unwrap_or(self.stream.sequence);
         Ok(())
     }
 
@@ -235,6 +236,10 @@ impl Response {
     fn item(&mut self, sheet: &mut Sheet<'_>, item: usize, event: &Event<'_>) -> Result<(), Wrong> {
         if let Some(id) = sheet.doc.get(item, "id") {
             self.stream.identify(sheet, id, event.output)?;
+        }
+        if event.name == "response.output_item.added" {
+            let kind = sheet.doc.text_of(item, "type").unwrap_or_default();
+            self.stream.begin_item(sheet.parts, &kind);
         }
         items::read(sheet, item, &mut self.heard(event))
     }
@@ -264,6 +269,8 @@ impl Response {
                 self.heard(event).text(sheet, value, super::stream::name_spot())?;
                 Ok(Some(None))
             }
+            // Clients put pieces together whatever they are, and short numbers are not shown.
+            ("delta", Kind::Number, _) => Err("a delta that is text"),
             ("delta", Kind::Text, Some(spot)) => self.stream.delta(sheet, value, spot, event.output).map(Some),
             ("delta", Kind::Text, None) if event.name.ends_with("audio.delta") => {
                 if !sheet.is_bulk(value) {
@@ -305,7 +312,10 @@ impl<'a> Event<'a> {
         let doc = sheet.doc;
         let index = |member| match doc.get(0, member) {
             None => Ok(0),
-            Some(_) => doc.count_of(0, member).ok_or("an event whose indices are whole numbers"),
+            Some(_) => {
+                let index = doc.count_of(0, member).filter(|index| *index < INDICES);
+                index.ok_or("an event whose indices are small whole numbers")
+            }
         };
         let stem = name.strip_prefix("response.").unwrap_or(name);
         let (stem, last) = stem.rsplit_once('.').unwrap_or(("", stem));

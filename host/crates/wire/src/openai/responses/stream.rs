@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What must hold: a text is one part from its first delta to its end; what repeats it is changed as it was, and what
-//! does not repeat it is judged; no text is joined to a part behind its end.
+//! does not repeat it is judged; no text is joined to a part behind its end; texts of one kind, which clients put
+//! together, are told joined as well, in the order of their places.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use model::{Channel, PartId};
 use super::{
     calls::Calls,
     items::{self, Listener, Proposal, Spot, What},
+    joined::Seams,
 };
 use crate::{
     json::Kind,
@@ -63,6 +65,7 @@ struct Told {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     texts: BTreeMap<Key, Told>,
+    seams: Seams,
     /// What the tokens of each text have said.
     trails: BTreeMap<(u64, u64), Trail>,
     calls: Calls,
@@ -84,10 +87,11 @@ impl Listener for Heard<'_> {
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong> {
         if self.moment == Moment::Whole || sheet.doc.kind(node) == Kind::Number {
             let (part, range) = sheet.alone(node, spot.channel, spot.speaker);
+            self.stream.seams.whole(sheet, node, spot, (part, range.clone()));
             return Ok(Some(Spoken { node, part, range }));
         }
         let done = self.moment == Moment::Done || !spot.what.grows();
-        Ok(Some(self.stream.text(sheet, node, spot, self.output, done)))
+        self.stream.text(sheet, node, spot, self.output, done).map(Some)
     }
 
     fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong> {
@@ -150,6 +154,7 @@ impl Stream {
         match told.parts.first() {
             Some(&part) if !told.ended => {
                 let range = sheet.say(node, part);
+                self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
                 Ok(Some(Spoken { node, part, range }))
             }
             _ if sheet.doc.raw(node).len() > 2 => Err("no text behind the end of what it belongs to"),
@@ -193,7 +198,14 @@ impl Stream {
     }
 
     /// A text that stands whole: as it begins, or when it is done.
-    fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot, output: u64, done: bool) -> Spoken {
+    fn text(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        node: usize,
+        spot: Spot,
+        output: u64,
+        done: bool,
+    ) -> Result<Spoken, Wrong> {
         let key = Key { output, what: spot.what, at: spot.at };
         let told = self.texts.entry(key).or_insert_with(|| begin(sheet.parts, spot));
         let first = told.parts.first().copied().filter(|_| !told.ended);
@@ -204,36 +216,46 @@ impl Stream {
             let range = sheet.say(node, part);
             if done {
                 told.ended = true;
+                self.seams.say_late(sheet, node, spot, output, (part, range.clone()));
                 sheet.tail(part);
-                sheet.parts.end(part);
+                self.seams.stop(sheet.parts, spot.what, part);
+            } else {
+                self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
             }
-            return Spoken { node, part, range };
+            return Ok(Spoken { node, part, range });
         }
         if done {
             let id = self.ids.get(&output).map(|id| &**id);
-            end(told, sheet.parts, key, id, self.sequence);
+            end(told, sheet.parts, &self.seams, key, id, self.sequence);
         }
-        for &part in &told.parts {
+        for (place, &part) in told.parts.iter().enumerate() {
             if sheet.again(node, Source::Part(part)) {
+                self.seams.again(sheet, node, spot, part, place > 0);
                 let len = sheet.parts.run(Source::Part(part)).map_or(0, |run| run.len);
-                return Spoken { node, part, range: 0..len };
+                return Ok(Spoken { node, part, range: 0..len });
             }
         }
         let part = begin(sheet.parts, spot).parts[0];
         let range = sheet.say(node, part);
         sheet.tail(part);
         sheet.parts.end(part);
+        self.seams.again(sheet, node, spot, part, true);
         if told.parts.len() < VARIANTS {
             told.parts.push(part);
         }
-        Spoken { node, part, range }
+        Ok(Spoken { node, part, range })
+    }
+
+    /// An item of this type begins, which need not wait for what may come of the texts before it.
+    pub(super) fn begin_item(&mut self, parts: &mut Parts, kind: &str) {
+        self.seams.begin_item(parts, kind);
     }
 
     /// Nothing more comes for an item.
     pub(super) fn end_item(&mut self, parts: &mut Parts, output: u64) {
         let id = self.ids.get(&output).map(|id| &**id);
         for (&key, told) in self.texts.range_mut(first(output)..).take_while(|(key, _)| key.output == output) {
-            end(told, parts, key, id, self.sequence);
+            end(told, parts, &self.seams, key, id, self.sequence);
         }
         self.calls.end(parts, output);
     }
@@ -241,8 +263,9 @@ impl Stream {
     /// Nothing more comes at all.
     pub(super) fn end(&mut self, parts: &mut Parts) {
         for (&key, told) in &mut self.texts {
-            end(told, parts, key, self.ids.get(&key.output).map(|id| &**id), self.sequence);
+            end(told, parts, &self.seams, key, self.ids.get(&key.output).map(|id| &**id), self.sequence);
         }
+        self.seams.end(parts);
         self.calls.end_all(parts);
     }
 }
@@ -260,7 +283,7 @@ fn begin(parts: &mut Parts, spot: Spot) -> Told {
 }
 
 /// A text is complete; what a policy adds behind its end gets a delta of its own.
-fn end(told: &mut Told, parts: &mut Parts, key: Key, id: Option<&str>, sequence: u64) {
+fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&str>, sequence: u64) {
     let Some(&part) = told.parts.first().filter(|_| !std::mem::replace(&mut told.ended, true)) else {
         return;
     };
@@ -282,5 +305,5 @@ fn end(told: &mut Told, parts: &mut Parts, key: Key, id: Option<&str>, sequence:
         let logprobs = if what == What::Text { ",\"logprobs\":[]" } else { "" };
         parts.extra(part, Extra { before, after: format!("\"{logprobs}}}\n\n") });
     }
-    parts.end(part);
+    seams.stop(parts, what, part);
 }

@@ -1,0 +1,369 @@
+//! Texts that stand side by side and that clients, or models, put together: each is judged alone and with its neighbours,
+//! whatever stands between them, and no event waits longer for it than it must.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod support;
+
+use bytes::BytesMut;
+use model::{Channel, Family};
+use serde_json::{Value, json};
+use support::{CANARY, Judge, MASK, anthropic, masked, mcp, openai_chat, openai_responses, run, told, value};
+use wire::{Flow, Limits};
+
+/// The canary, cut in two and in three.
+const CUTS: [&[&str]; 3] =
+    [&["ssn 078-05-", "1120 ok"], &["ssn 078-05-112", "0", " ok"], &["ssn 0", "78-05-1", "120 ok"]];
+
+/// Opens a flow.
+type Open = fn() -> Box<dyn Flow>;
+
+/// Makes a body that says these texts side by side.
+type Write = fn(&[&str]) -> Value;
+
+fn gemini(verb: &str) -> &'static dyn wire::Endpoint {
+    wire::claim(Family::Gemini, "POST", &format!("/v1beta/models/m:{verb}")).unwrap()
+}
+
+fn gemini_request() -> Box<dyn Flow> {
+    let path = "/v1beta/models/m:generateContent";
+    gemini("generateContent").request_at(path, "application/json", Limits::default()).unwrap()
+}
+
+fn gemini_whole() -> Box<dyn Flow> {
+    gemini("generateContent").response(200, "application/json", Limits::default()).unwrap()
+}
+
+fn moderation() -> Box<dyn Flow> {
+    let endpoint = wire::claim(Family::Openai, "POST", "/v1/moderations").unwrap();
+    endpoint.request("application/json", Limits::default()).unwrap()
+}
+
+fn list(texts: &[&str], make: fn(&str) -> Value) -> Vec<Value> {
+    texts.iter().map(|text| make(text)).collect()
+}
+
+fn text(text: &str) -> Value {
+    json!({ "type": "text", "text": text })
+}
+
+fn input_text(text: &str) -> Value {
+    json!({ "type": "input_text", "text": text })
+}
+
+fn output_text(text: &str) -> Value {
+    json!({ "type": "output_text", "text": text, "annotations": [] })
+}
+
+fn said(content: &[Value]) -> Value {
+    json!({ "type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content })
+}
+
+/// Bodies that are read whole: a flow, and how texts stand side by side in what it reads.
+fn bodies() -> Vec<(&'static str, Open, Write)> {
+    [openai(), others()].concat()
+}
+
+fn openai() -> Vec<(&'static str, Open, Write)> {
+    vec![
+        (
+            "chat",
+            openai_chat::request,
+            |texts| json!({"model":"m","messages":[{"role":"user","content":list(texts, text)}]}),
+        ),
+        (
+            "a tool's words in chat",
+            openai_chat::request,
+            |texts| json!({"model":"m","messages":[{"role":"tool","tool_call_id":"c","content":list(texts, text)}]}),
+        ),
+        (
+            "a chat's prediction",
+            openai_chat::request,
+            |texts| json!({"model":"m","messages":[],"prediction":{"type":"content","content":list(texts, text)}}),
+        ),
+        ("chat, an image between", openai_chat::request, |texts| {
+            let mut content = list(texts, text);
+            content.insert(1, json!({"type":"image_url","image_url":{"url":"https://example.com/x.png"}}));
+            json!({"model":"m","messages":[{"role":"user","content":content}]})
+        }),
+        (
+            "a whole chat",
+            openai_chat::whole,
+            |texts| json!({"choices":[{"index":0,"message":{"role":"assistant","content":list(texts, text)},"finish_reason":"stop"}]}),
+        ),
+        ("a moderation", moderation, |texts| json!({"model":"m","input":list(texts, text)})),
+        (
+            "responses",
+            openai_responses::request,
+            |texts| json!({"model":"m","input":[{"role":"user","content":list(texts, input_text)}]}),
+        ),
+        (
+            "the output of a function",
+            openai_responses::request,
+            |texts| json!({"model":"m","input":[{"type":"function_call_output","call_id":"c","output":list(texts, input_text)}]}),
+        ),
+        (
+            "contents of a whole response",
+            openai_responses::whole,
+            |texts| json!({"object":"response","output":[said(&list(texts, output_text))]}),
+        ),
+        ("items of a whole response", openai_responses::whole, |texts| {
+            let items: Vec<Value> = list(texts, output_text).into_iter().map(|part| said(&[part])).collect();
+            json!({"object":"response","output":items})
+        }),
+    ]
+}
+
+fn others() -> Vec<(&'static str, Open, Write)> {
+    vec![
+        (
+            "messages",
+            anthropic::request,
+            |texts| json!({"model":"m","messages":[{"role":"user","content":list(texts, text)}]}),
+        ),
+        ("a system prompt", anthropic::request, |texts| json!({"model":"m","system":list(texts, text),"messages":[]})),
+        ("a tool's result", anthropic::request, |texts| {
+            let result = json!({"type":"tool_result","tool_use_id":"t","content":list(texts, text)});
+            json!({"model":"m","messages":[{"role":"user","content":[result]}]})
+        }),
+        (
+            "a whole message",
+            anthropic::whole,
+            |texts| json!({"type":"message","role":"assistant","content":list(texts, text)}),
+        ),
+        ("a whole message with tools", anthropic::whole, |texts| {
+            let call = json!({"type":"tool_use","id":"t","name":"n","input":{}});
+            let content: Vec<Value> = list(texts, text).into_iter().flat_map(|text| [text, call.clone()]).collect();
+            json!({"type":"message","role":"assistant","content":content})
+        }),
+        (
+            "contents",
+            gemini_request,
+            |texts| json!({"contents":[{"role":"user","parts":list(texts, |text| json!({ "text": text }))}]}),
+        ),
+        (
+            "a candidate",
+            gemini_whole,
+            |texts| json!({"candidates":[{"content":{"role":"model","parts":list(texts, |text| json!({ "text": text }))}}]}),
+        ),
+        (
+            "a result of a tool",
+            mcp::whole,
+            |texts| json!({"jsonrpc":"2.0","id":1,"result":{"content":list(texts, text)}}),
+        ),
+    ]
+}
+
+#[test]
+fn what_straddles_a_seam_goes_from_both_sides() {
+    for (name, open, write) in bodies() {
+        for cut in CUTS {
+            let body = write(cut).to_string();
+            let mut instead: Vec<String> = cut.iter().map(|_| String::new()).collect();
+            instead[0] = format!("ssn {MASK}");
+            *instead.last_mut().unwrap() = " ok".to_owned();
+            let instead: Vec<&str> = instead.iter().map(String::as_str).collect();
+            assert_eq!(masked(open(), &body), write(&instead).to_string(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn texts_at_a_seam_are_told_alone_and_joined() {
+    for (name, open, write) in bodies() {
+        let judge = told(open(), &write(&["one two", "three four"]).to_string());
+        for said in ["one two", "three four", "one twothree four"] {
+            assert!(judge.parts.values().any(|told| told.text == said), "{name}: {said}");
+        }
+        assert!(judge.parts.values().all(|told| told.ended), "{name}");
+    }
+}
+
+#[test]
+fn one_text_is_told_once() {
+    for (name, open, write) in bodies() {
+        let judge = told(open(), &write(&["only this", ""]).to_string());
+        let times = judge.parts.values().filter(|told| told.text.contains("only this")).count();
+        assert_eq!(times, 1, "{name}");
+    }
+}
+
+#[test]
+fn far_from_a_seam_a_text_is_told_once() {
+    let long = "word ".repeat(20_000);
+    for (name, open, write) in bodies() {
+        let judge = told(open(), &write(&[&long, &long, &long]).to_string());
+        let bytes: usize = judge.parts.values().map(|told| told.text.len()).sum();
+        assert!(bytes < 3 * long.len() + 100_000, "{name}: {bytes}");
+    }
+}
+
+/// A response as it is streamed, with a message's contents.
+fn response(texts: &[&str], apart: bool, finally: &[&str]) -> String {
+    let mut events = vec![json!({"type":"response.created","response":{"object":"response","output":[]}})];
+    for (place, text) in texts.iter().enumerate() {
+        let (output, content) = if apart { (place, 0) } else { (0, place) };
+        let at = |kind: &str, member: &str, value: Value| {
+            let mut event =
+                json!({"type":kind,"item_id":format!("i{output}"),"output_index":output,"content_index":content});
+            event[member] = value;
+            event
+        };
+        events.push(at("response.content_part.added", "part", output_text("")));
+        events.push(at("response.output_text.delta", "delta", json!(text)));
+        events.push(at("response.output_text.done", "text", json!(text)));
+        events.push(at("response.content_part.done", "part", output_text(text)));
+    }
+    let items: Vec<Value> = if apart {
+        finally.iter().enumerate().map(|(at, text)| item(at, &[output_text(text)])).collect()
+    } else {
+        vec![item(0, &list(finally, output_text))]
+    };
+    events.push(json!({"type":"response.completed","response":{"object":"response","output":items}}));
+    openai_responses::sse(&events)
+}
+
+fn item(at: usize, content: &[Value]) -> Value {
+    json!({"type":"message","id":format!("i{at}"),"role":"assistant","content":content})
+}
+
+#[test]
+fn contents_and_items_of_a_streamed_response_are_joined() {
+    for apart in [false, true] {
+        for cut in CUTS {
+            let mut instead = vec![""; cut.len()];
+            instead[0] = "ssn [SSN]";
+            *instead.last_mut().unwrap() = " ok";
+            let body = response(cut, apart, cut);
+            assert_eq!(
+                masked(openai_responses::stream(), &body),
+                response(&instead, apart, &instead),
+                "{cut:?} {apart}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_response_ends_with_is_joined_where_it_is_another_text() {
+    for (streamed, finally) in [
+        (["one", "two"], ["ssn 078-05-", "1120 ok"]),
+        (["ssn 078-05-", "two"], ["ssn 078-05-", "1120 ok"]),
+        (["one", "1120 ok"], ["ssn 078-05-", "1120 ok"]),
+    ] {
+        for apart in [false, true] {
+            let out = masked(openai_responses::stream(), &response(&streamed, apart, &finally));
+            let events = support::events(out.as_bytes());
+            let last = value(events.last().unwrap());
+            let output = last["response"]["output"].as_array().unwrap();
+            let contents = output.iter().flat_map(|item| item["content"].as_array().unwrap());
+            let said: String = contents.map(|part| part["text"].as_str().unwrap()).collect();
+            assert!(!said.contains(CANARY), "{streamed:?} {finally:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn texts_of_a_response_in_another_order_are_refused() {
+    let delta = |at: u64, text: &str| json!({"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":at,"delta":text});
+    let body = openai_responses::sse(&[delta(1, "1120"), delta(0, "078-05-")]);
+    assert!(run(openai_responses::stream(), &mut Judge::default(), body.as_bytes(), &[]).is_err());
+}
+
+/// What has left after each event.
+fn after_each(mut flow: Box<dyn Flow>, body: &str) -> Vec<String> {
+    let mut judge = Judge::masking();
+    let mut out = BytesMut::new();
+    let mut left = Vec::new();
+    for event in body.split_inclusive("\n\n") {
+        flow.push(event.as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        left.push(String::from_utf8(out.to_vec()).unwrap());
+    }
+    flow.finish().unwrap();
+    judge.turn(&mut *flow, &mut out);
+    left.push(String::from_utf8(out.to_vec()).unwrap());
+    left
+}
+
+#[test]
+fn a_block_that_ends_in_half_a_match_waits_for_the_next_text() {
+    let block = |index, text: &str| {
+        [
+            anthropic::block_of(index, json!({ "type": "text", "text": "" })),
+            anthropic::at(index, json!({"type":"text_delta","text":text})),
+            anthropic::stop(index),
+        ]
+    };
+    let search = [
+        anthropic::block_of(1, json!({"type":"server_tool_use","id":"s","name":"web_search","input":{"q":"x"}})),
+        anthropic::stop(1),
+    ];
+    let blocks = |first: &str, second: &str| {
+        let events: Vec<Value> = block(0, first).into_iter().chain(search.clone()).chain(block(2, second)).collect();
+        anthropic::sse(&events, "end_turn")
+    };
+    let left = after_each(anthropic::stream(), &blocks("a 078-05", "-1120"));
+    assert_eq!(*left.last().unwrap(), blocks("a [SSN]", ""));
+    assert!(left.iter().all(|left| !left.contains("078-05")), "nothing of it leaves");
+    let left = after_each(anthropic::stream(), &blocks("some words", "and more"));
+    assert!(left[5].contains("server_tool_use"), "what waits for nothing goes on: {}", left[5]);
+}
+
+#[test]
+fn a_thought_that_ends_in_half_a_match_does_not_hold_up_what_is_said() {
+    let events = [
+        anthropic::block_of(0, json!({"type":"thinking","thinking":""})),
+        anthropic::at(0, json!({"type":"thinking_delta","thinking":"it ends in 078-05"})),
+        anthropic::stop(0),
+        anthropic::block_of(1, json!({"type":"text","text":""})),
+        anthropic::at(1, json!({"type":"text_delta","text":"hello"})),
+    ];
+    let body = anthropic::sse(&[&events[..], &[anthropic::stop(1)]].concat(), "end_turn");
+    let left = after_each(anthropic::stream(), &body);
+    assert!(left[5].contains("hello"), "{}", left[5]);
+
+    let reasoned = |at: u64, text: &str| json!({"type":"response.reasoning_summary_text.delta","item_id":"r","output_index":0,"summary_index":at,"delta":text});
+    let text =
+        json!({"type":"response.output_text.delta","item_id":"m","output_index":1,"content_index":0,"delta":"hello"});
+    let done = json!({"type":"response.reasoning_summary_text.done","item_id":"r","output_index":0,"summary_index":0,
+        "text":"it ends in 078-05"});
+    let body = openai_responses::sse(&[reasoned(0, "it ends in 078-05"), done, text]);
+    let left = after_each(openai_responses::stream(), &body);
+    assert!(left[2].contains("hello"), "{}", left[2]);
+}
+
+#[test]
+fn thoughts_are_joined_over_calls_and_summaries() {
+    let thinking = |index, text: &str| {
+        [
+            anthropic::block_of(index, json!({"type":"thinking","thinking":""})),
+            anthropic::at(index, json!({"type":"thinking_delta","thinking":text})),
+            anthropic::stop(index),
+        ]
+    };
+    let body = |one: &str, two: &str| {
+        let call =
+            [anthropic::block_of(1, json!({"type":"tool_use","id":"t","name":"n","input":{}})), anthropic::stop(1)];
+        let events: Vec<Value> = thinking(0, one).into_iter().chain(call).chain(thinking(2, two)).collect();
+        anthropic::sse(&events, "tool_use")
+    };
+    assert_eq!(masked(anthropic::stream(), &body("a 078-", "05-1120 b")), body("a [SSN]", " b"));
+
+    let reasoned = |at: u64, text: &str| json!({"type":"response.reasoning_summary_text.delta","item_id":"r","output_index":0,"summary_index":at,"delta":text});
+    let body = |one: &str, two: &str| openai_responses::sse(&[reasoned(0, one), reasoned(1, two)]);
+    assert_eq!(masked(openai_responses::stream(), &body("a 078-", "05-1120 b")), body("a [SSN]", " b"));
+}
+
+#[test]
+fn parts_of_one_event_are_told_alone_and_joined() {
+    let piece = |texts: &[&str]| {
+        let parts = list(texts, |text| json!({ "text": text }));
+        format!("data: {}\n\n", json!({"candidates":[{"content":{"role":"model","parts":parts}}]}))
+    };
+    let flow = || gemini("streamGenerateContent").response(200, "text/event-stream", Limits::default()).unwrap();
+    let body = piece(&["one"]) + &piece(&[" two", "three"]) + &piece(&[" four"]);
+    let judge = told(flow(), &body);
+    assert_eq!(judge.texts(Channel::Content), ["one twothree four", "one two", "three four"]);
+    assert_eq!(masked(flow(), &piece(&["a 078-05", "-1120"])), piece(&["a [SSN]", ""]));
+}
