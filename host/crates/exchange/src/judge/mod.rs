@@ -13,6 +13,7 @@ mod seat;
 mod strand;
 mod text;
 mod track;
+mod unseen;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
