@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
+    echo::Secrets,
     placeholder::Placeholders,
     ports::{Desk, Identify, PolicySet, Recorder},
     record::Outbound,
@@ -102,6 +103,9 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// Its body, content encoding as it came.
     pub body: Incoming,
+    /// Credentials of the gate's own that the upstream was sent, with this request or before the last change: what it says
+    /// of them back goes to nobody.
+    pub secrets: Secrets,
 }
 
 /// The upstream can't be reached or does not speak HTTP.
