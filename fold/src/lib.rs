@@ -112,6 +112,26 @@ pub fn fold_char(char: char) -> Fold {
     }
 }
 
+/// Tag characters that stand for printable ASCII (Unicode, 23.9).
+const TAGS: std::ops::RangeInclusive<char> = '\u{E0020}'..='\u{E007E}';
+
+/// What becomes of a character where tags are read as the ASCII that they stand for. People don't see them, so that they
+/// part nothing in [`fold_char`]'s reading; a model may read what is written in them.
+#[must_use]
+pub fn fold_tag(char: char) -> Fold {
+    match u8::try_from(u32::from(char).wrapping_sub(0xE0000)) {
+        Ok(ascii) if TAGS.contains(&char) => Fold::Ascii(ascii),
+        _ => fold_char(char),
+    }
+}
+
+/// Whether a text holds tag characters that can be read.
+#[must_use]
+pub fn has_tags(text: &str) -> bool {
+    // All of them begin with this byte.
+    !text.is_ascii() && text.as_bytes().contains(&0xF3) && text.chars().any(|char| TAGS.contains(&char))
+}
+
 /// Characters that go, but stand by themselves: what forms the text around them, and fillers.
 const APART: &[(char, char)] = &[
     ('\u{80}', '\u{9F}'),
@@ -170,9 +190,19 @@ impl Folded {
     /// Folds a text, such as what a hit covers.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        Self::read(text, fold_char)
+    }
+
+    /// The same, with tags as the ASCII that they stand for; `None`: there are none, or none that can be read.
+    #[must_use]
+    pub fn with_tags(text: &str) -> Option<Self> {
+        has_tags(text).then(|| Self::read(text, fold_tag))
+    }
+
+    fn read(text: &str, becomes: fn(char) -> Fold) -> Self {
         let mut folded = Self { text: String::with_capacity(text.len()), origins: Vec::new(), length: text.len() };
         for (at, char) in text.char_indices() {
-            fold_char(char).push(char, &mut folded.text);
+            becomes(char).push(char, &mut folded.text);
             folded.origins.resize(folded.text.len(), at..at + char.len_utf8());
         }
         folded
@@ -216,7 +246,7 @@ mod tests {
             "⁰⁷⁸﹣₀₅﹣₁₁₂₀",
             "0\u{200B}7\u{AD}8-\u{2060}05-1\u{FE0F}1\u{202E}20\u{E0041}",
             "0\u{301}7\u{332}8\u{20E3}-05-1120",
-            "❷".replace('❷', "078-05-1120").as_str(),
+            "⓿➆❽-⓪⓹-❶➊❷🄌",
         ] {
             assert_eq!(fold(spelled), "078-05-1120", "{spelled}");
         }
@@ -243,6 +273,17 @@ mod tests {
         }
         // A mark or a form of a letter is not the letter's own matter.
         assert_eq!(fold("Й\u{306}"), fold("И"));
+    }
+
+    #[test]
+    fn what_is_written_in_tags_can_be_read() {
+        let tags: String = "078-05-1120 ~".chars().map(|char| char::from_u32(char as u32 + 0xE0000).unwrap()).collect();
+        let text = format!("x\u{E0001}{tags}\u{E007F} ７");
+        let folded = Folded::with_tags(&text).unwrap();
+        assert_eq!(folded.text(), "x078-05-1120 ~ 7");
+        assert_eq!(&text[folded.span(1..4)], &tags[..12]);
+        assert_eq!(fold(&text), "x 7", "who sees it sees nothing");
+        assert_eq!(Folded::with_tags("🏴 \u{E0001}\u{E007F}\u{E0100}"), None);
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub(super) struct ConnectionTable {
     pub(super) dialect: Option<Family>,
     pub(super) on_block: OnBlock,
     pub(super) restore: Restore,
+    pub(super) caller_headers: Vec<Spanned<String>>,
     pub(super) credential: Option<CredentialTable>,
     pub(super) tls_ca: Option<Spanned<String>>,
     pub(super) accept_encoding: HeaderValue,
@@ -255,6 +256,7 @@ fn connection(section: &mut Section<'_, '_>, problems: &mut Problems) -> Connect
         dialect: section.needed_choice("dialect", &Family::ALL, problems),
         on_block: section.choice("on_block", &on_block, problems).unwrap_or_default(),
         restore: section.choice("restore", &restore, problems).unwrap_or_default(),
+        caller_headers: section.texts("caller_headers", problems),
         credential: section.table("credential", "credential = { … }", problems).map(|mut table| {
             let credential = CredentialTable {
                 span: table.span(),

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use http::HeaderName;
 use model::Connection;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
@@ -248,6 +249,7 @@ fn route(
     problems: &mut Problems,
 ) -> Option<Route> {
     let endpoints = endpoint::rules(table.endpoints, table.dialect, &table.span, problems);
+    let caller_headers = table.caller_headers.iter().filter_map(|name| header_name(name, problems)).collect();
     let credential = table.credential.map(|written| credential(written, base, problems));
     let tls_ca = table.tls_ca.map(|written| certificates(&written, base, problems));
     let accept_encoding = table.accept_encoding;
@@ -265,11 +267,23 @@ fn route(
         on_block: table.on_block,
         endpoints,
         restore: table.restore,
+        caller_headers,
     };
     // A credential or authority file that is named and wrong is an error already; the host never goes on without it.
     let (credential, tls_ca) =
         (credential.map_or(Some(None), |given| given.map(Some)), tls_ca.map_or(Some(None), |given| given.map(Some)));
     Some(Route { connection, credential: credential?, tls_ca: tls_ca?, accept_encoding, built_in: upstream.built_in })
+}
+
+/// A header's name, in lower case.
+fn header_name(written: &Spanned<String>, problems: &mut Problems) -> Option<String> {
+    let name = HeaderName::from_bytes(written.get_ref().to_lowercase().as_bytes()).ok();
+    if name.is_none() {
+        let message = format!("`{}` is not a header's name", written.get_ref());
+        let problem = Problem::error(Code::BadValue, written.span(), message);
+        problems.push(problem.help("for example \"openai-organization\""));
+    }
+    Some(name?.as_str().to_owned())
 }
 
 /// Names stand in paths, headers, metrics and the record, so they are plain.

@@ -178,6 +178,7 @@ fn every_setting_has_its_place() {
         on_block = "refusal"
         accept_encoding = "zstd"
         restore = "text"
+        caller_headers = ["OpenAI-Organization"]
         credential = { header = "X-Api-Key", file = "secrets/openai" }
         [[connection]]
         name = "demo"
@@ -209,6 +210,7 @@ fn every_setting_has_its_place() {
     assert_eq!(local.connection.on_block, OnBlock::Refusal);
     assert_eq!((local.connection.restore, config.connections[1].connection.restore), (Restore::Text, Restore::Off));
     assert_eq!(local.accept_encoding, "zstd, gzip");
+    assert_eq!(local.connection.caller_headers, ["openai-organization"]);
     assert_eq!(config.connections[1].accept_encoding, "identity");
     assert_eq!(
         (config.limits.zstd_window, config.limits.decode_ratio, config.limits.decode_bytes),

@@ -6,6 +6,7 @@
 use std::{io, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
+use exchange::Secrets;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 use zeroize::Zeroizing;
@@ -26,6 +27,8 @@ pub(super) struct Rotating {
     source: Source,
     refresh: Duration,
     value: ArcSwapOption<HeaderValue>,
+    /// The one before, which the upstream may know still.
+    last: ArcSwapOption<HeaderValue>,
 }
 
 impl Rotating {
@@ -37,6 +40,7 @@ impl Rotating {
             source: own.source.clone(),
             refresh: own.refresh,
             value: ArcSwapOption::new(own.value.clone().map(Arc::new)),
+            last: ArcSwapOption::empty(),
         }
     }
 
@@ -63,6 +67,12 @@ impl Rotating {
         Ok(())
     }
 
+    /// What no answer may say back: the credential as it is, and as it was before it changed.
+    pub(super) fn secrets(&self) -> Secrets {
+        let values = [self.value.load_full(), self.last.load_full()];
+        Secrets::of(values.iter().flatten().map(AsRef::as_ref))
+    }
+
     /// Looks for it. True when it is another than before.
     ///
     /// # Errors
@@ -82,7 +92,7 @@ impl Rotating {
         if self.value.load().as_deref() == Some(&value) {
             return Ok(false);
         }
-        self.value.store(Some(Arc::new(value)));
+        self.last.store(self.value.swap(Some(Arc::new(value))));
         Ok(true)
     }
 

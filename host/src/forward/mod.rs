@@ -120,8 +120,9 @@ impl Upstream {
     fn answered(&self, (live, response): (Live, http::Response<hyper::body::Incoming>)) -> Answered {
         let (parts, body) = response.into_parts();
         let ends_with_connection = live.ends_with_answer();
-        let body = AnswerBody::new(live, body, Arc::clone(&self.pool));
-        Answered { status: parts.status, headers: parts.headers, body: Box::pin(body), ends_with_connection }
+        let body = Box::pin(AnswerBody::new(live, body, Arc::clone(&self.pool)));
+        let secrets = self.credential.as_ref().map(Rotating::secrets).unwrap_or_default();
+        Answered { status: parts.status, headers: parts.headers, body, ends_with_connection, secrets }
     }
 
     fn request(&self, outbound: Outbound) -> Result<Request<Full<bytes::Bytes>>, Failed> {

@@ -108,6 +108,13 @@ def pem(s):
     return f"-----BEGIN {kind}PRIVATE KEY-----\n{lines}\n-----END {kind}PRIVATE KEY-----"
 
 
+def pem_part(s):
+    """One that is cut off, in a line of which a part is there."""
+    head, *lines, _ = pem(s).split("\n")
+    full = s.random.randint(0, len(lines) - 2)
+    return "\n".join([head, *lines[:full], lines[full][: s.random.randint(20, 64)]])
+
+
 def jwt(s):
     def part(value):
         return base64.urlsafe_b64encode(value).decode().rstrip("=")
@@ -133,6 +140,8 @@ PEOPLE = {
 
 KEYS = {
     "private-key": pem,
+    "private-key-part": pem_part,
+    "age-key": lambda s: f"AGE-SECRET-KEY-1{s.of('QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L', 58)}",
     "jwt": jwt,
     "anthropic-key": lambda s: f"sk-ant-{s.pick('api03', 'admin01')}-{s.of(WORD, 93)}AA",
     "openai-key": lambda s: s.pick(
@@ -298,6 +307,10 @@ LOOK_ALIKES = [
     wrong_luhn,
     wrong_iban,
     lambda s: f"part {s.of(string.digits, 2)}-{s.of(string.digits, 3)}-{s.of(string.digits, 4)}",
+    lambda s: f"{s.random.uniform(4000, 6999):.4f} {s.random.uniform(4000, 6999):.4f}",
+    lambda s: f"{s.random.randint(100, 899)}.{s.random.randint(10, 99)} {s.random.randint(1000, 9999)}",
+    lambda s: f"id_{s.random.randint(10**8, 10**17)}",
+    lambda s: f"{s.of(UPPER, 3)}{s.of('123456789', 3)}-{s.of('123456789', 2)}-{s.of('123456789', 4)}",
     lambda s: "std::fmt::Display for Vec<u8>",
     lambda s: "sk-learn-" + s.english.word() + "-estimator-pipeline",
     lambda s: 'password = os.environ["DB_PASSWORD"]',

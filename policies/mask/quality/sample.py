@@ -1,15 +1,32 @@
-"""Writes the texts that the policy's tests measure: sample.json, a small part of what `run` measures.
+"""Writes the texts that the policy's tests measure: sample.json, a small part of what `run` measures, in which every
+recogniser has some values.
 
 Values are written backwards and apart from their texts, so that no scanner takes the file for a leak: an array of
 {"text": with {{0}}, {{1}}, … where the values are, "values": [[kind, value backwards], …]}.
 """
 
+import collections
+import itertools
 import json
 import pathlib
 
-from generate import texts
+from generate import ORDER, texts
 
-SEED, COUNT = 20260102, 500
+SEED, COUNT, LEAST = 20260102, 500, 4
+
+
+def chosen():
+    """The first texts, and of those that follow the ones with kinds of which there are too few."""
+    endless, seen = texts(SEED, 100 * COUNT), collections.Counter()
+    for text in itertools.islice(endless, COUNT):
+        seen.update(kind for *_, kind in text["spans"])
+        yield text
+    while any(seen[kind] < LEAST for kind in ORDER):
+        text = next(endless)
+        kinds = [kind for *_, kind in text["spans"]]
+        if any(seen[kind] < LEAST for kind in kinds):
+            seen.update(kinds)
+            yield text
 
 
 def apart(text):
@@ -22,6 +39,6 @@ def apart(text):
 
 
 if __name__ == "__main__":
-    lines = ",\n".join(json.dumps(apart(text), ensure_ascii=False) for text in texts(SEED, COUNT))
+    lines = ",\n".join(json.dumps(apart(text), ensure_ascii=False) for text in chosen())
     target = pathlib.Path(__file__).with_name("sample.json")
     target.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -12,6 +12,8 @@ pub mod recognisers;
 mod settings;
 pub mod value;
 
+use core::ops::Range;
+
 use policy_sdk::{Decision, Folded, Hooks, Metadata, Plan, Policy, Problem, Substitute, Window, fold};
 
 pub use settings::{By, Rule, Settings};
@@ -72,17 +74,24 @@ impl Policy for Mask {
 impl Mask {
     /// The span of the value inside a hit, if it passes the rule's own check.
     fn value(&self, window: &Window, rule: usize, start: u32, end: u32) -> Option<Found> {
-        let (_, Rule { check, value, .. }) = &self.rules[rule];
         // The host saw the text as it reads, and so must the check.
-        let found = Folded::new(window.slice(start, end));
-        let value = value.within(found.text());
-        let before = [fold(&context(window, start)).as_ref(), &found.text()[..value.start]].concat();
-        let counts = check.passes(&before, &found.text()[value.clone()])?;
-        let span = found.span(value.start + counts.start..value.start + counts.end);
+        let text = window.slice(start, end);
+        let before = context(window, start);
+        let within = |found: Folded| self.within(rule, &before, &found);
+        let span = within(Folded::new(text)).or_else(|| within(Folded::with_tags(text)?))?;
         // Spans are within a window, whose offsets are 32 bits wide.
         let at = |place: usize| Some(start + u32::try_from(place).ok()?);
         let (start, end) = (at(span.start)?, at(span.end)?);
-        (start < end).then_some(Found { start, end, rule })
+        Some(Found { start, end, rule })
+    }
+
+    /// The same, within what was found as it reads, and not empty.
+    fn within(&self, rule: usize, before: &str, found: &Folded) -> Option<Range<usize>> {
+        let (_, Rule { check, value, .. }) = &self.rules[rule];
+        let value = value.within(found.text());
+        let before = [fold(before).as_ref(), &found.text()[..value.start]].concat();
+        let counts = check.passes(&before, &found.text()[value.clone()])?;
+        Some(found.span(value.start + counts.start..value.start + counts.end)).filter(|span| !span.is_empty())
     }
 }
 

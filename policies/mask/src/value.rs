@@ -8,7 +8,7 @@ use core::ops::Range;
 pub enum Value {
     /// All of it, but for an escape of quoted text (`\n`) that stands directly before it.
     Whole,
-    /// The number at its end, with its plus or parenthesis: `SSN: 078051120`, `tel. (030) 901820`.
+    /// The number at its end, with its plus or parenthesis: `SSN: 078051120`, `tel. (030) 901820`, `_078-05-1120`.
     Number,
     /// The last word: `passport no. X1234567`.
     Word,
@@ -50,7 +50,8 @@ fn escape(found: &str) -> usize {
 
 /// From the first digit on, with a plus or parenthesis before it.
 fn number(found: &str) -> usize {
-    let digit = found.find(|c: char| c.is_ascii_digit()).unwrap_or(found.len());
+    let begin = escape(found);
+    let digit = found[begin..].find(|c: char| c.is_ascii_digit()).map_or(found.len(), |at| begin + at);
     if found[..digit].ends_with(['+', '(']) { digit - 1 } else { digit }
 }
 
@@ -97,6 +98,8 @@ mod tests {
             (Value::Whole, r"\n078-05-1120", "078-05-1120"),
             (Value::Whole, r"\u000a078-05-1120", "078-05-1120"),
             (Value::Number, "SSN: 078051120", "078051120"),
+            (Value::Number, "_078-05-1120", "078-05-1120"),
+            (Value::Number, r"\u000a078-05-1120", "078-05-1120"),
             (Value::Number, "tel. (030) 901820", "(030) 901820"),
             (Value::Number, "mobil +49 30 901820", "+49 30 901820"),
             (Value::Word, "passport no:X1234567", "X1234567"),

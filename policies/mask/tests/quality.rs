@@ -1,7 +1,7 @@
 //! What all recognisers together find and flag in `quality/sample.json`, a part of the texts that `quality/run` measures:
 //! a change that finds less, or more than there is, fails here.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use mask::{Mask, recognisers};
 use policy_sdk::rig::{End, Rig};
@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 /// Least part of the values that must be found, and of what is found that must be a value: per thousand.
 const LEAST: usize = 990;
+
+/// Values of each recogniser, at least, and how many of ten of them must be found: pooled, one could find nothing at all.
+const FEW: usize = 4;
+const OF_TEN: usize = 9;
 
 /// Kinds of recognisers whose values have a form, a range or a check digit of their own, and must each be as good.
 const STRUCTURED: &[&str] = &["card", "iban", "ssn", "private-key", "api-key"];
@@ -76,14 +80,15 @@ fn at_least_99_in_100_are_found_and_right() {
     let (mut recall, mut precision) = ([Count::default(); 6], [Count::default(); 6]);
     let place = |kind: &str| STRUCTURED.iter().position(|each| *each == kind);
     let mut wrong = Vec::new();
+    let mut each: BTreeMap<String, Count> = BTreeMap::new();
     for Text { whole, values } in texts() {
         let outcome = rig.run(&[&whole]);
         assert_eq!(outcome.end, End::Complete);
         for (name, value) in &values {
             // Two recognisers may share a value that is next to another: every byte must be covered by some of them.
             let found = value.clone().all(|at| outcome.spans.iter().any(|span| span.contains(&at)));
-            let kind = kind(name);
-            place(kind).into_iter().chain([5]).for_each(|place| recall[place].add(found));
+            each.entry(name.clone()).or_default().add(found);
+            place(kind(name)).into_iter().chain([5]).for_each(|place| recall[place].add(found));
             if !found {
                 wrong.push(format!("missed {name}: {:?}", &whole[value.clone()]));
             }
@@ -96,6 +101,11 @@ fn at_least_99_in_100_are_found_and_right() {
                 wrong.push(format!("{reason}: {:?}", &whole[span.clone()]));
             }
         }
+    }
+    for name in recognisers::ALL.iter().map(|recogniser| recogniser.name) {
+        let Count { all, right } = each.get(name).copied().unwrap_or_default();
+        assert!(all >= FEW, "{name}: {all} values in the sample");
+        assert!(right * 10 >= all * OF_TEN, "{name}: {wrong:#?}");
     }
     for (at, name) in STRUCTURED.iter().chain(&["everything"]).enumerate() {
         assert!(recall[at].all >= 4, "{name}: too few values to say anything");

@@ -140,6 +140,7 @@ pub fn flow(spec: &Spec) -> Box<dyn Flow> {
         on_block: OnBlock::Error,
         endpoints: vec![EndpointRule { path: "/x".into(), methods: vec!["POST".into()], views }],
         restore: Restore::Off,
+        caller_headers: Vec::new(),
     };
     let (path, query) = match spec.path.split_once('?') {
         Some((path, query)) => (path, ["?", query].concat()),

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outbound", &["model"]),
     ("approvals", &["exchange", "model"]),
     ("store", &["exchange", "model"]),
-    ("exchange", &["wire", "coding", "model"]),
+    ("exchange", &["wire", "coding", "fold", "model"]),
     ("wire", &["model"]),
     ("patterns", &["fold", "model"]),
     ("coding", &[]),

@@ -116,6 +116,7 @@ const UNSEEN: [char; 12] = [
     '\u{180e}',
     '\u{34f}',
 ];
+const MANY: usize = 120;
 const MARKS: [char; 3] = ['\u{301}', '\u{336}', '\u{20e3}'];
 const SPACES: [char; 4] = ['\u{a0}', '\u{2007}', '\u{202f}', '\u{2009}'];
 const DASHES: [char; 7] = ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}'];
@@ -185,7 +186,9 @@ impl Spelling {
             out.push(how.character(c, dice));
             // Nothing stands behind the last one, so that what must be left over is known.
             if at < last && how == Self::Unseen {
-                out.push(*dice.pick(&UNSEEN));
+                // Now and then so many that no matcher would look past all of them.
+                let count = if text.len() > 8 && dice.below(60) == 0 { MANY } else { 1 };
+                (0..count).for_each(|_| out.push(*dice.pick(&UNSEEN)));
             } else if at < last && how == Self::Marks && c.is_ascii_alphanumeric() {
                 out.push(*dice.pick(&MARKS));
             }

@@ -101,8 +101,8 @@ pub(super) fn make(case: &Case, places: &Places) -> Made {
     let asked = request.spelling.write(KINDS[request.kind].text, &mut dice);
     let texts = Texts {
         answer: marked(case, kind, &spelled, number, &mut dice),
+        header: case.header.then(|| if number { kind.text.to_owned() } else { spelled.clone() }),
         notes: if form.number() { String::new() } else { spelled },
-        header: case.header.then_some(kind.text),
         request: format!("{}{asked}{}", AROUND[0], AROUND[1]),
     };
     let request_wanted = Wanted::of(&KINDS[request.kind], &asked, request.spelling.encodes(), false);
@@ -135,7 +135,7 @@ struct Texts {
     /// What comments and ids say.
     notes: String,
     /// What a header says.
-    header: Option<&'static str>,
+    header: Option<String>,
     /// The request's.
     request: String,
 }
@@ -159,7 +159,7 @@ fn write_out(case: &Case, places: &Places, texts: &Texts, dice: &mut Dice) -> Ma
         request: pack::pack(ENCODINGS[case.request.encoding], vec![request_body.clone()], false).concat(),
         request_body,
         request_encoding: pack::named(ENCODINGS[case.request.encoding]),
-        answer: answer(case, form, dialect, texts.header, packed),
+        answer: answer(case, form, dialect, texts.header.as_deref(), packed),
         body,
         apart: case.delivery == Delivery::Apart,
         wanted: Wanted::default(),

@@ -446,6 +446,11 @@ expires = 2099-12-31
         std::fs::rename(&aside, self.folder().join(file)).expect("both are on one file system");
     }
 
+    /// Writes a file of [`Setup::file`] anew.
+    pub fn rewrite(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).expect("a file of the rig's own can be written");
+    }
+
     /// Ends the process as a power cut would, as far as a process can tell (SIGKILL).
     pub async fn kill9(&mut self) {
         if let Some(mut process) = self.process.take() {

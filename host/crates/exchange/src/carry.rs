@@ -76,10 +76,11 @@ async fn admit(
     trail.family = spoken(gate, parts.uri.path());
     trail.refused.address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
     let mut head = Head::read(&parts)?;
-    let connection = route::connection(gate, &head.path);
-    if let Some(parameter) = connection.and_then(|(connection, _)| connection.family.credential_parameter()) {
-        head.take_credential(parameter)?;
+    if let Some((connection, _)) = route::connection(gate, &head.path) {
+        connection.family.credential_parameter().map_or(Ok(()), |parameter| head.take_credential(parameter))?;
+        head.withhold_choices(&connection.caller_headers);
     }
+    head.check_repeats()?;
     let who = identify(gate, &head).await.inspect_err(|_| trail.refused.credential = digest_of(&head))?;
     let lease = who.lease.clone();
     out.watch(&lease);
@@ -159,7 +160,7 @@ impl Asked<'_> {
             let judge = judge.insert(made.putting_back(self.route.connection.restore));
             let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
             if judge.patched() {
-                self.check_model(&cleared)?;
+                self.check_models(&cleared)?;
             }
             let asking = judge.asking();
             if asking.is_empty() {
@@ -206,7 +207,12 @@ impl Asked<'_> {
         };
         judge.judge_head(shown, &mut headers).await?;
         let body = judge.admit(body).await?;
-        let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle, ends_with_connection: false };
+        let lane = Lane {
+            direction: Direction::Request,
+            idle: gate.limits.body_idle,
+            ends_with_connection: false,
+            streaming: false,
+        };
         let mut source = Source::new(Box::pin(stream::iter([Ok(body)])), None, gate.limits.batch_bytes);
         let mut gathered = Gather(Cleared::none());
         let relayed = relay(&lane, &mut source, &mut flow, judge, policies, &mut gathered).await;
@@ -228,12 +234,12 @@ impl Asked<'_> {
     }
 
     /// A policy's patch may name another model than the one that was asked for: what goes up is what counts.
-    fn check_model(&self, cleared: &Cleared) -> Result<(), Stop> {
+    fn check_models(&self, cleared: &Cleared) -> Result<(), Stop> {
         let mut flow = self.flow()?;
         flow.push(cleared.bytes()).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
         while let Some(step) = flow.next() {
             if let Step::Asked(asked) = step {
-                scope::check_model(self.scope, &asked.model)?;
+                scope::check_models(self.scope, &asked)?;
             }
         }
         Ok(())
@@ -271,7 +277,12 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
 /// The request's whole body, its codings undone, within its bounds of size and time.
 async fn whole(gate: &Gate, body: Incoming, codings: &Codings) -> Result<Bytes, Stop> {
     let limit = gate.limits.wire.body_bytes;
-    let lane = Lane { direction: Direction::Request, idle: gate.limits.body_idle, ends_with_connection: false };
+    let lane = Lane {
+        direction: Direction::Request,
+        idle: gate.limits.body_idle,
+        ends_with_connection: false,
+        streaming: false,
+    };
     let mut source = Source::new(body, codings.decoder(gate.limits.coding), gate.limits.batch_bytes);
     let mut all = Bytes::new();
     while let Some(batch) = lane.batch(&mut source).await? {

@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
+    echo::Secrets,
     placeholder::Placeholders,
     ports::{Desk, Identify, PolicySet, Recorder},
     record::Outbound,
@@ -104,6 +105,9 @@ pub struct Answered {
     pub body: Incoming,
     /// Whether nothing but the end of the connection ends the body: then one that was cut looks like a whole one.
     pub ends_with_connection: bool,
+    /// Credentials of the gate's own that the upstream was sent, with this request or before the last change: what it says
+    /// of them back goes to nobody.
+    pub secrets: Secrets,
 }
 
 /// The upstream can't be reached or does not speak HTTP.

@@ -12,7 +12,11 @@ use model::{Attribute, Digest};
 use wire::Endpoint;
 
 pub(crate) use self::credential::Credential;
-use crate::{gate::ClientCertificate, refuse::Stop};
+use crate::{
+    gate::ClientCertificate,
+    refuse::Stop,
+    withheld::{forwardable, is_choice},
+};
 
 /// A request's head, checked and in canonical form.
 #[derive(Clone, Debug)]
@@ -34,6 +38,9 @@ pub(crate) struct Head {
     pub(crate) certificate: Option<Digest>,
 }
 
+/// Bytes of a credential that is looked for within other text, at least.
+const SHORT: usize = 8;
+
 impl Head {
     /// Checks a head and brings it to its canonical form.
     pub(crate) fn read(parts: &http::request::Parts) -> Result<Self, Stop> {
@@ -41,6 +48,10 @@ impl Head {
         check_names(&parts.headers)?;
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Err(Stop::BadHead("CONNECT and TRACE are not served here"));
+        }
+        let upgrades = parts.headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+        if upgrades.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket")) {
+            return Err(Stop::BadHead("WebSocket is not served here: no policy could judge it"));
         }
         if parts.headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
             return Err(Stop::BadHead("more than one content-type"));
@@ -84,6 +95,39 @@ impl Head {
             [one] if self.credential.is_none() && !one.is_empty() => self.credential = Some(Credential(one.clone())),
             [_] => {}
             _ => return Err(Stop::BadHead("more than one credential in the query")),
+        }
+        Ok(())
+    }
+
+    /// Takes away what chooses an account or a route at the upstream, but for what the operator leaves to callers: the
+    /// gate's key is the operator's, and so is what it pays for.
+    pub(crate) fn withhold_choices(&mut self, allowed: &[String]) {
+        let withheld = |name: &str| is_choice(name) && !allowed.iter().any(|allowed| allowed == name);
+        let names: Vec<HeaderName> = self.headers.keys().filter(|name| withheld(name.as_str())).cloned().collect();
+        for name in names {
+            self.headers.remove(name);
+        }
+    }
+
+    /// Refuses a request that holds its credential in another place, too, from which it would go upstream and into the
+    /// record.
+    pub(crate) fn check_repeats(&self) -> Result<(), Stop> {
+        let Some(Credential(credential)) = &self.credential else { return Ok(()) };
+        let credential = credential.as_bytes();
+        // A short one may stand in a word by chance.
+        let repeats = |text: &[u8]| match credential.len() {
+            ..SHORT => text == credential,
+            _ => memchr::memmem::find(text, credential).is_some(),
+        };
+        let decoded =
+            |text: &str| repeats(text.as_bytes()) || percent_decoded(text).is_some_and(|text| repeats(text.as_bytes()));
+        let pairs =
+            self.query.split(['?', '&']).flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
+        let target = self.path.split('/').chain(pairs.flatten()).chain([self.path.as_str(), self.query.as_str()]);
+        if self.headers.values().any(|value| repeats(value.as_bytes())) || target.into_iter().any(decoded) {
+            return Err(Stop::BadHead(
+                "the credential stands in another header or in the target, too, and would go upstream",
+            ));
         }
         Ok(())
     }
@@ -264,103 +308,6 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// Names that never go upstream: framing and hop-by-hop (RFC 9110, 7.6.1); how the body was packed, and hashes of it as
-/// it came in, which would tell what was masked; credentials; wishes for a part of an answer; what the gate says itself.
-const WITHHELD: [&str; 28] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "http2-settings",
-    "content-length",
-    "content-encoding",
-    "content-md5",
-    "content-digest",
-    "repr-digest",
-    "digest",
-    "host",
-    "expect",
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "cookie",
-    "accept-encoding",
-    "range",
-    "if-range",
-    "x-request-id",
-    "request-id",
-    "via",
-];
-
-/// What others may say about the caller or the target, by how the names begin: many a server behind believes it.
-const CLAIMS: [&str; 36] = [
-    "forwarded",
-    "x-forward",
-    "x-original-",
-    "x-originating-",
-    "x-override-",
-    "x-http-method",
-    "x-http-host",
-    "x-method-",
-    "x-proxy-",
-    "x-url-",
-    "x-scheme",
-    "x-ssl-",
-    "ssl-",
-    "x-user",
-    "x-webauth-",
-    "x-goog-iap-",
-    "x-amzn-oidc-",
-    "cf-access-",
-    "x-rewrite-",
-    "x-real-",
-    "x-host",
-    "x-client-",
-    "x-cluster-client-",
-    "x-remote-",
-    "x-envoy-",
-    "x-portcullis-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-goog-authenticated-",
-    "x-ms-client-principal",
-    "remote-",
-    "client-ip",
-    "true-client-ip",
-    "cf-connecting-",
-    "fastly-client-",
-    "x-proxyuser-",
-];
-
-/// Conditions on which a reader gets no answer but that nothing has changed: it would go by what it was told before, under
-/// other policies perhaps. Of a request that writes they are its meaning, and stay.
-const READERS_CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
-
-fn forwardable(method: &Method, headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // How the body is to be read is no matter of one hop.
-        .filter(|name| *name != header::CONTENT_TYPE)
-        .collect();
-    let withheld = |name: &str| WITHHELD.contains(&name) || CLAIMS.iter().any(|claim| name.starts_with(claim));
-    let reads = method.is_safe();
-    headers
-        .iter()
-        .filter(|(name, _)| !withheld(name.as_str()) && !named.contains(name))
-        .filter(|(name, _)| !(reads && READERS_CONDITIONS.contains(name)))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
 /// Brings the content type of a message whose dialect is known to one form: with no parameter that a reader behind might
 /// take for another type. Multipart needs its parameters, and keeps them.
 pub(crate) fn canonical_content_type(headers: &mut HeaderMap) {
@@ -459,56 +406,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_sets_no_conditions() {
-        for (method, name, passes) in [
-            ("GET", "if-none-match", false),
-            ("GET", "if-modified-since", false),
-            ("GET", "if-match", true),
-            ("PUT", "if-none-match", true),
-            ("PUT", "if-match", true),
-        ] {
-            let request = http::Request::builder().method(method).uri("/x").header("host", "gate").header(name, "*");
-            let head = Head::read(&request.body(()).unwrap().into_parts().0).unwrap();
-            assert_eq!(head.headers.contains_key(name), passes, "{method} {name}");
-        }
-    }
-
-    #[test]
     fn a_connection_header_does_not_take_the_content_type_away() {
         let head = head_of(&[("connection", "content-type, x-hop"), ("content-type", "text/plain"), ("x-hop", "1")]);
         assert_eq!(head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
-    }
-
-    #[test]
-    fn nothing_that_identifies_or_frames_goes_upstream() {
-        let head = head(&[
-            ("authorization", "Bearer secret"),
-            ("x-api-key", "secret"),
-            ("cookie", "a=b"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("connection", "x-private"),
-            ("x-private", "1"),
-            ("transfer-encoding", "chunked"),
-            ("x-http-method-override", "DELETE"),
-            ("openai-organization", "org"),
-        ])
-        .unwrap();
-        let names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["openai-organization"]);
-        let more = [
-            "x-forwarded",
-            "x-original-url",
-            "x-rewrite-url",
-            "x-real-ip",
-            "x-http-method-override",
-            "x-http-host-override",
-        ];
-        for name in WITHHELD.iter().chain(CLAIMS.iter().filter(|claim| !claim.ends_with('-'))).chain(&more) {
-            if *name != "host" && *name != "content-encoding" {
-                assert!(head_of(&[(name, "x")]).headers.is_empty(), "{name}");
-            }
-        }
-        assert_eq!(head.credential.unwrap().0, "secret");
     }
 
     #[test]
@@ -530,9 +430,60 @@ mod tests {
     }
 
     #[test]
+    fn what_chooses_an_account_or_a_route_is_the_operators_to_allow() {
+        let given =
+            ["openai-organization", "openai-project", "x-portkey-config", "helicone-target-url", "x-litellm-tags"];
+        let pairs: Vec<(&str, &str)> = given.iter().map(|name| (*name, "x")).chain([("openai-beta", "x")]).collect();
+        let left = |allowed: &[&str]| {
+            let mut head = head_of(&pairs);
+            head.withhold_choices(&allowed.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+            let mut names: Vec<_> = head.headers.keys().map(|name| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(left(&[]), ["openai-beta"]);
+        assert_eq!(left(&["openai-project"]), ["openai-beta", "openai-project"]);
+    }
+
+    #[test]
+    fn a_credential_in_a_second_place_is_refused() {
+        let request = |target: &str, credential: &str, name: &str, value: &str| {
+            let request = http::Request::post(target)
+                .header("host", "gate")
+                .header("authorization", format!("Bearer {credential}"))
+                .header(name, value);
+            Head::read(&request.body(()).unwrap().into_parts().0).unwrap().check_repeats()
+        };
+        for (target, credential, name, value) in [
+            ("/v1/models", "pct_0123456789", "x-debug", "pct_0123456789"),
+            ("/v1/models", "pct_0123456789", "x-debug", "Bearer pct_0123456789; x"),
+            ("/v1/models?token=pct_0123456789", "pct_0123456789", "x-debug", "1"),
+            ("/v1/models?a=1&token=pct%5F0123456789", "pct_0123456789", "x-debug", "1"),
+            ("/v1/models?token=x&a=%ff&t=%70ct_0123456789", "pct_0123456789", "x-debug", "1"),
+            ("/v1/pct_0123456789/models", "pct_0123456789", "x-debug", "1"),
+            ("/v1/models?token=short", "short", "x-debug", "1"),
+            ("/v1/models", "short", "x-debug", "short"),
+        ] {
+            let refused = request(target, credential, name, value);
+            assert!(matches!(refused, Err(Stop::BadHead(_))), "{target} {name}: {value}");
+        }
+        for (target, credential, name, value) in [
+            ("/v1/models?token=pct_9876543210", "pct_0123456789", "x-debug", "pct_01234567"),
+            ("/v1/models?a=shortened", "short", "x-debug", "too short"),
+            // These go nowhere.
+            ("/v1/models", "pct_0123456789", "x-api-key", "pct_0123456789"),
+            ("/v1/models", "pct_0123456789", "cookie", "a=pct_0123456789"),
+        ] {
+            assert!(request(target, credential, name, value).is_ok(), "{target} {name}: {value}");
+        }
+    }
+
+    #[test]
     fn a_head_with_two_meanings_is_refused() {
         assert!(head(&[("host", "other")]).is_err());
         assert!(head(&[("x_forwarded_for", "1")]).is_err());
+        assert!(head(&[("upgrade", "h2c, WebSocket")]).is_err());
+        assert!(head(&[("upgrade", "h2c")]).is_ok(), "nobody has to take it up");
         assert!(head(&[("content-range", "bytes 0-9/99")]).is_err());
         assert!(head(&[("content-type", "application/json"), ("content-type", "text/plain")]).is_err());
     }

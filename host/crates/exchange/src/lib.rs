@@ -14,6 +14,7 @@
 
 pub mod carry;
 mod clock;
+mod echo;
 mod gate;
 mod head;
 mod hold;
@@ -33,9 +34,11 @@ mod session;
 mod twin;
 mod vault;
 mod watched;
+mod withheld;
 
 pub use carry::carry;
 pub use clock::Clock;
+pub use echo::Secrets;
 pub use gate::{Answered, BodyError, ClientAddress, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
 pub use head::own_target;
 pub use outlet::{Cut, Reply};

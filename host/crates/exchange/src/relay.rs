@@ -145,6 +145,8 @@ pub(crate) struct Lane {
     pub(crate) idle: Duration,
     /// Whether the body's end looks like a connection that was cut: then the dialect's own end must have come.
     pub(crate) ends_with_connection: bool,
+    /// What is cleared leaves at once, so that all of it does that can be, also when the rest never comes.
+    pub(crate) streaming: bool,
 }
 
 impl Lane {
@@ -183,7 +185,14 @@ pub(crate) async fn relay<S: Sink>(
     sink: &mut S,
 ) -> Result<(), Stop> {
     loop {
-        let arrived = next(lane, source, policies).await?;
+        let arrived = match next(lane, source, policies).await {
+            Ok(arrived) => arrived,
+            Err(stop) if lane.streaming => {
+                break_off(flow, judge, sink).await?;
+                return Err(stop);
+            }
+            Err(stop) => return Err(stop),
+        };
         let began = Instant::now();
         let last = matches!(arrived, Arrived::End);
         match arrived {
@@ -210,6 +219,15 @@ pub(crate) async fn relay<S: Sink>(
             return Ok(());
         }
     }
+}
+
+/// No more comes, and what came is no whole: what is pending is judged as the last there is, and leaves before the caller is
+/// told. A frame that is not complete stays.
+async fn break_off<S: Sink>(flow: &mut Twin, judge: &mut Judge, sink: &mut S) -> Result<(), Stop> {
+    let began = Instant::now();
+    let cleared = judge.break_off(flow).await?;
+    let usage = flow.usage();
+    sink.deliver(Turn { cleared, judge, usage, took: began.elapsed(), last: false }).await
 }
 
 /// The next thing to work on. A request is judged whole by the set that was in force when it began to be judged; a

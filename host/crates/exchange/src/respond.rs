@@ -33,7 +33,7 @@ pub(crate) async fn respond(
     record: &mut Record,
     judge: &mut Judge,
 ) -> Result<(), Stop> {
-    let Answered { status, headers, body, ends_with_connection } = answered;
+    let Answered { status, headers, body, ends_with_connection, secrets } = answered;
     let codings = check(status, &headers)?;
     let content_type = content_type(&headers).to_owned();
     let endpoint = asked.route.endpoint;
@@ -49,8 +49,9 @@ pub(crate) async fn respond(
     if asked.out.began() && !goes_on {
         return Err(Stop::UpstreamStatus(status.as_u16()));
     }
-    judge.turn();
     let mut headers = returnable(&headers, endpoint.raw());
+    secrets.mask_headers(&mut headers);
+    judge.turn(&secrets);
     let shown = ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),
@@ -70,7 +71,7 @@ pub(crate) async fn respond(
         }
     }
     let idle = asked.gate.limits.upstream_idle;
-    let lane = Lane { direction: Direction::Response, idle, ends_with_connection };
+    let lane = Lane { direction: Direction::Response, idle, ends_with_connection, streaming };
     let mut source = Source::new(body, codings.decoder(asked.gate.limits.coding), asked.gate.limits.batch_bytes);
     relay(&lane, &mut source, &mut flow, judge, policies, &mut sink).await
 }

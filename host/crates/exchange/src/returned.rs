@@ -61,9 +61,15 @@ pub(crate) fn check(status: StatusCode, headers: &HeaderMap) -> Result<Codings, 
     Codings::parse(codings).map_err(|unknown| Stop::UpstreamUnreadable(unknown.to_string()))
 }
 
-/// An answer whose content type no dialect of the endpoint has; `allow`: how the operator can have it read.
+/// What can be done about a content type where the dialect reads the endpoint, and no rule adds to what it reads.
+const ELSEWHERE: &str = "; something on the way to the model may have answered in its place. To have such answers read, serve \
+                         the path from a connection with `dialect = \"http\"` and the view of this type";
+
+/// An answer whose content type no dialect of the endpoint has; `allow`: how the operator can have it read, empty where the
+/// dialect's own types are all that can be.
 pub(crate) fn unclaimed(status: StatusCode, content_type: &str, allow: &str) -> Stop {
     let essence = essence(content_type);
+    let allow = if allow.is_empty() { ELSEWHERE } else { allow };
     let what = match NAMED.iter().find(|named| **named == essence) {
         Some(named) if essence.len() == content_type.trim().len() => format!("content type {named}"),
         Some(named) => format!("content type {named} and parameters"),

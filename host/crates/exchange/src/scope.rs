@@ -1,10 +1,21 @@
 //! What a credential may be used for, checked where it is known: the connection when the request is routed, the operation
-//! when it is claimed, the model when the request was read, and again when a policy changed its parameters.
+//! when it is claimed, the models when the request was read, and again when a policy changed its parameters.
 
 use model::Scope;
-use wire::Endpoint;
+use serde_json::Value;
+use wire::{Asked, Endpoint};
 
 use crate::refuse::Stop;
+
+/// What a member that names further models has in its name, wherever in the parameters it is: routers ask these models when
+/// the first does not answer (`fallbacks`, `context_window_fallbacks`, `fallback_models`, …).
+const FALLBACK: &str = "fallback";
+
+/// The same for members of the request itself: further models, or what chooses one (`models`, `model_group`, …).
+const MODEL: &str = "model";
+
+/// Members that describe what an answer looks like: names in them are data.
+const SCHEMAS: [&str; 6] = ["response_format", "text", "format", "functions", "generationConfig", "generation_config"];
 
 /// Whether an endpoint may be asked.
 pub(crate) fn check_operation(scope: &Scope, endpoint: &dyn Endpoint) -> Result<(), Stop> {
@@ -18,10 +29,106 @@ pub(crate) fn check_operation(scope: &Scope, endpoint: &dyn Endpoint) -> Result<
     Ok(())
 }
 
-/// Whether a model may be asked.
-pub(crate) fn check_model(scope: &Scope, model: &str) -> Result<(), Stop> {
+/// Whether every model may be asked that a request names: the one that it is for, and those that a router behind may ask in
+/// its place.
+pub(crate) fn check_models(scope: &Scope, asked: &Asked) -> Result<(), Stop> {
+    if scope.allows_any_model() {
+        return Ok(());
+    }
+    check_model(scope, &asked.model)?;
+    let parameters = serde_json::from_str(&asked.parameters).unwrap_or_default();
+    let Value::Object(members) = parameters else { return Ok(()) };
+    let mut further = Vec::new();
+    for (name, value) in &members {
+        if name.to_ascii_lowercase().contains(MODEL) {
+            names(value, &mut further);
+        } else if !SCHEMAS.contains(&name.as_str()) {
+            fallbacks(name, value, &mut further);
+        }
+    }
+    further.into_iter().try_for_each(|model| check_model(scope, model))
+}
+
+fn check_model(scope: &Scope, model: &str) -> Result<(), Stop> {
     if scope.allows_model(model) {
         return Ok(());
     }
     Err(Stop::OutOfScope { what: "model", name: model.to_owned() })
+}
+
+/// What the members of a value name that say what else to ask.
+fn fallbacks<'v>(name: &str, value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        _ if name.to_ascii_lowercase().contains(FALLBACK) => names(value, found),
+        Value::Object(members) => members.iter().for_each(|(name, value)| fallbacks(name, value, found)),
+        Value::Array(items) => items.iter().for_each(|item| fallbacks("", item, found)),
+        _ => {}
+    }
+}
+
+/// All that could be a model's name: strings, and the names of members that have a list (`{"one": ["another"]}`).
+fn names<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(name) => found.push(name),
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                if value.is_array() {
+                    found.push(name);
+                }
+                names(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(parameters: &str) -> Option<String> {
+        let scope = Scope { models: vec!["gpt-*".into()], ..Scope::on(["openai"]) };
+        let asked = Asked { model: "gpt-4o".into(), parameters: parameters.into(), ..Asked::default() };
+        match check_models(&scope, &asked) {
+            Ok(()) => None,
+            Err(Stop::OutOfScope { name, .. }) => Some(name),
+            Err(other) => unreachable!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_model_that_a_router_may_ask_must_be_allowed() {
+        for parameters in [
+            r#"{"models":["o3-pro"],"route":"fallback"}"#,
+            r#"{"models":["gpt-4o-mini","o3-pro"]}"#,
+            r#"{"fallbacks":["o3-pro"]}"#,
+            r#"{"fallbacks":[{"model":"o3-pro"}]}"#,
+            r#"{"fallbacks":[{"gpt-4o":["o3-pro"]}]}"#,
+            r#"{"context_window_fallbacks":[{"o3-pro":["gpt-4o"]}]}"#,
+            r#"{"fallback_models":"o3-pro"}"#,
+            r#"{"Models":["o3-pro"]}"#,
+            r#"{"router_settings_override":{"fallbacks":[{"gpt-4o":["o3-pro"]}]}}"#,
+            r#"{"plugins":[{"id":"x","fallback":"o3-pro"}]}"#,
+        ] {
+            assert_eq!(refused(parameters).as_deref(), Some("o3-pro"), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_other_model_passes() {
+        for parameters in [
+            "{}",
+            r#"{"models":["gpt-4o-mini"],"route":"fallback"}"#,
+            r#"{"fallbacks":[{"model":"gpt-4o-mini"}],"num_retries":2}"#,
+            r#"{"fallbacks":[]}"#,
+            r#"{"disable_fallbacks":true}"#,
+            r#"{"metadata":{"model":"mine"},"modalities":["text"]}"#,
+            r#"{"response_format":{"json_schema":{"properties":{"models":{"type":"string"},"fallback":{"type":"string"}}}}}"#,
+        ] {
+            assert_eq!(refused(parameters), None, "{parameters}");
+        }
+        let asked = Asked { model: "any".into(), parameters: r#"{"models":["o3-pro"]}"#.into(), ..Asked::default() };
+        assert_eq!(check_models(&Scope::on(["openai"]), &asked), Ok(()));
+    }
 }

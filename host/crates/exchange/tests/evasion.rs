@@ -150,8 +150,34 @@ async fn a_policy_that_edits_everything_leaves_the_framing() {
     let response = rig.ask("hi", false).await;
     assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
     assert_eq!(response.headers()["cache-control"], "no-cache, private");
-    assert!(!response.headers().contains_key("openai-model"), "what has no form as a header does not leave");
+    assert!(!response.headers().contains_key("openai-model"), "a name that is edited takes its header with it");
     assert!(read(response).await.0.contains('\u{2039}'));
+}
+
+/// What a header says is judged as its reader reads it: as UTF-8, and where it is none as Latin-1.
+#[tokio::test]
+async fn headers_are_read_as_utf_8_and_else_as_latin_1() {
+    let cases: [(&[u8], Option<&[u8]>); 6] = [
+        ("it is sécret".as_bytes(), Some("it is [X]".as_bytes())),
+        ("café".as_bytes(), Some("café".as_bytes())),
+        (b"it is s\xe9cret", Some(b"it is [X]")),
+        (b"caf\xe9", Some(b"caf\xe9")),
+        // UTF-8 but for one byte: as Latin-1 it says something else.
+        (b"it is s\xc3\xa9cret \xe9", None),
+        (b"it is s\xff\xc3\xa9cret", None),
+    ];
+    for (value, left) in cases {
+        let mut rig = Rig::new(Setting {
+            policies: vec![policy("10-mask", Does::Mask("sécret", "[X]"))],
+            raw_headers: vec![("openai-note", value)],
+            ..Setting::default()
+        });
+        rig.say(&answer("fine"));
+        rig.hang_up();
+        let response = rig.ask("hi", false).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers().get("openai-note").map(|value| value.as_bytes()), left, "{value:?}");
+    }
 }
 
 #[tokio::test]
@@ -180,11 +206,14 @@ async fn an_error_that_echoes_the_prompt_is_masked() {
     assert_eq!(response.status(), status);
     let (body, _) = read(response).await;
     assert!(!body.contains(CANARY) && body.contains("'my [X]'"), "{body}");
-    // One that is no JSON is not passed on.
+    // One that is no JSON is not passed on, and the caller is told what could be done.
     let mut rig = masked(Setting { status, content_type: "text/plain", ..Setting::default() });
     rig.say("can't read 'my secret'");
     rig.hang_up();
-    assert_eq!(rig.ask("hi", false).await.status(), StatusCode::BAD_GATEWAY);
+    let response = rig.ask("hi", false).await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    let (body, _) = read(response).await;
+    assert!(body.contains("with content type text/plain") && body.contains("dialect = "), "{body}");
 }
 
 #[tokio::test]
@@ -273,6 +302,44 @@ async fn nothing_goes_up_that_others_may_say_of_the_caller() {
 }
 
 #[tokio::test]
+async fn a_caller_chooses_an_account_only_where_the_operator_lets_it() {
+    let headers = [("content-type", "application/json"), ("openai-organization", "org-1"), ("x-portkey-config", "x")];
+    for caller_headers in [vec![], vec!["openai-organization"]] {
+        let mut rig = masked(Setting { caller_headers: caller_headers.clone(), ..Setting::default() });
+        rig.say(&answer("ok"));
+        rig.hang_up();
+        assert_eq!(rig.post(&headers, chat("hi", false).into_bytes()).await.status(), StatusCode::OK);
+        let sent = rig.heads.lock().unwrap()[0].clone();
+        let names: Vec<_> = sent.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(names, [vec!["content-type"], caller_headers].concat());
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_credential_in_a_second_place_is_forwarded_or_recorded() {
+    for (target, name, value) in [
+        ("/v1/chat/completions?token=good", "x-debug", "1"),
+        ("/v1/chat/completions?a=1&token=%67ood", "x-debug", "1"),
+        ("/v1/chat/completions", "x-debug", "good"),
+    ] {
+        let rig = masked(Setting::default());
+        let body: exchange::Incoming = Box::pin(futures_util::stream::empty());
+        let request = http::Request::post(target)
+            .header("host", "gate")
+            .header("authorization", "Bearer good")
+            .header("content-type", "application/json")
+            .header(name, value)
+            .body(body)
+            .unwrap();
+        let response = rig.carry(request).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{target} {value}");
+        let (body, _) = read(response).await;
+        assert!(body.contains("the credential stands in"), "{body}");
+        assert!(rig.received.lock().unwrap().is_empty() && rig.entries.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_edited_goes_up_byte_for_byte() {
     let odd = "{ \"model\" :\"m\",\"messages\":[{\"content\":\"\\u0068i\\/\",\"role\":\"user\"}],\n\t\"seed\": 12345678901234567890, \
                \"temperature\":1.50e0, \"x\":{\"y\":[]} }\r\n";
@@ -303,7 +370,6 @@ async fn what_no_dialect_speaks_is_denied() {
             .uri(path)
             .header("host", if method == "CONNECT" { "model:443" } else { "gate" })
             .header("authorization", "Bearer good")
-            .header("upgrade", "websocket")
             .body(body)
             .unwrap();
         let response = exchange::carry(std::sync::Arc::clone(&rig.gate), request).await;

@@ -23,6 +23,9 @@ pub struct Connection {
     pub endpoints: Vec<EndpointRule>,
     /// Where in an answer a placeholder is replaced by the value that it stands for.
     pub restore: Restore,
+    /// Headers that choose an account or a route at the upstream and that callers may set, in lower case; all others of
+    /// that sort are withheld.
+    pub caller_headers: Vec<String>,
 }
 
 /// An endpoint that the operator allows, and how its bodies are read.

@@ -23,4 +23,4 @@ pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
 pub use scope::Scope;
 pub use text::{Channel, Direction, Part, PartId, Speaker};
-pub use verdict::{CONTEXT_BYTES, Decision, Edit, Hit, Question, Refusal, Scan, Substitute, Verdict};
+pub use verdict::{CONTEXT_BYTES, Decision, Edit, Hit, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict};

@@ -80,6 +80,10 @@ pub struct Hit {
 /// decides where a word ends, and some of it may not be seen.
 pub const CONTEXT_BYTES: usize = 256;
 
+/// Bytes of a run of characters that are not seen, at most, that native matching looks past. What goes on of a longer run
+/// is taken out of text before it is judged. The context holds such a run, and the character before it.
+pub const UNSEEN_BYTES: usize = CONTEXT_BYTES - 4;
+
 /// What native matching found in a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {

@@ -18,6 +18,9 @@
 //! Checks see the text in which the match was found. Of one pattern's hits none lies within another; two may overlap where
 //! the text reads differently than it stands. A policy that verifies a hit folds it first: `policy_sdk::Folded`.
 //!
+//! Tag characters (U+E0020 to U+E007E) are not seen, so they part nothing; but a model may read them as the ASCII that
+//! they stand for, so where there are any, there is one reading more, of just that.
+//!
 //! # Text that is encoded
 //!
 //! A plan asks for it by the check of a pattern: `decoded:`, followed by the name of a check or by nothing. Such a pattern

@@ -4,18 +4,14 @@
 //! the window's own offsets. What must hold: a reading is made by a function of each place and a bounded stretch before
 //! it, so that a text reads the same wherever it is cut.
 
-use fold::{Fold, fold_char};
+use fold::{Fold, fold_char, fold_tag, has_tags};
 
-use model::CONTEXT_BYTES;
+use model::{CONTEXT_BYTES, UNSEEN_BYTES};
 
 use crate::NOWHERE;
 
-/// Characters that are not seen and part a match no more than nothing does, at most, in bytes. A longer run of them reads
-/// as [`BREAK`]: what is held back for the sake of a match must end somewhere. The context holds such a run, and the
-/// character before it.
-pub(crate) const GONE_BYTES: usize = CONTEXT_BYTES - 4;
-
-/// Stands for what is no text: the control character that Unicode has for it, which no pattern names.
+/// Stands for what is no text, and for a run of unseen characters that is longer than any that comes here from a relay (what
+/// is held back for the sake of a match must end somewhere): the control character that Unicode has for it, which no pattern names.
 pub(crate) const BREAK: &str = "\u{1A}";
 
 /// How the bytes of a part of the reading stand for bytes of the window.
@@ -105,18 +101,20 @@ pub(crate) struct Reader {
     window: usize,
     /// Bytes of the run of unseen characters that reading stands in.
     gone: usize,
+    /// How a character is read.
+    fold: fn(char) -> Fold,
 }
 
 impl Reader {
     pub(crate) fn new(window: usize) -> Self {
         let reading = Reading { before: String::new(), text: String::new(), parts: Vec::new(), held: NOWHERE };
-        Self { reading, window, gone: 0 }
+        Self { reading, window, gone: 0, fold: fold_char }
     }
 
     /// A character that is read at this stretch, as it folds.
     pub(crate) fn char(&mut self, char: char, from: usize, end: usize, kind: Kind) {
         let mut bytes = [0; 4];
-        match fold_char(char) {
+        match (self.fold)(char) {
             Fold::Same => self.put(char.encode_utf8(&mut bytes), from, end, kind),
             Fold::Other(other) => self.put(other.encode_utf8(&mut bytes), from, end, kind.changed()),
             Fold::Ascii(byte) => self.put(char::from(byte).encode_utf8(&mut bytes), from, end, kind.changed()),
@@ -124,7 +122,7 @@ impl Reader {
             Fold::Gone => {
                 let before = self.gone;
                 self.gone += end - from;
-                if before <= GONE_BYTES && self.gone > GONE_BYTES {
+                if before <= UNSEEN_BYTES && self.gone > UNSEEN_BYTES {
                     let gone = self.gone;
                     self.put(BREAK, from, end, kind.changed());
                     self.gone = gone;
@@ -214,8 +212,17 @@ pub(crate) fn folded(before: &str, window: &str) -> Option<Reading> {
     if before.chars().next_back().is_none_or(same) && window.chars().all(same) {
         return None;
     }
+    Some(read(context(before), window, fold_char))
+}
+
+/// The reading in which tags are the ASCII that they stand for, or `None` where there are none near.
+pub(crate) fn tagged(before: &str, window: &str) -> Option<Reading> {
     let before = context(before);
-    let mut reader = Reader::new(before.len());
+    (has_tags(window) || has_tags(before)).then(|| read(before, window, fold_tag))
+}
+
+fn read(before: &str, window: &str, fold: fn(char) -> Fold) -> Reading {
+    let mut reader = Reader { fold, ..Reader::new(before.len()) };
     for (text, shift) in [(before, 0), (window, before.len())] {
         let mut at = 0;
         while at < text.len() {
@@ -229,5 +236,5 @@ pub(crate) fn folded(before: &str, window: &str) -> Option<Reading> {
             }
         }
     }
-    Some(reader.finish())
+    reader.finish()
 }

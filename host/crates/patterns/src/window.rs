@@ -6,12 +6,12 @@
 
 use std::cmp::Reverse;
 
-use fold::clings;
-use model::{Hit, Scan};
+use fold::{clings, has_tags};
+use model::{Hit, Scan, UNSEEN_BYTES};
 
 use crate::{
     NOWHERE, Patterns, decode,
-    reading::{GONE_BYTES, Reading, folded},
+    reading::{Reading, folded, tagged},
     scan::{Engine, Look},
     set::PatternSet,
 };
@@ -29,6 +29,15 @@ pub(crate) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool,
     }
     let reading = if plain { None } else { folded(before, pending) };
     window.read(patterns, before, reading.as_ref());
+    if let Some(engine) = &patterns.plain
+        && let Some(reading) = tagged(before, pending)
+    {
+        // What holds no tag reads the same without.
+        window.reading(engine, &reading, |start, end| {
+            let (start, end) = reading.span(start, end);
+            has_tags(&pending[start..end])
+        });
+    }
     window.finish_readings()
 }
 
@@ -104,7 +113,7 @@ impl Window<'_> {
         let marks = self.pending[end..].chars().take_while(|char| clings(*char)).map(char::len_utf8);
         let marks = marks.scan(0, |bytes, next| {
             *bytes += next;
-            (*bytes <= GONE_BYTES).then_some(*bytes)
+            (*bytes <= UNSEEN_BYTES).then_some(*bytes)
         });
         let end = end + marks.last().unwrap_or(0);
         if near {

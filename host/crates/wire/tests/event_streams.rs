@@ -141,6 +141,7 @@ fn view() -> Box<dyn Flow> {
         on_block: OnBlock::Error,
         endpoints: vec![rule],
         restore: Restore::Off,
+        caller_headers: Vec::new(),
     };
     let endpoint = wire::endpoint(&connection, "POST", "/x", "").unwrap();
     endpoint.response(200, "text/event-stream", Limits::default()).unwrap()

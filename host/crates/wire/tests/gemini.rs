@@ -25,6 +25,7 @@ fn find(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> 
         on_block: OnBlock::Error,
         endpoints: Vec::new(),
         restore: Restore::Off,
+        caller_headers: Vec::new(),
     };
     wire::endpoint(&connection, method, path, query)
 }

@@ -234,8 +234,8 @@ fn a_file_that_is_text_is_shown() {
 fn a_stored_stream_is_not_taken_up_in_the_middle_of_a_value() {
     let upstream = Upstream { tls: false, authority: "model".into(), base_path: String::new() };
     let (name, path_prefix, family) = ("c".into(), "/".into(), Family::Openai);
-    let (on_block, restore, endpoints) = (OnBlock::Error, Restore::Off, Vec::new());
-    let connection = Connection { name, path_prefix, upstream, family, on_block, endpoints, restore };
+    let (on_block, restore, endpoints, caller_headers) = (OnBlock::Error, Restore::Off, Vec::new(), Vec::new());
+    let connection = Connection { name, path_prefix, upstream, family, on_block, endpoints, restore, caller_headers };
     let serves = |query: &str| wire::endpoint(&connection, "GET", "/v1/responses/resp_1", query).is_some();
     assert!(serves("") && serves("?stream=true&include[]=x"));
     for query in ["?stream=true&starting_after=9", "?%73tarting_after=9", "?a=b;starting%5fafter=9", "?%zz"] {

@@ -14,8 +14,8 @@ use wire::{Broken, Complaint, Endpoint, Flow, Limits};
 
 fn connection(family: Family, endpoints: Vec<EndpointRule>) -> Connection {
     let upstream = Upstream { tls: false, authority: "model".into(), base_path: String::new() };
-    let (name, path_prefix, restore) = ("c".into(), "/".into(), Restore::Off);
-    Connection { name, path_prefix, upstream, family, on_block: OnBlock::Error, endpoints, restore }
+    let (name, path_prefix, restore, caller_headers) = ("c".into(), "/".into(), Restore::Off, Vec::new());
+    Connection { name, path_prefix, upstream, family, on_block: OnBlock::Error, endpoints, restore, caller_headers }
 }
 
 fn rule(path: &str, methods: &[&str], views: &[View]) -> EndpointRule {

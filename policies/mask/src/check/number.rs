@@ -33,7 +33,16 @@ pub(super) fn card(before: &str, found: &str) -> bool {
     let digits = found.bytes().filter(u8::is_ascii_digit).count();
     let rare =
         digits < CARD_DIGITS || found.len() == LONG_DIGITS && digits == LONG_DIGITS && !found.starts_with(UNIONPAY);
-    starts(before) && !fraction && (!rare || mentions(before, CARD_WORDS))
+    // Dots part all four groups of four, or none: `4111.1111 4111.1111` are two numbers with fractions.
+    let dots = found.matches('.').count();
+    let whole = dots == 0 || dots == 3 && digits == 16 && found.len() == 19;
+    // Directly behind such a word, or with `_` between.
+    let (named, word) = (mentions(before, CARD_WORDS), before.trim_end_matches('_').as_bytes());
+    let ends = |name: &&str| {
+        word.len().checked_sub(name.len()).is_some_and(|at| word[at..].eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let joined = CARD_WORDS.iter().any(ends);
+    (starts(before) || joined) && whole && !fraction && (!rare || named)
 }
 
 /// The host has checked country, length and remainder. Where hyphens part the groups, they part them by four: not so in
@@ -102,6 +111,12 @@ mod tests {
             (Check::Card, "post ", "4415831068674949480", false),
             (Check::Card, "Visa ", "4415831068674949480", true),
             (Check::Card, "post ", "4415 8310 6867 4949 480", true),
+            (Check::Card, "", "4111.1111.1111.1111", true),
+            (Check::Card, "", "4111.1111 1111.1111", false),
+            (Check::Card, "", "4111 1111.1111 1111", false),
+            (Check::Card, "the card", "4111111111111111", true),
+            (Check::Card, "card_", "4111111111111111", true),
+            (Check::Card, "id_", "4111111111111111", false),
             // An article's number of as many digits.
             (Check::Card, "EAN ", "4006381333931", false),
             (Check::Card, "the card ", "4006381333931", true),

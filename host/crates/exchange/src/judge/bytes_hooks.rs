@@ -92,7 +92,8 @@ impl Judge {
 
     /// Bytes on their way past the policies that judge bytes.
     pub(crate) async fn judge_bytes(&mut self, bytes: Bytes, last: bool) -> Result<Cleared, Stop> {
-        let mut moving = bytes;
+        let guarded = self.raw && self.direction == Direction::Response;
+        let mut moving = if guarded { self.guard.pass(bytes, last) } else { bytes };
         if !self.bytes.again.is_empty() {
             let mut again = std::mem::take(&mut self.bytes.again);
             again.extend_from_slice(&moving);

@@ -1,8 +1,10 @@
 //! The values of an answer's headers, as text: each is a part of its own (`Channel::Field`), judged whole before the head
 //! is said.
 //!
+//! Bytes outside ASCII are read as most clients read them: as UTF-8 where they are that, else as Latin-1.
+//!
 //! What must hold: a value that a policy edits leaves edited or not at all; a name that a policy would edit takes its
-//! header with it.
+//! header with it, and so does a value that is no UTF-8 and would be edited by whoever reads the rest of it as such.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Channel, Direction, Part, PartId, Speaker};
@@ -14,6 +16,9 @@ use crate::{
 };
 
 type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// What stands for bytes that are no UTF-8.
+const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
 
 /// Parts of a head are counted from here, so that none has the number of a part of the body.
 pub(super) const FIRST_FIELD: u32 = 1 << 31;
@@ -30,13 +35,12 @@ impl Judge {
             .partition(|(name, value)| says_nothing(name, value));
         self.first = FIRST_FIELD;
         for (name, value) in &fields {
-            self.tell_field(&value.as_bytes().iter().map(|byte| char::from(*byte)).collect::<String>());
-            if is_listed_by_prefix(name.as_str()) {
-                self.tell_field(name.as_str());
+            for reading in readings(name, value) {
+                self.tell_field(&reading);
             }
         }
         self.judge_text().await;
-        let mut tracks = std::mem::take(&mut self.tracks).into_iter();
+        let mut left = std::mem::take(&mut self.tracks).into_iter().map(left);
         self.due.clear();
         self.first = 0;
         self.stopped_response()?;
@@ -44,15 +48,12 @@ impl Judge {
         for (name, value) in plain {
             headers.append(name, value);
         }
-        for (name, _) in fields {
-            let said = tracks.next().and_then(left);
-            if is_listed_by_prefix(name.as_str()) && tracks.next().and_then(left).as_deref() != Some(name.as_str()) {
-                continue;
-            }
-            let Some(said) = said else { continue };
-            // A byte for each character, as it came in; what a policy put there may have no such form.
-            let bytes: Option<Vec<u8>> = said.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect();
-            if let Some(value) = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok()) {
+        for (name, value) in fields {
+            let readings = readings(&name, &value);
+            let said: Vec<Option<String>> = left.by_ref().take(readings.len()).collect();
+            let others_stay = said.iter().zip(&readings).skip(1).all(|(said, told)| said.as_ref() == Some(told));
+            let Some(Some(said)) = said.into_iter().next() else { continue };
+            if others_stay && let Some(value) = written(&said, &value) {
                 headers.append(name, value);
             }
         }
@@ -69,6 +70,33 @@ impl Judge {
         self.tracks.push(track);
         self.due.push(part.id);
     }
+}
+
+/// All that a header says, each to be judged: its value first, which may be edited; then what takes the header with it.
+fn readings(name: &HeaderName, value: &HeaderValue) -> Vec<String> {
+    let bytes = value.as_bytes();
+    let mut readings = match std::str::from_utf8(bytes) {
+        Ok(text) => vec![text.to_owned()],
+        // A client that reads UTF-8 passes over what is none.
+        Err(_) => vec![
+            bytes.iter().map(|byte| char::from(*byte)).collect(),
+            String::from_utf8_lossy(bytes).replace(NO_TEXT, ""),
+        ],
+    };
+    if is_listed_by_prefix(name.as_str()) {
+        readings.push(name.as_str().to_owned());
+    }
+    readings
+}
+
+/// A value as it is said, in the way in which it came in. `None`: it has no such form.
+fn written(said: &str, came: &HeaderValue) -> Option<HeaderValue> {
+    if std::str::from_utf8(came.as_bytes()).is_ok() {
+        return HeaderValue::from_bytes(said.as_bytes()).ok();
+    }
+    // A byte for each character; what a policy put there may have none.
+    let bytes: Option<Vec<u8>> = said.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect();
+    HeaderValue::from_bytes(&bytes?).ok()
 }
 
 /// All of a track's text as it left; `None` when some of it did not.

@@ -13,6 +13,7 @@ mod seat;
 mod strand;
 mod text;
 mod track;
+mod unseen;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -30,6 +31,7 @@ use self::{
     track::Track,
 };
 use crate::{
+    echo::{self, Bytewise, Echo, Secrets},
     placeholder::Placeholders,
     ports::{About, Failure, PolicySet, Recorder, Summary},
     refuse::Stop,
@@ -63,6 +65,12 @@ pub(crate) struct Judge {
     /// Tool calls that are complete and wait for their verdicts.
     calls: Vec<ToolCall>,
     bytes: ByteTrack,
+    /// The gate's own credentials, which no answer may hold.
+    secrets: Secrets,
+    /// The same, for an answer whose text is not known.
+    guard: Bytewise,
+    /// The answer broke off: no part of it will be complete.
+    broken: bool,
     asked: Option<Asked>,
     asking: Vec<Asking>,
     stop: Option<Stop>,
@@ -93,7 +101,8 @@ impl Judge {
         recorder: Arc<dyn Recorder>,
         placeholders: Arc<Placeholders>,
     ) -> Self {
-        let seats = seats(&set, &about.connection);
+        let secrets = Secrets::default();
+        let seats = seats(&set, &about.connection, &secrets);
         Self {
             bytes: ByteTrack::new(&seats),
             set,
@@ -106,6 +115,9 @@ impl Judge {
             first: 0,
             due: Vec::new(),
             calls: Vec::new(),
+            secrets,
+            guard: Bytewise::default(),
+            broken: false,
             asked: None,
             asking: Vec::new(),
             stop: None,
@@ -163,12 +175,17 @@ impl Judge {
 
     /// How often each policy was called, those of earlier sets included.
     pub(crate) fn tallies(&self) -> Vec<PolicyTally> {
-        self.left.iter().cloned().chain(self.seats.iter().map(|seat| seat.tally.clone())).collect()
+        // The host's own is told where it did something.
+        let told = self.seats.iter().filter(|seat| seat.id() != echo::ID || seat.tally.edits > 0);
+        self.left.iter().cloned().chain(told.map(|seat| seat.tally.clone())).collect()
     }
 
-    /// Turns to the other direction: the guests stay, the parts are new ones.
-    pub(crate) fn turn(&mut self) {
+    /// Turns to the other direction: the guests stay, the parts are new ones. None of `secrets` comes before them.
+    pub(crate) fn turn(&mut self, secrets: &Secrets) {
         self.direction = Direction::Response;
+        self.secrets = secrets.clone();
+        self.guard = Bytewise::new(secrets.clone());
+        self.seats.splice(0..0, Echo::of(secrets).map(|echo| Seat::new(echo, self.set.generation)));
         self.tracks.clear();
         self.due.clear();
         self.bytes = ByteTrack::new(&self.seats);
@@ -177,7 +194,7 @@ impl Judge {
     /// Takes another set in the place of this one, between two chunks. Policies whose digest is the same keep their
     /// guest; all text that has not left begins its way anew, so that one set alone judges it.
     pub(crate) async fn switch(&mut self, set: Arc<PolicySet>) -> Result<(), Stop> {
-        let mut old = std::mem::replace(&mut self.seats, seats(&set, &self.about.connection));
+        let mut old = std::mem::replace(&mut self.seats, seats(&set, &self.about.connection, &self.secrets));
         let mut fresh = Vec::new();
         for (at, seat) in self.seats.iter_mut().enumerate() {
             let same = |kept: &Seat| kept.policy.info().digest == seat.policy.info().digest && kept.id() == seat.id();
@@ -250,7 +267,7 @@ impl Judge {
             match step {
                 Step::Asked(asked) => {
                     // No policy has seen it yet, so nothing of it may be recorded.
-                    scope::check_model(&self.scope, &asked.model).inspect_err(|_| self.unmasked = true)?;
+                    scope::check_models(&self.scope, &asked).inspect_err(|_| self.unmasked = true)?;
                     let mut about = About::clone(&self.about);
                     about.model.clone_from(&asked.model);
                     about.streaming = asked.streaming;
@@ -321,6 +338,22 @@ impl Judge {
             flow.clear_tool_call(call.call, changed.then_some(input), back);
         }
         Ok(())
+    }
+
+    /// No more of the answer comes: all text that is pending is judged as the last of its part, but for what could have
+    /// become a match with what will not come, which stays. What can leave so is answered.
+    pub(crate) async fn break_off(&mut self, flow: &mut Twin) -> Result<Cleared, Stop> {
+        self.broken = true;
+        self.guard.break_off();
+        self.due.clear();
+        for track in self.tracks.iter_mut().filter(|track| !track.is_over()) {
+            track.ended = true;
+            self.due.push(track.part.id);
+        }
+        self.judge_text().await;
+        self.stopped_response()?;
+        self.release(flow);
+        self.clear(flow, true).await
     }
 
     /// Takes from the flow what may leave, past the policies that judge bytes.
@@ -452,15 +485,14 @@ fn failed(failure: &Failure, open: bool) -> JudgedVerdict {
     JudgedVerdict::Failed { kind: failure.kind.to_string(), message: failure.message.clone(), open }
 }
 
-fn seats(set: &PolicySet, connection: &str) -> Vec<Seat> {
-    set.policies
-        .iter()
-        .filter(|policy| {
-            let connections = &policy.info().connections;
-            connections.is_empty() || connections.iter().any(|name| name == connection)
-        })
-        .map(|policy| Seat::new(Arc::clone(policy), set.generation))
-        .collect()
+/// The policies of a set that guard a connection, behind the host's own, which keeps `secrets` from them.
+fn seats(set: &PolicySet, connection: &str, secrets: &Secrets) -> Vec<Seat> {
+    let guarding = set.policies.iter().filter(|policy| {
+        let connections = &policy.info().connections;
+        connections.is_empty() || connections.iter().any(|name| name == connection)
+    });
+    let policies = Echo::of(secrets).into_iter().chain(guarding.map(Arc::clone));
+    policies.map(|policy| Seat::new(policy, set.generation)).collect()
 }
 
 /// The seats that a part passes: those that want its text, and in a request those that may edit any part of it.

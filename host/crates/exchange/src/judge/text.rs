@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use model::{Decision, Direction, PartId, Restore, Substitute, record::EditRecord};
+use model::{Decision, Direction, PartId, Restore, Substitute, Verdict, record::EditRecord};
 
 use super::{Judge, track::Settlement};
 
@@ -43,9 +43,13 @@ impl Judge {
             return;
         }
         let scan = policy.scan(window.before, window.pending, window.last);
+        // What could have become a match, had the answer not broken off, does not leave.
+        let begun = if self.broken { policy.scan(window.before, window.pending, false).keep.min(whole) } else { 0 };
         if plan.only_on_hit && scan.hits.is_empty() {
             self.seats[seat].tally.cleared = self.seats[seat].tally.cleared.saturating_add(1);
-            self.settle(seat, part, stage, whole - scan.keep.min(whole), &[]);
+            let cut = self.cut_off(seat, part, stage, whole - begun..whole, Vec::new());
+            let made = self.settle(seat, part, stage, whole - scan.keep.min(whole), &cut);
+            self.obey(seat, "on-text", Some((part, channel)), Verdict::Allow, made, Vec::new());
             return;
         }
         window.hits = &scan.hits;
@@ -66,9 +70,41 @@ impl Judge {
                 (edit.start..edit.end, by, edit.reason, was)
             })
             .collect();
+        let edits = self.cut_off(seat, part, stage, whole - begun..whole, edits);
         let release = whole - hold_back.max(scan.keep).min(whole);
         let made = self.settle(seat, part, stage, release, &edits);
         self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
+    }
+
+    /// Takes out of a stretch what no edit covers. A policy that is only watched takes nothing out.
+    fn cut_off(
+        &self,
+        seat: usize,
+        part: PartId,
+        stage: usize,
+        stretch: Range<usize>,
+        edits: Vec<Proposed>,
+    ) -> Vec<Proposed> {
+        if stretch.is_empty() || self.seats[seat].is_shadow() {
+            return edits;
+        }
+        let text = self.tracks[self.at(part)].text(stage);
+        let cut = |span: Range<usize>| {
+            let was = self.recorder.keyed_hash(text[span.clone()].as_bytes());
+            (span, String::new(), "the answer broke off".to_owned(), was)
+        };
+        let (mut all, mut at) = (Vec::new(), stretch.start);
+        for edit in edits {
+            if edit.0.start > at {
+                all.push(cut(at..edit.0.start));
+            }
+            at = at.max(edit.0.end);
+            all.push(edit);
+        }
+        if at < stretch.end {
+            all.push(cut(at..stretch.end));
+        }
+        all
     }
 
     /// The text of a substitute, and the keyed hash of the value that it stands for.

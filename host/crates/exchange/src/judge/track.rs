@@ -8,7 +8,7 @@ use std::ops::Range;
 use model::{CONTEXT_BYTES, Direction, Part, PartId};
 use wire::Change;
 
-use super::strand::Strand;
+use super::{strand::Strand, unseen::Unseen};
 use crate::ports::Window;
 
 /// One part and the stages it passes.
@@ -19,6 +19,8 @@ pub(crate) struct Track {
     /// Raw text that has not left; it begins at `base`.
     source: String,
     base: u64,
+    /// The run of unseen characters in which the source ends.
+    unseen: Unseen,
     exit: Strand,
     told: bool,
 }
@@ -67,6 +69,7 @@ impl Track {
             stages: Vec::new(),
             source: String::new(),
             base: 0,
+            unseen: Unseen::default(),
             exit: Strand::at(0),
             told: false,
         };
@@ -98,6 +101,17 @@ impl Track {
         self.source.push_str(text);
         let mut strand = Strand::at(self.base + (self.source.len() - text.len()) as u64);
         strand.push_source(text);
+        self.begin(strand);
+    }
+
+    /// Raw text begins its way: what no policy could look past goes.
+    fn begin(&mut self, mut strand: Strand) {
+        if !self.stages.is_empty() {
+            let excess = self.unseen.excess(strand.text());
+            if !excess.is_empty() {
+                strand.edit(excess.into_iter().map(|span| (span, "")));
+            }
+        }
         self.enter(0, &strand);
     }
 
@@ -223,13 +237,14 @@ impl Track {
     pub(crate) fn rewind(&mut self, places: impl Iterator<Item = Place>) {
         let context = self.stages.last().map(|stage| stage.before.clone()).unwrap_or_default();
         self.seat(places);
+        self.unseen = Unseen::behind(&context);
         for stage in &mut self.stages {
             stage.before.clone_from(&context);
         }
         self.exit = Strand::at(self.base);
         let mut strand = Strand::at(self.base);
         strand.push_source(&self.source);
-        self.enter(0, &strand);
+        self.begin(strand);
     }
 }
 
@@ -316,6 +331,20 @@ mod tests {
         assert_eq!((window.before, window.pending, window.fresh), ("one ", "two three", 0));
         pass(&mut track, 0, 9, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 13, vec![])));
+    }
+
+    #[test]
+    fn what_goes_on_of_a_long_unseen_run_does_not_leave() {
+        let mut track = track(1);
+        for piece in ["078-05", &"\u{200B}".repeat(80), &"\u{200B}".repeat(80), "-1120"] {
+            track.feed(piece);
+        }
+        let text = format!("078-05{}-1120", "\u{200B}".repeat(84));
+        assert_eq!(track.window(0, Direction::Response).pending, text);
+        track.rewind([Place { seat: 0, shadow: false, look_behind: 0 }].into_iter());
+        assert_eq!(track.window(0, Direction::Response).pending, text);
+        pass(&mut track, 0, text.len(), &[]);
+        assert_eq!(track.leave(), Some((PartId(0), 491, vec![Change { span: 258..486, by: String::new() }])));
     }
 
     #[test]

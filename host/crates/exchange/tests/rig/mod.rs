@@ -21,11 +21,11 @@ use exchange::{
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use model::{
     ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, Event,
-    FailureMode, Family, Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore,
-    Scan, Scope, Substitute, Upstream, Usage, Verdict, record::Opened,
+    FailureMode, Family, Generation, Hit, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal,
+    Restore, Scan, Scope, Substitute, Upstream, Usage, Verdict, record::Opened,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -36,6 +36,12 @@ use self::upstream::{Body, Counted, Script};
 pub(crate) enum Does {
     /// Replaces a word; holds back what could become one.
     Mask(&'static str, &'static str),
+    /// Replaces a word, which is matched natively.
+    Find(&'static str, &'static str),
+    /// Looks at each part as a whole.
+    Gather,
+    /// Looks at each part as a whole, and stops at a word.
+    GatherAndBlock(&'static str),
     /// Replaces a word by a placeholder of this kind.
     Token(&'static str, &'static str),
     /// Looks at bytes, and lets them pass.
@@ -100,8 +106,12 @@ impl Policy for TestPolicy {
         &self.plan
     }
 
-    fn scan(&self, _before: &str, _pending: &str, _last: bool) -> Scan {
-        Scan::default()
+    fn scan(&self, _before: &str, pending: &str, last: bool) -> Scan {
+        let Does::Find(word, _) = self.does else { return Scan::default() };
+        let hit = |(start, _): (usize, &str)| Hit { pattern: 0, start, end: start + word.len() };
+        let hits = pending.match_indices(word).map(hit).collect();
+        let begun = (1..word.len()).rev().find(|len| pending.ends_with(&word[..*len]));
+        Scan { hits, keep: if last { 0 } else { begun.unwrap_or_default() } }
     }
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
@@ -168,6 +178,17 @@ impl Guest for TestGuest {
             let mut decision = Decision::allow();
             match self.does {
                 Does::Mask(word, by) => replace(&window, word, &Substitute::Literal(by.into()), &mut decision),
+                Does::Find(_, by) => {
+                    let edit = |hit: &Hit| Edit {
+                        start: hit.start,
+                        end: hit.end,
+                        by: Substitute::Literal(by.into()),
+                        reason: "test".into(),
+                    };
+                    decision.edits = window.hits.iter().map(edit).collect();
+                }
+                Does::Gather | Does::GatherAndBlock(_) if !window.last => decision.hold_back = window.pending.len(),
+                Does::GatherAndBlock(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Token(word, kind) => replace(&window, word, &Substitute::Token(kind.into()), &mut decision),
                 Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
@@ -402,11 +423,16 @@ pub(crate) struct Setting {
     pub(crate) status: StatusCode,
     /// Its headers besides the content type.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
+    /// More of them, with any bytes.
+    pub(crate) raw_headers: Vec<(&'static str, &'static [u8])>,
     pub(crate) limits: Limits,
     pub(crate) family: Family,
     pub(crate) path_prefix: &'static str,
     pub(crate) base_path: &'static str,
     pub(crate) endpoints: Vec<EndpointRule>,
+    pub(crate) caller_headers: Vec<&'static str>,
+    /// Values of headers with credentials of the gate's own.
+    pub(crate) credentials: Vec<&'static str>,
 }
 
 impl Default for Setting {
@@ -422,11 +448,14 @@ impl Default for Setting {
             holder: Holder::new(Scope::on(["openai"])),
             status: StatusCode::OK,
             headers: Vec::new(),
+            raw_headers: Vec::new(),
             limits: Limits::default(),
             family: Family::Openai,
             path_prefix: "/",
             base_path: "",
             endpoints: Vec::new(),
+            caller_headers: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 }
@@ -446,6 +475,9 @@ impl Rig {
         for (name, value) in setting.headers {
             headers.append(name, value.parse().unwrap());
         }
+        for (name, value) in setting.raw_headers {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
         let script = Script {
             status: setting.status,
             headers,
@@ -455,6 +487,7 @@ impl Rig {
             silent: setting.silent_upstream,
             waiting: Arc::default(),
             heads: Arc::default(),
+            credentials: setting.credentials.into_iter().map(HeaderValue::from_static).collect(),
         };
         let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
         let (heads, targets) = (Arc::clone(&script.heads), Arc::clone(&script.targets));
@@ -467,6 +500,7 @@ impl Rig {
             on_block: setting.on_block,
             endpoints: setting.endpoints,
             restore: setting.restore,
+            caller_headers: setting.caller_headers.into_iter().map(str::to_owned).collect(),
         };
         let gate = Gate::new(
             Arc::new(setting.holder),

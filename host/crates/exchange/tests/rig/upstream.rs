@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use exchange::{Answered, BodyError, Forward, ForwardError, Outbound};
+use exchange::{Answered, BodyError, Forward, ForwardError, Outbound, Secrets};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
 /// What an upstream says next; taken by the request that it is the answer to.
@@ -27,6 +27,8 @@ pub(crate) struct Script {
     /// Requests that wait for the head of their answer.
     pub(crate) waiting: Arc<AtomicU32>,
     pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
+    /// Values of headers that the gate is said to have sent it.
+    pub(crate) credentials: Vec<HeaderValue>,
 }
 
 /// Counts one as long as it is there.
@@ -58,7 +60,8 @@ impl Forward for Script {
             let body = self.body.lock().unwrap().take().ok_or_else(|| ForwardError("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
             let (status, headers) = (self.status, self.headers.clone());
-            Ok(Answered { status, headers, body: body.boxed(), ends_with_connection: false })
+            let secrets = Secrets::of(&self.credentials);
+            Ok(Answered { status, headers, body: body.boxed(), ends_with_connection: false, secrets })
         }
         .boxed()
     }

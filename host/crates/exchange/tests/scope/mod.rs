@@ -47,6 +47,19 @@ async fn another_model_is_refused_before_a_policy_sees_it() {
 }
 
 #[tokio::test]
+async fn a_router_is_told_no_other_model() {
+    for (further, status) in [(r#""models":["o3-pro"],"route":"fallback""#, 403), (r#""fallbacks":["m"]"#, 200)] {
+        let mut rig = rig(only_models(&["m"]), Vec::new());
+        rig.say(&answer("done"));
+        rig.hang_up();
+        let body = format!(r#"{{"model":"m",{further},"messages":[{{"role":"user","content":"hi"}}]}}"#);
+        let response = rig.post(&[("content-type", "application/json")], body.into_bytes()).await;
+        assert_eq!(response.status(), status, "{further}");
+        assert_eq!(rig.received.lock().unwrap().len(), usize::from(status == 200));
+    }
+}
+
+#[tokio::test]
 async fn a_policy_can_not_widen_the_scope() {
     let rig = rig(only_models(&["m"]), vec![policy("router", Does::Model("gpt-expensive"))]);
     refused(&rig, "out_of_scope").await;

@@ -1,0 +1,91 @@
+//! An answer that breaks off: what could be judged of it reaches the caller before the error does, and no half of what a
+//! policy would have taken out.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod rig;
+
+use std::time::Duration;
+
+use exchange::{BodyError, Limits};
+use model::Outcome;
+use rig::{Does, Rig, SSE, Setting, closed, event, policy, read};
+
+const CANARY: &str = "078-05-1120";
+
+fn streaming(does: Does) -> Setting {
+    Setting { policies: vec![policy("10-mask", does)], content_type: SSE, ..Setting::default() }
+}
+
+/// Breaks the answer off, and answers all that arrived.
+async fn broken(setting: Setting, pieces: &[&str]) -> String {
+    let mut rig = Rig::new(setting);
+    for piece in pieces {
+        rig.say(&event(piece));
+    }
+    let upstream = rig.upstream.take().unwrap();
+    upstream.send(Err(BodyError("reset".into()))).unwrap();
+    let (body, cut) = read(rig.ask("hi", true).await).await;
+    assert!(cut, "{body}");
+    assert_eq!(closed(&rig).0, Outcome::UpstreamError);
+    let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
+    assert!(!record.contains("078"), "{record}");
+    body
+}
+
+/// The text of a stream's events.
+fn text(body: &str) -> String {
+    let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events = data.filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok());
+    events.filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn what_was_held_back_arrives_before_the_error() {
+    // This policy looks at all that a part holds before it lets any of it go.
+    let body = broken(streaming(Does::Gather), &["one ", "two ", "three"]).await;
+    assert_eq!(text(&body), "one two three");
+    let error = body.find("upstream_broke").unwrap();
+    assert!(body.find("three").unwrap() < error && !body.contains("[DONE]"), "{body}");
+}
+
+#[tokio::test]
+async fn half_of_a_value_does_not_arrive_and_a_whole_one_is_masked() {
+    for at in 1..CANARY.len() {
+        let body = broken(streaming(Does::Find(CANARY, "[X]")), &["it is ", &format!("so {}", &CANARY[..at])]).await;
+        assert_eq!(text(&body), "it is so ", "{at}");
+    }
+    let body = broken(streaming(Does::Find(CANARY, "[X]")), &["it is 078-", "05-1120"]).await;
+    assert_eq!(text(&body), "it is [X]");
+}
+
+#[tokio::test]
+async fn half_of_the_gates_own_credential_does_not_arrive() {
+    let setting = Setting { credentials: vec!["Bearer sk-own-078-05"], content_type: SSE, ..Setting::default() };
+    assert_eq!(text(&broken(setting, &["it is sk-own-07"]).await), "it is ");
+}
+
+#[tokio::test]
+async fn a_policy_may_stop_what_broke_off() {
+    let body = broken_by(streaming(Does::GatherAndBlock("bomb")), "a bomb").await;
+    assert!(body.contains("no bomb here") && text(&body).is_empty(), "{body}");
+}
+
+async fn broken_by(setting: Setting, said: &str) -> String {
+    let mut rig = Rig::new(setting);
+    rig.say(&event(said));
+    rig.upstream.take().unwrap().send(Err(BodyError("reset".into()))).unwrap();
+    let (body, cut) = read(rig.ask("hi", true).await).await;
+    assert!(cut && closed(&rig).0 == Outcome::Blocked, "{body}");
+    body
+}
+
+#[tokio::test]
+async fn an_upstream_that_falls_silent_is_the_same() {
+    let limits = Limits { upstream_idle: Duration::from_millis(50), ..Limits::default() };
+    let rig = Rig::new(Setting { limits, ..streaming(Does::Find(CANARY, "[X]")) });
+    rig.say(&event("it is 078-05"));
+    let (body, cut) = read(rig.ask("hi", true).await).await;
+    assert!(cut, "{body}");
+    assert_eq!(text(&body), "it is ");
+}
