@@ -49,7 +49,6 @@ pub(crate) async fn respond(
     if asked.out.began() && !goes_on {
         return Err(Stop::UpstreamStatus(status.as_u16()));
     }
-    judge.turn();
     let mut headers = returnable(&headers, endpoint.raw());
     let shown = ports::Head {
         direction: Direction::Response,
@@ -119,12 +118,15 @@ impl Deliver<'_> {
     }
 
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
+        let none = HeaderMap::new();
         for asking in turn.judge.asking() {
             let waiting = Waiting {
+                direction: Direction::Response,
                 about: turn.judge.about(),
                 route: self.asked.route,
                 head: self.asked.head,
                 set: turn.judge.set().digest,
+                headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
                 bytes: turn.cleared.bytes(),
                 stream: self.streaming && !self.asked.route.endpoint.raw(),
             };
@@ -167,6 +169,6 @@ impl Sink for Deliver<'_> {
 
     async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop> {
         self.record.findings(judge.findings())?;
-        Ok(self.record.switched(judge.set().set_ref())?)
+        Ok(self.record.judged_by(judge.set().set_ref())?)
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct TestPolicy {
     plan: Plan,
     does: Does,
     failed: Arc<AtomicU32>,
+    /// Exchanges of which it was told that they are over.
+    pub(crate) over: Arc<AtomicU32>,
 }
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
@@ -88,7 +90,8 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         connections: Vec::new(),
         limits: PolicyLimits::default(),
     };
-    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed: Arc::default() }
+    let (failed, over) = Default::default();
+    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed, over }
 }
 
 impl Policy for TestPolicy {
@@ -106,6 +109,10 @@ impl Policy for TestPolicy {
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
         Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed) })
+    }
+
+    fn over(&self, _exchange: model::ExchangeId) {
+        self.over.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -221,17 +228,23 @@ pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> 
     })
 }
 
+/// A set that comes into force at the moment when a request is recorded, before it is sent.
+pub(crate) type AtRequest = Arc<Mutex<Option<Arc<PolicySet>>>>;
+
 /// Keeps everything in memory; can be told to fail.
-#[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     /// Entries after which nothing more can be kept.
     pub(crate) room: Option<usize>,
+    at_request: AtRequest,
+    publish: watch::Sender<Arc<PolicySet>>,
 }
 
 impl Recorder for Memory {
     fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
-        let mut tape = MemoryTape { entries: Arc::clone(&self.entries), room: self.room };
+        let (at_request, publish) = (Arc::clone(&self.at_request), self.publish.clone());
+        let entries = Arc::clone(&self.entries);
+        let mut tape = MemoryTape { entries, room: self.room, at_request, publish };
         tape.append(Entry::Opened(opened))?;
         Ok(Box::new(tape))
     }
@@ -248,6 +261,8 @@ impl Recorder for Memory {
 struct MemoryTape {
     entries: Arc<Mutex<Vec<Entry>>>,
     room: Option<usize>,
+    at_request: AtRequest,
+    publish: watch::Sender<Arc<PolicySet>>,
 }
 
 impl Tape for MemoryTape {
@@ -255,6 +270,11 @@ impl Tape for MemoryTape {
         let mut entries = self.entries.lock().unwrap();
         if self.room.is_some_and(|room| entries.len() >= room) {
             return Err(RecordError("disk full".into()));
+        }
+        if matches!(entry, Entry::Request(_))
+            && let Some(set) = self.at_request.lock().unwrap().take()
+        {
+            self.publish.send(set).unwrap();
         }
         entries.push(entry);
         Ok(())
@@ -269,11 +289,14 @@ impl Tape for MemoryTape {
 pub(crate) struct OneAnswer {
     pub(crate) state: Option<RulingState>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// What approvals would be bound to.
+    pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
     pub(crate) cancelled: Arc<AtomicU32>,
 }
 
 impl Desk for OneAnswer {
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
+        self.bound.lock().unwrap().push(ask.bound_to);
         self.shown.lock().unwrap().push(ask.shown);
         let cancelled = Some(Arc::clone(&self.cancelled));
         let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
@@ -375,8 +398,11 @@ impl Account for Running {
 pub(crate) struct Rig {
     pub(crate) gate: Arc<Gate>,
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
+    pub(crate) at_request: AtRequest,
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// What approvals were bound to.
+    pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
     /// Questions that were given up.
     pub(crate) cancelled: Arc<AtomicU32>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
@@ -434,10 +460,20 @@ impl Default for Setting {
 impl Rig {
     pub(crate) fn new(setting: Setting) -> Self {
         let (publish, policies) = watch::channel(set(1, setting.policies));
-        let memory = Memory { room: setting.room, ..Memory::default() };
-        let entries = Arc::clone(&memory.entries);
-        let desk = OneAnswer { state: setting.ruling, shown: Arc::default(), cancelled: Arc::default() };
-        let (shown, cancelled) = (Arc::clone(&desk.shown), Arc::clone(&desk.cancelled));
+        let (entries, at_request) = (Arc::default(), AtRequest::default());
+        let memory = Memory {
+            entries: Arc::clone(&entries),
+            room: setting.room,
+            at_request: Arc::clone(&at_request),
+            publish: publish.clone(),
+        };
+        let (shown, bound, cancelled) = (Arc::default(), Arc::default(), Arc::default());
+        let desk = OneAnswer {
+            state: setting.ruling,
+            shown: Arc::clone(&shown),
+            bound: Arc::clone(&bound),
+            cancelled: Arc::clone(&cancelled),
+        };
         let (upstream, body) = mpsc::unbounded_channel();
         let mut headers = HeaderMap::new();
         if !setting.content_type.is_empty() {
@@ -478,7 +514,21 @@ impl Rig {
             setting.limits,
         );
         let upstream = Some(upstream);
-        Self { gate, publish, entries, shown, cancelled, received, targets, waiting, heads, body, upstream }
+        Self {
+            gate,
+            publish,
+            at_request,
+            entries,
+            shown,
+            bound,
+            cancelled,
+            received,
+            targets,
+            waiting,
+            heads,
+            body,
+            upstream,
+        }
     }
 
     /// The upstream says this.
