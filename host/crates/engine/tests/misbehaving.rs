@@ -154,7 +154,7 @@ async fn what_is_wrong_from_the_start_is_refused_at_load() {
         (("t", "fail", "[settings]\nwhen = \"\""), "trial", "unreachable"),
         (("u", "fail", "[settings]\nno-such = 1"), "configure", "no-such"),
         (("v", "schema-recurses", ""), "settings", "itself"),
-        (("w", "schema-doubles", ""), "settings", "parts"),
+        (("w", "schema-doubles", ""), "settings", "nested deeper"),
     ];
     let mut files: Vec<File<'_>> = CASES.iter().map(|(file, ..)| *file).collect();
     files.extend([("good", "upper", ""), ("small", "allow", ""), ("clock", "imports-clock", "grants = [\"clock\"]")]);

@@ -13,6 +13,7 @@ use super::{
     Refused, Settings, SettingsError,
     digest::{of_bytes, of_fields},
     folder::{self, FolderId, Names, Read, SETTINGS_BYTES, Stamp},
+    settings::says_nothing,
     stage,
 };
 
@@ -51,8 +52,8 @@ pub(super) struct Content {
     /// Over both files.
     pub(super) digest: Digest,
     pub(super) settings: Result<Settings, SettingsError>,
-    /// Whether its settings file says anything but the defaults. One that does not is as good as none: an editor cuts a
-    /// file before it writes it anew.
+    /// Whether there is a settings file that says anything. One that does not is as good as none: an editor cuts a file
+    /// before it writes it anew.
     pub(super) has_settings: bool,
     pub(super) stamps: Stamps,
 }
@@ -168,7 +169,7 @@ fn content(
         wasm: wasm.into(),
         wasm_digest,
         digest,
-        has_settings: settings.as_ref().map_or(true, |settings| *settings != Settings::of_name(id)),
+        has_settings: text.as_deref().is_some_and(|text| !says_nothing(text)),
         settings,
         stamps: Stamps { wasm: stamp, settings: settings_stamp },
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod kept;
 mod upstream;
 
 use std::sync::{
@@ -15,21 +16,24 @@ use bytes::Bytes;
 use exchange::{
     BodyError, Gate, Limits,
     ports::{
-        About, Account, Ask, BodyDecision, Conversation, ConversationDecision, Credential, Desk, DeskError, Failure,
-        FailureKind, Guest, Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented,
-        RecordError, Recorder, Ruling, RulingState, Safety, Summary, Tape, Ticket, ToolDecision, Unidentified, Window,
+        About, Account, BodyDecision, Conversation, ConversationDecision, Credential, Failure, FailureKind, Guest,
+        Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented, RulingState, Summary,
+        ToolDecision, Unidentified, Window,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Request, StatusCode};
 use model::{
-    ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, Event,
-    FailureMode, Family, Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore,
-    Scan, Scope, Substitute, Upstream, Usage, Verdict, record::Opened,
+    Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, FailureMode, Family,
+    Generation, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore, Scan, Scope,
+    Substitute, Upstream, Usage, Verdict,
 };
 use tokio::sync::{mpsc, watch};
 
-use self::upstream::{Body, Counted, Script};
+use self::{
+    kept::{AtRequest, Memory, OneAnswer},
+    upstream::{Body, Counted, Script},
+};
 
 /// What a test policy does with a window.
 #[derive(Clone, Debug)]
@@ -226,113 +230,6 @@ pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> 
         policies: policies.into_iter().map(|policy| Arc::new(policy) as Arc<dyn Policy>).collect(),
         problems: Vec::new(),
     })
-}
-
-/// A set that comes into force at the moment when a request is recorded, before it is sent.
-pub(crate) type AtRequest = Arc<Mutex<Option<Arc<PolicySet>>>>;
-
-/// Keeps everything in memory; can be told to fail.
-pub(crate) struct Memory {
-    pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
-    /// Entries after which nothing more can be kept.
-    pub(crate) room: Option<usize>,
-    at_request: AtRequest,
-    publish: watch::Sender<Arc<PolicySet>>,
-}
-
-impl Recorder for Memory {
-    fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
-        let (at_request, publish) = (Arc::clone(&self.at_request), self.publish.clone());
-        let entries = Arc::clone(&self.entries);
-        let mut tape = MemoryTape { entries, room: self.room, at_request, publish };
-        tape.append(Entry::Opened(opened))?;
-        Ok(Box::new(tape))
-    }
-
-    fn event(&self, _event: Event) -> BoxFuture<'_, Result<(), RecordError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn keyed_hash(&self, value: &[u8]) -> [u8; 16] {
-        std::array::from_fn(|at| value.iter().fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)))
-    }
-}
-
-struct MemoryTape {
-    entries: Arc<Mutex<Vec<Entry>>>,
-    room: Option<usize>,
-    at_request: AtRequest,
-    publish: watch::Sender<Arc<PolicySet>>,
-}
-
-impl Tape for MemoryTape {
-    fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
-        let mut entries = self.entries.lock().unwrap();
-        if self.room.is_some_and(|room| entries.len() >= room) {
-            return Err(RecordError("disk full".into()));
-        }
-        if matches!(entry, Entry::Request(_))
-            && let Some(set) = self.at_request.lock().unwrap().take()
-        {
-            self.publish.send(set).unwrap();
-        }
-        entries.push(entry);
-        Ok(())
-    }
-
-    fn keep(&mut self, _safety: Safety) -> BoxFuture<'_, Result<(), RecordError>> {
-        async { Ok(()) }.boxed()
-    }
-}
-
-/// Answers every question in one way, or never; remembers what was shown.
-pub(crate) struct OneAnswer {
-    pub(crate) state: Option<RulingState>,
-    pub(crate) shown: Arc<Mutex<Vec<String>>>,
-    /// What approvals would be bound to.
-    pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
-    pub(crate) cancelled: Arc<AtomicU32>,
-}
-
-impl Desk for OneAnswer {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
-        self.bound.lock().unwrap().push(ask.bound_to);
-        self.shown.lock().unwrap().push(ask.shown);
-        let cancelled = Some(Arc::clone(&self.cancelled));
-        let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
-        async { Ok(ticket) }.boxed()
-    }
-}
-
-struct OneTicket {
-    id: ApprovalId,
-    state: Option<RulingState>,
-    /// Counts the ticket when it is dropped undecided.
-    cancelled: Option<Arc<AtomicU32>>,
-}
-
-impl Ticket for OneTicket {
-    fn approval(&self) -> ApprovalId {
-        self.id
-    }
-
-    fn decided(&mut self) -> BoxFuture<'_, Ruling> {
-        let Some(state) = self.state else { return std::future::pending().boxed() };
-        self.cancelled = None;
-        async move { Ruling { state, by: "ann".into(), reason: String::new() } }.boxed()
-    }
-
-    fn leave(mut self: Box<Self>) {
-        self.cancelled = None;
-    }
-}
-
-impl Drop for OneTicket {
-    fn drop(&mut self) {
-        if let Some(cancelled) = &self.cancelled {
-            cancelled.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// The one credential, `good`, and all that can be seen of its use.
