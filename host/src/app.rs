@@ -226,6 +226,7 @@ fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<(Loader, Ar
     let compiler = Arc::new(Compiler::new(CompileConfig::default(), runtime, Some(cache)));
     let mut settings = LoaderConfig::new(&config.policies.folder);
     settings.grace = config.policies.removal_grace;
+    settings.connections = Some(config.connections.iter().map(|route| route.connection.name.clone()).collect());
     Ok((Loader::new(Arc::clone(runtime), Arc::clone(&compiler), settings), compiler))
 }
 

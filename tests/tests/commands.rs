@@ -31,6 +31,32 @@ fn check_tells_every_error_at_once_with_its_place() {
 }
 
 #[test]
+fn check_looks_at_the_policies_of_a_file_that_has_errors_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let dist = repository().join("policies/dist");
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("policies")).unwrap();
+    for name in ["mask", "block", "lockdown"] {
+        std::fs::copy(dist.join(format!("{name}.wasm")), folder.path().join(format!("policies/{name}.wasm"))).unwrap();
+    }
+    put("policies/lockdown.toml", "connections = [\"opneai\"]\n");
+    put("policies/mask.toml", "[settings]\nchannels = [\"contnet\"]\n");
+    put("policies/block.toml", "[settings]\nspeakers = [\"usr\"]\n");
+    let connection =
+        "[[connection]]\nname = \"openai\"\nupstream = \"https://api.example.com\"\ndialect = \"openai\"\n";
+    for (wrong, good) in [("[store]\ndurability = \"stict\"\n", false), ("", true)] {
+        put("portcullis.toml", &format!("{wrong}{connection}"));
+        let told = Told::by(&["check"], folder.path());
+        let said = format!("{}{}", told.stdout, told.stderr);
+        assert_eq!(told.code, Some(1), "{said}");
+        assert_eq!(said.contains("did you mean `strict`?"), !good, "{said}");
+        for meant in ["openai", "content", "user"] {
+            assert!(said.contains(&format!("did you mean `{meant}`?")), "{meant} is missing in:\n{said}");
+        }
+    }
+}
+
+#[test]
 fn inspect_says_whether_a_host_would_take_a_file() {
     let dist = repository().join("policies/dist");
     let told = Told::by(&["policy", "inspect", "mask.wasm", "--json"], &dist);
@@ -66,6 +92,11 @@ async fn sessions_are_listed_shown_and_replayed() {
         let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]);
         assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
         assert!(replayed.stdout.contains("[SSN]"), "{}", replayed.stdout);
+        for speed in ["1e-300", "1e-9", "-0.1", "NaN"] {
+            let replayed = cli.run(&["sessions", "replay", &id, "--speed", speed]);
+            assert_eq!(replayed.code, Some(2), "{speed}: {}", replayed.stderr);
+            assert!(!replayed.stderr.contains("panicked"), "{}", replayed.stderr);
+        }
         let raw = |c: char| c.is_control() && c != '\n';
         assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
     }

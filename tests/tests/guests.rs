@@ -11,6 +11,8 @@ use scenarios::rig::{
 };
 use serde_json::Value;
 
+/// Lines that two floods may leave in the log: a hundred for each instance that was flooded by.
+const FLOOD_LINES: usize = 1_000;
 /// The word that sets the guests off.
 const TRIGGER: &str = "NOW";
 
@@ -130,4 +132,44 @@ async fn what_can_not_be_trusted_is_not_loaded() {
         assert_eq!((&set["degraded"], policies(&set).collect::<Vec<_>>()), (&true.into(), vec!["10-mask"]), "{set}");
         others_go_on(&host).await;
     }
+}
+
+/// Thousands of lines a call, each with what would forge lines of its own: the log takes few, and each is one line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_log_lines_is_cut_and_forges_nothing() {
+    let upstream = upstream().await;
+    let settings = "limits = { time_per_call = \"5s\" }\n[settings]\nlines = 5000\n";
+    let host = host(&upstream, "chatty", settings).await;
+    for stream in [false, true] {
+        let (reply, body) = host.client().whole(&request("say it", stream)).await;
+        assert_eq!((reply.status, reply.end), (200, Some(End::Complete)), "{}", String::from_utf8_lossy(&body));
+        let heard = if stream { Heard::stream(&body) } else { Heard::whole(&body) };
+        assert_eq!(heard.text(0, "content"), format!("{TRIGGER} [SSN] ok"));
+    }
+    others_go_on(&host).await;
+    let log = host.log_text();
+    let forged = log.lines().filter(|line| line.contains("forged")).count();
+    assert!((1..=FLOOD_LINES).contains(&forged), "{forged} lines of the guest");
+    assert!(!log.contains('\u{1b}') && !log.lines().any(|line| line.trim_start().starts_with("forged")), "{log}");
+    assert!(log.contains("it writes too much"), "the log says that lines are missing");
+}
+
+/// What has a schema that no host could apply is refused, and the host lives on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_without_an_end_is_refused() {
+    let upstream = upstream().await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    let before = host.pid();
+    for name in ["schema-recurses", "schema-doubles"] {
+        let file = format!("60-{name}.wasm");
+        host.install(&file, &guest(name), None);
+        let set = host
+            .until_set(&format!("a problem with {file}"), |set| {
+                set["problems"].as_array().is_some_and(|all| all.iter().any(|problem| problem["file"] == file.as_str()))
+            })
+            .await;
+        assert_eq!(policies(&set).collect::<Vec<_>>(), ["10-mask"], "{set}");
+        others_go_on(&host).await;
+    }
+    assert_eq!(host.pid(), before);
 }

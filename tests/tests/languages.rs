@@ -48,15 +48,27 @@ async fn each_language_gives_the_same_bytes() {
     assert_eq!(answers[0], answers[2]);
 }
 
-/// Every few tokens another language takes over.
+/// Every few tokens another language takes over: not a byte differs from what one alone delivers.
 #[tokio::test(flavor = "multi_thread")]
 async fn languages_take_over_in_the_middle_of_a_stream() {
     let mut upstream = Upstream::start().await;
     let host = Setup::new().component("10-guard.wasm", &component("rust"), None).start(upstream.address).await;
-    // Each is compiled once, before the stream needs it.
+    let (alone, _) = stream(&host, &mut upstream, &["rust"]).await;
+    // Each is compiled once, before a stream needs it.
     for language in LANGUAGES {
         swap(&host, language).await;
     }
+    for languages in [&LANGUAGES[..], &["c", "javascript"]] {
+        let (swapped, swaps) = stream(&host, &mut upstream, languages).await;
+        let heard = Heard::stream(&swapped);
+        assert_eq!((heard.text(0, "content"), heard.done), (MASKED, true));
+        assert!(swaps >= 10, "{swaps}");
+        assert_eq!(String::from_utf8(swapped).unwrap(), String::from_utf8(alone.clone()).unwrap());
+    }
+}
+
+/// One stream, event by event, while these languages take turns; what was delivered, and how often they did.
+async fn stream(host: &scenarios::rig::Host, upstream: &mut Upstream, languages: &[&str]) -> (Vec<u8>, usize) {
     let client = host.client();
     let asked = tokio::spawn(async move { client.whole(&request("hello", true)).await });
     let mut turn = upstream.turn().await;
@@ -67,16 +79,14 @@ async fn languages_take_over_in_the_middle_of_a_stream() {
         turn.read_by_host().await;
         if at % 5 == 4 {
             swaps += 1;
-            swap(&host, LANGUAGES[swaps % LANGUAGES.len()]).await;
+            swap(host, languages[swaps % languages.len()]).await;
         }
     }
     turn.write(b"0\r\n\r\n").await;
     turn.done();
     let (reply, body) = within("the answer", asked).await.unwrap();
     assert_eq!((reply.status, reply.end), (200, Some(End::Complete)));
-    let heard = Heard::stream(&body);
-    assert_eq!((heard.text(0, "content"), heard.done), (MASKED, true));
-    assert!(swaps >= 10, "{swaps}");
+    (body, swaps)
 }
 
 /// Puts a language's component into force.

@@ -106,6 +106,73 @@ async fn lockdown_dropped_into_the_folder_stops_a_running_stream() {
     assert_eq!(upstream.received().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lockdown_reaches_an_exchange_whose_upstream_is_silent() {
+    let mut upstream = Upstream::start().await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    for stream in [false, true] {
+        let client = host.client();
+        let asked = tokio::spawn(async move { client.whole(&request("hello", stream)).await });
+        let mut turn = upstream.turn().await;
+        assert!(!turn.received.body.is_empty(), "the request is on its way, and nothing comes back");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert!(!asked.is_finished());
+        host.install_shipped("00-lockdown.wasm", "lockdown");
+        let (reply, body) = within("the end under lockdown", asked).await.unwrap();
+        assert_eq!((reply.status, reply.end), (403, Some(End::Complete)));
+        assert_eq!(json(&body)["error"]["code"], "lockdown");
+        turn.dropped_by_host().await;
+        let record = host.record(reply.header("x-request-id").unwrap()).await;
+        assert_eq!(entries(&record, "Switched").count(), 1, "{record}");
+        std::fs::remove_file(host.folder().join("00-lockdown.wasm")).unwrap();
+        host.until_set("the gate is open again", |set| scenarios::rig::policies(set).all(|id| id == "10-mask")).await;
+    }
+}
+
+/// A request as an SDK would send it that offers a tool.
+fn offering(model: &str, tool: &str, text: &str) -> Vec<u8> {
+    serde_json::json!({
+        "model": model, "messages": [{ "role": "user", "content": text }],
+        "tools": [{ "type": "function", "function": { "name": tool, "parameters": { "type": "object" } } }],
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_a_tool_and_a_size_are_blocked() {
+    let upstream = Upstream::answering(|received| {
+        let call = String::from_utf8_lossy(&received.body).contains("call it");
+        let function = serde_json::json!({ "name": "rm", "arguments": "{}" });
+        let mut message = serde_json::json!({ "role": "assistant", "content": "fine" });
+        if call {
+            message["tool_calls"] = serde_json::json!([{ "id": "call_1", "type": "function", "function": function }]);
+        }
+        let choice = serde_json::json!({ "index": 0, "message": message, "finish_reason": "stop" });
+        let answer = serde_json::json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [choice] });
+        let body = answer.to_string().into_bytes();
+        vec![json_head(200, body.len()), body]
+    })
+    .await;
+    let settings = "[settings]\nmax-request-bytes = 2000\noffered = \"block\"\nmodels = { deny = [\"forbidden-*\"] }\n\
+                    tools = { deny = [\"rm\"] }\n";
+    let host = Setup::new().policy_with("20-block.wasm", "block", settings).start(upstream.address).await;
+    let blocked = [
+        (offering("forbidden-1", "ls", "hello"), "block.model"),
+        (offering("gpt-test", "rm", "hello"), "block.tool"),
+        (offering("gpt-test", "ls", &"long ".repeat(1_000)), "block.size"),
+    ];
+    for (body, code) in blocked {
+        let (reply, body) = host.client().whole(&body).await;
+        assert_eq!((reply.status, &json(&body)["error"]["code"]), (403, &code.into()));
+    }
+    assert_eq!(upstream.received().len(), 0, "nothing of these goes up");
+    assert_eq!(host.client().whole(&offering("gpt-test", "ls", "hello")).await.0.status, 200);
+    let (reply, body) = host.client().whole(&offering("gpt-test", "ls", "call it")).await;
+    assert_eq!((reply.status, &json(&body)["error"]["code"]), (403, &"block.tool".into()), "the model proposes it");
+}
+
 fn asking() -> Setup {
     Setup::new().policy("10-mask.wasm", "mask").policy("30-approve.wasm", "approve")
 }
@@ -165,9 +232,7 @@ async fn a_question_that_nobody_answers_is_a_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     let upstream = answering("done").await;
-    let never = "[settings]\nremember = \"never\"\n";
-    let setup = Setup::new().policy("10-mask.wasm", "mask").policy_with("30-approve.wasm", "approve", never);
-    let host = setup.approvals("wait = \"50ms\"").start(upstream.address).await;
+    let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
     let (asked, id) = held(&host, false).await;
     let (status, _, body) = within("the answer", asked).await.unwrap();
     assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
@@ -177,6 +242,93 @@ async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&body));
     assert_eq!(host.client().whole(&again).await.0.status, 403, "an approval is used once");
     assert_eq!(upstream.received().len(), 1);
+}
+
+/// What a session may learn to get past an approver: the text that was approved, with something before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_lets_no_other_request_pass() {
+    let upstream = answering("done").await;
+    let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
+    let chat = |messages: &[&str], model: &str| {
+        let messages: Vec<Value> =
+            messages.iter().map(|text| serde_json::json!({ "role": "user", "content": text })).collect();
+        serde_json::json!({ "model": model, "messages": messages }).to_string().into_bytes()
+    };
+    let send = async |body: Vec<u8>, headers: &[(&str, &str)]| {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        let mut reply = host.client().send("POST", "/v1/chat/completions", &headers, &body).await;
+        let body = reply.rest().await;
+        (reply.status, json(&body)["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let pending = (403, "approval_pending".to_owned());
+    let first = || chat(&["delete it"], "gpt-test");
+    assert_eq!(send(first(), &[]).await, pending);
+    let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
+    assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
+    for other in [chat(&["the production database", "delete it"], "gpt-test"), chat(&["delete it"], "gpt-other")] {
+        assert_eq!(send(other, &[]).await, pending);
+    }
+    assert_eq!(send(first(), &[("openai-organization", "another")]).await, pending, "headers go up, too");
+    assert_eq!(upstream.received().len(), 0);
+    let retry = [("x-stainless-retry-count", "1")];
+    assert_eq!(send(first(), &retry).await, (200, String::new()), "an SDK that tries again");
+    assert_eq!(send(first(), &[]).await, pending, "once is once");
+    assert_eq!(upstream.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_lets_be_remembered_is_the_same_request_and_no_other() {
+    let upstream = answering("done").await;
+    let settings = "[settings]\nremember = \"request\"\n";
+    let host = Setup::new()
+        .policy_with("30-approve.wasm", "approve", settings)
+        .approvals("wait = \"50ms\"")
+        .start(upstream.address)
+        .await;
+    assert_eq!(host.client().whole(&request("delete it", false)).await.0.status, 403);
+    let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
+    assert_eq!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
+    for _ in 0..2 {
+        assert_eq!(host.client().whole(&request("delete it", false)).await.0.status, 200);
+    }
+    assert_eq!(host.client().whole(&request("delete it now", false)).await.0.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_when_the_host_dies_never_goes_on() {
+    let upstream = answering("never said").await;
+    let mut host = asking().start(upstream.address).await;
+    let body = request("please delete it", false);
+    let (client, held) = (host.client(), body.clone());
+    let asked = tokio::spawn(async move { client.ask(&held).await });
+    let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
+    host.kill9().await;
+    asked.abort();
+    let host = host.restart().await;
+    let (status, told) = host.order(&format!("/v1/approvals/{id}/approve"), &serde_json::json!({})).await;
+    assert_eq!(status, 404, "{told}");
+    let client = host.client();
+    let again = tokio::spawn(async move { client.whole(&body).await.0.status });
+    let asked_anew = host.until_asked().await["id"].as_str().unwrap().to_owned();
+    assert_ne!(asked_anew, id);
+    assert_eq!(upstream.received().len(), 0);
+    assert_eq!(host.cli().run(&["approvals", "deny", &asked_anew]).code, Some(0));
+    assert_eq!(within("the answer", again).await.unwrap(), 403);
+    assert_eq!(upstream.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prompt_of_a_denied_request_is_on_record_masked() {
+    let upstream = answering("never said").await;
+    let host = asking().start(upstream.address).await;
+    let (asked, id) = held(&host, false).await;
+    let exchange = host.look("/v1/approvals").await["approvals"][0]["exchange"].as_str().unwrap().to_owned();
+    assert_eq!(host.cli().run(&["approvals", "deny", &id]).code, Some(0));
+    within("the answer", asked).await.unwrap();
+    let record = host.record(&exchange).await;
+    let kept: Vec<&Value> = entries(&record, "Request").collect();
+    assert_eq!((kept.len(), &kept[0]["forwarded"]), (1, &false.into()), "{record}");
+    assert!(record.to_string().contains("please delete [SSN]") && !record.to_string().contains(SSN), "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

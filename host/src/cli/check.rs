@@ -62,23 +62,45 @@ impl Findings {
 pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let findings = match config::load(&args.config) {
         Ok((config, problems)) => look(config, problems).await?,
-        Err(problems) => Findings { config: None, problems, policies: Vec::new(), folder: Vec::new(), store: None },
+        Err(problems) => look_all_the_same(&args.config, problems).await?,
     };
     print_line(&if args.json { json_of(&json(&findings))? } else { text(&args.config, &findings) })?;
     Ok(if findings.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
-    let runtime = Runtime::new(RuntimeConfig::default())?;
     // A store that is there already has a cache of compiled policies; none is made just to check.
     let cache = config.store.path.is_dir().then(|| Cache::open(CacheConfig::new(config.store.path.join("compiled"))));
-    let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, cache.and_then(Result::ok)));
-    let (policies, folder) = match inspect_folder(&runtime, &compiler, &config.policies.folder).await {
-        Ok(found) => found,
-        Err(refused) => (Vec::new(), vec![refused.problem(config.policies.folder.display().to_string())]),
-    };
+    let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
+    let cache = cache.and_then(Result::ok);
+    let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
     let store = writable(&config.store.path).err();
     Ok(Findings { config: Some(config), problems, policies, folder, store })
+}
+
+/// The policies of a configuration that can't be used: what is wrong with them is told at once, too.
+async fn look_all_the_same(file: &Path, problems: Problems) -> anyhow::Result<Findings> {
+    let (policies, folder) = match config::policies(file) {
+        // That a folder is not there is among the problems.
+        Some((folder, connections)) if folder.is_dir() => {
+            look_at_policies(&folder, connections.as_deref(), None).await?
+        }
+        Some(_) | None => (Vec::new(), Vec::new()),
+    };
+    Ok(Findings { config: None, problems, policies, folder, store: None })
+}
+
+async fn look_at_policies(
+    folder: &Path,
+    connections: Option<&[String]>,
+    cache: Option<Cache>,
+) -> anyhow::Result<(Vec<Inspection>, Vec<PolicyProblem>)> {
+    let runtime = Runtime::new(RuntimeConfig::default())?;
+    let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, cache));
+    Ok(match inspect_folder(&runtime, &compiler, folder, connections).await {
+        Ok(found) => found,
+        Err(refused) => (Vec::new(), vec![refused.problem(folder.display().to_string())]),
+    })
 }
 
 /// Whether a store can be there: in the folder, or in the nearest one above it that exists.

@@ -104,7 +104,7 @@ async fn list(host: &HostArgs, json: bool) -> anyhow::Result<ExitCode> {
 async fn inspect_file(file: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, None));
-    let inspection = inspect(&runtime, &compiler, file).await;
+    let inspection = inspect(&runtime, &compiler, file, None).await;
     if json {
         print_line(&json_of(&inspection_json(&inspection))?)?;
     } else {

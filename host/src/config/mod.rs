@@ -230,6 +230,15 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
     parse(path, text)
 }
 
+/// Where policies are, and the names of connections, by a file that has errors: for whoever wants to tell what is wrong
+/// there too. Of a file that is no TOML not all names are known, so none is told.
+pub(crate) fn policies(path: &Path) -> Option<(PathBuf, Option<Vec<String>>)> {
+    let mut problems = Problems::new(path, std::fs::read_to_string(path).ok()?);
+    let file = file::File::read(&mut problems);
+    let (folder, names) = resolve::policies(file, path);
+    Some((folder, (!problems.has_syntax_errors()).then_some(names)))
+}
+
 /// As [`load`], of a text that was read already.
 ///
 /// # Errors

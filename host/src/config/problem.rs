@@ -197,6 +197,12 @@ impl Problems {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Whether the file is no TOML.
+    #[must_use]
+    pub(super) fn has_syntax_errors(&self) -> bool {
+        self.found.iter().any(|problem| problem.code == Code::Syntax)
+    }
+
     /// Whether the configuration can't be used.
     #[must_use]
     pub(crate) fn has_errors(&self) -> bool {

@@ -82,6 +82,13 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     })
 }
 
+/// Where policies are, and the names of connections, right or wrong.
+pub(super) fn policies(file: File, path: &Path) -> (PathBuf, Vec<String>) {
+    let folder = Base(path).join(file.policies.folder.as_ref().map_or(POLICIES, |path| path.get_ref()));
+    let names = file.connections.into_iter().filter_map(|table| table.name.map(Spanned::into_inner));
+    (folder, names.collect())
+}
+
 fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Option<Listen> {
     let tls = match table.tls {
         Some(TlsTable { certificate: Some(certificate), key: Some(key), client_ca }) => {

@@ -203,10 +203,7 @@ fn every_setting_has_its_place() {
     assert_eq!((config.limits.head_bytes, config.limits.body_bytes, config.limits.json_depth), (16 << 10, 1 << 20, 32));
     assert_eq!(config.limits.upstream_connect, Duration::from_millis(1500));
     let local = &config.connections[0];
-    assert_eq!(
-        (local.connection.path_prefix.as_str(), local.connection.upstream.base_path.as_str()),
-        ("/local", "/v1")
-    );
+    assert_eq!((&*local.connection.path_prefix, &*local.connection.upstream.base_path), ("/local", "/v1"));
     assert_eq!(local.connection.on_block, OnBlock::Refusal);
     assert_eq!((local.connection.restore, config.connections[1].connection.restore), (Restore::Text, Restore::Off));
     assert_eq!(local.accept_encoding, "zstd, gzip");

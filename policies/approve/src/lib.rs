@@ -15,9 +15,9 @@ pub use settings::{Remember, Settings};
 const EXCERPT_BYTES: usize = 240;
 /// Bytes of a tool call's arguments shown, at most.
 const INPUT_BYTES: usize = 2_000;
-/// The longest text that is its own remember-key, in bytes. A longer one is asked about every time: cutting the key
-/// would let two texts share an approval.
-const REMEMBERED_BYTES: usize = 4_096;
+/// The key under which the host remembers a decision. The host binds it to the whole of what was judged, so it needs to
+/// tell nothing apart.
+const SAME_REQUEST: &str = "same request";
 
 /// The policy.
 pub struct Approve {
@@ -64,9 +64,8 @@ impl Policy for Approve {
         ]
         .concat();
         let key = match self.settings.remember {
-            Remember::Never => String::new(),
-            Remember::Text => remembered("text:", &window.pending),
-            Remember::Words => remembered("words:", &names),
+            Remember::Never => "",
+            Remember::Request => SAME_REQUEST,
         };
         Ok(self.ask(&names, summary, key).into())
     }
@@ -78,17 +77,13 @@ impl Policy for Approve {
         let shown = head(&call.input, INPUT_BYTES);
         let cut = if shown.len() < call.input.len() { " …" } else { "" };
         let summary = ["The model proposes a call of the tool ", &call.name, " with:\n", shown, cut].concat();
-        let key = match self.settings.remember {
-            // A call does something each time, and is not sent again with each turn as a conversation is.
-            Remember::Never | Remember::Text => String::new(),
-            Remember::Words => remembered("tool:", &call.name),
-        };
-        Ok(self.ask(&call.name, summary, key).into())
+        // A call does something each time: one that was approved is approved once.
+        Ok(self.ask(&call.name, summary, "").into())
     }
 }
 
 impl Approve {
-    fn ask(&self, what: &str, summary: String, remember_key: String) -> Verdict {
+    fn ask(&self, what: &str, summary: String, remember_key: &str) -> Verdict {
         let summary = match self.settings.summary.as_str() {
             "" => summary,
             own => [own, "\n\n", &summary].concat(),
@@ -98,13 +93,9 @@ impl Approve {
             summary,
             approvers: self.settings.approvers.clone(),
             timeout_seconds: self.settings.timeout_seconds,
-            remember_key,
+            remember_key: remember_key.to_owned(),
         })
     }
-}
-
-fn remembered(what: &str, key: &str) -> String {
-    if key.len() > REMEMBERED_BYTES { String::new() } else { [what, key].concat() }
 }
 
 /// The longest beginning of at most this many bytes that cuts no character.

@@ -36,13 +36,12 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remember {
-    /// Nothing.
-    Never,
-    /// The same text: a conversation that is sent again with each turn is not asked about again. Every tool call is.
+    /// Nothing: an approval lets one request pass, once.
     #[default]
-    Text,
-    /// The same words, the same tool: whatever else the text says.
-    Words,
+    Never,
+    /// The same request, all of it as the host judged it; one that differs in anything is asked about. Every tool call
+    /// is.
+    Request,
 }
 
 impl Default for Settings {

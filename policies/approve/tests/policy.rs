@@ -75,15 +75,11 @@ fn the_operators_words_and_people() {
 }
 
 #[test]
-fn the_same_text_is_asked_once_and_another_again() {
+fn nothing_is_remembered_unless_the_operator_says_so() {
     let key = |json: &str, text: &str| question(&rig(json), text).remember_key;
-    assert_eq!(key("", "export it"), key("", "export it"));
-    assert_ne!(key("", "export it"), key("", "export that"));
-    let words = r#"{"remember": "words"}"#;
-    assert_eq!(key(words, "export it"), key(words, "then export that"));
-    assert_ne!(key(words, "export it"), key(words, "delete it"));
+    assert_eq!(key("", "export it"), "");
     assert_eq!(key(r#"{"remember": "never"}"#, "export it"), "");
-    assert_eq!(key("", &format!("export {}", "x".repeat(5_000))), "", "too long to be its own key");
+    assert_ne!(key(r#"{"remember": "request"}"#, "export it"), "");
 }
 
 #[test]
@@ -94,9 +90,9 @@ fn tool_calls_by_glob() {
     assert_eq!(asked.title, "May this go on? (files_delete)");
     assert!(asked.summary.contains(r#"{"path": "/"}"#));
     assert_eq!(asked.remember_key, "", "an approved call is approved once");
-    let words = r#"{"tools": ["shell"], "words": [], "remember": "words"}"#;
-    let Verdict::Ask(asked) = about(words, "shell", "{}") else { panic!("must ask") };
-    assert_eq!(asked.remember_key, "tool:shell");
+    let remembering = r#"{"tools": ["shell"], "words": [], "remember": "request"}"#;
+    let Verdict::Ask(asked) = about(remembering, "shell", "{}") else { panic!("must ask") };
+    assert_eq!(asked.remember_key, "", "whatever the operator says");
     let Verdict::Ask(long) = about(json, "shell", &"é".repeat(3_000)) else { panic!("must ask") };
     assert!(long.summary.len() < 2_100 && long.summary.ends_with(" …"));
 }
@@ -114,7 +110,9 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#), "/patterns/0/regex");
     assert_eq!(problem(r#"{"title": " "}"#), "/title");
     assert_eq!(problem(r#"{"words": []}"#), "");
-    assert_eq!(problem(r#"{"remember": "always"}"#), "/remember");
+    for no_more in ["always", "text", "words"] {
+        assert_eq!(problem(&format!(r#"{{"remember": "{no_more}"}}"#)), "/remember");
+    }
     assert_eq!(problem(r#"{"timeout-seconds": -1}"#), "/timeout-seconds");
 }
 

@@ -32,6 +32,8 @@ struct Recipe {
     /// More of the module.
     more: &'static str,
     memory: &'static str,
+    /// The JSON Schema of its settings.
+    schema: fn() -> String,
     realloc: &'static str,
     on_text: &'static str,
 }
@@ -46,6 +48,7 @@ impl Recipe {
             imports: "",
             more: "",
             memory: MEMORY,
+            schema: String::new,
             realloc: REALLOC,
             on_text: ANSWER,
         }
@@ -88,6 +91,9 @@ fn recipes() -> Vec<Recipe> {
             on_text: "(i32.store8 (i32.const 32768) (i32.const 9)) (i32.const 32768)",
             ..Recipe::new("unknown-variant")
         },
+        // What checks settings by these in the host would never come back, by the stack and by the clock.
+        Recipe { schema: || r##"{"allOf":[{"$ref":"#"}]}"##.to_owned(), ..Recipe::new("schema-recurses") },
+        Recipe { schema: doubling, ..Recipe::new("schema-doubles") },
         Recipe { contract: Some(("@0.1.0;", "@0.2.0;")), ..Recipe::new("wrong-version") },
         Recipe {
             world: "import wasi:cli/environment@0.2.0;",
@@ -113,6 +119,14 @@ fn recipes() -> Vec<Recipe> {
             ..Recipe::new("imports-clock")
         },
     ]
+}
+
+/// A schema that says "object" 2^40 times over.
+fn doubling() -> String {
+    let step =
+        |at: usize| format!(r##""d{}":{{"allOf":[{{"$ref":"#/$defs/d{at}"}},{{"$ref":"#/$defs/d{at}"}}]}}"##, at + 1);
+    let steps: Vec<String> = (0..40).map(step).collect();
+    format!(r##"{{"$ref":"#/$defs/d40","$defs":{{"d0":{{"type":"object"}},{}}}}}"##, steps.join(","))
 }
 
 /// Writes all of them into a folder, and the versions of `tag.wasm` (`tag-1` to `tag-9`) if that is there.
@@ -167,13 +181,21 @@ fn make(recipe: &Recipe) -> Result<Vec<u8>> {
     let contract = if from.is_empty() { CONTRACT.to_owned() } else { CONTRACT.replacen(from, to, 1) };
     anyhow::ensure!(from.is_empty() || contract != CONTRACT, "the contract has changed: there is no {from:?}");
     let version = if contract.contains("package portcullis:policy@0.2.0;") { "0.2.0" } else { "0.1.0" };
+    let schema = (recipe.schema)();
+    // Metadata with nothing in it but, at its offset 24, the schema.
+    let (length, data) = (schema.len(), schema.replace('"', r#"\""#));
+    let metadata = format!(
+        "(i32.store offset=24 (i32.const 36864) (i32.const 40960)) (i32.store offset=28 (i32.const 36864) (i32.const {length}))
+         (i32.const 36864)"
+    );
     // Each call gets its parameters in i32s: `on-text` exactly the 16 that fit, `open` one that points to the rest.
     let module = format!(
         r#"(module
             {imports}
             {memory}
+            (data (i32.const 40960) "{data}")
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
-            (func (export "portcullis:policy/policy@{version}#describe") (result i32) {ANSWER})
+            (func (export "portcullis:policy/policy@{version}#describe") (result i32) {metadata})
             (func (export "portcullis:policy/policy@{version}#configure") (param i32 i32) (result i32) {ANSWER})
             (func (export "portcullis:policy/policy@{version}#open") (param i32) (result i32) {ANSWER})
             (func (export "portcullis:policy/text@{version}#on-text")

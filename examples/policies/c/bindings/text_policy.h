@@ -96,7 +96,7 @@ typedef struct portcullis_policy_types_question_t {
   text_policy_list_string_t   approvers;
   // 0: the operator's default
   uint32_t   timeout_seconds;
-  // when not empty: the same key in the same session is asked only once
+  // when not empty: this question about the same request is asked only once in a session
   text_policy_string_t   remember_key;
 } portcullis_policy_types_question_t;
 

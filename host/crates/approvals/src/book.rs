@@ -80,8 +80,9 @@ pub struct Asked {
     pub new: bool,
 }
 
-/// A policy's wish to be asked once: session, policy, its digest, key.
-type Memory = (SessionId, String, Digest, String);
+/// A policy's wish to be asked once: the session, and all that the question is bound to. So another request never passes
+/// by it, whatever key a policy chose.
+type Memory = (SessionId, Digest);
 
 #[derive(Clone, Debug)]
 struct Remembered {
@@ -98,7 +99,6 @@ pub struct Book {
     open: BTreeMap<ApprovalId, Approval>,
     closed: BTreeMap<ApprovalId, Approval>,
     by_binding: HashMap<Digest, ApprovalId>,
-    by_memory: HashMap<Memory, ApprovalId>,
     remembered: HashMap<Memory, Remembered>,
     /// Questions that were closed with nobody there to say so, oldest first.
     changes: Vec<Approval>,
@@ -113,35 +113,29 @@ impl Book {
             open: BTreeMap::new(),
             closed: BTreeMap::new(),
             by_binding: HashMap::new(),
-            by_memory: HashMap::new(),
             remembered: HashMap::new(),
             changes: Vec::new(),
         }
     }
 
-    /// Asks, under this id if the question is new; else it is an open question with the same binding, one with the same
-    /// key in the same session, or one that is remembered.
+    /// Asks, under this id if the question is new; else it is an open question with the same binding, or one that is
+    /// remembered.
     ///
     /// # Errors
     /// [`Wrong::Full`].
     pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Result<Asked, Wrong> {
         self.expire(now_ms);
-        let memory = memory(ask);
-        if let Some(known) = memory.as_ref().and_then(|memory| self.remembered.get(memory)) {
+        let binding = binding(ask);
+        if let Some(known) = self.remembered.get(&(ask.about.session, binding)) {
             return Ok(Asked { id: known.approval.id, new: false });
         }
-        let binding = binding(ask);
-        let same = self.by_binding.get(&binding).or_else(|| memory.as_ref().and_then(|key| self.by_memory.get(key)));
-        if let Some(open) = same.and_then(|id| self.open.get_mut(id)) {
+        if let Some(open) = self.by_binding.get(&binding).and_then(|id| self.open.get_mut(id)) {
             open.waiting += 1;
             return Ok(Asked { id: open.id, new: false });
         }
         self.room(ask)?;
         let approval = self.approval(id, ask, now_ms);
         self.by_binding.insert(binding, id);
-        if let Some(memory) = memory {
-            self.by_memory.insert(memory, id);
-        }
         self.open.insert(id, approval);
         Ok(Asked { id, new: true })
     }
@@ -274,8 +268,7 @@ impl Book {
     fn remember(&mut self, decided: &Approval) {
         let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
         if self.remembered.len() >= REMEMBERED
-            && let Some(oldest) =
-                self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+            && let Some(oldest) = self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| *key)
         {
             self.remembered.remove(&oldest);
         }
@@ -390,9 +383,6 @@ impl Book {
     fn shelve(&mut self, id: ApprovalId) {
         let Some(mut approval) = self.open.remove(&id) else { return };
         self.by_binding.remove(&approval.bound_to);
-        if !approval.question.remember_key.is_empty() {
-            self.by_memory.remove(&memory_of(&approval));
-        }
         approval.shown = String::new();
         self.closed.insert(id, approval);
         if self.closed.len() > CLOSED {
@@ -457,13 +447,6 @@ fn binding(ask: &Ask) -> Digest {
     Digest(bytes)
 }
 
-fn memory(ask: &Ask) -> Option<Memory> {
-    let key = &ask.question.remember_key;
-    let (policy, digest) = &ask.policy;
-    (!key.is_empty()).then(|| (ask.about.session, policy.clone(), *digest, key.clone()))
-}
-
 fn memory_of(approval: &Approval) -> Memory {
-    let key = approval.question.remember_key.clone();
-    (approval.session, approval.policy.clone(), approval.policy_digest, key)
+    (approval.session, approval.bound_to)
 }

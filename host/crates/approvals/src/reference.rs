@@ -237,22 +237,34 @@ fn who_has_groups_needs_the_right_one() {
 }
 
 #[test]
-fn a_remembered_key_is_asked_once_in_its_session() {
-    let mut book = Book::new(terms());
-    let id = book.ask(ApprovalId::new(), &ask("first text", "export"), 0).unwrap().id;
-    let joined = book.ask(ApprovalId::new(), &ask("second text", "export"), 0).unwrap();
-    assert_eq!((joined.id, joined.new), (id, false));
+fn what_is_remembered_is_the_very_same_request_in_its_session() {
+    let mut book = Book::new(Terms { pending: 100, ..terms() });
+    let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
     book.decide(approved).unwrap();
     for now_ms in [2, 3, TIMEOUT_MS * 5] {
-        let again = book.ask(ApprovalId::new(), &ask("third text", "export"), now_ms).unwrap();
+        let again = book.ask(ApprovalId::new(), &ask("text", "export"), now_ms).unwrap();
         assert_eq!((again.id, again.new), (id, false));
         assert!(matches!(book.claim(id, now_ms), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
     }
-    assert!(book.ask(ApprovalId::new(), &ask("third text", "delete"), 2).unwrap().new);
-    let mut elsewhere = ask("third text", "export");
+    let mut elsewhere = ask("text", "export");
     Arc::make_mut(&mut elsewhere.about).session = SessionId::new();
-    assert!(book.ask(ApprovalId::new(), &elsewhere, 2).unwrap().new);
+    // All that the path binds (connection, headers, bytes, caller, …) is in this digest.
+    let other_request = Ask { bound_to: Digest([3; 32]), ..ask("text", "export") };
+    for other in [ask("other text", "export"), ask("text", "delete"), elsewhere, other_request] {
+        assert!(book.ask(ApprovalId::new(), &other, 2).unwrap().new, "{other:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
+    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    book.decide(approved);
+    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+    book.withdraw(|approval| approval.caller.subject == "ann", "revoked");
+    assert!(book.ask(ApprovalId::new(), &ask("text", "export"), 3).unwrap().new);
 }
 
 #[test]

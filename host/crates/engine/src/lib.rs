@@ -11,5 +11,6 @@
 
 pub mod load;
 pub mod runtime;
+mod words;
 
 pub use runtime::{EngineError, Grants, PolicySpec, PrepareError, Runtime, RuntimeConfig};

@@ -5,6 +5,8 @@
 #[path = "load/rig.rs"]
 mod rig;
 
+#[path = "load/changing.rs"]
+mod changing;
 #[path = "load/compiling.rs"]
 mod compiling;
 #[path = "load/folder.rs"]

@@ -131,7 +131,7 @@ async fn neighbour(policy: Arc<dyn Policy>) -> usize {
 #[tokio::test]
 async fn what_is_wrong_from_the_start_is_refused_at_load() {
     const FAIL_AT_ONCE: &str = "[settings]\nhow = \"spin\"\nat = \"configure\"";
-    const CASES: [(File<'_>, &str, &str); 21] = [
+    const CASES: [(File<'_>, &str, &str); 23] = [
         (("a", "start-spins", ""), "instantiate", "CPU time"),
         (("b", "start-traps", ""), "instantiate", "unreachable"),
         (("c", "starts-with-4gib", ""), "instantiate", ""),
@@ -153,6 +153,8 @@ async fn what_is_wrong_from_the_start_is_refused_at_load() {
         (("s", "fail", FAIL_AT_ONCE), "configure", "CPU time"),
         (("t", "fail", "[settings]\nwhen = \"\""), "trial", "unreachable"),
         (("u", "fail", "[settings]\nno-such = 1"), "configure", "no-such"),
+        (("v", "schema-recurses", ""), "settings", "itself"),
+        (("w", "schema-doubles", ""), "settings", "nested deeper"),
     ];
     let mut files: Vec<File<'_>> = CASES.iter().map(|(file, ..)| *file).collect();
     files.extend([("good", "upper", ""), ("small", "allow", ""), ("clock", "imports-clock", "grants = [\"clock\"]")]);

@@ -123,7 +123,8 @@ async fn pass(
     let target = format!("{}{}", route.path, head.query);
     let connection = Arc::clone(&route.connection);
     let outbound = Outbound { connection, method: head.method.clone(), target, headers, body: recorded };
-    let answered = forward(gate, outbound).await?;
+    judge.turn();
+    let answered = asked.forward(outbound, &mut policies, record, judge).await?;
     respond(&asked, answered, &mut policies, record, judge).await
 }
 
@@ -141,7 +142,7 @@ pub(crate) struct Asked<'x> {
 
 impl Asked<'_> {
     /// Takes the request past every policy, and past a person where one of them asks for that. When another set came
-    /// into force while a person decided, the request is judged again, by that one.
+    /// into force meanwhile, the request is judged again, by that one.
     async fn clear(
         &self,
         body: Bytes,
@@ -151,6 +152,7 @@ impl Asked<'_> {
     ) -> Result<(Cleared, HeaderMap), Stop> {
         loop {
             let set = Arc::clone(&policies.borrow_and_update());
+            record.judged_by(set.set_ref())?;
             let Gate { recorder, .. } = self.gate;
             let placeholders = Arc::clone(self.gate.placeholders());
             let raw = self.route.endpoint.raw();
@@ -163,24 +165,26 @@ impl Asked<'_> {
                 self.check_models(&cleared)?;
             }
             let asking = judge.asking();
-            if asking.is_empty() {
-                return Ok((cleared, headers));
+            if !asking.is_empty() {
+                record.waits(cleared.bytes(), judge.asked());
             }
             let waiting = Waiting {
+                direction: Direction::Request,
                 about: judge.about(),
                 route: self.route,
                 head: self.head,
                 set: judge.set().digest,
+                headers: &headers,
                 bytes: cleared.bytes(),
                 stream: judge.about().streaming,
             };
             for asking in asking {
                 hold(self.gate, record, self.out, &waiting, asking).await?;
             }
+            record.goes_on();
             if !policies.has_changed().unwrap_or(false) {
                 return Ok((cleared, headers));
             }
-            record.switched(policies.borrow().set_ref())?;
         }
     }
 
@@ -198,14 +202,7 @@ impl Asked<'_> {
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);
         }
-        let shown = ports::Head {
-            direction: Direction::Request,
-            method: head.method.to_string(),
-            path: format!("{}{}", head.path, head.query),
-            status: 0,
-            headers: head.attributes(),
-        };
-        judge.judge_head(shown, &mut headers).await?;
+        judge.judge_head(self.shown(), &mut headers).await?;
         let body = judge.admit(body).await?;
         let lane = Lane {
             direction: Direction::Request,
@@ -222,6 +219,18 @@ impl Asked<'_> {
             record.stopped_request(&flow.take().judged, judge.asked())?;
         }
         relayed.map(|()| (gathered.0, headers))
+    }
+
+    /// The head as policies see it.
+    fn shown(&self) -> ports::Head {
+        let head = self.head;
+        ports::Head {
+            direction: Direction::Request,
+            method: head.method.to_string(),
+            path: format!("{}{}", head.path, head.query),
+            status: 0,
+            headers: head.attributes(),
+        }
     }
 
     /// What reads the request.
@@ -243,6 +252,49 @@ impl Asked<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends the request and waits for the head of the answer. Whatever set comes into force meanwhile may stop the
+    /// exchange at once, as it may in the middle of an answer: then the upstream is left alone, and nobody hears it.
+    async fn forward(
+        &self,
+        outbound: Outbound,
+        policies: &mut watch::Receiver<Arc<PolicySet>>,
+        record: &mut Record,
+        judge: &mut Judge,
+    ) -> Result<Answered, Stop> {
+        let (connection, limit) = (outbound.connection.name.clone(), self.gate.limits.upstream_first_byte);
+        let answered = tokio::time::timeout(limit, self.gate.forward.forward(outbound));
+        tokio::pin!(answered);
+        let cause = loop {
+            tokio::select! {
+                // First the policies: a set that came before the request is on its way may stop it here.
+                biased;
+                // A publisher that is gone will publish no more: that is no reason to stop.
+                Ok(()) = policies.changed() => {
+                    let set = Arc::clone(&policies.borrow_and_update());
+                    self.switch(set, record, judge).await?;
+                }
+                answered = &mut answered => break match answered {
+                    Ok(Ok(answered)) => return Ok(answered),
+                    Ok(Err(error)) => error.0,
+                    Err(_) => format!("no answer within {} s", limit.as_secs()),
+                },
+            }
+        };
+        Err(Stop::NoUpstream { connection, cause })
+    }
+
+    /// Another set takes over while the upstream is silent.
+    async fn switch(&self, set: Arc<PolicySet>, record: &mut Record, judge: &mut Judge) -> Result<(), Stop> {
+        let mut judged = judge.switch(set).await;
+        if judged.is_ok() {
+            judged = judge.judge_sent_head(self.shown(), &self.head.headers).await;
+        }
+        // A set that stops the exchange is on record all the same, and before it does.
+        record.judged_by(judge.set().set_ref())?;
+        record.findings(judge.findings())?;
+        judged
     }
 }
 
@@ -299,16 +351,6 @@ fn joined(all: Bytes, chunk: &Bytes) -> Bytes {
     let mut all = all.try_into_mut().unwrap_or_else(|all| BytesMut::from(&all[..]));
     all.extend_from_slice(chunk);
     all.freeze()
-}
-
-async fn forward(gate: &Gate, outbound: Outbound) -> Result<Answered, Stop> {
-    let connection = outbound.connection.name.clone();
-    let cause = match tokio::time::timeout(gate.limits.upstream_first_byte, gate.forward.forward(outbound)).await {
-        Ok(Ok(answered)) => return Ok(answered),
-        Ok(Err(error)) => error.0,
-        Err(_) => format!("no answer within {} s", gate.limits.upstream_first_byte.as_secs()),
-    };
-    Err(Stop::NoUpstream { connection, cause })
 }
 
 /// SHA-256 of the credential that came with a request.

@@ -1,14 +1,15 @@
 //! The exchange waits for a person. A stream gets signs of life meanwhile; a whole answer waits as long as its caller
 //! may be expected to, and is then told to come again.
 //!
-//! What must hold: what was approved is, byte for byte, what goes on; anything but an approval stops the exchange.
+//! What must hold: what was approved is, byte for byte, what goes on; anything but an approval stops the exchange. A whole
+//! answer is not kept for a caller that comes again (a new one would have other bytes), so it is never left open.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
-    Digest,
+    Digest, Direction,
     record::{Decided, Held},
 };
 
@@ -23,13 +24,21 @@ use crate::{
     route::Route,
 };
 
+/// Headers that no two tries of one request have alike, and that say nothing to the model: an approval is good for the
+/// next try, whatever stands in them.
+const VOLATILE: [&str; 3] = ["x-stainless-retry-count", "traceparent", "tracestate"];
+
 /// What waits.
 pub(crate) struct Waiting<'x> {
+    /// Which way.
+    pub(crate) direction: Direction,
     pub(crate) about: &'x Arc<About>,
     pub(crate) route: &'x Route,
     pub(crate) head: &'x Head,
     /// Digest of the policy set that asks.
     pub(crate) set: Digest,
+    /// The headers that would go on; those that repeat the body are set aside, and say what it says.
+    pub(crate) headers: &'x HeaderMap,
     /// The exact bytes that would go on.
     pub(crate) bytes: &'x [u8],
     /// Whether signs of life can be given: the answer is a stream.
@@ -37,27 +46,42 @@ pub(crate) struct Waiting<'x> {
 }
 
 impl Waiting<'_> {
-    /// SHA-256 over all that the approval is for, each field with its length before it (threats, section 6).
+    /// SHA-256 over all that the approval is for, each field with its length before it (threats, section 6). What makes
+    /// one question another than the next (its id, when it expires) is the desk's: the same request, sent again, must find
+    /// the question that was left.
     fn binding(&self) -> Digest {
         let mut context = digest::Context::new(&digest::SHA256);
         let mut field = |bytes: &[u8]| {
             context.update(&(bytes.len() as u64).to_be_bytes());
             context.update(bytes);
         };
-        let connection = &self.route.connection;
-        field(connection.name.as_bytes());
-        field(connection.upstream.authority.as_bytes());
-        field(connection.upstream.base_path.as_bytes());
+        field(self.direction.as_str().as_bytes());
+        // All of its configuration: where it leads, how, what is spoken there, what is put back.
+        field(format!("{:?}", self.route.connection).as_bytes());
         field(self.head.method.as_str().as_bytes());
         field(self.head.path.as_bytes());
         field(self.head.query.as_bytes());
         field(self.about.caller.issuer.as_bytes());
         field(self.about.caller.subject.as_bytes());
         field(&self.set.0);
+        for (name, value) in self.bound_headers() {
+            field(name.as_bytes());
+            field(value);
+        }
+        // Where the headers end.
+        field(&[]);
         field(self.bytes);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Digest(bytes)
+    }
+
+    /// By name; the values of one name in their order.
+    fn bound_headers(&self) -> Vec<(&str, &[u8])> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut bound: Vec<_> = headers.filter(|(name, _)| !VOLATILE.contains(name)).collect();
+        bound.sort_by_key(|(name, _)| *name);
+        bound
     }
 }
 
@@ -85,10 +109,12 @@ pub(crate) async fn hold(
     } else {
         match tokio::time::timeout(gate.limits.approval_wait, ticket.decided()).await {
             Ok(ruling) => ruling,
-            Err(_) => {
+            Err(_) if waiting.direction == Direction::Request => {
                 ticket.leave();
                 return Err(Stop::ApprovalPending { approval, policy: asking.policy });
             }
+            // Dropped, the question is taken back: nobody shall decide what can't come any more.
+            Err(_) => not_kept(gate.limits.approval_wait),
         }
     };
     let Ruling { state, by, reason } = ruling;
@@ -105,6 +131,16 @@ pub(crate) async fn hold(
             Err(Stop::NotApproved { approval, policy: asking.policy, state: word, reason })
         }
     }
+}
+
+/// The end of the wait for a whole answer.
+fn not_kept(wait: Duration) -> Ruling {
+    let seconds = wait.as_secs_f32();
+    let reason = format!(
+        "nobody decided within {seconds} s, and the answer is not kept: ask for a stream, which waits for as long as the \
+         question is open"
+    );
+    Ruling { state: RulingState::Expired, by: String::new(), reason }
 }
 
 async fn wait_on_stream(

@@ -70,6 +70,9 @@ pub trait Policy: Send + Sync {
 
     /// A guest for one exchange. Instantiates nothing until the first call.
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest>;
+
+    /// The exchange is over for every version of this policy: what was kept for it alone may go.
+    fn over(&self, _exchange: ExchangeId) {}
 }
 
 /// The exchange, as policies see it.
@@ -370,7 +373,7 @@ pub struct Ask {
     pub question: Question,
     /// What the approver sees: the pending text or the whole request, as it would go on.
     pub shown: String,
-    /// SHA-256 over connection, method, path, exact bytes, caller and policy set (threats, section 6).
+    /// SHA-256 over direction, connection, method, path, headers, exact bytes, caller and policy set (threats, section 6).
     pub bound_to: Digest,
 }
 

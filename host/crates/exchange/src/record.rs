@@ -53,6 +53,16 @@ pub(crate) fn micros_since(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
+fn request_entry(at: u64, body: &Bytes, asked: Option<&Asked>, forwarded: bool) -> Request {
+    Request {
+        at,
+        model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
+        streaming: asked.is_some_and(|asked| asked.streaming),
+        body: body.to_vec(),
+        forwarded,
+    }
+}
+
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -63,6 +73,21 @@ pub(crate) struct Record {
     tape: Box<dyn Tape>,
     started: Instant,
     closed: bool,
+    /// The set that the record names last.
+    set: SetRef,
+    /// A request that waits for a person: kept when it comes to nothing, however that is.
+    waiting: Option<Request>,
+}
+
+impl Drop for Record {
+    /// The caller went away.
+    fn drop(&mut self) {
+        if !self.closed
+            && let Err(error) = self.keep_waiting()
+        {
+            tracing::error!(%error, "a request that waited is not recorded");
+        }
+    }
 }
 
 impl Record {
@@ -87,7 +112,7 @@ impl Record {
             headers: head.attributes(),
             set,
         })?;
-        Ok(Self { tape, started, closed: false })
+        Ok(Self { tape, started, closed: false, set, waiting: None })
     }
 
     /// Whether the last entry is written.
@@ -135,17 +160,30 @@ impl Record {
 
     fn append_request(&mut self, body: &Bytes, asked: Option<&Asked>, forwarded: bool) -> Result<(), RecordError> {
         let at = self.at();
-        self.tape.append(Entry::Request(Request {
-            at,
-            model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
-            streaming: asked.is_some_and(|asked| asked.streaming),
-            body: body.to_vec(),
-            forwarded,
-        }))
+        self.tape.append(Entry::Request(request_entry(at, body, asked, forwarded)))
     }
 
-    /// Another set took over.
-    pub(crate) fn switched(&mut self, set: SetRef) -> Result<(), RecordError> {
+    /// A request begins to wait for a person, as it was masked.
+    pub(crate) fn waits(&mut self, body: &Bytes, asked: Option<&Asked>) {
+        self.waiting = Some(request_entry(self.at(), body, asked, false));
+    }
+
+    /// It waits no more, and goes on.
+    pub(crate) fn goes_on(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Keeps a request that waited and comes to nothing.
+    pub(crate) fn keep_waiting(&mut self) -> Result<(), RecordError> {
+        self.waiting.take().map_or(Ok(()), |request| self.tape.append(Entry::Request(request)))
+    }
+
+    /// Judging goes on by this set, or begins with it: told where it is another than the record has.
+    pub(crate) fn judged_by(&mut self, set: SetRef) -> Result<(), RecordError> {
+        if self.set == set {
+            return Ok(());
+        }
+        self.set = set;
         let at = self.at();
         self.tape.append(Entry::Switched(set, at))
     }

@@ -394,6 +394,7 @@ async fn close(
     words: &[u8],
 ) -> Result<(), RecordError> {
     let mut tallies = Vec::new();
+    record.keep_waiting()?;
     if let Some(judge) = judge {
         let outcome = stop.outcome().as_str();
         judge.over(&Summary { outcome, usage: Usage::default(), duration: record.elapsed() }).await;

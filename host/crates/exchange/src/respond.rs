@@ -51,7 +51,7 @@ pub(crate) async fn respond(
     }
     let mut headers = returnable(&headers, endpoint.raw());
     secrets.mask_headers(&mut headers);
-    judge.turn(&secrets);
+    judge.keep_back(&secrets);
     let shown = ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),
@@ -121,12 +121,15 @@ impl Deliver<'_> {
     }
 
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
+        let none = HeaderMap::new();
         for asking in turn.judge.asking() {
             let waiting = Waiting {
+                direction: Direction::Response,
                 about: turn.judge.about(),
                 route: self.asked.route,
                 head: self.asked.head,
                 set: turn.judge.set().digest,
+                headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
                 bytes: turn.cleared.bytes(),
                 stream: self.streaming && !self.asked.route.endpoint.raw(),
             };
@@ -169,6 +172,6 @@ impl Sink for Deliver<'_> {
 
     async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop> {
         self.record.findings(judge.findings())?;
-        Ok(self.record.switched(judge.set().set_ref())?)
+        Ok(self.record.judged_by(judge.set().set_ref())?)
     }
 }

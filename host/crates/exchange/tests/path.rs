@@ -3,9 +3,11 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod families;
+mod held;
 mod revoke;
 mod rig;
 mod scope;
+mod switched;
 
 use exchange::ports::RulingState;
 use futures_util::StreamExt;

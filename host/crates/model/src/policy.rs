@@ -108,7 +108,7 @@ pub struct Plan {
     pub hooks: Hooks,
     /// Empty: both.
     pub directions: Vec<Direction>,
-    /// Empty: all. Names that no part ever has are kept, and match nothing.
+    /// Empty: all. The host takes no plan with a name that no part ever has: it would match nothing.
     pub channels: Vec<String>,
     /// Empty: all.
     pub speakers: Vec<String>,

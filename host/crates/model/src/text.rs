@@ -12,6 +12,9 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* $variant),* }
 
         impl $name {
+            /// Each of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// The word that the contract uses.
             #[must_use]
             pub fn as_str(self) -> &'static str {

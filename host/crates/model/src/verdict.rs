@@ -39,7 +39,7 @@ pub struct Question {
     pub approvers: Vec<String>,
     /// Seconds; 0: the operator's default.
     pub timeout_seconds: u32,
-    /// When not empty, the same key in the same session is asked only once.
+    /// When not empty, this question about the same request is asked only once in a session.
     pub remember_key: String,
 }
 

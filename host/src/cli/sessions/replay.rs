@@ -10,11 +10,16 @@ use crate::cli::{
     show::{Pieces, line_of, time_of},
 };
 
+/// The slowest and the fastest that anybody can mean.
+const SPEEDS: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
+/// The longest wait: an exchange takes no longer, but a record may say anything.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How many times faster; 0: without waiting.
 pub(super) fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && (0.0..=1e6).contains(&speed) => Ok(speed),
-        _ => Err("a number from 0 (without waiting) to 1000000".to_owned()),
+        Ok(speed) if speed == 0.0 || SPEEDS.contains(&speed) => Ok(speed),
+        _ => Err("0 (without waiting), or a number from 0.001 to 1000000".to_owned()),
     }
 }
 
@@ -23,7 +28,8 @@ fn pause(from_us: u64, to_us: u64, speed: f64) -> Duration {
     if speed == 0.0 {
         return Duration::ZERO;
     }
-    Duration::from_micros(to_us.saturating_sub(from_us)).div_f64(speed)
+    let seconds = Duration::from_micros(to_us.saturating_sub(from_us)).as_secs_f64() / speed;
+    Duration::try_from_secs_f64(seconds).map_or(LONGEST, |time| time.min(LONGEST))
 }
 
 /// Tells an exchange again on standard output.
@@ -76,12 +82,15 @@ mod tests {
         assert_eq!(pause(1_000, 4_000, 10.0), Duration::from_micros(300));
         assert_eq!(pause(1_000, 4_000, 0.0), Duration::ZERO);
         assert_eq!(pause(4_000, 1_000, 1.0), Duration::ZERO);
+        for speed in [1e-300, f64::MIN_POSITIVE, 1e-3] {
+            assert_eq!(pause(0, u64::MAX, speed), LONGEST, "no panic, whatever the record says");
+        }
     }
 
     #[test]
     fn a_speed_is_a_number_that_makes_sense() {
-        assert_eq!(speed("2.5"), Ok(2.5));
-        for wrong in ["", "-1", "NaN", "inf", "fast", "1e9"] {
+        assert_eq!((speed("2.5"), speed("0"), speed("0.001")), (Ok(2.5), Ok(0.0), Ok(0.001)));
+        for wrong in ["", "-1", "NaN", "inf", "fast", "1e9", "1e-300"] {
             assert!(speed(wrong).is_err(), "{wrong}");
         }
     }

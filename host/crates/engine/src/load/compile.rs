@@ -26,8 +26,10 @@ use super::{
 };
 use crate::runtime::Runtime;
 
-/// Children at once.
-const MAX_CHILDREN: usize = 4;
+/// Children at once that make drafts.
+const DRAFTS: usize = 4;
+/// Children at once that optimise. Theirs are places of their own: no draft ever waits for what nobody waits for.
+const OPTIMISERS: usize = 2;
 
 /// How policies are compiled.
 #[derive(Clone, Debug)]
@@ -69,7 +71,8 @@ pub struct Compiler {
     config: CompileConfig,
     engine: Engine,
     cache: Option<Cache>,
-    children: Semaphore,
+    drafts: Semaphore,
+    optimisers: Semaphore,
     /// A child that has started and waits for a file to make a draft of: nobody waits for a process to begin.
     spare: Mutex<Option<Child>>,
 }
@@ -97,8 +100,8 @@ impl Compiler {
     /// A compiler for the runtime's engine; without a cache everything is compiled anew.
     #[must_use]
     pub fn new(config: CompileConfig, runtime: &Runtime, cache: Option<Cache>) -> Self {
-        let children = Semaphore::new(MAX_CHILDREN);
-        Self { config, engine: runtime.engine().clone(), cache, children, spare: Mutex::default() }
+        let (drafts, optimisers) = (Semaphore::new(DRAFTS), Semaphore::new(OPTIMISERS));
+        Self { config, engine: runtime.engine().clone(), cache, drafts, optimisers, spare: Mutex::default() }
     }
 
     /// The bounds.
@@ -154,7 +157,11 @@ impl Compiler {
     }
 
     async fn make(&self, bytes: &[u8], quality: Quality) -> Result<Sealed, Refused> {
-        let Ok(_place) = self.children.acquire().await else {
+        let places = match quality {
+            Quality::Draft => &self.drafts,
+            Quality::Optimised => &self.optimisers,
+        };
+        let Ok(_place) = places.acquire().await else {
             return Err(Refused::passing(stage::COMPILE, "the host is stopping"));
         };
         let spare = match quality {

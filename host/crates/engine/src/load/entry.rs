@@ -1,6 +1,10 @@
 //! What the loader knows of one policy, and how that changes.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use exchange::ports::{Policy, Problem};
 use model::{Digest, FailureMode, Mode};
@@ -9,6 +13,8 @@ use tokio::task::AbortHandle;
 use super::{
     Refused, Settings,
     decide::Known,
+    improve::{Improvement, Improving},
+    prepare::Ready,
     sight::{Content, Stamps, settings_file, wasm_file},
     stage,
     standing::StandIn,
@@ -16,6 +22,9 @@ use super::{
 
 /// Versions of a policy that stay ready besides the one in force: putting an old file back costs nothing.
 const RECENT: usize = 4;
+/// How long changed files must stay as they are before they count: a program that writes them piece by piece is not done
+/// when the first piece can be read as a whole.
+pub(super) const QUIET: Duration = Duration::from_millis(20);
 /// Looks in a row at a file that is being written, until that is a problem.
 const CHANGING_LOOKS: u32 = 40;
 
@@ -25,6 +34,20 @@ pub(super) enum Stands {
     Policy(Arc<dyn Policy>),
     /// What blocks in its place.
     StandIn(Arc<dyn Policy>),
+}
+
+/// A version that is ready.
+#[derive(Clone)]
+struct Recent {
+    policy: Arc<dyn Policy>,
+    /// Until it runs the best code.
+    improvement: Option<Arc<Improvement>>,
+}
+
+impl Recent {
+    fn digest(&self) -> Digest {
+        self.policy.info().digest
+    }
 }
 
 /// One policy.
@@ -39,9 +62,13 @@ pub(super) struct Entry {
     pub(super) unreadable: Option<Problem>,
     /// Why the content that was taken up last is not in force.
     failed: Option<Problem>,
-    recent: VecDeque<(Digest, Arc<dyn Policy>)>,
+    recent: VecDeque<Recent>,
+    /// Better code for what is in force.
+    improving: Option<Improving>,
     pub(super) under_way: Option<(Digest, AbortHandle)>,
     changing: u32,
+    /// Changed files as they were seen first, and when.
+    restless: Option<(Stamps, Instant)>,
 }
 
 /// What to do with content that was taken up.
@@ -63,9 +90,37 @@ impl Entry {
             unreadable: None,
             failed: None,
             recent: VecDeque::new(),
+            improving: None,
             under_way: None,
             changing: 0,
+            restless: None,
         }
+    }
+
+    /// Whether content is a change of what is in force. What is dropped in anew counts at once: taken too early it
+    /// protects, and is corrected at the next look.
+    fn changes(&self, content: &Content) -> bool {
+        self.known.standing && self.known.taken != Some(content.digest)
+    }
+
+    /// Whether content has stayed as it is for long enough to count.
+    pub(super) fn is_quiet(&mut self, content: &Content) -> bool {
+        if !self.changes(content) {
+            return true;
+        }
+        let now = Instant::now();
+        match self.restless {
+            Some((stamps, since)) if stamps.same(&content.stamps) => now.duration_since(since) >= QUIET,
+            Some(_) | None => {
+                self.restless = Some((content.stamps, now));
+                false
+            }
+        }
+    }
+
+    /// Whether content may be taken up; `hold`: not if it is a change.
+    pub(super) fn may_change(&mut self, content: &Content, hold: bool) -> bool {
+        !self.changes(content) || (!hold && self.is_quiet(content))
     }
 
     /// What stands in the set for it.
@@ -83,6 +138,7 @@ impl Entry {
     pub(super) fn seen(&mut self) {
         self.unreadable = None;
         self.changing = 0;
+        self.restless = None;
         self.known.gone = None;
         self.known.settings_gone = None;
     }
@@ -146,11 +202,9 @@ impl Entry {
             self.stand(None);
             return Taken::Settled;
         }
-        let ready =
-            self.recent.iter().find(|(digest, _)| *digest == content.digest).map(|(_, policy)| Arc::clone(policy));
-        match ready {
-            Some(policy) => {
-                self.put_in_force(policy);
+        match self.recent.iter().find(|recent| recent.digest() == content.digest).cloned() {
+            Some(ready) => {
+                self.put_in_force(ready);
                 Taken::Settled
             }
             None => Taken::Prepare(Box::new(settings.clone())),
@@ -158,25 +212,25 @@ impl Entry {
     }
 
     /// What became of the content with this digest; an answer about another one comes too late and is dropped.
-    pub(super) fn prepared(&mut self, digest: Digest, result: Result<Arc<dyn Policy>, Refused>) -> bool {
+    pub(super) fn prepared(&mut self, digest: Digest, result: Result<Ready, Refused>) -> bool {
         if self.under_way.as_ref().is_none_or(|(expected, _)| *expected != digest) {
             return false;
         }
         self.under_way = None;
         match result {
-            Ok(policy) => self.put_in_force(policy),
+            Ok(Ready { policy, improvement, how: _ }) => self.put_in_force(Recent { policy, improvement }),
             Err(refused) => self.fail(refused.problem(wasm_file(&self.id)), refused.passing),
         }
         true
     }
 
-    fn put_in_force(&mut self, policy: Arc<dyn Policy>) {
-        let digest = policy.info().digest;
+    fn put_in_force(&mut self, ready: Recent) {
         self.failed = None;
-        self.recent.retain(|(other, _)| *other != digest);
-        self.recent.push_front((digest, Arc::clone(&policy)));
+        self.recent.retain(|other| other.digest() != ready.digest());
+        self.recent.push_front(ready.clone());
         self.recent.truncate(1 + RECENT);
-        self.stand(Some(Stands::Policy(policy)));
+        self.stand(Some(Stands::Policy(ready.policy)));
+        self.improving = ready.improvement.and_then(|improvement| improvement.begin());
     }
 
     /// The content that was taken up last is not fit; the last good one stays in force.
@@ -207,6 +261,8 @@ impl Entry {
     }
 
     fn stand(&mut self, stands: Option<Stands>) {
+        // What stood there is in no set any more, and needs no better code.
+        self.improving = None;
         self.known.standing = stands.is_some();
         self.stands = stands;
     }

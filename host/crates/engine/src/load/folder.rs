@@ -180,7 +180,9 @@ impl Stamp {
         self.settled && self.holds(path)
     }
 
-    fn same_file(&self, other: &Self) -> bool {
+    /// Whether nothing has changed between this and another, as far as size and times tell.
+    #[must_use]
+    pub fn same_file(&self, other: &Self) -> bool {
         Self { settled: other.settled, ..*self } == *other
     }
 }

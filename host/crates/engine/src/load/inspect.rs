@@ -94,10 +94,16 @@ impl Inspection {
     }
 }
 
-/// Inspects one file, with the `.toml` beside it.
-pub async fn inspect(runtime: &Arc<Runtime>, compiler: &Arc<Compiler>, path: &Path) -> Inspection {
+/// Inspects one file, with the `.toml` beside it. `connections`: those that there are, where that is known.
+pub async fn inspect(
+    runtime: &Arc<Runtime>,
+    compiler: &Arc<Compiler>,
+    path: &Path,
+    connections: Option<&[String]>,
+) -> Inspection {
     let (path, bound) = (path.to_owned(), compiler.config().wasm_bytes);
-    let opened = tokio::task::spawn_blocking(move || open(&path, bound)).await;
+    let connections = connections.map(<[String]>::to_vec);
+    let opened = tokio::task::spawn_blocking(move || open(&path, bound, connections.as_deref())).await;
     let (mut inspection, wasm) = match opened {
         Ok((inspection, Some(wasm))) => (inspection, wasm),
         Ok((inspection, None)) => return inspection,
@@ -132,6 +138,7 @@ pub async fn inspect_folder(
     runtime: &Arc<Runtime>,
     compiler: &Arc<Compiler>,
     folder: &Path,
+    connections: Option<&[String]>,
 ) -> Result<(Vec<Inspection>, Vec<Problem>), Refused> {
     let owned = folder.to_owned();
     let listing = tokio::task::spawn_blocking(move || folder::list(&owned)).await.unwrap_or_else(|error| {
@@ -142,7 +149,7 @@ pub async fn inspect_folder(
     for (id, names) in &listing.policies {
         match (&names.refused, &names.wasm) {
             (Some(refused), _) => problems.push(refused.problem(wasm_file(id))),
-            (None, Some(wasm)) => inspections.push(inspect(runtime, compiler, wasm).await),
+            (None, Some(wasm)) => inspections.push(inspect(runtime, compiler, wasm, connections).await),
             (None, None) => problems.push(Problem {
                 file: settings_file(id),
                 stage: stage::SETTINGS,
@@ -155,7 +162,7 @@ pub async fn inspect_folder(
 }
 
 /// All that the bytes tell without running them; the bytes only when they are worth compiling.
-fn open(path: &Path, bound: u64) -> (Inspection, Option<Arc<[u8]>>) {
+fn open(path: &Path, bound: u64, connections: Option<&[String]>) -> (Inspection, Option<Arc<[u8]>>) {
     let mut inspection = Inspection::new(path);
     let wasm = match folder::read(path, bound) {
         Ok(Read::Bytes(bytes, _)) => bytes,
@@ -174,7 +181,7 @@ fn open(path: &Path, bound: u64) -> (Inspection, Option<Arc<[u8]>>) {
     };
     inspection.size = wasm.len() as u64;
     inspection.wasm_digest = of_bytes(&wasm);
-    let text = settings_beside(path, &mut inspection);
+    let text = settings_beside(path, connections, &mut inspection);
     inspection.digest = digest_of(inspection.wasm_digest, text.as_deref());
     match shape::look(&wasm) {
         Ok(shape) => {
@@ -195,7 +202,7 @@ fn open(path: &Path, bound: u64) -> (Inspection, Option<Arc<[u8]>>) {
 }
 
 /// The text of the settings file, if there is one; what it says goes into the inspection.
-fn settings_beside(path: &Path, inspection: &mut Inspection) -> Option<Vec<u8>> {
+fn settings_beside(path: &Path, connections: Option<&[String]>, inspection: &mut Inspection) -> Option<Vec<u8>> {
     let file = settings_file(&inspection.id);
     let text = match folder::read(&path.with_extension("toml"), SETTINGS_BYTES) {
         Ok(Read::Bytes(bytes, _)) => bytes,
@@ -209,7 +216,7 @@ fn settings_beside(path: &Path, inspection: &mut Inspection) -> Option<Vec<u8>> 
             return None;
         }
     };
-    match read_settings(&inspection.id, Some(&text)) {
+    match read_settings(&inspection.id, Some(&text), connections) {
         Ok(settings) => inspection.settings = settings,
         Err(error) => {
             inspection.problems.push(Refused::from(&error).problem(file));

@@ -8,6 +8,8 @@
 //! - A policy goes only when its file was deleted (and stayed so for the grace), or says `mode = "off"`.
 //! - What was in the folder at the start and is not good has no last good version: a stand-in blocks all that it guards
 //!   (`super::standing`). The same holds for a folder that can't be read.
+//! - A change counts once the files have stayed as they are for a moment, and changes that are seen together are taken up
+//!   together; settings that say nothing any more count as deleted ones: they may be half written.
 //! - A file dropped in later that is not good guards nothing yet, and blocks nothing: a copy in progress looks like that.
 //! - Slow compilations do not delay others: a set is published without them, and again when they are done.
 
@@ -27,10 +29,10 @@ use super::{
     changes::{Change, How, changes},
     decide::{Sight, Step, decide},
     digest::of_fields,
-    entry::{Entry, Taken},
+    entry::{Entry, QUIET, Taken},
     folder::FolderId,
-    prepare::{Candidate, prepare},
-    sight::{self, Look, Seen, Stamps},
+    prepare::{Candidate, Ready, prepare},
+    sight::{self, Going, Look, Seen, Stamps},
     stage,
     standing::StandIn,
 };
@@ -40,6 +42,8 @@ use crate::runtime::Runtime;
 const MAX_POLICIES: usize = 256;
 /// When a file is being written, or was left to the next look.
 const LOOK_SOON: Duration = Duration::from_millis(50);
+/// Looks of one scan at files that have changed.
+const LOOKS: u32 = 4;
 /// When a failure may pass by itself.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// The id of what blocks while the folder itself can't be read. No file can have it.
@@ -54,13 +58,16 @@ pub struct LoaderConfig {
     pub grace: Duration,
     /// How long one scan waits for compilations before it publishes without them.
     pub patience: Duration,
+    /// Connections that policies may name; `None`: not known, so any.
+    pub connections: Option<Arc<[String]>>,
 }
 
 impl LoaderConfig {
-    /// For this folder, with the usual times.
+    /// For this folder, with the usual times and any connections.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), grace: Duration::from_secs(2), patience: Duration::from_millis(100) }
+        let (grace, patience) = (Duration::from_secs(2), Duration::from_millis(100));
+        Self { folder: folder.into(), grace, patience, connections: None }
     }
 }
 
@@ -99,7 +106,7 @@ pub struct Loader {
 struct Done {
     id: String,
     digest: Digest,
-    result: Result<(Arc<dyn Policy>, How), Refused>,
+    result: Result<Ready, Refused>,
 }
 
 impl Loader {
@@ -139,11 +146,19 @@ impl Loader {
     /// measured.
     pub async fn scan(&mut self, now: Instant) -> ScanOutcome {
         let patience = self.begun.then_some(self.config.patience);
+        let mut looks = 0;
         let round = loop {
+            looks += 1;
             let look = self.look().await;
             let readable = look.is_ok();
-            let round = self.apply(look, now);
+            // A file that is written to without a pause holds the others up for no longer than this.
+            let patient = self.begun && looks < LOOKS;
+            let round = self.apply(look, now, patient);
             self.wait_for(&round.started, patience).await;
+            if patient && round.restless {
+                tokio::time::sleep(QUIET).await;
+                continue;
+            }
             if self.begun || !readable {
                 break round;
             }
@@ -157,7 +172,7 @@ impl Loader {
             }
         };
         let real_now = Instant::now();
-        let soon = (round.more || round.changing).then(|| real_now + LOOK_SOON);
+        let soon = (round.more || round.changing || round.restless).then(|| real_now + LOOK_SOON);
         let again = self.entries.values().any(|entry| entry.known.again).then(|| real_now + TRY_AGAIN);
         let look_again = [round.look_again, soon, again].into_iter().flatten().min();
         let (set, changes) = self.publish();
@@ -174,17 +189,22 @@ impl Loader {
     }
 
     async fn look(&self) -> Result<Look, Refused> {
-        let folder = self.config.folder.clone();
+        let (folder, connections) = (self.config.folder.clone(), self.config.connections.clone());
         let wasm_bytes = self.compiler.config().wasm_bytes;
         let known: BTreeMap<String, Stamps> =
             self.entries.iter().filter_map(|(id, entry)| Some((id.clone(), entry.stamps?))).collect();
-        tokio::task::spawn_blocking(move || sight::look(&folder, &known, wasm_bytes)).await.unwrap_or_else(|error| {
+        let look = move || {
+            let going = Going { known: &known, wasm_bytes, connections: connections.as_deref() };
+            sight::look(&folder, &going)
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
             Err(Refused::passing(stage::READ, format!("the host failed while reading it: {error}")))
         })
     }
 
-    /// Takes in what the folder shows, and starts what must be prepared.
-    fn apply(&mut self, look: Result<Look, Refused>, now: Instant) -> Round {
+    /// Takes in what the folder shows, and starts what must be prepared. `patient`: while something still changes, nothing
+    /// that has changed is taken up.
+    fn apply(&mut self, look: Result<Look, Refused>, now: Instant, patient: bool) -> Round {
         let mut round = Round::default();
         let look = match look.and_then(|look| self.mounted(look)) {
             Ok(look) => look,
@@ -198,6 +218,12 @@ impl Loader {
         round.more = look.more;
         let overflow = self.admit(&look.seen);
         let mut seen = look.seen;
+        for (id, seen) in &seen {
+            if let (Some(entry), Seen::Content(content)) = (self.entries.get_mut(id), seen) {
+                round.restless |= !entry.is_quiet(content);
+            }
+        }
+        round.hold = patient && round.restless;
         let ids: Vec<String> = self.entries.keys().cloned().collect();
         let mut candidates = Vec::new();
         for id in ids {
@@ -258,6 +284,7 @@ impl Loader {
                 entry.stamps = Some(content.stamps);
             }
             (Step::Keep, _) => entry.seen(),
+            (Step::Take, Some(Seen::Content(content))) if !entry.may_change(&content, round.hold) => {}
             (Step::Take, Some(Seen::Content(content))) => {
                 if let Taken::Prepare(settings) = entry.take(&content) {
                     return Some(Candidate {
@@ -359,11 +386,8 @@ impl Loader {
         let Some(entry) = self.entries.get_mut(&done.id) else {
             return;
         };
-        let (result, how) = match done.result {
-            Ok((policy, how)) => (Ok(policy), Some(how)),
-            Err(refused) => (Err(refused), None),
-        };
-        if entry.prepared(done.digest, result)
+        let how = done.result.as_ref().ok().map(|ready| ready.how);
+        if entry.prepared(done.digest, done.result)
             && let Some(how) = how
         {
             self.how.insert(done.id, how);
@@ -406,6 +430,10 @@ struct Round {
     started: Vec<(String, Digest)>,
     more: bool,
     changing: bool,
+    /// Something has changed and may go on changing.
+    restless: bool,
+    /// So nothing that has changed is taken up.
+    hold: bool,
     look_again: Option<Instant>,
 }
 

@@ -22,6 +22,7 @@ mod digest;
 mod entry;
 pub mod folder;
 pub mod imports;
+mod improve;
 pub mod inspect;
 pub mod loader;
 mod prepare;

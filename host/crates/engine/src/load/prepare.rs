@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use exchange::ports::Policy;
 use model::Digest;
 
-use super::{Compiler, Refused, Settings, changes::How, imports, shape, stage};
-use crate::runtime::{CodeSlot, PolicySpec, Runtime};
+use super::{Compiler, Refused, Settings, changes::How, imports, improve::Improvement, shape, stage};
+use crate::runtime::{PolicySpec, Runtime};
 
 /// A file that may become a policy.
 pub(super) struct Candidate {
@@ -38,8 +38,15 @@ impl Candidate {
     }
 }
 
-/// Looks at the outline, checks imports, compiles, and lets the runtime prove it. A policy that starts with a draft of its
-/// code gets better code when that is ready.
+/// A policy that is ready.
+pub(super) struct Ready {
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) how: How,
+    /// It runs a draft of its code: what is to be done about that, once it is in force.
+    pub(super) improvement: Option<Arc<Improvement>>,
+}
+
+/// Looks at the outline, checks imports, compiles, and lets the runtime prove it.
 ///
 /// # Errors
 /// The first stage that it does not pass.
@@ -47,7 +54,7 @@ pub(super) async fn prepare(
     runtime: &Arc<Runtime>,
     compiler: &Arc<Compiler>,
     candidate: Candidate,
-) -> Result<(Arc<dyn Policy>, How), Refused> {
+) -> Result<Ready, Refused> {
     let begun = Instant::now();
     let (wasm, grants) = (Arc::clone(&candidate.wasm), candidate.settings.grants);
     // Tens of megabytes take a while even to skim.
@@ -58,19 +65,7 @@ pub(super) async fn prepare(
     let compiled = compiler.compile(Arc::clone(&candidate.wasm), candidate.wasm_digest).await?;
     let proven =
         runtime.prepare(compiled.component, spec).await.map_err(|error| Refused::new(error.stage, error.message))?;
-    if !compiled.cached {
-        tokio::spawn(improve(Arc::clone(compiler), candidate, proven.code));
-    }
-    Ok((proven.policy, How { took: begun.elapsed(), cached: compiled.cached }))
-}
-
-/// Puts optimised code in a draft's place. Where that can't be made, the draft serves on: it is the same policy.
-async fn improve(compiler: Arc<Compiler>, candidate: Candidate, code: CodeSlot) {
-    compiler.keep_spare();
-    let better = compiler.optimise(&candidate.wasm, candidate.wasm_digest).await;
-    if let Err(refused) =
-        better.and_then(|component| code.replace(&component).map_err(|error| Refused::new(error.stage, error.message)))
-    {
-        tracing::warn!(policy = candidate.id, %refused, "its code could not be optimised; it runs as it is");
-    }
+    let how = How { took: begun.elapsed(), cached: compiled.cached };
+    let improvement = (!compiled.cached).then(|| Arc::new(Improvement::new(compiler, candidate, proven.code)));
+    Ok(Ready { policy: proven.policy, how, improvement })
 }

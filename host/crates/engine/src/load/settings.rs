@@ -31,7 +31,10 @@ use toml::{
 };
 
 use super::{Refused, stage};
-use crate::runtime::Grants;
+use crate::{
+    runtime::Grants,
+    words::{nearest, quoted},
+};
 
 /// Place in the chain of a policy whose name begins with no number and that says nothing.
 pub const DEFAULT_ORDER: i64 = 1000;
@@ -44,8 +47,6 @@ const TIME_PER_CALL: (Duration, Duration) = (Duration::from_millis(1), Duration:
 const MEMORY: (u64, u64) = (64 << 10, 4 << 30);
 const HOLD_BACK: (u64, u64) = (0, 16 << 20);
 const ANSWER: (u64, u64) = (1 << 10, 64 << 20);
-/// Two names this alike are a slip of the keyboard.
-const ALIKE: f64 = 0.7;
 
 /// What the operator says of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl SettingsError {
     /// Of a file that is not UTF-8; `good`: what stands before the first wrong byte.
     pub(super) fn not_text(file: impl Into<PathBuf>, good: &[u8]) -> Self {
         let source = String::from_utf8_lossy(good).into_owned();
-        let mut reader = Reader { text: &source, faults: Vec::new() };
+        let mut reader = Reader { text: &source, connections: None, faults: Vec::new() };
         reader.fault(source.len()..source.len(), "the file is not text in UTF-8", None);
         Self { file: file.into(), faults: reader.faults, source }
     }
@@ -142,12 +143,18 @@ impl Settings {
         }
     }
 
-    /// Reads a settings file; `stem` is the policy's id, `file` its path as messages name it.
+    /// Reads a settings file; `stem` is the policy's id, `file` its path as messages name it, `connections` those that
+    /// there are, where that is known: a policy for another one would guard nothing, and nobody would notice.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn parse(stem: &str, file: impl Into<PathBuf>, text: &str) -> Result<Self, SettingsError> {
-        let mut reader = Reader { text, faults: Vec::new() };
+    pub fn parse(
+        stem: &str,
+        file: impl Into<PathBuf>,
+        text: &str,
+        connections: Option<&[String]>,
+    ) -> Result<Self, SettingsError> {
+        let mut reader = Reader { text, connections, faults: Vec::new() };
         let settings = reader.read(stem);
         if reader.faults.is_empty() {
             return Ok(settings);
@@ -165,6 +172,7 @@ fn order_of_name(stem: &str) -> i64 {
 
 struct Reader<'a> {
     text: &'a str,
+    connections: Option<&'a [String]>,
     faults: Vec<SettingsFault>,
 }
 
@@ -193,13 +201,14 @@ impl<'a> Reader<'a> {
                     set(&mut settings.on_failure, self.choice(value, &modes));
                 }
                 "connections" => {
-                    settings.connections = self.names(value, None);
+                    let known = self.connections.map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+                    settings.connections = self.names(value, "connection", known.as_deref());
                     if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
                         self.fault(value.span(), "an empty list guards nothing; leave the key out to guard all", None);
                     }
                 }
                 "grants" => {
-                    for name in self.names(value, Some(&Grants::NAMES)) {
+                    for name in self.names(value, "grant", Some(&Grants::NAMES)) {
                         if !settings.grants.add(&name) {
                             self.fault(value.span(), &format!("there is no grant `{name}`"), None);
                         }
@@ -257,8 +266,8 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// A list of strings; `known`: the only ones there are.
-    fn names(&mut self, value: &Value<'a>, known: Option<&[&str]>) -> Vec<String> {
+    /// A list of strings, each a `what`; `known`: the only ones there are.
+    fn names(&mut self, value: &Value<'a>, what: &str, known: Option<&[&str]>) -> Vec<String> {
         let Some(list) = value.get_ref().as_array() else {
             self.wrong_type(value, "a list of strings, such as `[\"a\", \"b\"]`");
             return Vec::new();
@@ -267,7 +276,7 @@ impl<'a> Reader<'a> {
         for item in list {
             match (item.get_ref().as_str(), known) {
                 (None, _) => self.wrong_type(item, "a string"),
-                (Some(name), Some(known)) if !known.contains(&name) => self.unknown(name, item.span(), "grant", known),
+                (Some(name), Some(known)) if !known.contains(&name) => self.unknown(name, item.span(), what, known),
                 (Some(name), _) if names.iter().any(|other| other == name) => {
                     self.fault(item.span(), &format!("`{name}` stands here twice"), None);
                 }
@@ -360,12 +369,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, name: &str, span: Range<usize>, what: &str, known: &[&str]) {
-        let nearest = known
-            .iter()
-            .map(|other| (strsim::jaro_winkler(&name.to_lowercase(), other), *other))
-            .filter(|(likeness, _)| *likeness >= ALIKE)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let hint = nearest.map(|(_, other)| format!("did you mean `{other}`?"));
+        let hint = nearest(name, known).map(|other| format!("did you mean `{other}`?"));
         self.fault(span, &format!("unknown {what} `{name}`, expected {}", quoted(known)), hint);
     }
 
@@ -382,22 +386,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether a settings file says nothing at all: an editor has cut it to write it anew, or a write of it was cut short.
+pub(super) fn says_nothing(bytes: &[u8]) -> bool {
+    // Without a key there is no value, so whatever begins with a bracket is the head of a table.
+    let empty = |line: &[u8]| matches!(line.trim_ascii_start().first(), None | Some(b'#' | b'['));
+    bytes.split(|byte| *byte == b'\n').all(empty)
+}
+
 /// Leaves the default where there is no good value; the fault is told already.
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
-    }
-}
-
-/// `a`, `b` or `c`.
-fn quoted(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => format!("`{one}`"),
-        [first @ .., last] => {
-            let first = first.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            format!("{first} or `{last}`")
-        }
     }
 }
 
@@ -406,7 +405,7 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<SettingsFault> {
-        Settings::parse("p", "p.toml", text).expect_err("faults").faults
+        Settings::parse("p", "p.toml", text, None).expect_err("faults").faults
     }
 
     #[test]
@@ -414,7 +413,7 @@ mod tests {
         let text = "order = 10\nmode = \"shadow\"\non_failure = \"open\"\nconnections = [\"openai\"]\ngrants = [\"state\"]\n\
                     required = true\n[limits]\ntime_per_call = \"20ms\"\nmemory = \"32MiB\"\nhold_back = \"8KiB\"\n\
                     answer = \"2MiB\"\n[settings]\nwords = [\"export\", \"δ\"]\nwhen = 2026-11-22\nnested = { a = 0x10, b = 1.5 }\n";
-        let settings = Settings::parse("p", "p.toml", text).unwrap();
+        let settings = Settings::parse("p", "p.toml", text, None).unwrap();
         assert_eq!(
             settings,
             Settings {
@@ -442,7 +441,7 @@ mod tests {
 
     #[test]
     fn nothing_said_means_the_safe_defaults() {
-        assert_eq!(Settings::parse("p", "p.toml", "").unwrap(), Settings::of_name("p"));
+        assert_eq!(Settings::parse("p", "p.toml", "", None).unwrap(), Settings::of_name("p"));
         let settings = Settings::of_name("p");
         assert_eq!((settings.mode, settings.on_failure), (Mode::Enforce, FailureMode::Closed));
         assert_eq!(settings.settings_json, "{}");
@@ -454,7 +453,7 @@ mod tests {
             assert_eq!(Settings::of_name(stem).order, order, "{stem}");
         }
         assert_eq!(Settings::of_name(&"9".repeat(40)).order, DEFAULT_ORDER);
-        assert_eq!(Settings::parse("10-mask", "x", "order = -5").unwrap().order, -5);
+        assert_eq!(Settings::parse("10-mask", "x", "order = -5", None).unwrap().order, -5);
     }
 
     #[test]
@@ -468,6 +467,19 @@ mod tests {
         let hints: Vec<_> = faults.iter().map(|fault| fault.hint.as_deref()).collect();
         let meant = |name: &str| format!("did you mean `{name}`?");
         assert_eq!(hints, [Some(meant("shadow").as_str()), Some(&meant("grants")), Some(&meant("memory")), None]);
+    }
+
+    #[test]
+    fn a_connection_that_there_is_not_is_a_slip_of_the_keyboard() {
+        let known = ["openai".to_owned(), "local".to_owned()];
+        let parse = |text| Settings::parse("p", "p.toml", text, Some(&known));
+        assert_eq!(parse("connections = [\"openai\", \"local\"]").unwrap().connections.len(), 2);
+        let fault = parse("connections = [\"local\", \"opneai\"]").expect_err("none").faults.remove(0);
+        assert_eq!(
+            (fault.message.as_str(), fault.column),
+            ("unknown connection `opneai`, expected `openai` or `local`", 25)
+        );
+        assert_eq!(fault.hint.as_deref(), Some("did you mean `openai`?"));
     }
 
     #[test]

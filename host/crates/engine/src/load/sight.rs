@@ -13,6 +13,7 @@ use super::{
     Refused, Settings, SettingsError,
     digest::{of_bytes, of_fields},
     folder::{self, FolderId, Names, Read, SETTINGS_BYTES, Stamp},
+    settings::says_nothing,
     stage,
 };
 
@@ -51,18 +52,30 @@ pub(super) struct Content {
     /// Over both files.
     pub(super) digest: Digest,
     pub(super) settings: Result<Settings, SettingsError>,
+    /// Whether there is a settings file that says anything. One that does not is as good as none: an editor cuts a file
+    /// before it writes it anew.
     pub(super) has_settings: bool,
     pub(super) stamps: Stamps,
 }
 
 /// Under which stamps a policy's files were read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Stamps {
     wasm: Stamp,
     settings: Option<Stamp>,
 }
 
 impl Stamps {
+    /// Whether nothing has changed between these and others, as far as the files' sizes and times tell.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.wasm.same_file(&other.wasm)
+            && match (&self.settings, &other.settings) {
+                (None, None) => true,
+                (Some(one), Some(other)) => one.same_file(other),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+
     fn still(&self, wasm: &Path, settings: Option<&PathBuf>) -> bool {
         self.wasm.still(wasm)
             && match (self.settings, settings) {
@@ -73,11 +86,21 @@ impl Stamps {
     }
 }
 
+/// What a look goes by.
+pub(super) struct Going<'a> {
+    /// What was read before.
+    pub(super) known: &'a BTreeMap<String, Stamps>,
+    /// Bytes of a policy's file.
+    pub(super) wasm_bytes: u64,
+    /// Connections that there are, where that is known.
+    pub(super) connections: Option<&'a [String]>,
+}
+
 /// Looks at the folder. Reads files, so it may take a while: not for an asynchronous thread.
 ///
 /// # Errors
 /// [`Refused`] when the folder can't be listed.
-pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u64) -> Result<Look, Refused> {
+pub(super) fn look(path: &Path, going: &Going<'_>) -> Result<Look, Refused> {
     let listing = folder::list(path)?;
     let mistakes = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
     let mut look = Look { folder: listing.folder, seen: BTreeMap::new(), mistakes, more: false };
@@ -91,7 +114,7 @@ pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u6
             }
             continue;
         };
-        if let Some(seen) = look_at(id, wasm, names, known.get(id), wasm_bytes, &mut read) {
+        if let Some(seen) = look_at(id, wasm, names, going, &mut read) {
             look.more |= matches!(seen, Seen::Later);
             look.seen.insert(id.clone(), seen);
         }
@@ -100,18 +123,11 @@ pub(super) fn look(path: &Path, known: &BTreeMap<String, Stamps>, wasm_bytes: u6
 }
 
 /// None: it went away meanwhile.
-fn look_at(
-    id: &str,
-    wasm: &Path,
-    names: &Names,
-    known: Option<&Stamps>,
-    wasm_bytes: u64,
-    read: &mut usize,
-) -> Option<Seen> {
+fn look_at(id: &str, wasm: &Path, names: &Names, going: &Going<'_>, read: &mut usize) -> Option<Seen> {
     if let Some(refused) = &names.refused {
         return Some(Seen::Unreadable(refused.problem(wasm_file(id))));
     }
-    if known.is_some_and(|stamps| stamps.still(wasm, names.settings.as_ref())) {
+    if going.known.get(id).is_some_and(|stamps| stamps.still(wasm, names.settings.as_ref())) {
         return Some(Seen::Same);
     }
     if *read > LOOK_BYTES {
@@ -123,7 +139,7 @@ fn look_at(
         Some(Ok(Read::Bytes(bytes, stamp))) => Some((bytes, stamp)),
         Some(Err(refused)) => return Some(Seen::Unreadable(refused.problem(settings_file(id)))),
     };
-    let (bytes, stamp) = match folder::read(wasm, wasm_bytes) {
+    let (bytes, stamp) = match folder::read(wasm, going.wasm_bytes) {
         Ok(Read::Gone) => return None,
         Ok(Read::Changing) => return Some(Seen::Changing),
         Ok(Read::Bytes(bytes, stamp)) => (bytes, stamp),
@@ -136,19 +152,25 @@ fn look_at(
     {
         return Some(Seen::Changing);
     }
-    Some(Seen::Content(Box::new(content(id, &bytes, stamp, settings))))
+    Some(Seen::Content(Box::new(content(id, (&bytes, stamp), settings, going.connections))))
 }
 
-fn content(id: &str, wasm: &[u8], stamp: Stamp, settings: Option<(Vec<u8>, Stamp)>) -> Content {
+fn content(
+    id: &str,
+    (wasm, stamp): (&[u8], Stamp),
+    settings: Option<(Vec<u8>, Stamp)>,
+    connections: Option<&[String]>,
+) -> Content {
     let wasm_digest = of_bytes(wasm);
     let (text, settings_stamp) = settings.map_or((None, None), |(bytes, stamp)| (Some(bytes), Some(stamp)));
     let digest = digest_of(wasm_digest, text.as_deref());
+    let settings = read_settings(id, text.as_deref(), connections);
     Content {
         wasm: wasm.into(),
         wasm_digest,
         digest,
-        has_settings: text.is_some(),
-        settings: read_settings(id, text.as_deref()),
+        has_settings: text.as_deref().is_some_and(|text| !says_nothing(text)),
+        settings,
         stamps: Stamps { wasm: stamp, settings: settings_stamp },
     }
 }
@@ -160,13 +182,17 @@ pub(super) fn digest_of(wasm: Digest, settings: Option<&[u8]>) -> Digest {
 }
 
 /// Reads settings that may not be there, or not be text.
-pub(super) fn read_settings(id: &str, bytes: Option<&[u8]>) -> Result<Settings, SettingsError> {
+pub(super) fn read_settings(
+    id: &str,
+    bytes: Option<&[u8]>,
+    connections: Option<&[String]>,
+) -> Result<Settings, SettingsError> {
     let Some(bytes) = bytes else {
         return Ok(Settings::of_name(id));
     };
     let file = settings_file(id);
     match std::str::from_utf8(bytes) {
-        Ok(text) => Settings::parse(id, file, text),
+        Ok(text) => Settings::parse(id, file, text, connections),
         Err(error) => Err(SettingsError::not_text(file, &bytes[..error.valid_up_to()])),
     }
 }
@@ -198,7 +224,7 @@ fn alone(id: &str, names: &Names) -> Alone {
     };
     match folder::read(path, SETTINGS_BYTES) {
         Ok(Read::Gone) => Alone::Gone,
-        Ok(Read::Bytes(bytes, _)) if read_settings(id, Some(&bytes)).is_ok_and(|settings| settings.required) => {
+        Ok(Read::Bytes(bytes, _)) if read_settings(id, Some(&bytes), None).is_ok_and(|settings| settings.required) => {
             Alone::Required(problem(format!(
                 "it says `required = true`, but there is no {wasm}: put that back, or remove this file too"
             )))

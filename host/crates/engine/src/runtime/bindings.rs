@@ -5,6 +5,6 @@ wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "full-policy",
     exports: { default: async },
-    imports: { "portcullis:policy/scan": trappable },
+    imports: { "portcullis:policy/scan": trappable, "portcullis:policy/state": trappable },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

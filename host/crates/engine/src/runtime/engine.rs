@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::ExchangeId;
 use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -172,11 +171,6 @@ impl Runtime {
         // Debug information of guests is read for nobody.
         config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
         config
-    }
-
-    /// Forgets what policies kept for this exchange (`state` grant, scope `exchange`); the rest expires by itself.
-    pub fn forget_exchange(&self, exchange: ExchangeId) {
-        self.state.forget_exchange(exchange);
     }
 
     /// Waits for a place for an instance that needs this many memories and tables. A full pool would fail, so nothing

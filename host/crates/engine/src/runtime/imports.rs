@@ -71,6 +71,17 @@ impl Inside {
         }
     }
 
+    /// Does something for the guest, in the guest's time.
+    fn charged<T>(
+        &mut self,
+        work: impl FnOnce(&Self) -> Result<T, state::Problem>,
+    ) -> wasmtime::Result<Result<T, state::Problem>> {
+        let started = Instant::now();
+        let done = work(self);
+        self.budget.charge(started)?;
+        Ok(done)
+    }
+
     /// Whose values a scope means; none before an exchange is opened, nor for a caller who is nobody.
     fn owner(&self, scope: state::Scope) -> Result<Owner, state::Problem> {
         let about = self.about.as_ref().ok_or(state::Problem::Unavailable)?;
@@ -95,23 +106,41 @@ impl clock::Host for Inside {
 }
 
 impl state::Host for Inside {
-    fn get(&mut self, scope: state::Scope, key: String) -> Result<Option<String>, state::Problem> {
-        Ok(self.state.get(&self.blueprint.id, &self.owner(scope)?, &key, Instant::now()))
+    fn get(&mut self, scope: state::Scope, key: String) -> wasmtime::Result<Result<Option<String>, state::Problem>> {
+        self.charged(|inside| Ok(inside.state.get(&inside.blueprint.id, &inside.owner(scope)?, &key, Instant::now())))
     }
 
-    fn set(&mut self, scope: state::Scope, key: String, value: String, ttl: u32) -> Result<(), state::Problem> {
-        let owner = self.owner(scope)?;
-        self.state.set(&self.blueprint.id, owner, key, value, ttl, Instant::now()).map_err(problem)
+    fn set(
+        &mut self,
+        scope: state::Scope,
+        key: String,
+        value: String,
+        ttl: u32,
+    ) -> wasmtime::Result<Result<(), state::Problem>> {
+        self.charged(|inside| {
+            let owner = inside.owner(scope)?;
+            inside.state.set(&inside.blueprint.id, owner, key, value, ttl, Instant::now()).map_err(problem)
+        })
     }
 
-    fn remove(&mut self, scope: state::Scope, key: String) -> Result<(), state::Problem> {
-        self.state.remove(&self.blueprint.id, &self.owner(scope)?, &key);
-        Ok(())
+    fn remove(&mut self, scope: state::Scope, key: String) -> wasmtime::Result<Result<(), state::Problem>> {
+        self.charged(|inside| {
+            inside.state.remove(&inside.blueprint.id, &inside.owner(scope)?, &key);
+            Ok(())
+        })
     }
 
-    fn add(&mut self, scope: state::Scope, key: String, delta: i64, ttl: u32) -> Result<i64, state::Problem> {
-        let owner = self.owner(scope)?;
-        self.state.add(&self.blueprint.id, owner, key, delta, ttl, Instant::now()).map_err(problem)
+    fn add(
+        &mut self,
+        scope: state::Scope,
+        key: String,
+        delta: i64,
+        ttl: u32,
+    ) -> wasmtime::Result<Result<i64, state::Problem>> {
+        self.charged(|inside| {
+            let owner = inside.owner(scope)?;
+            inside.state.add(&inside.blueprint.id, owner, key, delta, ttl, Instant::now()).map_err(problem)
+        })
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use exchange::ports::{About, Failure, Guest, Policy};
-use model::{Digest, Direction, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan};
+use model::{
+    Channel, Digest, Direction, ExchangeId, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan, Speaker,
+};
 use patterns::PatternSpec;
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
@@ -35,6 +37,7 @@ use super::{
     state::State,
     trial,
 };
+use crate::words::{nearest, quoted};
 
 /// Bytes of a policy's name, version or summary.
 const METADATA_BYTES: usize = 512;
@@ -149,7 +152,7 @@ impl Runtime {
         let blueprint = Arc::new(linked(self, &component, &spec)?);
         let trial = Arc::new(State::default());
         let metadata = describe(&blueprint, &trial).await?;
-        schema::check(&metadata.settings_schema, &spec.settings_json)?;
+        checked(&metadata.settings_schema, &spec.settings_json).await?;
         let asked = configure(&blueprint, &trial).await?;
         let plan = plan(&blueprint, &asked)?;
         let facts = facts(&blueprint, &metadata, &asked).await?;
@@ -172,6 +175,14 @@ impl Runtime {
         let code = CodeSlot(Arc::downgrade(&blueprint));
         Ok(Proven { policy: Arc::new(Prepared { info, plan, blueprint }), code })
     }
+}
+
+/// Checks settings aside: a large schema takes a while.
+async fn checked(schema: &str, settings: &str) -> Result<(), PrepareError> {
+    let (schema, settings) = (schema.to_owned(), settings.to_owned());
+    tokio::task::spawn_blocking(move || schema::check(&schema, &settings))
+        .await
+        .map_err(|error| fail("settings")(&format!("the host failed while checking them: {error}")))?
 }
 
 /// A policy of a set.
@@ -199,6 +210,13 @@ impl Policy for Prepared {
 
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest> {
         Box::new(Seat::new(&self.blueprint, exchange, &self.blueprint.runtime.state))
+    }
+
+    fn over(&self, exchange: ExchangeId) {
+        // Only with the grant can it have kept anything.
+        if self.blueprint.grants.state {
+            self.blueprint.runtime.state.forget_exchange(&self.blueprint.id, exchange);
+        }
     }
 }
 
@@ -298,9 +316,17 @@ async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<pol
 /// The plan in the host's terms.
 fn plan(blueprint: &Blueprint, asked: &policy::Plan) -> Result<Plan, PrepareError> {
     let wrong = fail("configure");
-    for names in [&asked.channels, &asked.speakers] {
+    let channels: Vec<&str> = Channel::ALL.iter().map(|channel| channel.as_str()).collect();
+    let speakers: Vec<&str> = Speaker::ALL.iter().map(|speaker| speaker.as_str()).collect();
+    for (what, names, known) in [("channel", &asked.channels, channels), ("speaker", &asked.speakers, speakers)] {
         if names.len() > NAMES {
             return Err(wrong(&format!("its plan lists {} names, and {NAMES} are allowed", names.len())));
+        }
+        // It would guard nothing, and nobody would notice.
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let hint = nearest(name, &known).map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default();
+            let (name, known) = (journal::line(name), quoted(&known));
+            return Err(wrong(&format!("unknown {what} `{name}`, expected {known}{hint}")));
         }
     }
     let look_behind = look_behind(asked);

@@ -1,5 +1,7 @@
 //! Settings against the schema that a policy gives for them, before it ever sees them.
 
+mod bounds;
+
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ const SCHEMA_BYTES: usize = 256 << 10;
 /// Problems that are told at once.
 const PROBLEMS: usize = 20;
 /// Bytes that a pattern of a schema may compile to.
-const PATTERN_BYTES: usize = 1 << 20;
+const PATTERN_BYTES: usize = 256 << 10;
 
 /// Checks settings; an empty schema allows any JSON value.
 pub(super) fn check(schema: &str, settings: &str) -> Result<(), PrepareError> {
@@ -22,7 +24,7 @@ pub(super) fn check(schema: &str, settings: &str) -> Result<(), PrepareError> {
     if schema.is_empty() {
         return Ok(());
     }
-    let problems: Vec<String> = compile(schema)?
+    let problems: Vec<String> = compile(schema, &settings)?
         .iter_errors(&settings)
         .take(PROBLEMS)
         .map(|error| problem(error.instance_path.as_str(), &error.to_string()))
@@ -30,13 +32,14 @@ pub(super) fn check(schema: &str, settings: &str) -> Result<(), PrepareError> {
     if problems.is_empty() { Ok(()) } else { Err(fail("settings")(&problems.join("; "))) }
 }
 
-fn compile(schema: &str) -> Result<Validator, PrepareError> {
+fn compile(schema: &str, settings: &Value) -> Result<Validator, PrepareError> {
     let wrong = fail("settings");
     if schema.len() > SCHEMA_BYTES {
         return Err(wrong(&format!("its settings schema has {} bytes, and {SCHEMA_BYTES} are allowed", schema.len())));
     }
     let schema: Value =
         serde_json::from_str(schema).map_err(|error| wrong(&format!("its settings schema is not JSON: {error}")))?;
+    bounds::check(&schema, settings).map_err(|why| wrong(&format!("its settings schema {why}")))?;
     jsonschema::options()
         // Linear time: the schema comes from the policy.
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))

@@ -17,8 +17,16 @@ const KEY_BYTES: usize = 256;
 const VALUE_BYTES: usize = 64 << 10;
 /// Keys of one exchange, one session, one caller, or of the policy itself.
 const KEYS_PER_SCOPE: usize = 1_024;
-/// Bytes of keys and values of one policy.
+/// Keys of one policy.
+const KEYS: usize = 65_536;
+/// Bytes that one policy's values take, with what it takes to keep them.
 const POLICY_BYTES: usize = 16 << 20;
+/// What a key costs besides its bytes and its value's: an entry of a map, two allocations.
+const ENTRY_BYTES: usize = 128;
+/// What an owner costs besides its keys: an entry, its name, a map of its own.
+const OWNER_BYTES: usize = 512;
+/// The least time between two sweeps of a shelf that is full.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How long a value lives that was set with no time of its own.
 const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 
@@ -56,11 +64,18 @@ pub(super) struct State {
 struct Shelf {
     owners: HashMap<Owner, HashMap<String, Entry>>,
     bytes: usize,
+    keys: usize,
+    swept: Option<Instant>,
 }
 
 struct Entry {
     value: String,
     until: Instant,
+}
+
+/// Bytes that are counted for a key and its value.
+fn cost(key: &str, value: &str) -> usize {
+    key.len() + value.len() + ENTRY_BYTES
 }
 
 impl State {
@@ -108,8 +123,8 @@ impl State {
         Ok(new)
     }
 
-    pub(super) fn forget_exchange(&self, exchange: ExchangeId) {
-        for shelf in self.lock().values_mut() {
+    pub(super) fn forget_exchange(&self, policy: &str, exchange: ExchangeId) {
+        if let Some(shelf) = self.lock().get_mut(policy) {
             shelf.forget(&Owner::Exchange(exchange));
         }
     }
@@ -140,47 +155,66 @@ impl Shelf {
         }
         let ttl = if ttl_seconds == 0 { DEFAULT_TTL } else { Duration::from_secs(u64::from(ttl_seconds)) };
         self.remove(&owner, &key);
-        self.bytes += key.len() + value.len();
-        self.owners.entry(owner).or_default().insert(key, Entry { value, until: now + ttl });
+        self.bytes += cost(&key, &value);
+        self.keys += 1;
+        let bytes = &mut self.bytes;
+        let keys = self.owners.entry(owner).or_insert_with(|| {
+            *bytes += OWNER_BYTES;
+            HashMap::new()
+        });
+        keys.insert(key, Entry { value, until: now + ttl });
         Ok(())
     }
 
     fn fits(&self, owner: &Owner, key: &str, value: &str) -> bool {
         let keys = self.owners.get(owner);
-        let freed = keys.and_then(|keys| keys.get(key)).map(|entry| key.len() + entry.value.len());
-        let room = freed.is_some() || keys.is_none_or(|keys| keys.len() < KEYS_PER_SCOPE);
-        room && self.bytes - freed.unwrap_or(0) + key.len() + value.len() <= POLICY_BYTES
+        let freed = keys.and_then(|keys| keys.get(key)).map(|entry| cost(key, &entry.value));
+        let room = freed.is_some() || (self.keys < KEYS && keys.is_none_or(|keys| keys.len() < KEYS_PER_SCOPE));
+        let new = cost(key, value) + if keys.is_none() { OWNER_BYTES } else { 0 };
+        room && self.bytes - freed.unwrap_or(0) + new <= POLICY_BYTES
     }
 
     fn remove(&mut self, owner: &Owner, key: &str) {
         let Some(keys) = self.owners.get_mut(owner) else { return };
         if let Some(entry) = keys.remove(key) {
-            self.bytes -= key.len() + entry.value.len();
+            self.bytes -= cost(key, &entry.value);
+            self.keys -= 1;
         }
         if keys.is_empty() {
             self.owners.remove(owner);
+            self.bytes -= OWNER_BYTES;
         }
     }
 
     fn forget(&mut self, owner: &Owner) {
-        for (key, entry) in self.owners.remove(owner).into_iter().flatten() {
-            self.bytes -= key.len() + entry.value.len();
-        }
+        let Some(keys) = self.owners.remove(owner) else { return };
+        self.bytes -= OWNER_BYTES + keys.iter().map(|(key, entry)| cost(key, &entry.value)).sum::<usize>();
+        self.keys -= keys.len();
     }
 
+    /// Takes away what has expired. It looks at everything, so not at every call that finds no room.
     fn sweep(&mut self, now: Instant) {
-        let mut freed = 0;
+        if self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_PAUSE) {
+            return;
+        }
+        self.swept = Some(now);
+        let (mut bytes, mut count) = (0, 0);
         self.owners.retain(|_, keys| {
             keys.retain(|key, entry| {
                 let alive = now < entry.until;
                 if !alive {
-                    freed += key.len() + entry.value.len();
+                    bytes += cost(key, &entry.value);
+                    count += 1;
                 }
                 alive
             });
+            if keys.is_empty() {
+                bytes += OWNER_BYTES;
+            }
             !keys.is_empty()
         });
-        self.bytes -= freed;
+        self.bytes -= bytes;
+        self.keys -= count;
     }
 }
 
@@ -190,6 +224,12 @@ mod tests {
 
     fn put(state: &State, owner: &Owner, key: &str, value: &str, now: Instant) -> Result<(), StateProblem> {
         state.set("p", owner.clone(), key.to_owned(), value.to_owned(), 10, now)
+    }
+
+    /// Keys and bytes that are counted.
+    fn counted(state: &State) -> (usize, usize) {
+        let policies = state.lock();
+        (policies["p"].keys, policies["p"].bytes)
     }
 
     #[test]
@@ -234,16 +274,48 @@ mod tests {
         while put(&state, &session, &stored.to_string(), &big, now).is_ok() {
             stored += 1;
         }
-        assert_eq!(stored, POLICY_BYTES / VALUE_BYTES - 1);
+        assert_eq!(stored, (POLICY_BYTES - 100) / (VALUE_BYTES + ENTRY_BYTES));
+    }
+
+    #[test]
+    fn nothing_is_free_and_keys_are_counted() {
+        let (state, now) = (State::default(), Instant::now());
+        let mut stored = 0_usize;
+        'full: loop {
+            let owner = Owner::Exchange(ExchangeId::new());
+            for at in 0..KEYS_PER_SCOPE {
+                if put(&state, &owner, &at.to_string(), "", now).is_err() {
+                    break 'full;
+                }
+                stored += 1;
+            }
+        }
+        assert_eq!(stored, KEYS);
+        let alone = State::default();
+        let mut owners = 0;
+        while put(&alone, &Owner::Exchange(ExchangeId::new()), "", "", now).is_ok() {
+            owners += 1;
+        }
+        assert_eq!(owners, POLICY_BYTES / (OWNER_BYTES + ENTRY_BYTES));
+        let later = now + Duration::from_secs(20);
+        put(&alone, &Owner::Policy, "", "", later).unwrap();
+        assert_eq!(counted(&alone), (1, OWNER_BYTES + ENTRY_BYTES));
     }
 
     #[test]
     fn what_is_forgotten_is_no_longer_counted() {
         let (state, now) = (State::default(), Instant::now());
         let exchange = ExchangeId::new();
-        put(&state, &Owner::Exchange(exchange), "k", "v", now).unwrap();
-        state.forget_exchange(exchange);
+        for key in ["", "k"] {
+            put(&state, &Owner::Exchange(exchange), key, "v", now).unwrap();
+        }
+        state.forget_exchange("another", exchange);
+        assert_eq!(state.get("p", &Owner::Exchange(exchange), "k", now).as_deref(), Some("v"));
+        state.forget_exchange("p", exchange);
         assert_eq!(state.get("p", &Owner::Exchange(exchange), "k", now), None);
-        assert_eq!(state.lock()["p"].bytes, 0);
+        assert_eq!(counted(&state), (0, 0));
+        put(&state, &Owner::Policy, "k", "v", now).unwrap();
+        state.remove("p", &Owner::Policy, "k");
+        assert_eq!(counted(&state), (0, 0));
     }
 }

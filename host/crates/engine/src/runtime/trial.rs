@@ -13,19 +13,6 @@ use super::{
     state::State,
 };
 
-const CHANNELS: [Channel; 9] = [
-    Channel::Content,
-    Channel::Reasoning,
-    Channel::Refusal,
-    Channel::ToolInput,
-    Channel::ToolResult,
-    Channel::ToolDefinition,
-    Channel::Logprobs,
-    Channel::Error,
-    Channel::Field,
-];
-const SPEAKERS: [Speaker; 6] =
-    [Speaker::Assistant, Speaker::User, Speaker::System, Speaker::Developer, Speaker::Tool, Speaker::Provider];
 const TEXT: &str = "Hello. How are you?";
 
 /// Calls each hook once, on an instance of its own; whatever verdict comes is good.
@@ -92,7 +79,7 @@ fn request() -> Conversation {
 /// A window that the plan wants; none when it wants none of this text.
 fn window(plan: &Plan) -> Option<Window<'static>> {
     let direction = plan.directions.first().copied().unwrap_or(Direction::Response);
-    let wanted = CHANNELS.into_iter().flat_map(|channel| SPEAKERS.map(|speaker| (channel, speaker)));
+    let wanted = Channel::ALL.iter().flat_map(|channel| Speaker::ALL.iter().map(|speaker| (*channel, *speaker)));
     let (channel, speaker) = wanted.into_iter().find(|(channel, speaker)| plan.wants(direction, *channel, *speaker))?;
     (!plan.only_on_hit).then_some(Window {
         direction,

@@ -15,7 +15,7 @@ async fn a_shipped_policy_tells_everything_of_itself() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("10-mask.wasm");
     fs::write(&path, shipped("mask")).unwrap();
-    let found = inspect(&runtime(), &compiler(), &path).await;
+    let found = inspect(&runtime(), &compiler(), &path, None).await;
     assert_eq!(found.problems, []);
     assert_eq!((found.id.as_str(), found.form, found.settings.order), ("10-mask", Some(Form::CoreModule), 10));
     assert_eq!(found.size, shipped("mask").len() as u64);
@@ -35,18 +35,18 @@ async fn everything_that_is_wrong_is_told() {
     let path = home.path().join("stop.wasm");
     fs::write(&path, lockdown()).unwrap();
     fs::write(path.with_extension("toml"), "mode = \"shaddow\"\nordr = 1\n[settings]\nmessage = 3\n").unwrap();
-    let found = inspect(&runtime(), &compiler(), &path).await;
+    let found = inspect(&runtime(), &compiler(), &path, None).await;
     let error = found.settings_error.unwrap();
     assert_eq!(error.faults.len(), 2);
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.description.unwrap().name, "lockdown", "it is looked at with the defaults all the same");
 
     fs::write(path.with_extension("toml"), "[settings]\nmessage = 3\n").unwrap();
-    let found = inspect(&runtime(), &compiler(), &path).await;
+    let found = inspect(&runtime(), &compiler(), &path, None).await;
     assert_eq!((found.problems.len(), found.problems[0].stage), (1, "settings"), "{:?}", found.problems);
     assert!(found.description.is_some() && found.plan.is_none());
 
-    let missing = inspect(&runtime(), &compiler(), &home.path().join("none.wasm")).await;
+    let missing = inspect(&runtime(), &compiler(), &home.path().join("none.wasm"), None).await;
     assert_eq!((missing.problems.len(), missing.problems[0].stage), (1, "read"));
 }
 
@@ -58,9 +58,9 @@ async fn a_folder_is_inspected_in_the_order_of_the_chain() {
     }
     fs::write(home.path().join("a.toml"), "order = 15").unwrap();
     fs::write(home.path().join("old.cwasm"), "code").unwrap();
-    let (found, problems) = inspect_folder(&runtime(), &compiler(), home.path()).await.unwrap();
+    let (found, problems) = inspect_folder(&runtime(), &compiler(), home.path(), None).await.unwrap();
     assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["10-c", "a", "20-b"]);
     assert!(found.iter().all(|found| found.problems.is_empty()));
     assert_eq!(problems.len(), 1);
-    assert!(inspect_folder(&runtime(), &compiler(), &home.path().join("none")).await.is_err());
+    assert!(inspect_folder(&runtime(), &compiler(), &home.path().join("none"), None).await.is_err());
 }

@@ -62,6 +62,19 @@ async fn state_outlives_the_instance_within_its_scope() {
 }
 
 #[tokio::test]
+async fn what_an_exchange_kept_goes_with_it() {
+    let runtime = runtime();
+    let policy = prepare_with(&runtime, counting(0), granted("state")).await.unwrap();
+    let (one, two) = (about(), about());
+    let held = async |exchange: &Arc<exchange::ports::About>| {
+        policy.guest(exchange).on_text(window(0, "some text")).await.unwrap().hold_back
+    };
+    assert_eq!((held(&one).await, held(&one).await, held(&two).await), (1, 2, 1));
+    policy.over(one.exchange);
+    assert_eq!((held(&one).await, held(&two).await), (1, 2), "and nothing of another exchange");
+}
+
+#[tokio::test]
 async fn the_clock_tells_the_time() {
     // Before 2020, or far in the future: no.
     let mut guest = on_now(

@@ -69,8 +69,20 @@ impl ByteTrack {
 impl Judge {
     /// The head of either direction, with what policies set and removed.
     pub(crate) async fn judge_head(&mut self, head: Head, headers: &mut HeaderMap) -> Result<(), Stop> {
+        let all = (0..self.seats.len()).collect();
+        self.judge_head_at(all, head, headers).await
+    }
+
+    /// Shows the head of a request that is on its way already to the policies that came with the last switch. They may
+    /// stop the exchange; what they would change of the head is too late.
+    pub(crate) async fn judge_sent_head(&mut self, head: Head, headers: &HeaderMap) -> Result<(), Stop> {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.judge_head_at(fresh, head, &mut headers.clone()).await
+    }
+
+    async fn judge_head_at(&mut self, seats: Vec<usize>, head: Head, headers: &mut HeaderMap) -> Result<(), Stop> {
         let mut head = head;
-        for seat in 0..self.seats.len() {
+        for seat in seats {
             if !self.seats[seat].policy.plan().hooks.head || self.seats[seat].done {
                 continue;
             }

@@ -33,7 +33,7 @@ use self::{
 use crate::{
     echo::{self, Bytewise, Echo, Secrets},
     placeholder::Placeholders,
-    ports::{About, Failure, PolicySet, Recorder, Summary},
+    ports::{About, Failure, Policy, PolicySet, Recorder, Summary},
     refuse::Stop,
     scope,
     twin::{Taken, Twin},
@@ -62,6 +62,8 @@ pub(crate) struct Judge {
     first: u32,
     /// Parts with something new since the last pass.
     due: Vec<PartId>,
+    /// Seats that came with the last switch.
+    fresh: Vec<usize>,
     /// Tool calls that are complete and wait for their verdicts.
     calls: Vec<ToolCall>,
     bytes: ByteTrack,
@@ -78,6 +80,8 @@ pub(crate) struct Judge {
     unmasked: bool,
     findings: Vec<Entry>,
     left: Vec<PolicyTally>,
+    /// Policies that were in force in this exchange and have no newer version here.
+    gone: Vec<Arc<dyn Policy>>,
     /// The dialect's text is not known: only byte hooks judge.
     raw: bool,
     started: Instant,
@@ -88,6 +92,15 @@ pub(crate) struct Judge {
     vault: Vault,
     /// Placeholders that policies put into the answer.
     masked_here: BTreeSet<String>,
+}
+
+impl Drop for Judge {
+    /// However the exchange ends.
+    fn drop(&mut self) {
+        for policy in self.seats.iter().map(|seat| &seat.policy).chain(&self.gone) {
+            policy.over(self.about.exchange);
+        }
+    }
 }
 
 impl Judge {
@@ -114,6 +127,7 @@ impl Judge {
             tracks: Vec::new(),
             first: 0,
             due: Vec::new(),
+            fresh: Vec::new(),
             calls: Vec::new(),
             secrets,
             guard: Bytewise::default(),
@@ -124,6 +138,7 @@ impl Judge {
             unmasked: false,
             findings: Vec::new(),
             left: Vec::new(),
+            gone: Vec::new(),
             raw,
             started,
             recorder,
@@ -180,14 +195,19 @@ impl Judge {
         self.left.iter().cloned().chain(told.map(|seat| seat.tally.clone())).collect()
     }
 
-    /// Turns to the other direction: the guests stay, the parts are new ones. None of `secrets` comes before them.
-    pub(crate) fn turn(&mut self, secrets: &Secrets) {
+    /// Turns to the other direction: the guests stay, the parts are new ones.
+    pub(crate) fn turn(&mut self) {
         self.direction = Direction::Response;
+        self.tracks.clear();
+        self.due.clear();
+        self.bytes = ByteTrack::new(&self.seats);
+    }
+
+    /// An answer begins: none of `secrets` comes before the policies.
+    pub(crate) fn keep_back(&mut self, secrets: &Secrets) {
         self.secrets = secrets.clone();
         self.guard = Bytewise::new(secrets.clone());
         self.seats.splice(0..0, Echo::of(secrets).map(|echo| Seat::new(echo, self.set.generation)));
-        self.tracks.clear();
-        self.due.clear();
         self.bytes = ByteTrack::new(&self.seats);
     }
 
@@ -203,7 +223,13 @@ impl Judge {
                 None => fresh.push(at),
             }
         }
-        self.left.extend(old.into_iter().map(|seat| seat.tally));
+        for seat in old {
+            let known = |policy: &Arc<dyn Policy>| policy.info().id == seat.id();
+            if !self.seats.iter().any(|seat| known(&seat.policy)) && !self.gone.iter().any(known) {
+                self.gone.push(Arc::clone(&seat.policy));
+            }
+            self.left.push(seat.tally);
+        }
         self.set = set;
         let mut about = About::clone(&self.about);
         about.resumed = true;
@@ -214,6 +240,7 @@ impl Judge {
         }
         self.due = self.tracks.iter().filter(|track| !track.is_over()).map(|track| track.part.id).collect();
         self.bytes.rewind(&self.seats);
+        self.fresh.clone_from(&fresh);
         self.open_these(&fresh).await
     }
 

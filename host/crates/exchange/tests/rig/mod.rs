@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod kept;
 mod upstream;
 
 use std::sync::{
@@ -15,21 +16,24 @@ use bytes::Bytes;
 use exchange::{
     BodyError, Gate, Limits,
     ports::{
-        About, Account, Ask, BodyDecision, Conversation, ConversationDecision, Credential, Desk, DeskError, Failure,
-        FailureKind, Guest, Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented,
-        RecordError, Recorder, Ruling, RulingState, Safety, Summary, Tape, Ticket, ToolDecision, Unidentified, Window,
+        About, Account, BodyDecision, Conversation, ConversationDecision, Credential, Failure, FailureKind, Guest,
+        Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented, RulingState, Summary,
+        ToolDecision, Unidentified, Window,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use model::{
-    ApprovalId, Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, Event,
-    FailureMode, Family, Generation, Hit, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal,
-    Restore, Scan, Scope, Substitute, Upstream, Usage, Verdict, record::Opened,
+    Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, FailureMode, Family,
+    Generation, Hit, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore, Scan, Scope,
+    Substitute, Upstream, Usage, Verdict,
 };
 use tokio::sync::{mpsc, watch};
 
-use self::upstream::{Body, Counted, Script};
+use self::{
+    kept::{AtRequest, Memory, OneAnswer},
+    upstream::{Body, Counted, Script},
+};
 
 /// What a test policy does with a window.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub(crate) struct TestPolicy {
     plan: Plan,
     does: Does,
     failed: Arc<AtomicU32>,
+    /// Exchanges of which it was told that they are over.
+    pub(crate) over: Arc<AtomicU32>,
 }
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
@@ -94,7 +100,8 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         connections: Vec::new(),
         limits: PolicyLimits::default(),
     };
-    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed: Arc::default() }
+    let (failed, over) = Default::default();
+    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed, over }
 }
 
 impl Policy for TestPolicy {
@@ -116,6 +123,10 @@ impl Policy for TestPolicy {
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
         Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed) })
+    }
+
+    fn over(&self, _exchange: model::ExchangeId) {
+        self.over.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -242,97 +253,6 @@ pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> 
     })
 }
 
-/// Keeps everything in memory; can be told to fail.
-#[derive(Default)]
-pub(crate) struct Memory {
-    pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
-    /// Entries after which nothing more can be kept.
-    pub(crate) room: Option<usize>,
-}
-
-impl Recorder for Memory {
-    fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
-        let mut tape = MemoryTape { entries: Arc::clone(&self.entries), room: self.room };
-        tape.append(Entry::Opened(opened))?;
-        Ok(Box::new(tape))
-    }
-
-    fn event(&self, _event: Event) -> BoxFuture<'_, Result<(), RecordError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn keyed_hash(&self, value: &[u8]) -> [u8; 16] {
-        std::array::from_fn(|at| value.iter().fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)))
-    }
-}
-
-struct MemoryTape {
-    entries: Arc<Mutex<Vec<Entry>>>,
-    room: Option<usize>,
-}
-
-impl Tape for MemoryTape {
-    fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
-        let mut entries = self.entries.lock().unwrap();
-        if self.room.is_some_and(|room| entries.len() >= room) {
-            return Err(RecordError("disk full".into()));
-        }
-        entries.push(entry);
-        Ok(())
-    }
-
-    fn keep(&mut self, _safety: Safety) -> BoxFuture<'_, Result<(), RecordError>> {
-        async { Ok(()) }.boxed()
-    }
-}
-
-/// Answers every question in one way, or never; remembers what was shown.
-pub(crate) struct OneAnswer {
-    pub(crate) state: Option<RulingState>,
-    pub(crate) shown: Arc<Mutex<Vec<String>>>,
-    pub(crate) cancelled: Arc<AtomicU32>,
-}
-
-impl Desk for OneAnswer {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
-        self.shown.lock().unwrap().push(ask.shown);
-        let cancelled = Some(Arc::clone(&self.cancelled));
-        let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
-        async { Ok(ticket) }.boxed()
-    }
-}
-
-struct OneTicket {
-    id: ApprovalId,
-    state: Option<RulingState>,
-    /// Counts the ticket when it is dropped undecided.
-    cancelled: Option<Arc<AtomicU32>>,
-}
-
-impl Ticket for OneTicket {
-    fn approval(&self) -> ApprovalId {
-        self.id
-    }
-
-    fn decided(&mut self) -> BoxFuture<'_, Ruling> {
-        let Some(state) = self.state else { return std::future::pending().boxed() };
-        self.cancelled = None;
-        async move { Ruling { state, by: "ann".into(), reason: String::new() } }.boxed()
-    }
-
-    fn leave(mut self: Box<Self>) {
-        self.cancelled = None;
-    }
-}
-
-impl Drop for OneTicket {
-    fn drop(&mut self) {
-        if let Some(cancelled) = &self.cancelled {
-            cancelled.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The one credential, `good`, and all that can be seen of its use.
 #[derive(Clone)]
 pub(crate) struct Holder {
@@ -396,8 +316,11 @@ impl Account for Running {
 pub(crate) struct Rig {
     pub(crate) gate: Arc<Gate>,
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
+    pub(crate) at_request: AtRequest,
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// What approvals were bound to.
+    pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
     /// Questions that were given up.
     pub(crate) cancelled: Arc<AtomicU32>,
     pub(crate) received: Arc<Mutex<Vec<Bytes>>>,
@@ -463,10 +386,20 @@ impl Default for Setting {
 impl Rig {
     pub(crate) fn new(setting: Setting) -> Self {
         let (publish, policies) = watch::channel(set(1, setting.policies));
-        let memory = Memory { room: setting.room, ..Memory::default() };
-        let entries = Arc::clone(&memory.entries);
-        let desk = OneAnswer { state: setting.ruling, shown: Arc::default(), cancelled: Arc::default() };
-        let (shown, cancelled) = (Arc::clone(&desk.shown), Arc::clone(&desk.cancelled));
+        let (entries, at_request) = (Arc::default(), AtRequest::default());
+        let memory = Memory {
+            entries: Arc::clone(&entries),
+            room: setting.room,
+            at_request: Arc::clone(&at_request),
+            publish: publish.clone(),
+        };
+        let (shown, bound, cancelled) = (Arc::default(), Arc::default(), Arc::default());
+        let desk = OneAnswer {
+            state: setting.ruling,
+            shown: Arc::clone(&shown),
+            bound: Arc::clone(&bound),
+            cancelled: Arc::clone(&cancelled),
+        };
         let (upstream, body) = mpsc::unbounded_channel();
         let mut headers = HeaderMap::new();
         if !setting.content_type.is_empty() {
@@ -512,7 +445,21 @@ impl Rig {
             setting.limits,
         );
         let upstream = Some(upstream);
-        Self { gate, publish, entries, shown, cancelled, received, targets, waiting, heads, body, upstream }
+        Self {
+            gate,
+            publish,
+            at_request,
+            entries,
+            shown,
+            bound,
+            cancelled,
+            received,
+            targets,
+            waiting,
+            heads,
+            body,
+            upstream,
+        }
     }
 
     /// The upstream says this.

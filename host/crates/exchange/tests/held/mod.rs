@@ -1,0 +1,152 @@
+//! What waits for a person: what an approval is for, and what is kept of what never got one (threats, section 6).
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use exchange::{
+    Limits,
+    ports::{Ended, RulingState},
+};
+use futures_util::FutureExt;
+use http::{Method, Request, StatusCode};
+use model::{Digest, Entry, record::Request as Kept};
+
+use crate::{
+    SSE, answer, event,
+    rig::{Does, Holder, Rig, Setting, chat, policy, read, set},
+};
+
+fn asking() -> Setting {
+    let policies = vec![policy("10-mask", Does::Mask("secret", "[X]")), policy("30-approve", Does::Ask("delete"))];
+    Setting { policies, ..Setting::default() }
+}
+
+/// The requests that are on record.
+fn kept(rig: &Rig) -> Vec<Kept> {
+    let entries = rig.entries.lock().unwrap();
+    let requests = entries.iter().filter_map(|entry| match entry {
+        Entry::Request(request) => Some(request.clone()),
+        _ => None,
+    });
+    requests.collect()
+}
+
+/// What an approval of this request would be bound to.
+async fn bound(rig: &Rig, method: Method, uri: &str, headers: &[(&str, &str)], body: String) -> Digest {
+    let mut request = Request::builder().method(method).uri(uri).header("host", "gate");
+    for (name, value) in [("authorization", "Bearer good"), ("content-type", "application/json")].iter().chain(headers)
+    {
+        request = request.header(*name, *value);
+    }
+    let body: exchange::Incoming = Box::pin(futures_util::stream::iter([Ok(body.into())]));
+    assert_eq!(rig.carry(request.body(body).unwrap()).await.status(), StatusCode::FORBIDDEN);
+    rig.bound.lock().unwrap().pop().expect("it was asked about")
+}
+
+#[tokio::test]
+async fn an_approval_is_bound_to_all_that_goes_up() {
+    const CHAT: &str = "/v1/chat/completions";
+    let rig = Rig::new(asking());
+    let post = |uri, headers| bound(&rig, Method::POST, uri, headers, chat("delete it", false));
+    let first = post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "a")]).await;
+    assert_eq!(first, post(CHAT, &[("openai-beta", "a"), ("user-agent", "sdk/1")]).await, "in whatever order");
+    let again =
+        [("user-agent", "sdk/1"), ("openai-beta", "a"), ("x-stainless-retry-count", "1"), ("traceparent", "00-1-2-01")];
+    assert_eq!(first, post(CHAT, &again).await, "what SDKs change when they try again");
+    let others = [
+        post(CHAT, &[("user-agent", "sdk/2"), ("openai-beta", "a")]).await,
+        post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "b")]).await,
+        post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "a"), ("openai-beta", "a")]).await,
+        post(CHAT, &[("user-agent", "sdk/1")]).await,
+        post("/v1/chat/completions?x=1", &[("user-agent", "sdk/1"), ("openai-beta", "a")]).await,
+        bound(&rig, Method::POST, CHAT, &again, chat("delete it!", false)).await,
+    ];
+    assert!(!others.contains(&first), "{others:?}");
+
+    let elsewhere = Rig::new(Setting { base_path: "/other", ..asking() });
+    assert_ne!(first, bound(&elsewhere, Method::POST, CHAT, &again, chat("delete it", false)).await, "the connection");
+    rig.publish.send(set(2, asking().policies)).unwrap();
+    assert_ne!(first, post(CHAT, &again).await, "the policy set");
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_approved_is_on_record_as_it_was_masked() {
+    for state in [RulingState::Denied, RulingState::Expired, RulingState::Cancelled] {
+        for stream in [false, true] {
+            let rig = Rig::new(Setting { ruling: Some(state), content_type: SSE, ..asking() });
+            read(rig.ask("delete the secret", stream).await).await;
+            let kept = kept(&rig);
+            assert_eq!(kept.len(), 1, "{state:?}");
+            let body = String::from_utf8(kept[0].body.clone()).unwrap();
+            assert!(body.contains("delete the [X]") && !kept[0].forwarded, "{body}");
+        }
+    }
+    let pending = Limits { approval_wait: Duration::from_millis(10), ..Limits::default() };
+    let rig = Rig::new(Setting { ruling: None, limits: pending, ..asking() });
+    assert!(read(rig.ask("delete it", false).await).await.0.contains("approval_pending"));
+    assert_eq!(kept(&rig).len(), 1, "left open");
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_went_away_or_was_revoked_is_on_record_too() {
+    let rig = Rig::new(Setting { ruling: None, ..asking() });
+    let mut exchange = Box::pin(rig.ask("delete the secret", false));
+    for _ in 0..10 {
+        assert!(exchange.as_mut().now_or_never().is_none(), "it waits");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kept(&rig).len(), 0, "not yet: it may still go on");
+    drop(exchange);
+    assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, false));
+
+    let holder = Holder::new(model::Scope::on(["openai"]));
+    let rig = Rig::new(Setting { ruling: None, holder: holder.clone(), ..asking() });
+    let mut exchange = Box::pin(rig.ask("delete the secret", false));
+    assert!(exchange.as_mut().now_or_never().is_none());
+    holder.lease.end(Ended::revoked("offboarded"));
+    assert_eq!(exchange.await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, false));
+}
+
+#[tokio::test]
+async fn a_request_that_was_approved_is_on_record_once() {
+    let mut rig = Rig::new(Setting { ruling: Some(RulingState::Approved), ..asking() });
+    rig.say(&answer("done"));
+    rig.hang_up();
+    assert_eq!(rig.ask("delete the secret", false).await.status(), StatusCode::OK);
+    assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, true));
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_waited_in_vain_is_denied_and_its_question_taken_back() {
+    let limits = Limits { approval_wait: Duration::from_millis(10), ..Limits::default() };
+    let mut rig = Rig::new(Setting { ruling: None, limits, ..asking() });
+    rig.say(&answer("I delete it"));
+    rig.hang_up();
+    let response = rig.ask("do what you think is right", false).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let (body, _) = read(response).await;
+    assert!(body.contains("approval_expired") && body.contains("the answer is not kept"), "{body}");
+    assert!(!body.contains("approval_pending") && !body.contains("I delete it"), "{body}");
+    assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "nobody decides about what can't come any more");
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_is_approved_in_time_passes() {
+    let mut rig = Rig::new(Setting { ruling: Some(RulingState::Approved), ..asking() });
+    rig.say(&answer("I delete it"));
+    rig.hang_up();
+    assert_eq!(read(rig.ask("do it", false).await).await.0, answer("I delete it"));
+}
+
+#[tokio::test]
+async fn a_streamed_answer_waits_for_as_long_as_its_question_is_open() {
+    let limits = Limits { approval_wait: Duration::ZERO, heartbeat: Duration::from_millis(5), ..Limits::default() };
+    let rig = Rig::new(Setting { ruling: None, limits, content_type: SSE, ..asking() });
+    rig.say(&event("I delete it"));
+    let mut body = rig.ask("do it", true).await.into_body();
+    for _ in 0..3 {
+        let beat = futures_util::StreamExt::next(&mut body).await.unwrap().unwrap();
+        assert!(beat.starts_with(b": waiting for approval "), "{beat:?}");
+    }
+    assert_eq!(rig.cancelled.load(Ordering::Relaxed), 0);
+}

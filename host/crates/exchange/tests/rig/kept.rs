@@ -1,0 +1,120 @@
+//! A record in memory, and a desk with one answer.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use exchange::ports::{
+    Ask, Desk, DeskError, PolicySet, RecordError, Recorder, Ruling, RulingState, Safety, Tape, Ticket,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use model::{ApprovalId, Digest, Entry, Event, record::Opened};
+use tokio::sync::watch;
+
+/// A set that comes into force at the moment when a request is recorded, before it is sent.
+pub(crate) type AtRequest = Arc<Mutex<Option<Arc<PolicySet>>>>;
+
+/// Keeps everything in memory; can be told to fail.
+pub(crate) struct Memory {
+    pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
+    /// Entries after which nothing more can be kept.
+    pub(crate) room: Option<usize>,
+    pub(crate) at_request: AtRequest,
+    pub(crate) publish: watch::Sender<Arc<PolicySet>>,
+}
+
+impl Recorder for Memory {
+    fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
+        let (at_request, publish) = (Arc::clone(&self.at_request), self.publish.clone());
+        let entries = Arc::clone(&self.entries);
+        let mut tape = MemoryTape { entries, room: self.room, at_request, publish };
+        tape.append(Entry::Opened(opened))?;
+        Ok(Box::new(tape))
+    }
+
+    fn event(&self, _event: Event) -> BoxFuture<'_, Result<(), RecordError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn keyed_hash(&self, value: &[u8]) -> [u8; 16] {
+        std::array::from_fn(|at| value.iter().fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)))
+    }
+}
+
+struct MemoryTape {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    room: Option<usize>,
+    at_request: AtRequest,
+    publish: watch::Sender<Arc<PolicySet>>,
+}
+
+impl Tape for MemoryTape {
+    fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
+        let mut entries = self.entries.lock().unwrap();
+        if self.room.is_some_and(|room| entries.len() >= room) {
+            return Err(RecordError("disk full".into()));
+        }
+        if matches!(entry, Entry::Request(_))
+            && let Some(set) = self.at_request.lock().unwrap().take()
+        {
+            self.publish.send(set).unwrap();
+        }
+        entries.push(entry);
+        Ok(())
+    }
+
+    fn keep(&mut self, _safety: Safety) -> BoxFuture<'_, Result<(), RecordError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// Answers every question in one way, or never; remembers what was shown.
+pub(crate) struct OneAnswer {
+    pub(crate) state: Option<RulingState>,
+    pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// What approvals would be bound to.
+    pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
+    pub(crate) cancelled: Arc<AtomicU32>,
+}
+
+impl Desk for OneAnswer {
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
+        self.bound.lock().unwrap().push(ask.bound_to);
+        self.shown.lock().unwrap().push(ask.shown);
+        let cancelled = Some(Arc::clone(&self.cancelled));
+        let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
+        async { Ok(ticket) }.boxed()
+    }
+}
+
+struct OneTicket {
+    id: ApprovalId,
+    state: Option<RulingState>,
+    /// Counts the ticket when it is dropped undecided.
+    cancelled: Option<Arc<AtomicU32>>,
+}
+
+impl Ticket for OneTicket {
+    fn approval(&self) -> ApprovalId {
+        self.id
+    }
+
+    fn decided(&mut self) -> BoxFuture<'_, Ruling> {
+        let Some(state) = self.state else { return std::future::pending().boxed() };
+        self.cancelled = None;
+        async move { Ruling { state, by: "ann".into(), reason: String::new() } }.boxed()
+    }
+
+    fn leave(mut self: Box<Self>) {
+        self.cancelled = None;
+    }
+}
+
+impl Drop for OneTicket {
+    fn drop(&mut self) {
+        if let Some(cancelled) = &self.cancelled {
+            cancelled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Another policy set comes into force at a place on the path where nothing of the answer has come yet.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use http::StatusCode;
+use model::{Entry, Outcome};
+
+use crate::{
+    FINISH, SSE, answer, closed, event,
+    rig::{Does, Rig, Setting, chat, policy, read, set},
+};
+
+/// Generations of the sets that took over.
+fn switched(rig: &Rig) -> Vec<u64> {
+    let entries = rig.entries.lock().unwrap();
+    let switched = entries.iter().filter_map(|entry| match entry {
+        Entry::Switched(set, _) => Some(set.generation.0),
+        _ => None,
+    });
+    switched.collect()
+}
+
+#[tokio::test]
+async fn a_lockdown_reaches_an_exchange_that_waits_for_the_upstream() {
+    for stream in [false, true] {
+        let rig = Rig::new(Setting { silent_upstream: true, ..Setting::default() });
+        let mut exchange = Box::pin(rig.ask("hi", stream));
+        while rig.waiting.load(Ordering::Relaxed) == 0 {
+            assert!(exchange.as_mut().now_or_never().is_none(), "the upstream is silent");
+            tokio::task::yield_now().await;
+        }
+        rig.publish.send(set(2, vec![policy("00-lockdown", Does::Lockdown)])).unwrap();
+        let response = tokio::time::timeout(Duration::from_secs(5), exchange).await.expect("at once");
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert!(read(response).await.0.contains("no traffic here"));
+        assert_eq!((closed(&rig).0, switched(&rig)), (Outcome::Blocked, vec![2]));
+        assert_eq!(rig.waiting.load(Ordering::Relaxed), 0, "the upstream is left alone");
+    }
+}
+
+#[tokio::test]
+async fn a_lockdown_that_comes_while_the_request_is_recorded_keeps_it_here() {
+    let mut rig = Rig::new(Setting::default());
+    rig.say(&answer("hello"));
+    rig.hang_up();
+    *rig.at_request.lock().unwrap() = Some(set(2, vec![policy("00-lockdown", Does::Lockdown)]));
+    assert_eq!(rig.ask("hi", false).await.status(), StatusCode::FORBIDDEN);
+    assert!(rig.received.lock().unwrap().is_empty(), "nothing was sent");
+    assert_eq!(switched(&rig), [2]);
+}
+
+#[tokio::test]
+async fn a_set_that_comes_while_the_upstream_is_silent_judges_its_answer() {
+    let mut rig = Rig::new(Setting::default());
+    rig.say(&answer("a secret"));
+    rig.hang_up();
+    *rig.at_request.lock().unwrap() = Some(set(2, vec![policy("10-mask", Does::Mask("secret", "[X]"))]));
+    assert_eq!(read(rig.ask("hi", false).await).await.0, answer("a [X]"));
+    assert_eq!(switched(&rig), [2]);
+}
+
+#[tokio::test]
+async fn a_set_that_comes_while_the_request_still_comes_is_on_record() {
+    let mut rig = Rig::new(Setting::default());
+    rig.say(&answer("a secret"));
+    rig.hang_up();
+    let publish = rig.publish.clone();
+    let body = chat("my secret", false);
+    let body = futures_util::stream::once(async move {
+        publish.send(set(2, vec![policy("10-mask", Does::Mask("secret", "[X]"))])).unwrap();
+        Ok(Bytes::from(body))
+    });
+    let response = rig.send(body.boxed()).await;
+    assert_eq!(read(response).await.0, answer("a [X]"));
+    let opened = match &rig.entries.lock().unwrap()[0] {
+        Entry::Opened(opened) => opened.set.generation.0,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((opened, switched(&rig)), (1, vec![2]), "opened under the one, judged by the other");
+}
+
+#[tokio::test]
+async fn policies_are_told_when_an_exchange_is_over() {
+    let (left, newer) = (policy("10-a", Does::Bytes), policy("20-b", Does::Mask("secret", "[Y]")));
+    let (older, stays) = (policy("20-b", Does::Mask("secret", "[X]")), policy("30-c", Does::Bytes));
+    let told = [&left, &older, &newer, &stays].map(|policy| Arc::clone(&policy.over));
+    let told = || told.each_ref().map(|over| over.load(Ordering::Relaxed));
+    let mut rig = Rig::new(Setting { policies: vec![left, older, stays], content_type: SSE, ..Setting::default() });
+    rig.say(&event("one"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    assert_eq!(told(), [0; 4], "it is not over");
+    let mut next = set(2, vec![newer]);
+    let kept = rig.publish.borrow().policies[2].clone();
+    Arc::get_mut(&mut next).unwrap().policies.push(kept);
+    rig.publish.send(next).unwrap();
+    rig.say(FINISH);
+    rig.hang_up();
+    while body.next().await.is_some() {}
+    drop(body);
+    assert_eq!(told(), [1, 0, 1, 1], "once each, by the version that it has now; what left was told too");
+
+    let gone = policy("30-approve", Does::Hang);
+    let over = Arc::clone(&gone.over);
+    let rig = Rig::new(Setting { policies: vec![gone], ..Setting::default() });
+    let mut exchange = Box::pin(rig.ask("hi", false));
+    assert!(exchange.as_mut().now_or_never().is_none());
+    drop(exchange);
+    assert_eq!(over.load(Ordering::Relaxed), 1, "its caller went away");
+}
