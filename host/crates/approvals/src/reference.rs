@@ -261,7 +261,7 @@ fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
     let mut book = Book::new(terms());
     let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
-    book.decide(approved);
+    book.decide(approved).unwrap();
     assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
     book.withdraw(|approval| approval.caller.subject == "ann", "revoked");
     assert!(book.ask(ApprovalId::new(), &ask("text", "export"), 3).unwrap().new);

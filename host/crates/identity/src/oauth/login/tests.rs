@@ -148,7 +148,8 @@ async fn an_id_token_with_another_nonce_or_none_signs_nobody_in() {
     let who = sign_in(&|sent| Some(json!(sent))).await.unwrap();
     assert_eq!(who.caller.subject, "ann");
     let (_, of_another) = relying.send().unwrap();
-    let wrong: [&dyn Fn(&str) -> Option<Value>; 6] = [
+    type Nonce<'n> = dyn Fn(&str) -> Option<Value> + 'n;
+    let wrong: [&Nonce<'_>; 6] = [
         &|_| None,
         &|_| Some(json!("")),
         &|_| Some(json!(of_another.nonce.secret())),
