@@ -170,7 +170,7 @@ pub(crate) struct Echo {
 
 impl Echo {
     /// `None`: there is nothing to look for.
-    pub(crate) fn new(secrets: &Secrets) -> Option<Arc<dyn Policy>> {
+    pub(crate) fn of(secrets: &Secrets) -> Option<Arc<dyn Policy>> {
         (!secrets.is_empty()).then(|| Arc::new(Self { secrets: secrets.clone() }) as Arc<dyn Policy>)
     }
 }

@@ -185,7 +185,7 @@ impl Judge {
         self.direction = Direction::Response;
         self.secrets = secrets.clone();
         self.guard = Bytewise::new(secrets.clone());
-        self.seats.splice(0..0, Echo::new(secrets).map(|echo| Seat::new(echo, self.set.generation)));
+        self.seats.splice(0..0, Echo::of(secrets).map(|echo| Seat::new(echo, self.set.generation)));
         self.tracks.clear();
         self.due.clear();
         self.bytes = ByteTrack::new(&self.seats);
@@ -491,7 +491,7 @@ fn seats(set: &PolicySet, connection: &str, secrets: &Secrets) -> Vec<Seat> {
         let connections = &policy.info().connections;
         connections.is_empty() || connections.iter().any(|name| name == connection)
     });
-    let policies = Echo::new(secrets).into_iter().chain(guarding.map(Arc::clone));
+    let policies = Echo::of(secrets).into_iter().chain(guarding.map(Arc::clone));
     policies.map(|policy| Seat::new(policy, set.generation)).collect()
 }
 

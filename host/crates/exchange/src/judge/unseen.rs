@@ -76,6 +76,6 @@ mod tests {
             assert!(Unseen::default().excess(text).is_empty(), "{text:?}");
         }
         let mut behind = Unseen::behind(&"\u{200B}".repeat(84));
-        assert_eq!(behind.excess("\u{200B}x\u{200B}"), [0..3]);
+        assert_eq!(behind.excess("\u{200B}x\u{200B}").first(), Some(&(0..3)));
     }
 }
