@@ -6,7 +6,7 @@
 
 mod rig;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, chat, event, policy, read};
 
 const CANARY: &str = "secret";
@@ -176,7 +176,7 @@ async fn headers_are_read_as_utf_8_and_else_as_latin_1() {
         rig.hang_up();
         let response = rig.ask("hi", false).await;
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers().get("openai-note").map(http::HeaderValue::as_bytes), left, "{value:?}");
+        assert_eq!(response.headers().get("openai-note").map(HeaderValue::as_bytes), left, "{value:?}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! Ports that a test can see through: policies written in Rust, a recorder in memory, a desk with one answer, an
 //! upstream that plays a script.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod kept;
+mod policies;
 mod upstream;
 
 use std::sync::{
@@ -16,233 +17,23 @@ use bytes::Bytes;
 use exchange::{
     BodyError, Gate, Limits,
     ports::{
-        About, Account, BodyDecision, Conversation, ConversationDecision, Credential, Failure, FailureKind, Guest,
-        Head, HeadDecision, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented, RulingState, Summary,
-        ToolDecision, Unidentified, Window,
+        About, Account, Credential, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented, RulingState,
+        Unidentified,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use model::{
-    Attribute, Caller, Connection, Decision, Digest, Direction, Edit, EndpointRule, Entry, FailureMode, Family,
-    Generation, Hit, Hooks, Mode, OnBlock, Outcome, Plan, PolicyInfo, PolicyLimits, Refusal, Restore, Scan, Scope,
-    Substitute, Upstream, Usage, Verdict,
+    Caller, Connection, Digest, EndpointRule, Entry, Family, Generation, OnBlock, Outcome, Restore, Scope, Upstream,
+    Usage,
 };
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use self::policies::{Does, TestPolicy, policy};
 use self::{
     kept::{AtRequest, Memory, OneAnswer},
     upstream::{Body, Counted, Script},
 };
-
-/// What a test policy does with a window.
-#[derive(Clone, Debug)]
-pub(crate) enum Does {
-    /// Replaces a word; holds back what could become one.
-    Mask(&'static str, &'static str),
-    /// Replaces a word, which is matched natively.
-    Find(&'static str, &'static str),
-    /// Looks at each part as a whole.
-    Gather,
-    /// Looks at each part as a whole, and stops at a word.
-    GatherAndBlock(&'static str),
-    /// Replaces a word by a placeholder of this kind.
-    Token(&'static str, &'static str),
-    /// Looks at bytes, and lets them pass.
-    Bytes,
-    /// Stops at a word.
-    Block(&'static str),
-    /// Asks at a word.
-    Ask(&'static str),
-    /// Stops every exchange as it is opened.
-    Lockdown,
-    /// Fails as often as this, then allows.
-    Fail(u32),
-    /// Takes a tool away and sets the temperature.
-    Tools(&'static str),
-    /// Asks another model than the caller did.
-    Model(&'static str),
-    /// Never answers.
-    Hang,
-}
-
-pub(crate) struct TestPolicy {
-    pub(crate) info: PolicyInfo,
-    plan: Plan,
-    does: Does,
-    failed: Arc<AtomicU32>,
-    /// Exchanges of which it was told that they are over.
-    pub(crate) over: Arc<AtomicU32>,
-}
-
-pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
-    let hooks = Hooks {
-        open: matches!(does, Does::Lockdown),
-        text: !matches!(does, Does::Tools(_) | Does::Model(_)),
-        conversation: matches!(does, Does::Tools(_) | Does::Model(_)),
-        body: matches!(does, Does::Bytes),
-        ..Hooks::default()
-    };
-    let mut digest = [0; 32];
-    for (at, byte) in format!("{id}{does:?}").bytes().enumerate() {
-        digest[at % 32] ^= byte.rotate_left(u32::try_from(at).unwrap_or_default());
-    }
-    let info = PolicyInfo {
-        id: id.into(),
-        name: id.into(),
-        version: "1.0.0".into(),
-        summary: String::new(),
-        digest: Digest(digest),
-        wasm_digest: Digest(digest),
-        order: 0,
-        mode: Mode::Enforce,
-        on_failure: FailureMode::Closed,
-        connections: Vec::new(),
-        limits: PolicyLimits::default(),
-    };
-    let (failed, over) = Default::default();
-    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed, over }
-}
-
-impl Policy for TestPolicy {
-    fn info(&self) -> &PolicyInfo {
-        &self.info
-    }
-
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn scan(&self, _before: &str, pending: &str, last: bool) -> Scan {
-        let Does::Find(word, _) = self.does else { return Scan::default() };
-        let hit = |(start, _): (usize, &str)| Hit { pattern: 0, start, end: start + word.len() };
-        let hits = pending.match_indices(word).map(hit).collect();
-        let begun = (1..word.len()).rev().find(|len| pending.ends_with(&word[..*len]));
-        Scan { hits, keep: if last { 0 } else { begun.unwrap_or_default() } }
-    }
-
-    fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
-        Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed) })
-    }
-
-    fn over(&self, _exchange: model::ExchangeId) {
-        self.over.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-struct TestGuest {
-    does: Does,
-    failed: Arc<AtomicU32>,
-}
-
-fn refusal(word: &str) -> Verdict {
-    Verdict::Block(Refusal { code: "test.word".into(), message: format!("no {word} here"), detail: String::new() })
-}
-
-fn question(word: &str) -> Verdict {
-    Verdict::Ask(model::Question {
-        title: format!("may it {word}?"),
-        summary: String::new(),
-        approvers: Vec::new(),
-        timeout_seconds: 0,
-        remember_key: String::new(),
-    })
-}
-
-/// Replaces a word wherever it stands; holds back what could become one.
-fn replace(window: &Window<'_>, word: &str, by: &Substitute, decision: &mut Decision) {
-    let edit = |(start, _)| Edit { start, end: start + word.len(), by: by.clone(), reason: "test".into() };
-    decision.edits = window.pending.match_indices(word).map(edit).collect();
-    let begun = |len: &usize| word.is_char_boundary(*len) && window.pending.ends_with(&word[..*len]);
-    decision.hold_back = if window.last { 0 } else { (1..word.len()).rev().find(begun).unwrap_or_default() };
-}
-
-impl Guest for TestGuest {
-    fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
-        let verdict = if matches!(self.does, Does::Lockdown) { refusal("traffic") } else { Verdict::Allow };
-        async { Ok(verdict) }.boxed()
-    }
-
-    fn on_request<'a>(
-        &'a mut self,
-        _request: &'a Conversation,
-    ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
-        let (remove_tools, patch) = match self.does {
-            Does::Tools(tool) => (vec![tool.to_owned()], serde_json::json!({"temperature": 0})),
-            Does::Model(model) => (Vec::new(), serde_json::json!({ "model": model })),
-            _ => unreachable!("only these want requests"),
-        };
-        async move {
-            Ok(ConversationDecision {
-                verdict: Verdict::Allow,
-                edits: Vec::new(),
-                remove_tools,
-                patch: patch.to_string(),
-                notes: Vec::new(),
-            })
-        }
-        .boxed()
-    }
-
-    fn on_text<'a>(&'a mut self, window: Window<'a>) -> BoxFuture<'a, Result<Decision, Failure>> {
-        async move {
-            let mut decision = Decision::allow();
-            match self.does {
-                Does::Mask(word, by) => replace(&window, word, &Substitute::Literal(by.into()), &mut decision),
-                Does::Find(_, by) => {
-                    let edit = |hit: &Hit| Edit {
-                        start: hit.start,
-                        end: hit.end,
-                        by: Substitute::Literal(by.into()),
-                        reason: "test".into(),
-                    };
-                    decision.edits = window.hits.iter().map(edit).collect();
-                }
-                Does::Gather | Does::GatherAndBlock(_) if !window.last => decision.hold_back = window.pending.len(),
-                Does::GatherAndBlock(word) if window.pending.contains(word) => decision.verdict = refusal(word),
-                Does::Token(word, kind) => replace(&window, word, &Substitute::Token(kind.into()), &mut decision),
-                Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
-                Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
-                Does::Lockdown => decision.verdict = refusal("traffic"),
-                Does::Hang => std::future::pending().await,
-                Does::Fail(times) if self.failed.fetch_add(1, Ordering::Relaxed) < times => {
-                    return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
-                }
-                _ => {}
-            }
-            Ok(decision)
-        }
-        .boxed()
-    }
-
-    fn on_tool_call<'a>(
-        &'a mut self,
-        _id: &'a str,
-        _name: &'a str,
-        _input: &'a str,
-    ) -> BoxFuture<'a, Result<ToolDecision, Failure>> {
-        unreachable!("no test policy has this hook")
-    }
-
-    fn on_head<'a>(&'a mut self, _head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
-        unreachable!("no test policy has this hook")
-    }
-
-    fn on_body<'a>(
-        &'a mut self,
-        _direction: Direction,
-        _pending: &'a [u8],
-        _fresh: usize,
-        _last: bool,
-    ) -> BoxFuture<'a, Result<BodyDecision, Failure>> {
-        async { Ok(BodyDecision { verdict: Verdict::Allow, edits: Vec::new(), hold_back: 0, notes: Vec::new() }) }
-            .boxed()
-    }
-
-    fn on_end<'a>(&'a mut self, _summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
-        unreachable!("no test policy has this hook")
-    }
-}
 
 pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> {
     Arc::new(PolicySet {
