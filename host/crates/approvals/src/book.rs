@@ -255,8 +255,7 @@ impl Book {
     fn remember(&mut self, decided: &Approval) {
         let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
         if self.remembered.len() >= REMEMBERED
-            && let Some(oldest) =
-                self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+            && let Some(oldest) = self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| *key)
         {
             self.remembered.remove(&oldest);
         }
