@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a settings file says nothing at all: an editor has cut it to write it anew, or a write of it was cut short.
+/// Whether a settings file that can be read says nothing at all: an editor has cut it to write it anew, or a write of it was cut short.
 pub(super) fn says_nothing(bytes: &[u8]) -> bool {
     // Without a key there is no value, so whatever begins with a bracket is the head of a table.
     let empty = |line: &[u8]| matches!(line.trim_ascii_start().first(), None | Some(b'#' | b'['));

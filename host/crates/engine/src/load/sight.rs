@@ -169,7 +169,7 @@ fn content(
         wasm: wasm.into(),
         wasm_digest,
         digest,
-        has_settings: text.as_deref().is_some_and(|text| !says_nothing(text)),
+        has_settings: text.as_deref().is_some_and(|text| settings.is_err() || !says_nothing(text)),
         settings,
         stamps: Stamps { wasm: stamp, settings: settings_stamp },
     }
