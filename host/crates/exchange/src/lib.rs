@@ -31,6 +31,7 @@ mod returned;
 mod route;
 mod scope;
 mod session;
+mod spent;
 mod twin;
 mod vault;
 mod watched;

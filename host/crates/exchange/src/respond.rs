@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::{Direction, Usage};
+use model::Direction;
 use tokio::sync::watch;
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
     returned::{check, returnable, unclaimed},
+    spent::Spent,
     twin::Twin,
 };
 
@@ -63,7 +64,8 @@ pub(crate) async fn respond(
     judge.judge_fields(&mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
-    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, spent: Usage::default() };
+    let mut sink =
+        Deliver { asked, record, head: Some((status, headers)), streaming, spent: Spent::new(asked.account) };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {
@@ -83,8 +85,7 @@ struct Deliver<'x> {
     /// The head, until it is said.
     head: Option<(StatusCode, HeaderMap)>,
     streaming: bool,
-    /// Usage that the account was told of.
-    spent: Usage,
+    spent: Spent<'x>,
 }
 
 impl Deliver<'_> {
@@ -106,18 +107,6 @@ impl Deliver<'_> {
         }
         self.record.response_head(status, &headers)?;
         Ok(Some((status, headers)))
-    }
-
-    /// Tells the account what the provider has counted since the last time.
-    fn spend(&mut self, told: Usage) {
-        let since = Usage {
-            input_tokens: told.input_tokens.saturating_sub(self.spent.input_tokens),
-            output_tokens: told.output_tokens.saturating_sub(self.spent.output_tokens),
-        };
-        if since != Usage::default() {
-            self.spent = told;
-            self.asked.account.spend(since);
-        }
     }
 
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
@@ -148,7 +137,7 @@ async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Reco
 
 impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
-        self.spend(turn.usage);
+        self.spent.tell(turn.usage, turn.judge.heard());
         self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
         self.ask(&mut turn).await?;
@@ -162,6 +151,7 @@ impl Sink for Deliver<'_> {
             return Ok(());
         }
         let head = self.record_head(Some(turn.cleared.delivered().len()))?;
+        self.spent.is_whole();
         let usage = turn.usage;
         turn.judge.over(&Summary { outcome: "completed", usage, duration: self.asked.started.elapsed() }).await;
         self.record.findings(turn.judge.findings())?;

@@ -62,6 +62,8 @@ pub(crate) struct Judge {
     first: u32,
     /// Parts with something new since the last pass.
     due: Vec<PartId>,
+    /// Bytes of text that were told, of the request and of the answer.
+    heard: (u64, u64),
     /// Seats that came with the last switch.
     fresh: Vec<usize>,
     /// Tool calls that are complete and wait for their verdicts.
@@ -126,6 +128,7 @@ impl Judge {
             direction: Direction::Request,
             tracks: Vec::new(),
             first: 0,
+            heard: (0, 0),
             due: Vec::new(),
             fresh: Vec::new(),
             calls: Vec::new(),
@@ -166,6 +169,11 @@ impl Judge {
     /// What the request asks for, once it is known.
     pub(crate) fn asked(&self) -> Option<&Asked> {
         self.asked.as_ref()
+    }
+
+    /// Bytes of text of the request, and of the answer so far, where a model was asked.
+    pub(crate) fn heard(&self) -> Option<(u64, u64)> {
+        self.asked.as_ref().filter(|asked| !asked.model.is_empty()).map(|_| self.heard)
     }
 
     /// Whether a policy changed the request's parameters, which the model is one of.
@@ -308,6 +316,10 @@ impl Judge {
                     self.due.push(part.id);
                 }
                 Step::Text { part, text } => {
+                    match self.direction {
+                        Direction::Request => self.heard.0 += text.len() as u64,
+                        Direction::Response => self.heard.1 += text.len() as u64,
+                    }
                     self.track(part).feed(&text);
                     self.mark(part);
                 }

@@ -1,5 +1,6 @@
 //! A credential opens what its scope names, and nothing else; what the provider counts is told to its account.
 
+use futures_util::StreamExt;
 use http::StatusCode;
 use model::{Outcome, Scope, Usage};
 
@@ -72,6 +73,28 @@ async fn what_is_in_the_scope_passes() {
     rig.hang_up();
     assert_eq!(rig.ask("hi", false).await.status(), StatusCode::OK);
     assert!(rig.received.lock().unwrap()[0].windows(9).any(|window| window == b"gpt-small"));
+}
+
+#[tokio::test]
+async fn what_nobody_counts_is_estimated_and_hanging_up_saves_nothing() {
+    for ends in [true, false] {
+        let holder = Holder::new(Scope::on(["openai"]));
+        let mut rig = Rig::new(Setting { holder: holder.clone(), content_type: SSE, ..Setting::default() });
+        rig.say(&event(&"word ".repeat(8)));
+        if ends {
+            rig.say(crate::FINISH);
+            rig.hang_up();
+        }
+        let mut response = rig.ask("hello there", true).await;
+        while let Some(chunk) = response.body_mut().next().await {
+            assert!(chunk.is_ok());
+            if !ends {
+                break;
+            }
+        }
+        drop(response);
+        assert_eq!(*holder.spent.lock().unwrap(), Usage { input_tokens: 3, output_tokens: 10 }, "{ends}");
+    }
 }
 
 #[tokio::test]
