@@ -65,6 +65,30 @@ async fn a_revoked_caller_is_cut_in_mid_stream_and_stays_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_still_comes_is_cut_too() {
+    let upstream = Upstream::start().await;
+    let host = Setup::new().start(upstream.address).await;
+    let client = host.client();
+    let begun = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{\"model\":",
+        client.token
+    );
+    let asked = tokio::spawn(async move {
+        let mut reply = client.send_raw(begun.as_bytes()).await;
+        (reply.rest().await, reply)
+    });
+    let revoke = ["revoke", "--caller", CALLER, "--reason", "INC-4711"];
+    let foreseen = [&revoke[..], &["--dry-run"]].concat();
+    within("the exchange", async { while host.cli().json(&foreseen)["streams"] != 1 {} }).await;
+    assert_eq!(host.cli().json(&revoke)["streams"], 1);
+    let (told, reply) = within("the answer", asked).await.unwrap();
+    assert_eq!(reply.status, 401, "{}", String::from_utf8_lossy(&told));
+    assert_eq!(reply.header("connection"), Some("close"), "what was still to come is no next request");
+    assert_eq!(upstream.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_that_was_answered_survives_a_kill() {
     for _ in 0..kills() {
         let upstream = Upstream::start().await;

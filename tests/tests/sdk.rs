@@ -83,6 +83,18 @@ async fn lockdown(language: Language) {
     assert_eq!(met["code"], "lockdown", "{met}");
 }
 
+async fn limited(language: Language) {
+    let upstream = upstream(Channel::Content).await;
+    let host = Setup::new().limits("caller_usage = 1").start(upstream.address).await;
+    let first = Walk::start((Vendor::Openai, language), &host, "whole", "hello").last().await;
+    assert_eq!(first["finish"], "stop", "{first}");
+    for mode in ["whole", "stream"] {
+        let met = Walk::start((Vendor::Openai, language), &host, mode, "hello").last().await;
+        assert!(raised(&met, "RateLimitError") && met["status"] == 429, "{mode}: {met}");
+    }
+    assert_eq!(upstream.received().len(), 1, "a day is too long for an SDK to try again by itself");
+}
+
 /// A piece of a streamed answer of the API that the mode names.
 fn piece(mode: &str, text: &str) -> Vec<u8> {
     let (name, data) = match mode {
@@ -156,4 +168,4 @@ macro_rules! in_each_language {
         )* }
     };
 }
-in_each_language!(masked, tools, blocked, stopped, refused, lockdown, held);
+in_each_language!(masked, tools, blocked, stopped, refused, lockdown, held, limited);

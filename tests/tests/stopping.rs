@@ -268,7 +268,7 @@ async fn an_approval_lets_no_other_request_pass() {
     for other in [chat(&["the production database", "delete it"], "gpt-test"), chat(&["delete it"], "gpt-other")] {
         assert_eq!(send(other, &[]).await, pending);
     }
-    assert_eq!(send(first(), &[("openai-organization", "another")]).await, pending, "headers go up, too");
+    assert_eq!(send(first(), &[("openai-beta", "another")]).await, pending, "headers go up, too");
     assert_eq!(upstream.received().len(), 0);
     let retry = [("x-stainless-retry-count", "1")];
     assert_eq!(send(first(), &retry).await, (200, String::new()), "an SDK that tries again");

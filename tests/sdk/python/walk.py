@@ -85,7 +85,11 @@ def walk(client, mode, text):
 
 
 def main(base_url, key, mode, text):
-    client = openai.OpenAI(base_url=base_url, api_key=key)
+    if "azure" in mode:
+        endpoint = base_url.removesuffix("/v1")
+        client = openai.AzureOpenAI(azure_endpoint=endpoint, api_key=key, api_version="2024-10-21")
+    else:
+        client = openai.OpenAI(base_url=base_url, api_key=key)
     try:
         walk(client, mode, text)
     except openai.APIError as error:

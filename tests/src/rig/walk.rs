@@ -56,7 +56,7 @@ pub struct Walk {
 
 impl Walk {
     /// Starts it. `mode` names what it does (`whole`, `stream`, and besides `tools`, or `responses` or `completions` where
-    /// another API than chat's is used), `text` what it asks.
+    /// another API than chat's is used, or `azure`), `text` what it asks.
     ///
     /// # Panics
     /// When the SDK is not installed: `tests/setup` does that.

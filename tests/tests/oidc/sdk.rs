@@ -10,13 +10,16 @@ async fn openais_sdk_streams_with_a_token_of_the_gate_as_its_key() {
     let upstream = talkative().await;
     let gate = Gate::start(&upstream).await;
     let caller = gate.host.caller(&gate.token("").await);
-    for mode in ["whole", "stream"] {
+    // Azure's client sends the key as `api-key`, to paths that name the model.
+    for mode in ["whole", "stream", "azure whole", "azure stream"] {
         let met = Walk::start_as(caller.clone(), (Vendor::Openai, Language::Python), mode, "hello").last().await;
         assert_eq!((&met["content"], &met["finish"]), (&"my ssn is [SSN] ok".into(), &"stop".into()), "{mode}: {met}");
     }
     let narrow = gate.host.caller(&gate.token("&scope=model%3Agpt-other").await);
-    let met = Walk::start_as(narrow, (Vendor::Openai, Language::Python), "whole", "hello").last().await;
-    assert!(raised(&met, "PermissionDeniedError") && met["status"] == 403, "{met}");
+    for mode in ["whole", "azure whole"] {
+        let met = Walk::start_as(narrow.clone(), (Vendor::Openai, Language::Python), mode, "hello").last().await;
+        assert!(raised(&met, "PermissionDeniedError") && met["status"] == 403, "{mode}: {met}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,7 +137,7 @@ async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Reco
 
 impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
-        self.spent.tell(turn.usage, turn.judge.heard());
+        self.spent.tell(turn.usage, turn.judge.text_bytes());
         self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
         self.ask(&mut turn).await?;

@@ -208,10 +208,10 @@ async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
     let id = first.approval();
     desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
     assert_eq!(first.decided().await.state, RulingState::Approved);
-    let known = desk.ask(ask("two", "key")).await.unwrap();
-    assert_eq!(known.approval(), id, "asked once for the session");
+    let known = desk.ask(ask("one", "key")).await.unwrap();
+    assert_eq!(known.approval(), id, "the same request is asked once for the session");
     desk.withdraw(|approval| approval.id == id, "revoked");
-    let again = desk.ask(ask("two", "key")).await.unwrap();
+    let again = desk.ask(ask("one", "key")).await.unwrap();
     assert_ne!(again.approval(), id, "nothing is remembered");
     assert_eq!(desk.approval(again.approval()).unwrap().state, State::Pending);
 }

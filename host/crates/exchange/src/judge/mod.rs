@@ -63,7 +63,7 @@ pub(crate) struct Judge {
     /// Parts with something new since the last pass.
     due: Vec<PartId>,
     /// Bytes of text that were told, of the request and of the answer.
-    heard: (u64, u64),
+    text_bytes: (u64, u64),
     /// Seats that came with the last switch.
     fresh: Vec<usize>,
     /// Tool calls that are complete and wait for their verdicts.
@@ -128,7 +128,7 @@ impl Judge {
             direction: Direction::Request,
             tracks: Vec::new(),
             first: 0,
-            heard: (0, 0),
+            text_bytes: (0, 0),
             due: Vec::new(),
             fresh: Vec::new(),
             calls: Vec::new(),
@@ -172,8 +172,8 @@ impl Judge {
     }
 
     /// Bytes of text of the request, and of the answer so far, where a model was asked.
-    pub(crate) fn heard(&self) -> Option<(u64, u64)> {
-        self.asked.as_ref().filter(|asked| !asked.model.is_empty()).map(|_| self.heard)
+    pub(crate) fn text_bytes(&self) -> Option<(u64, u64)> {
+        self.asked.as_ref().filter(|asked| !asked.model.is_empty()).map(|_| self.text_bytes)
     }
 
     /// Whether a policy changed the request's parameters, which the model is one of.
@@ -317,8 +317,8 @@ impl Judge {
                 }
                 Step::Text { part, text } => {
                     match self.direction {
-                        Direction::Request => self.heard.0 += text.len() as u64,
-                        Direction::Response => self.heard.1 += text.len() as u64,
+                        Direction::Request => self.text_bytes.0 += text.len() as u64,
+                        Direction::Response => self.text_bytes.1 += text.len() as u64,
                     }
                     self.track(part).feed(&text);
                     self.mark(part);
