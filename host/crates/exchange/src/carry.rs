@@ -77,7 +77,9 @@ async fn admit(
     trail.refused.address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
     let mut head = Head::read(&parts)?;
     if let Some((connection, _)) = route::connection(gate, &head.path) {
-        connection.family.credential_parameter().map_or(Ok(()), |parameter| head.take_credential(parameter))?;
+        if let Some(parameter) = connection.family.credential_parameter() {
+            head.take_credential(parameter)?;
+        }
         head.withhold_choices(&connection.caller_headers);
     }
     head.check_repeats()?;

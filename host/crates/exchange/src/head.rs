@@ -119,8 +119,9 @@ impl Head {
             ..SHORT => text == credential,
             _ => memchr::memmem::find(text, credential).is_some(),
         };
-        let decoded =
-            |text: &str| repeats(text.as_bytes()) || percent_decoded(text).is_some_and(|text| repeats(text.as_bytes()));
+        let escaped =
+            |text: &str| text.contains('%') && percent_decoded(text).is_some_and(|text| repeats(text.as_bytes()));
+        let decoded = |text: &str| repeats(text.as_bytes()) || escaped(text);
         let pairs =
             self.query.split(['?', '&']).flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
         let target = self.path.split('/').chain(pairs.flatten()).chain([self.path.as_str(), self.query.as_str()]);
