@@ -167,6 +167,22 @@ impl Lane {
         }
     }
 
+    /// No more comes, and what came is no whole: in a stream, what is pending is judged as the last there is, and leaves
+    /// before the caller is told. A frame that is not complete stays. Answers what ends the exchange.
+    async fn cut<S: Sink>(&self, stop: Stop, flow: &mut Twin, judge: &mut Judge, sink: &mut S) -> Stop {
+        if !self.streaming {
+            return stop;
+        }
+        let began = Instant::now();
+        let cleared = match judge.break_off(flow).await {
+            Ok(cleared) => cleared,
+            Err(stop) => return stop,
+        };
+        let usage = flow.usage();
+        let turn = Turn { cleared, judge, usage, took: began.elapsed(), last: false };
+        sink.deliver(turn).await.err().unwrap_or(stop)
+    }
+
     fn malformed(&self, malformed: wire::Malformed) -> Stop {
         match self.direction {
             Direction::Request => Stop::BadRequest(malformed),
@@ -187,11 +203,7 @@ pub(crate) async fn relay<S: Sink>(
     loop {
         let arrived = match next(lane, source, policies).await {
             Ok(arrived) => arrived,
-            Err(stop) if lane.streaming => {
-                break_off(flow, judge, sink).await?;
-                return Err(stop);
-            }
-            Err(stop) => return Err(stop),
+            Err(stop) => return Err(lane.cut(stop, flow, judge, sink).await),
         };
         let began = Instant::now();
         let last = matches!(arrived, Arrived::End);
@@ -200,7 +212,8 @@ pub(crate) async fn relay<S: Sink>(
             Arrived::End => {
                 flow.finish().map_err(|malformed| lane.malformed(malformed))?;
                 if lane.ends_with_connection && !flow.is_over() {
-                    return Err(lane.broke(Broke::Off(BodyError("the connection ended before the stream did".into()))));
+                    let early = BodyError("the connection ended before the stream did".into());
+                    return Err(lane.cut(lane.broke(Broke::Off(early)), flow, judge, sink).await);
                 }
             }
             Arrived::Set => {
@@ -219,15 +232,6 @@ pub(crate) async fn relay<S: Sink>(
             return Ok(());
         }
     }
-}
-
-/// No more comes, and what came is no whole: what is pending is judged as the last there is, and leaves before the caller is
-/// told. A frame that is not complete stays.
-async fn break_off<S: Sink>(flow: &mut Twin, judge: &mut Judge, sink: &mut S) -> Result<(), Stop> {
-    let began = Instant::now();
-    let cleared = judge.break_off(flow).await?;
-    let usage = flow.usage();
-    sink.deliver(Turn { cleared, judge, usage, took: began.elapsed(), last: false }).await
 }
 
 /// The next thing to work on. A request is judged whole by the set that was in force when it began to be judged; a

@@ -64,8 +64,8 @@ pub(crate) async fn respond(
     judge.judge_fields(&mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
-    let mut sink =
-        Deliver { asked, record, head: Some((status, headers)), streaming, spent: Spent::new(asked.account) };
+    let spent = Spent::new(asked.account, !status.is_success());
+    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, spent };
     if streaming {
         // The head of a stream holds nothing of the answer, and its caller waits for it.
         if let Some((status, headers)) = sink.record_head(None)? {

@@ -17,13 +17,14 @@ pub(crate) struct Spent<'x> {
     told: Usage,
     /// Bytes of text of the request, and of the answer so far. None where no model was asked.
     heard: Option<(u64, u64)>,
+    refused: bool,
     whole: bool,
 }
 
 impl<'x> Spent<'x> {
-    /// Nothing yet.
-    pub(crate) fn new(account: &'x dyn Account) -> Self {
-        Self { account, told: Usage::default(), heard: None, whole: false }
+    /// Nothing yet. `refused`: the provider answers with an error, which costs what it says and no more.
+    pub(crate) fn new(account: &'x dyn Account, refused: bool) -> Self {
+        Self { account, told: Usage::default(), heard: None, refused, whole: false }
     }
 
     /// Takes what the provider has counted so far, and the text that has come.
@@ -54,7 +55,7 @@ impl<'x> Spent<'x> {
 
 impl Drop for Spent<'_> {
     fn drop(&mut self) {
-        let counted = self.whole && self.told != Usage::default();
+        let counted = self.refused || (self.whole && self.told != Usage::default());
         let Some((asked, answered)) = self.heard.filter(|_| !counted) else { return };
         let tokens = |bytes: u64| u32::try_from(bytes.div_ceil(TOKEN_BYTES)).unwrap_or(u32::MAX);
         self.spend(Usage { input_tokens: tokens(asked), output_tokens: tokens(answered) });

@@ -89,3 +89,15 @@ async fn an_upstream_that_falls_silent_is_the_same() {
     assert!(cut, "{body}");
     assert_eq!(text(&body), "it is ");
 }
+
+#[tokio::test]
+async fn a_stream_that_its_connection_cuts_is_the_same() {
+    for (policy, arrives) in [(Does::Gather, "it is 078-05"), (Does::Find(CANARY, "[X]"), "it is ")] {
+        let mut rig = Rig::new(Setting { ends_with_connection: true, ..streaming(policy) });
+        rig.say(&event("it is 078-05"));
+        rig.hang_up();
+        let (body, cut) = read(rig.ask("hi", true).await).await;
+        assert!(cut && body.contains("upstream_broke"), "{body}");
+        assert_eq!(text(&body), arrives);
+    }
+}

@@ -33,16 +33,14 @@ impl Judge {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, value)| says_nothing(name, value));
-        self.first = FIRST_FIELD;
         for (name, value) in &fields {
             for reading in readings(name, value) {
                 self.tell_field(&reading);
             }
         }
         self.judge_text().await;
-        let mut left = std::mem::take(&mut self.tracks).into_iter().map(left);
+        let mut left = std::mem::take(&mut self.tracks).into_values().map(left);
         self.due.clear();
-        self.first = 0;
         self.stopped_response()?;
         headers.clear();
         for (name, value) in plain {
@@ -62,12 +60,15 @@ impl Judge {
 
     fn tell_field(&mut self, text: &str) {
         let number = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
-        let part =
-            Part { id: PartId(self.first.saturating_add(number)), channel: Channel::Field, speaker: Speaker::Provider };
+        let part = Part {
+            id: PartId(FIRST_FIELD.saturating_add(number)),
+            channel: Channel::Field,
+            speaker: Speaker::Provider,
+        };
         let mut track = Track::new(part, places(&self.seats, Direction::Response, part).into_iter());
         track.feed(text);
         track.ended = true;
-        self.tracks.push(track);
+        self.tracks.insert(part.id, track);
         self.due.push(part.id);
     }
 }

@@ -15,7 +15,11 @@ mod text;
 mod track;
 mod unseen;
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use model::{
@@ -57,9 +61,8 @@ pub(crate) struct Judge {
     /// A policy changed the request's parameters.
     patched: bool,
     direction: Direction,
-    tracks: Vec<Track>,
-    /// The number of the first part among these.
-    first: u32,
+    /// Parts on their way. One whose text has left an answer is forgotten: a stream may have any number of them.
+    tracks: BTreeMap<PartId, Track>,
     /// Parts with something new since the last pass.
     due: Vec<PartId>,
     /// Bytes of text that were told, of the request and of the answer.
@@ -126,8 +129,7 @@ impl Judge {
             scope,
             patched: false,
             direction: Direction::Request,
-            tracks: Vec::new(),
-            first: 0,
+            tracks: BTreeMap::new(),
             text_bytes: (0, 0),
             due: Vec::new(),
             fresh: Vec::new(),
@@ -242,11 +244,11 @@ impl Judge {
         let mut about = About::clone(&self.about);
         about.resumed = true;
         self.about = Arc::new(about);
-        for track in &mut self.tracks {
+        for track in self.tracks.values_mut() {
             let places = places(&self.seats, self.direction, track.part);
             track.rewind(places.into_iter());
         }
-        self.due = self.tracks.iter().filter(|track| !track.is_over()).map(|track| track.part.id).collect();
+        self.due = self.tracks.values().filter(|track| !track.is_over()).map(|track| track.part.id).collect();
         self.bytes.rewind(&self.seats);
         self.fresh.clone_from(&fresh);
         self.open_these(&fresh).await
@@ -310,9 +312,8 @@ impl Judge {
                     self.asked = Some(asked);
                 }
                 Step::Begin(part) => {
-                    debug_assert_eq!(part.id.0 as usize, self.tracks.len(), "parts are counted from 0");
                     let places = places(&self.seats, self.direction, part);
-                    self.tracks.push(Track::new(part, places.into_iter()));
+                    self.tracks.insert(part.id, Track::new(part, places.into_iter()));
                     self.due.push(part.id);
                 }
                 Step::Text { part, text } => {
@@ -333,14 +334,9 @@ impl Judge {
         Ok(())
     }
 
-    /// Where the track of a part stands.
-    fn at(&self, part: PartId) -> usize {
-        part.0.wrapping_sub(self.first) as usize
-    }
-
+    /// The track of a part that has not left.
     fn track(&mut self, part: PartId) -> &mut Track {
-        let at = self.at(part);
-        &mut self.tracks[at]
+        self.tracks.get_mut(&part).expect("a part is told from its beginning to its end")
     }
 
     fn mark(&mut self, part: PartId) {
@@ -384,8 +380,9 @@ impl Judge {
     pub(crate) async fn break_off(&mut self, flow: &mut Twin) -> Result<Cleared, Stop> {
         self.broken = true;
         self.guard.break_off();
+        self.hear(flow)?;
         self.due.clear();
-        for track in self.tracks.iter_mut().filter(|track| !track.is_over()) {
+        for track in self.tracks.values_mut().filter(|track| !track.is_over()) {
             track.ended = true;
             self.due.push(track.part.id);
         }

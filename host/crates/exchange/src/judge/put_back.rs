@@ -5,7 +5,7 @@
 //! and no record sees it; what a policy took out of the answer stays out.
 
 use model::{
-    Entry, PartId,
+    Direction, Entry, PartId,
     record::{PutBack, TokenSpan},
 };
 use wire::{Change, ToolCall};
@@ -34,13 +34,16 @@ impl Judge {
             flow.stop_putting_back();
         }
         for part in std::mem::take(&mut self.due) {
-            let at = self.at(part);
-            let track = &mut self.tracks[at];
+            let track = self.tracks.get_mut(&part).expect("what is due is on its way");
             let channel = track.part.channel;
             let vault = (flow.puts_back() && self.restore.reaches(channel)).then_some(&self.vault);
             let begun = |vault: &Vault| if track.is_through() { 0 } else { vault.begun(track.passed()) };
             let keep = vault.map_or(0, begun);
             let Some(front) = track.leave_but(keep) else { continue };
+            // A request's parts are shown together, to the last policy.
+            if track.is_over() && self.direction == Direction::Response {
+                self.tracks.remove(&part);
+            }
             let back = vault.and_then(|vault| put_back(vault, &front));
             let (upto, changes) = (front.end(), front.changes());
             let Some((back, tokens)) = back else {

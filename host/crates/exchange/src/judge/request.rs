@@ -49,7 +49,7 @@ impl Judge {
         let asked = self.asked.clone().unwrap_or_default();
         let parts = self
             .tracks
-            .iter()
+            .values()
             .filter_map(|track| {
                 let stage = track.stages.iter().position(|stage| stage.seat == seat)?;
                 Some(ConversationPart {
@@ -64,7 +64,7 @@ impl Judge {
     }
 
     fn rewrite(&mut self, seat: usize, part: PartId, edits: Vec<Edit>) -> Vec<EditRecord> {
-        let Some(track) = self.tracks.get(self.at(part)) else {
+        let Some(track) = self.tracks.get(&part) else {
             return Vec::new();
         };
         let Some(stage) = track.stages.iter().position(|stage| stage.seat == seat) else {

@@ -21,9 +21,9 @@ impl Judge {
     pub(super) async fn judge_seat(&mut self, seat: usize) {
         for at in 0..self.due.len() {
             let part = self.due[at];
-            let stages = &self.tracks[self.at(part)].stages;
+            let stages = &self.tracks[&part].stages;
             if let Some(stage) = stages.iter().position(|stage| stage.seat == seat)
-                && self.tracks[self.at(part)].is_due(stage)
+                && self.tracks[&part].is_due(stage)
             {
                 self.judge_window(seat, part, stage).await;
             }
@@ -31,7 +31,7 @@ impl Judge {
     }
 
     async fn judge_window(&mut self, seat: usize, part: PartId, stage: usize) {
-        let track = &self.tracks[self.at(part)];
+        let track = &self.tracks[&part];
         let about = Arc::clone(&self.about);
         let mut window = track.window(stage, self.direction);
         let channel = track.part.channel;
@@ -64,7 +64,7 @@ impl Judge {
         let edits: Vec<Proposed> = edits
             .into_iter()
             .map(|edit| {
-                let text = self.tracks[self.at(part)].text(stage);
+                let text = self.tracks[&part].text(stage);
                 let value = text.get(edit.start..edit.end).unwrap_or_default().to_owned();
                 let (by, was) = self.substitute(seat, edit.by, &value);
                 (edit.start..edit.end, by, edit.reason, was)
@@ -88,7 +88,7 @@ impl Judge {
         if stretch.is_empty() || self.seats[seat].is_shadow() {
             return edits;
         }
-        let text = self.tracks[self.at(part)].text(stage);
+        let text = self.tracks[&part].text(stage);
         let cut = |span: Range<usize>| {
             let was = self.recorder.keyed_hash(text[span.clone()].as_bytes());
             (span, String::new(), "the answer broke off".to_owned(), was)
@@ -135,7 +135,7 @@ impl Judge {
         release: usize,
         edits: &[Proposed],
     ) -> Vec<EditRecord> {
-        debug_assert_eq!(self.tracks[self.at(part)].stages[stage].seat, seat);
+        debug_assert_eq!(self.tracks[&part].stages[stage].seat, seat);
         let plain: Cow<'_, [(Range<usize>, String)]> =
             edits.iter().map(|(span, by, ..)| (span.clone(), by.clone())).collect();
         let made = self.track(part).settle(stage, &Settlement { release, edits: &plain });

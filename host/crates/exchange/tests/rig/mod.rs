@@ -147,6 +147,8 @@ pub(crate) struct Setting {
     pub(crate) caller_headers: Vec<&'static str>,
     /// Values of headers with credentials of the gate's own.
     pub(crate) credentials: Vec<&'static str>,
+    /// Bodies end when the connection does.
+    pub(crate) ends_with_connection: bool,
 }
 
 impl Default for Setting {
@@ -170,6 +172,7 @@ impl Default for Setting {
             endpoints: Vec::new(),
             caller_headers: Vec::new(),
             credentials: Vec::new(),
+            ends_with_connection: false,
         }
     }
 }
@@ -212,6 +215,7 @@ impl Rig {
             waiting: Arc::default(),
             heads: Arc::default(),
             credentials: setting.credentials.into_iter().map(HeaderValue::from_static).collect(),
+            ends_with_connection: setting.ends_with_connection,
         };
         let (received, waiting) = (Arc::clone(&script.received), Arc::clone(&script.waiting));
         let (heads, targets) = (Arc::clone(&script.heads), Arc::clone(&script.targets));

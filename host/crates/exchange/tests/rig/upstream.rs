@@ -29,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) heads: Arc<Mutex<Vec<HeaderMap>>>,
     /// Values of headers that the gate is said to have sent it.
     pub(crate) credentials: Vec<HeaderValue>,
+    /// Its bodies end when the connection does.
+    pub(crate) ends_with_connection: bool,
 }
 
 /// Counts one as long as it is there.
@@ -61,7 +63,8 @@ impl Forward for Script {
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
             let (status, headers) = (self.status, self.headers.clone());
             let secrets = Secrets::of(&self.credentials);
-            Ok(Answered { status, headers, body: body.boxed(), ends_with_connection: false, secrets })
+            let ends_with_connection = self.ends_with_connection;
+            Ok(Answered { status, headers, body: body.boxed(), ends_with_connection, secrets })
         }
         .boxed()
     }

@@ -99,6 +99,17 @@ async fn what_nobody_counts_is_estimated_and_hanging_up_saves_nothing() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_provider_costs_nothing() {
+    let holder = Holder::new(Scope::on(["openai"]));
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut rig = Rig::new(Setting { holder: holder.clone(), status, ..Setting::default() });
+    rig.say(r#"{"error":{"message":"slow down, please","type":"requests","param":null,"code":"rate_limit"}}"#);
+    rig.hang_up();
+    assert_eq!(rig.ask("hello there", false).await.status(), status);
+    assert_eq!(*holder.spent.lock().unwrap(), Usage::default());
+}
+
+#[tokio::test]
 async fn usage_is_told_once() {
     let usage = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\
                  \"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}\n\n";
