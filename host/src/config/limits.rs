@@ -141,7 +141,7 @@ limits! {
     /// Time between two pieces of an upstream's response.
     upstream_idle: Duration = Time(300 * SECOND, 10 * MILLISECOND, 24 * HOUR);
     /// Idle connections kept for each upstream.
-    upstream_pool: usize = Count(64, 0, 1 << 16);
+    upstream_pool: usize = Count(1024, 0, 1 << 16);
     /// Requests of one caller in a minute; 0: no limit.
     caller_requests: usize = Count(0, 0, 1 << 30);
     /// Exchanges of one caller at once; 0: no limit.

@@ -13,13 +13,18 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{process, upstream::EVENTS};
+use crate::{
+    process,
+    upstream::{EVENTS, SLOWLY, THINKS},
+};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// One JSON body.
     Whole,
+    /// The same, of a model that takes [`THINKS`].
+    Slow,
     /// A stream of [`EVENTS`] events.
     Stream,
 }
@@ -28,6 +33,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => f.write_str("Whole answers (JSON)"),
+            Self::Slow => write!(f, "Whole answers of a model that takes {} ms", THINKS.as_millis()),
             Self::Stream => write!(f, "Streams of {EVENTS} events"),
         }
     }
@@ -120,7 +126,9 @@ pub(crate) async fn run(
 }
 
 fn question(address: SocketAddr, token: &str, kind: Kind) -> Vec<u8> {
-    let body = request(&"Please tell me about foxes and dogs, and how they jump. ".repeat(6), kind == Kind::Stream);
+    let said = "Please tell me about foxes and dogs, and how they jump. ".repeat(6);
+    let said = if kind == Kind::Slow { format!("{SLOWLY}{said}") } else { said };
+    let body = request(&said, kind == Kind::Stream);
     let mut question = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",

@@ -53,7 +53,7 @@ async fn throughput() {
     let time = Duration::from_secs_f64(seconds);
     let upstream = Role::start(&["upstream"]).await;
     println!("binary: {}", binary().display());
-    for kind in [Kind::Whole, Kind::Stream] {
+    for kind in [Kind::Whole, Kind::Slow, Kind::Stream] {
         println!("\n### {kind}\n\n{}", Measured::HEAD);
         let mut base = Vec::new();
         for at_once in AT_ONCE {

@@ -1,6 +1,7 @@
-//! The upstream of the measurements: answers at once, from memory, a JSON body or 100 events, each written by itself.
+//! The upstream of the measurements: answers from memory, a JSON body or 100 events, each written by itself; at once, or
+//! after [`THINKS`] where it is asked to take its time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use scenarios::rig::{Channel, events, http_chunks, json_head, sse_head, whole};
 use tokio::{
@@ -8,8 +9,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::load::Kind;
+
 /// Events of a stream that carry text.
 pub(crate) const EVENTS: usize = 100;
+/// What makes it take its time, when a request says so.
+pub(crate) const SLOWLY: &str = "Take your time. ";
+/// How long that is.
+pub(crate) const THINKS: Duration = Duration::from_millis(20);
 
 struct Answers {
     whole: Vec<u8>,
@@ -46,8 +53,11 @@ impl Answers {
 async fn converse(mut stream: TcpStream, answers: Arc<Answers>) {
     let _ = stream.set_nodelay(true);
     let mut unread = Vec::with_capacity(4096);
-    while let Some(streaming) = request(&mut stream, &mut unread).await {
-        if !streaming {
+    while let Some(kind) = request(&mut stream, &mut unread).await {
+        if kind == Kind::Slow {
+            tokio::time::sleep(THINKS).await;
+        }
+        if kind != Kind::Stream {
             if stream.write_all(&answers.whole).await.is_err() {
                 return;
             }
@@ -61,17 +71,22 @@ async fn converse(mut stream: TcpStream, answers: Arc<Answers>) {
     }
 }
 
-/// Reads a request; whether it asks for a stream.
-pub(crate) async fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<bool> {
+/// Reads a request; what it asks for.
+pub(crate) async fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Kind> {
     loop {
         if let Some(head) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&unread[..head]).to_ascii_lowercase();
             let length: usize = text.split("content-length:").nth(1)?.split("\r\n").next()?.trim().parse().ok()?;
             let whole = head + 4 + length;
             if unread.len() >= whole {
-                let streaming = unread[head..whole].windows(13).any(|part| part == b"\"stream\":true");
+                let says = |what: &str| unread[head..whole].windows(what.len()).any(|part| part == what.as_bytes());
+                let kind = match () {
+                    () if says("\"stream\":true") => Kind::Stream,
+                    () if says(SLOWLY) => Kind::Slow,
+                    () => Kind::Whole,
+                };
                 unread.drain(..whole);
-                return Some(streaming);
+                return Some(kind);
             }
         }
         if stream.read_buf(unread).await.ok()? == 0 {

@@ -204,7 +204,7 @@ impl Asked<'_> {
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);
         }
-        judge.judge_head(self.shown(), &mut headers).await?;
+        judge.judge_head(|_| self.shown(), &mut headers).await?;
         let body = judge.admit(body).await?;
         let lane = Lane {
             direction: Direction::Request,

@@ -76,6 +76,9 @@ impl Head {
 
     /// Takes away the headers that repeat the body: what the judge may take out of that stands in them too.
     pub(crate) fn set_aside(&mut self, endpoint: &dyn Endpoint) -> Vec<(HeaderName, HeaderValue)> {
+        if !self.headers.keys().any(|name| endpoint.repeats(name.as_str())) {
+            return Vec::new();
+        }
         let headers = std::mem::take(&mut self.headers);
         let (aside, kept): (Vec<_>, Vec<_>) = headers
             .iter()
@@ -218,6 +221,9 @@ pub(crate) fn canonical_path(path: &str) -> Result<String, Stop> {
         return Err(Stop::BadHead("the target is not a path"));
     }
     let bytes = path.as_bytes();
+    if is_plain(bytes) {
+        return Ok(path.to_owned());
+    }
     let mut plain = String::with_capacity(path.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -238,6 +244,12 @@ pub(crate) fn canonical_path(path: &str) -> Result<String, Stop> {
         at += 1;
     }
     resolve_segments(&plain)
+}
+
+/// Whether a path has its form already: no escape, no empty segment, none that begins with a dot.
+fn is_plain(path: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b':');
+    path.iter().all(plain) && path.windows(2).all(|pair| pair[0] != b'/' || !matches!(pair[1], b'/' | b'.'))
 }
 
 fn decode_percent(bytes: &[u8], at: usize) -> Option<u8> {
@@ -312,7 +324,11 @@ fn percent_decoded(text: &str) -> Option<String> {
 /// Brings the content type of a message whose dialect is known to one form: with no parameter that a reader behind might
 /// take for another type. Multipart needs its parameters, and keeps them.
 pub(crate) fn canonical_content_type(headers: &mut HeaderMap) {
-    let given = content_type(headers).to_owned();
+    let given = content_type(headers);
+    if given.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'/' | b'-' | b'+')) {
+        return;
+    }
+    let given = given.to_owned();
     let essence = essence(&given);
     if essence.is_empty() || essence.starts_with("multipart/") {
         return;

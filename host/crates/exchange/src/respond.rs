@@ -53,12 +53,12 @@ pub(crate) async fn respond(
     let mut headers = returnable(&headers, endpoint.raw());
     secrets.mask_headers(&mut headers);
     judge.keep_back(&secrets);
-    let shown = ports::Head {
+    let shown = |headers: &HeaderMap| ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),
         path: asked.head.path.clone(),
         status: status.as_u16(),
-        headers: attributes(&headers),
+        headers: attributes(headers),
     };
     judge.judge_head(shown, &mut headers).await?;
     judge.judge_fields(&mut headers).await?;

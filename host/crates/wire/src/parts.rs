@@ -260,11 +260,13 @@ impl Parts {
 
     /// Text that is added behind the end of a part of a stream goes into an event of its own, in front of the frame
     /// that is being read.
-    pub(crate) fn extra(&mut self, part: PartId, extra: Extra) {
+    pub(crate) fn extra(&mut self, part: PartId, make: impl FnOnce(&Self) -> Extra) {
         let source = Source::Part(part);
-        let Some(run) = self.runs.get_mut(&source).filter(|_| self.streamed) else {
+        if !self.streamed || !self.runs.contains_key(&source) {
             return;
-        };
+        }
+        let extra = make(self);
+        let Some(run) = self.runs.get_mut(&source) else { return };
         run.live += 1;
         let (id, len) = (self.next_extra, run.len);
         self.next_extra += 1;

@@ -8,7 +8,7 @@ use std::{
 
 use exchange::ports::{Policy, Problem};
 use model::{Digest, FailureMode, Mode};
-use tokio::task::AbortHandle;
+use tokio::task::{self, AbortHandle};
 
 use super::{
     Refused, Settings,
@@ -69,6 +69,26 @@ pub(super) struct Entry {
     changing: u32,
     /// Changed files as they were seen first, and when.
     restless: Option<(Stamps, Instant)>,
+    /// What they would be, should they stay so.
+    early: Option<Early>,
+}
+
+/// The preparation of content that does not count yet.
+struct Early {
+    digest: Digest,
+    /// None once it counts.
+    job: Option<AbortHandle>,
+    /// What became of it, once it has ended.
+    ended: Option<Result<Ready, Refused>>,
+}
+
+impl Drop for Early {
+    /// Content that came to nothing keeps no compiler busy.
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            job.abort();
+        }
+    }
 }
 
 /// What to do with content that was taken up.
@@ -77,6 +97,10 @@ pub(super) enum Taken {
     Settled,
     /// Prepare it with these settings.
     Prepare(Box<Settings>),
+    /// Its preparation has begun.
+    UnderWay,
+    /// It is prepared, or can't be.
+    Prepared(Box<Result<Ready, Refused>>),
 }
 
 impl Entry {
@@ -94,6 +118,7 @@ impl Entry {
             under_way: None,
             changing: 0,
             restless: None,
+            early: None,
         }
     }
 
@@ -123,6 +148,24 @@ impl Entry {
         !self.changes(content) || (!hold && self.is_quiet(content))
     }
 
+    /// Settings to prepare content with that does not count yet: when it does, no time was lost. None where that is done
+    /// already, or would be of no use.
+    pub(super) fn to_prepare_early(&self, content: &Content) -> Option<Settings> {
+        let known = |digest: Digest| digest == content.digest;
+        let begun = self.early.as_ref().is_some_and(|early| known(early.digest))
+            || self.under_way.as_ref().is_some_and(|(digest, _)| known(*digest))
+            || self.recent.iter().any(|recent| known(recent.digest()));
+        if begun || self.restless.is_none() {
+            return None;
+        }
+        content.settings.as_ref().ok().filter(|settings| settings.mode != Mode::Off).cloned()
+    }
+
+    /// Content that does not count yet is being prepared; what was there before of that kind is dropped.
+    pub(super) fn prepares_early(&mut self, digest: Digest, job: AbortHandle) {
+        self.early = Some(Early { digest, job: Some(job), ended: None });
+    }
+
     /// What stands in the set for it.
     pub(super) fn policy(&self) -> Option<&Arc<dyn Policy>> {
         match self.stands.as_ref()? {
@@ -139,6 +182,7 @@ impl Entry {
         self.unreadable = None;
         self.changing = 0;
         self.restless = None;
+        self.early = None;
         self.known.gone = None;
         self.known.settings_gone = None;
     }
@@ -182,6 +226,7 @@ impl Entry {
 
     /// Takes content up: what was under way is dropped.
     pub(super) fn take(&mut self, content: &Content) -> Taken {
+        let early = self.early.take().filter(|early| early.digest == content.digest);
         self.seen();
         self.drop_under_way();
         self.known.taken = Some(content.digest);
@@ -207,8 +252,42 @@ impl Entry {
                 self.put_in_force(ready);
                 Taken::Settled
             }
-            None => Taken::Prepare(Box::new(settings.clone())),
+            None => match early {
+                Some(early) => self.take_over(early),
+                None => Taken::Prepare(Box::new(settings.clone())),
+            },
         }
+    }
+
+    /// What is prepared early counts now.
+    fn take_over(&mut self, mut early: Early) -> Taken {
+        self.under_way = early.job.take().map(|job| (early.digest, job));
+        match early.ended.take() {
+            Some(result) => Taken::Prepared(Box::new(result)),
+            None => Taken::UnderWay,
+        }
+    }
+
+    /// Keeps what became of content that does not count yet; gives back what became of any other.
+    pub(super) fn keep_early(
+        &mut self,
+        digest: Digest,
+        result: Result<Ready, Refused>,
+    ) -> Option<Result<Ready, Refused>> {
+        match self.early.as_mut().filter(|early| early.digest == digest) {
+            Some(early) => {
+                early.ended = Some(result);
+                None
+            }
+            None => Some(result),
+        }
+    }
+
+    /// The content that a job prepares.
+    pub(super) fn prepared_by(&self, job: task::Id) -> Option<Digest> {
+        let early = self.early.as_ref().and_then(|early| Some((early.digest, early.job.as_ref()?)));
+        let under_way = self.under_way.as_ref().map(|(digest, job)| (*digest, job));
+        early.into_iter().chain(under_way).find(|(_, other)| other.id() == job).map(|(digest, _)| digest)
     }
 
     /// What became of the content with this digest; an answer about another one comes too late and is dropped.

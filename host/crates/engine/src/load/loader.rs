@@ -8,8 +8,8 @@
 //! - A policy goes only when its file was deleted (and stayed so for the grace), or says `mode = "off"`.
 //! - What was in the folder at the start and is not good has no last good version: a stand-in blocks all that it guards
 //!   (`super::standing`). The same holds for a folder that can't be read.
-//! - A change counts once the files have stayed as they are for a moment, and changes that are seen together are taken up
-//!   together; settings that say nothing any more count as deleted ones: they may be half written.
+//! - A change counts once the files have stayed as they are for a moment, in which it is prepared already, and changes that
+//!   are seen together are taken up together; settings that say nothing any more count as deleted ones: they may be half written.
 //! - A file dropped in later that is not good guards nothing yet, and blocks nothing: a copy in progress looks like that.
 //! - Slow compilations do not delay others: a set is published without them, and again when they are done.
 
@@ -22,7 +22,7 @@ use std::{
 
 use exchange::ports::{Policy, PolicySet, Problem};
 use model::{Digest, Generation};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::{
     Compiler, Refused, Settings,
@@ -219,8 +219,14 @@ impl Loader {
         let overflow = self.admit(&look.seen);
         let mut seen = look.seen;
         for (id, seen) in &seen {
-            if let (Some(entry), Seen::Content(content)) = (self.entries.get_mut(id), seen) {
-                round.restless |= !entry.is_quiet(content);
+            if let (Some(entry), Seen::Content(content)) = (self.entries.get_mut(id), seen)
+                && !entry.is_quiet(content)
+            {
+                round.restless = true;
+                if let Some(settings) = entry.to_prepare_early(content) {
+                    let job = self.spawn(Candidate::new(id, content, settings));
+                    self.entries.entry(id.clone()).and_modify(|entry| entry.prepares_early(content.digest, job));
+                }
             }
         }
         round.hold = patient && round.restless;
@@ -285,17 +291,14 @@ impl Loader {
             }
             (Step::Keep, _) => entry.seen(),
             (Step::Take, Some(Seen::Content(content))) if !entry.may_change(&content, round.hold) => {}
-            (Step::Take, Some(Seen::Content(content))) => {
-                if let Taken::Prepare(settings) = entry.take(&content) {
-                    return Some(Candidate {
-                        id: id.to_owned(),
-                        wasm: Arc::clone(&content.wasm),
-                        wasm_digest: content.wasm_digest,
-                        digest: content.digest,
-                        settings: *settings,
-                    });
+            (Step::Take, Some(Seen::Content(content))) => match entry.take(&content) {
+                Taken::Settled => {}
+                Taken::Prepare(settings) => return Some(Candidate::new(id, &content, *settings)),
+                Taken::UnderWay => round.started.push((id.to_owned(), content.digest)),
+                Taken::Prepared(result) => {
+                    self.settle_one(Done { id: id.to_owned(), digest: content.digest, result: *result });
                 }
-            }
+            },
             // `decide` takes only what was read.
             (Step::Take, _) => {}
             (Step::KeepUnreadable, Some(Seen::Unreadable(problem))) => entry.unreadable = Some(problem),
@@ -341,14 +344,16 @@ impl Loader {
 
     fn start(&mut self, candidate: Candidate) {
         let (id, digest) = (candidate.id.clone(), candidate.digest);
-        let (runtime, compiler) = (Arc::clone(&self.runtime), Arc::clone(&self.compiler));
-        let job = {
-            let id = id.clone();
-            self.jobs.spawn(async move { Done { id, digest, result: prepare(&runtime, &compiler, candidate).await } })
-        };
+        let job = self.spawn(candidate);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.under_way = Some((digest, job));
         }
+    }
+
+    fn spawn(&mut self, candidate: Candidate) -> AbortHandle {
+        let (id, digest) = (candidate.id.clone(), candidate.digest);
+        let (runtime, compiler) = (Arc::clone(&self.runtime), Arc::clone(&self.compiler));
+        self.jobs.spawn(async move { Done { id, digest, result: prepare(&runtime, &compiler, candidate).await } })
     }
 
     /// Waits for these preparations, for ever or for a while.
@@ -383,22 +388,22 @@ impl Loader {
                 Done { id, digest, result: Err(refused) }
             }
         };
-        let Some(entry) = self.entries.get_mut(&done.id) else {
-            return;
-        };
-        let how = done.result.as_ref().ok().map(|ready| ready.how);
-        if entry.prepared(done.digest, done.result)
+        self.settle_one(done);
+    }
+
+    fn settle_one(&mut self, Done { id, digest, result }: Done) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(result) = entry.keep_early(digest, result) else { return };
+        let how = result.as_ref().ok().map(|ready| ready.how);
+        if entry.prepared(digest, result)
             && let Some(how) = how
         {
-            self.how.insert(done.id, how);
+            self.how.insert(id, how);
         }
     }
 
     fn who(&self, error: &JoinError) -> Option<(String, Digest)> {
-        self.entries.iter().find_map(|(id, entry)| {
-            let (digest, job) = entry.under_way.as_ref()?;
-            (job.id() == error.id()).then(|| (id.clone(), *digest))
-        })
+        self.entries.iter().find_map(|(id, entry)| Some((id.clone(), entry.prepared_by(error.id())?)))
     }
 
     /// The set as it is now, if it differs from the last one.

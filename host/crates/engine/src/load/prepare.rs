@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use exchange::ports::Policy;
 use model::Digest;
 
-use super::{Compiler, Refused, Settings, changes::How, imports, improve::Improvement, shape, stage};
+use super::{Compiler, Refused, Settings, changes::How, imports, improve::Improvement, shape, sight::Content, stage};
 use crate::runtime::{PolicySpec, Runtime};
 
 /// A file that may become a policy.
@@ -19,6 +19,12 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// Content of a policy's files.
+    pub(super) fn new(id: &str, content: &Content, settings: Settings) -> Self {
+        let Content { wasm_digest, digest, .. } = *content;
+        Self { id: id.to_owned(), wasm: Arc::clone(&content.wasm), wasm_digest, digest, settings }
+    }
+
     /// What the runtime needs to know of it.
     pub(super) fn spec(&self) -> PolicySpec {
         let Settings { order, mode, on_failure, connections, grants, limits, settings_json, required: _ } =

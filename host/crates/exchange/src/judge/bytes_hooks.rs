@@ -67,10 +67,17 @@ impl ByteTrack {
 }
 
 impl Judge {
-    /// The head of either direction, with what policies set and removed.
-    pub(crate) async fn judge_head(&mut self, head: Head, headers: &mut HeaderMap) -> Result<(), Stop> {
-        let all = (0..self.seats.len()).collect();
-        self.judge_head_at(all, head, headers).await
+    /// The head of either direction, with what policies set and removed. `shown` makes what they see, where any looks.
+    pub(crate) async fn judge_head(
+        &mut self,
+        shown: impl FnOnce(&HeaderMap) -> Head,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Stop> {
+        let all: Vec<usize> = (0..self.seats.len()).filter(|seat| self.seats[*seat].policy.plan().hooks.head).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.judge_head_at(all, shown(headers), headers).await
     }
 
     /// Shows the head of a request that is on its way already to the policies that came with the last switch. They may

@@ -243,7 +243,7 @@ impl Blocks {
         };
         if let Some(run) = self.runs.iter().find(|run| !sheet.whole && Some(run.track) == open.track) {
             // It may be the last place for text that is added behind the part's end.
-            sheet.parts.extra(run.part, run.track.event(index));
+            sheet.parts.extra(run.part, |_| run.track.event(index));
         }
         self.close(sheet.parts);
         Ok(())

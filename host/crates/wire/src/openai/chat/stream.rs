@@ -341,6 +341,5 @@ fn leave_extra(parts: &mut Parts, track: Track, part: PartId, at: &At<'_>) {
         Track::Transcript => "\"}}",
         _ => "\"}",
     };
-    let extra = at.extra(parts, &before, after);
-    parts.extra(part, extra);
+    parts.extra(part, |parts| at.extra(parts, &before, after));
 }

@@ -100,8 +100,7 @@ impl Choice {
     fn finish(&mut self, parts: &mut Parts, extra: Option<&At<'_>>) {
         if let Some(part) = self.text.take() {
             if let Some(at) = extra {
-                let extra = at.extra(parts, "\"text\":\"", "\"");
-                parts.extra(part, extra);
+                parts.extra(part, |parts| at.extra(parts, "\"text\":\"", "\""));
             }
             parts.end(part);
         }

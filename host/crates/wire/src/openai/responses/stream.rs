@@ -303,7 +303,7 @@ fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&
              \"item_id\":{id},\"output_index\":{output},\"{index}\":{at},\"delta\":\""
         );
         let logprobs = if what == What::Text { ",\"logprobs\":[]" } else { "" };
-        parts.extra(part, Extra { before, after: format!("\"{logprobs}}}\n\n") });
+        parts.extra(part, |_| Extra { before, after: format!("\"{logprobs}}}\n\n") });
     }
     seams.stop(parts, what, part);
 }
