@@ -23,6 +23,12 @@ const WRITE_AT: usize = 256 << 10;
 /// Capacity above which a written buffer is given back to the allocator instead of being used again.
 const KEEP_CAPACITY: usize = 4 << 20;
 
+/// Waiters that one sync has helped, from which on the next takes the time to gather more: a host that has so much to do
+/// is faster when each sync, and each thread that is woken for it, does it for many.
+const CROWD: usize = 16;
+/// That time.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Written frames, for the ingest.
 pub(crate) struct Batch {
     /// Position of its first byte.
@@ -373,17 +379,21 @@ impl Queue {
 
     /// Everything before `position` is on the disk.
     pub(crate) fn synced(&self, position: u64) {
+        let told = self.lock().advance_durable(position);
+        let crowded = told.len() >= CROWD;
+        tell(told);
+        if crowded {
+            // Still as if it synced: what comes meanwhile wakes nobody, and is written in one go.
+            std::thread::sleep(GATHER);
+        }
         let mut inner = self.lock();
         inner.syncing = false;
-        let told = inner.advance_durable(position);
         if inner.durable.wanted() && inner.durable.goal > inner.written.at {
             inner.written.goal = inner.written.goal.max(inner.durable.goal);
             inner.gathering = true;
             inner.writer_idle = false;
             self.wake(&mut inner, Thread::Writer);
         }
-        drop(inner);
-        tell(told);
     }
 
     // -------------------------------------------------------------------------- ingest
