@@ -5,8 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use scenarios::rig::{
-    Channel, Language, SSN, Setup, Upstream, Vendor, Walk, events, http_chunks, json_head, raised, sse_head, streamed,
-    whole,
+    Channel, Language, SSN, Setup, Upstream, Vendor, Walk, delivered, entries, events, http_chunks, json_head, raised,
+    sse_head, streamed, whole,
 };
 use serde_json::{Value, json};
 
@@ -66,21 +66,43 @@ async fn blocked(language: Language) {
     assert_eq!(tried, 2, "a blocked request is not tried again");
 }
 
+/// All of it in one call: three policies, a value that is masked in the middle of a stream, a gate that comes down, and the
+/// record of it.
 async fn lockdown(language: Language) {
     let mut upstream = Upstream::start().await;
-    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
-    let mut walk = Walk::start((Vendor::Openai, language), &host, "stream", "hello");
+    let settings = "[settings]\nwords = [\"launch codes\"]\n";
+    let setup = Setup::new().policy("10-mask.wasm", "mask").policy_with("20-block.wasm", "block", settings);
+    let host = setup.policy("30-approve.wasm", "approve").start(upstream.address).await;
+    let mut walk = Walk::start((Vendor::Openai, language), &host, "stream", &format!("it is {SSN}"));
     let mut turn = upstream.turn().await;
     turn.write(&sse_head()).await;
     let word = |word: &str| events(Channel::Content, &[word])[1].clone();
-    turn.chunk(&word("One thing. ")).await;
-    assert!(walk.next().await.unwrap()["heard"].as_str().unwrap().starts_with("One"));
+    for piece in ["One thing: 078-", "05-1120, ", "that is ", "it. "] {
+        turn.chunk(&word(piece)).await;
+    }
+    let mut heard = String::new();
+    while !heard.contains("that is ") {
+        walk.next().await.unwrap()["heard"].as_str().unwrap().clone_into(&mut heard);
+    }
+    assert!(heard.starts_with("One thing: [SSN], that is "), "{heard}");
     host.install_shipped("00-lockdown.wasm", "lockdown");
     host.until_policy("00-lockdown").await;
     let _ = turn.chunk(&word("Another. ")).await;
     let met = walk.last().await;
     assert!(raised(&met, "APIError"), "{met}");
     assert_eq!(met["code"], "lockdown", "{met}");
+
+    let listed = host.look("/v1/exchanges").await;
+    let record = host.record(listed["exchanges"][0]["exchange"].as_str().unwrap()).await;
+    let told = delivered(&record);
+    assert!(told.contains("[SSN]") && told.contains("lockdown") && !told.contains("Another"), "{told}");
+    assert!(!record.to_string().contains(SSN), "neither asked nor answered");
+    let closed = entries(&record, "Closed").next().unwrap();
+    assert_eq!(closed["outcome"], "blocked", "{closed}");
+    let judged: Vec<&str> = entries(&record, "Judged").filter_map(|it| it["policy"].as_str()).collect();
+    assert_eq!((judged.first(), judged.last()), (Some(&"10-mask"), Some(&"00-lockdown")), "{judged:?}");
+    let sets = entries(&record, "Switched").count();
+    assert_eq!(sets, 1, "the set that it began with, and the one that stopped it: {record}");
 }
 
 async fn limited(language: Language) {
