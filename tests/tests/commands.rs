@@ -1,6 +1,13 @@
 //! The command line as people and scripts use it, on a host that runs and on the store of one that does not.
 
-use scenarios::rig::{Channel, SSN, Setup, Told, Upstream, delivered, json_head, policies, repository, request, whole};
+use std::{os::unix::fs::PermissionsExt, process::Stdio};
+
+use scenarios::rig::{
+    Channel, Client, SSN, Setup, Told, Upstream, binary, delivered, json_head, policies, repository, request, whole,
+    within,
+};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[test]
 fn init_writes_what_check_understands() {
@@ -61,7 +68,7 @@ fn inspect_says_whether_a_host_would_take_a_file() {
     let dist = repository().join("policies/dist");
     let told = Told::by(&["policy", "inspect", "mask.wasm", "--json"], &dist);
     assert_eq!(told.code, Some(0), "{}", told.stderr);
-    let found: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let found: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(found["taken"], true, "{found}");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("broken.wasm"), b"\0asm\x01\0\0\0 and no more").unwrap();
@@ -92,6 +99,10 @@ async fn sessions_are_listed_shown_and_replayed() {
         let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]);
         assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
         assert!(replayed.stdout.contains("[SSN]"), "{}", replayed.stdout);
+        let lines = cli.run(&["sessions", "replay", &id, "--speed", "0", "--json"]).stdout;
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(delivered(&json!({ "entries": lines })).as_bytes(), body, "the same entries, one in a line");
+        assert!(lines.iter().all(|line| line["exchange"].is_string() && line["at_us"].is_u64()));
         for speed in ["1e-300", "1e-9", "-0.1", "NaN"] {
             let replayed = cli.run(&["sessions", "replay", &id, "--speed", speed]);
             assert_eq!(replayed.code, Some(2), "{speed}: {}", replayed.stderr);
@@ -100,6 +111,63 @@ async fn sessions_are_listed_shown_and_replayed() {
         let raw = |c: char| c.is_control() && c != '\n';
         assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
     }
+}
+
+#[test]
+fn settings_that_a_policy_does_not_take_are_shown_in_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("10-mask.wasm");
+    std::fs::copy(repository().join("policies/dist/mask.wasm"), &wasm).unwrap();
+    let wrong = "[settings]\nsubstitut = { text = \"x\" }\ncanaries = [\"a-canary\", 7]\n";
+    std::fs::write(folder.path().join("10-mask.toml"), wrong).unwrap();
+    let told = Told::by(&["policy", "inspect", "10-mask.wasm"], folder.path());
+    assert_eq!(told.code, Some(1), "{}{}", told.stdout, told.stderr);
+    let said = format!("{}{}", told.stdout, told.stderr);
+    for wanted in ["10-mask.toml:2:1", "^^^^^^^^^ did you mean `substitute`?", "10-mask.toml:3:25"] {
+        assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_guards_a_real_upstream_too() {
+    let upstream = Upstream::answering(|_| {
+        let body = whole(Channel::Content, &format!("yours is {SSN}"));
+        vec![json_head(200, body.len()), body]
+    })
+    .await;
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("key");
+    std::fs::write(&key, "sk-of-the-operator").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut demo = tokio::process::Command::new(binary())
+        .args(["demo", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--dir"])
+        .arg(home.path().join("demo"))
+        .args(["--upstream", &format!("http://{}", upstream.address), "--upstream-key-file"])
+        .arg(&key)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut banner = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let address = within("the banner", async {
+        loop {
+            let line = banner.next_line().await.unwrap().expect("the demo runs");
+            if let Some((_, rest)) = line.split_once("http://")
+                && let Some((address, _)) = rest.split_once("/v1 ")
+            {
+                return address.parse().unwrap();
+            }
+        }
+    })
+    .await;
+    let client = Client { address, token: "demo".to_owned() };
+    let (reply, body) = client.whole(&request(&format!("mine is {SSN}"), false)).await;
+    let said = String::from_utf8(body).unwrap();
+    assert!(reply.status == 200 && said.contains("yours is [SSN]"), "{said}");
+    let received = upstream.received();
+    assert_eq!(received[0].header("authorization"), Some("Bearer sk-of-the-operator"));
+    assert!(String::from_utf8_lossy(&received[0].body).contains("mine is [SSN]"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use engine::load::{SettingsError, inspect::Inspection, stage};
+use engine::load::{SettingsError, inspect::Inspection};
 
 use super::show::line_of;
 
@@ -13,7 +13,8 @@ const CODE: &str = "P0120";
 /// All that is wrong with a policy.
 pub(super) fn problems_of(found: &Inspection) -> String {
     let drawn = found.settings_error.as_ref().map(settings);
-    let others = found.problems.iter().filter(|problem| drawn.is_none() || problem.stage != stage::SETTINGS);
+    let is_drawn = |file: &str| found.settings_error.as_ref().is_some_and(|error| error.file.as_os_str() == file);
+    let others = found.problems.iter().filter(|problem| !is_drawn(&problem.file));
     let others = others.map(|problem| {
         format!("error[{CODE}]: {}: {}: {}", line_of(&problem.file), problem.stage, line_of(&problem.message))
     });

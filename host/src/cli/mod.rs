@@ -31,7 +31,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Problems;
+use crate::{config::Problems, shipped::MASK};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 it failed, or what was checked is wrong · 2 the command line is wrong
@@ -75,7 +75,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     // Before there is any thread: the compiler limits its own process.
     if matches!(cli.command, Command::CompilePolicy) {
-        return engine::load::compile_child_main();
+        return engine::load::compile_child_main(MASK);
     }
     if let Err(error) = crate::process::keep_memory_to_itself() {
         return complain(&anyhow::Error::new(error).context("core files can't be switched off"));
@@ -106,7 +106,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Whoami(args) => whoami::cmd_whoami(args).await,
         Command::Access(args) => access::cmd_access(args).await,
         Command::Token(args) => token::cmd_token(args).await,
-        Command::CompilePolicy => Ok(engine::load::compile_child_main()),
+        Command::CompilePolicy => Ok(engine::load::compile_child_main(MASK)),
     }
 }
 

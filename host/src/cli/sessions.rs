@@ -29,6 +29,7 @@ Examples:
   portcullis sessions show 0199f3…         a session, or one exchange of it
   portcullis sessions replay 0199f3…       what was delivered, as fast as it was delivered
   portcullis sessions replay 0199f3… --speed 10
+  portcullis sessions replay 0199f3… --speed 0 --json
 
 What was recorded is shown with control characters escaped: it can't change your terminal.")]
 pub(super) struct SessionsArgs {
@@ -57,6 +58,9 @@ enum SessionsCommand {
         /// So many times faster than it was; 0: without waiting.
         #[arg(long, default_value_t = 1.0, value_name = "N", value_parser = replay::speed)]
         speed: f64,
+        /// Print each entry as a line of JSON, when it is due.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         host: HostArgs,
     },
@@ -95,7 +99,7 @@ pub(super) async fn cmd_sessions(args: SessionsArgs) -> anyhow::Result<ExitCode>
     match args.command {
         SessionsCommand::List(args) => list(args).await?,
         SessionsCommand::Show { id, json, host } => show_one(&host, &id, json).await?,
-        SessionsCommand::Replay { id, speed, host } => replay_one(&host, &id, speed).await?,
+        SessionsCommand::Replay { id, speed, json, host } => replay_one(&host, &id, speed, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -189,7 +193,7 @@ async fn show_one(host: &HostArgs, id: &str, json: bool) -> anyhow::Result<()> {
     }
 }
 
-async fn replay_one(host: &HostArgs, id: &str, speed: f64) -> anyhow::Result<()> {
+async fn replay_one(host: &HostArgs, id: &str, speed: f64, json: bool) -> anyhow::Result<()> {
     let records = Records::open(host)?;
     let exchanges = match records.find(id).await? {
         Found::Exchange(exchange) => vec![exchange.summary.exchange],
@@ -197,7 +201,11 @@ async fn replay_one(host: &HostArgs, id: &str, speed: f64) -> anyhow::Result<()>
     };
     for id in exchanges {
         let exchange = records.exchange(id).await.with_context(|| format!("exchange {id}"))?;
-        replay::replay(&exchange, speed).await?;
+        if json {
+            replay::lines(&exchange, speed).await?;
+        } else {
+            replay::replay(&exchange, speed).await?;
+        }
     }
     Ok(())
 }

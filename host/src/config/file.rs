@@ -111,7 +111,7 @@ pub(super) mod bounds {
     }
 
     pub(in crate::config) const LOSS_WINDOW: Bound = time("loss_window", 100, 1, 10_000);
-    pub(in crate::config) const SETTLE: Bound = time("settle", 10, 0, 10_000);
+    pub(in crate::config) const SETTLE: Bound = time("settle", 2, 0, 10_000);
     pub(in crate::config) const RESCAN: Bound = time("rescan", 10_000, 100, 3_600_000);
     pub(in crate::config) const REMOVAL_GRACE: Bound = time("removal_grace", 2_000, 0, 60_000);
     pub(in crate::config) const DEFAULT_TIMEOUT: Bound = time("default_timeout", 300_000, 1_000, 86_400_000);

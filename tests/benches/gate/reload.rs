@@ -16,7 +16,7 @@ const WORD: Duration = Duration::from_millis(1);
 /// Measures and prints both sorts: settings alone, and a component that was never seen before.
 pub(crate) async fn measure() {
     println!("\n### From file save to first judged chunk of a running stream\n");
-    println!("| what was saved | saves | p50 | p99 | most |\n|---|--:|--:|--:|--:|");
+    println!("| what was saved | saves | p50 | p90 | p99 | most |\n|---|--:|--:|--:|--:|--:|");
     let mut upstream = Upstream::start().await;
     let host = Setup::new().policy_with("10-mask.wasm", "mask", &settings(0)).start(upstream.address).await;
     let mut stream = Talk::begin(&host.client(), &mut upstream).await;
@@ -66,5 +66,5 @@ async fn saves(stream: &mut Talk, mut save: impl FnMut(usize)) -> Vec<Duration> 
 
 fn row(what: &str, times: &[Duration]) -> String {
     let at = |percent: usize| us(times[(times.len() * percent / 100).min(times.len() - 1)]);
-    format!("| {what} | {} | {} | {} | {} |", times.len(), at(50), at(99), at(100))
+    format!("| {what} | {} | {} | {} | {} | {} |", times.len(), at(50), at(90), at(99), at(100))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Entry;
+use serde_json::json;
 
 use super::{ExchangeShown, entry_text};
 use crate::cli::{
@@ -68,6 +69,19 @@ pub(super) async fn replay(exchange: &ExchangeShown, speed: f64) -> anyhow::Resu
     let rest = pieces.finish();
     if !at_line_start || !rest.is_empty() {
         print_line(&rest)?;
+    }
+    Ok(())
+}
+
+/// The same for programs: a line of JSON for each entry.
+pub(super) async fn lines(exchange: &ExchangeShown, speed: f64) -> anyhow::Result<()> {
+    let mut now_us = 0;
+    for timed in &exchange.entries {
+        tokio::time::sleep(pause(now_us, timed.at_us, speed)).await;
+        now_us = now_us.max(timed.at_us);
+        let exchange = exchange.summary.exchange;
+        let line = json!({ "exchange": exchange, "at_us": timed.at_us, "entry": timed.entry });
+        print_line(&line.to_string())?;
     }
     Ok(())
 }

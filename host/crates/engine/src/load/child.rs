@@ -23,7 +23,7 @@ pub(super) use tokio::process::Child;
 use super::{
     CompileConfig, Refused,
     compile::Quality,
-    compile_child::{CPU_SECONDS, DRAFT, EXIT_REFUSED, MEMORY_BYTES, NICENESS, OPTIMISED, QUALITY, WASM_BYTES},
+    compile_child::{CPU_SECONDS, DRAFT, EXIT_REFUSED, MEMORY_BYTES, NICENESS, OPTIMISED, QUALITY, SPARE, WASM_BYTES},
     sealed::Sealed,
     stage,
 };
@@ -52,7 +52,7 @@ pub(super) async fn run(
 ) -> Result<Sealed, Refused> {
     let spare = spare.and_then(|mut child| child.try_wait().is_ok_and(|ended| ended.is_none()).then_some(child));
     let mut child = spare
-        .map_or_else(|| start(config, quality), Ok)
+        .map_or_else(|| start(command(config, quality)), Ok)
         .map_err(|error| Refused::passing(stage::COMPILE, format!("the compiler can't be started: {error}")))?;
     let outcome = tokio::time::timeout(config.wall, talk(&mut child, wasm, config.output_bytes)).await;
     // Nothing of it stays: not when it is done, not when it is late, not when it closed its pipes and lives on.
@@ -67,17 +67,29 @@ pub(super) async fn run(
     verdict(config, status, output, &complaint)
 }
 
-/// Starts a child, which waits for its file. It ends when it is dropped, and when the host goes.
+/// Starts a child for the next draft, which waits for its file and warms up meanwhile.
 ///
 /// # Errors
 /// That of the system.
-pub(super) fn start(config: &CompileConfig, quality: Quality) -> std::io::Result<Child> {
+pub(super) fn start_spare(config: &CompileConfig) -> std::io::Result<Child> {
+    let mut command = command(config, Quality::Draft);
+    command.env(SPARE, "1");
+    start(command)
+}
+
+/// A child ends when it is dropped, and when the host goes.
+fn start(mut command: Command) -> std::io::Result<Child> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()
+}
+
+fn command(config: &CompileConfig, quality: Quality) -> Command {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let (word, niceness) = match quality {
         Quality::Draft => (DRAFT, DRAFT_NICENESS),
         Quality::Optimised => (OPTIMISED, OPTIMISED_NICENESS),
     };
-    Command::new(&config.program)
+    let mut command = Command::new(&config.program);
+    command
         .args(&config.args)
         .env_clear()
         .env(CPU_SECONDS, config.cpu_seconds.to_string())
@@ -86,12 +98,8 @@ pub(super) fn start(config: &CompileConfig, quality: Quality) -> std::io::Result
         .env(QUALITY, word)
         .env(NICENESS, niceness.to_string())
         .env(THREADS, threads.to_string())
-        .env(ARENAS, "2")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
+        .env(ARENAS, "2");
+    command
 }
 
 /// Feeds the child and listens to it, all at once so that no full pipe stops both.

@@ -152,7 +152,7 @@ impl Compiler {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.is_none() {
             // Whoever needs one and finds none starts it, and says what is wrong.
-            *spare = child::start(&self.config, Quality::Draft).ok();
+            *spare = child::start_spare(&self.config).ok();
         }
     }
 

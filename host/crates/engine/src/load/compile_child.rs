@@ -30,12 +30,15 @@ pub(super) const QUALITY: &str = "PORTCULLIS_COMPILE_QUALITY";
 pub(super) const DRAFT: &str = "draft";
 /// Code that is fast.
 pub(super) const OPTIMISED: &str = "optimised";
+/// Set where there is nothing to compile yet, so that there is time to warm up.
+pub(super) const SPARE: &str = "PORTCULLIS_COMPILE_SPARE";
 
 /// The whole of the hidden subcommand: limits itself, reads Wasm from standard input, writes machine code to standard
-/// output. Exit code 3 means that the file is refused; standard error has the stage and the reason then.
+/// output. Exit code 3 means that the file is refused; standard error has the stage and the reason then. `warm_up`: a good
+/// policy to begin with, where nobody waits yet; whatever is touched for the first time then is not touched so later.
 #[must_use]
-pub fn compile_child_main() -> ExitCode {
-    match limit_myself().and_then(compile_stdin) {
+pub fn compile_child_main(warm_up: &[u8]) -> ExitCode {
+    match limit_myself().and_then(|wasm_bytes| compile_stdin(wasm_bytes, warm_up)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(refused) => {
             let _ = writeln!(std::io::stderr(), "{}\n{}", refused.stage, refused.message);
@@ -67,22 +70,29 @@ fn limit_myself() -> Result<u64, Refused> {
     Ok(named(WASM_BYTES, defaults.wasm_bytes))
 }
 
-fn compile_stdin(wasm_bytes: u64) -> Result<(), Refused> {
+fn compile_stdin(wasm_bytes: u64, warm_up: &[u8]) -> Result<(), Refused> {
     let io = |error: std::io::Error| Refused::new(stage::COMPILE, format!("the compiler lost the host: {error}"));
     // Made before there is anything to read: a child may be started before it is needed.
     let engine = Engine::new(&config(std::env::var(QUALITY).is_ok_and(|word| word == DRAFT)))
         .map_err(|error| Refused::new(stage::COMPILE, format!("{error:#}")))?;
+    if std::env::var_os(SPARE).is_some() {
+        // Nobody waits for what it makes.
+        let _ = compile(&engine, warm_up);
+    }
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(wasm_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > wasm_bytes {
         return Err(Refused::new(stage::VALIDATE, format!("it is larger than {wasm_bytes} bytes")));
     }
-    let (_form, component) = component::to_component(&bytes)?;
-    component::validate(&component)?;
-    let compiled =
-        engine.precompile_component(&component).map_err(|error| Refused::new(stage::COMPILE, format!("{error:#}")))?;
+    let compiled = compile(&engine, &bytes)?;
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&compiled).and_then(|()| stdout.flush()).map_err(io)
+}
+
+fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, Refused> {
+    let (_form, component) = component::to_component(wasm)?;
+    component::validate(&component)?;
+    engine.precompile_component(&component).map_err(|error| Refused::new(stage::COMPILE, format!("{error:#}")))
 }
 
 /// All that decides what code means is the host's own configuration; a draft is only made with less thought, which

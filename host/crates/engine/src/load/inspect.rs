@@ -20,7 +20,7 @@ use super::{
     imports::{self, Import},
     prepare::Candidate,
     shape::{self, Form, Shape},
-    sight::{digest_of, read_settings, settings_file, wasm_file},
+    sight::{digest_of, read_settings, settings_file, text_of, wasm_file},
     stage,
 };
 use crate::runtime::{Description, Runtime};
@@ -84,6 +84,9 @@ impl Inspection {
 
     fn refuse(&mut self, refused: &Refused) {
         self.problems.push(refused.problem(wasm_file(&self.id)));
+        if let Some(error) = &refused.settings {
+            self.settings_error.get_or_insert_with(|| SettingsError::clone(error));
+        }
     }
 
     fn outline(&mut self, shape: &Shape) {
@@ -104,8 +107,8 @@ pub async fn inspect(
     let (path, bound) = (path.to_owned(), compiler.config().wasm_bytes);
     let connections = connections.map(<[String]>::to_vec);
     let opened = tokio::task::spawn_blocking(move || open(&path, bound, connections.as_deref())).await;
-    let (mut inspection, wasm) = match opened {
-        Ok((inspection, Some(wasm))) => (inspection, wasm),
+    let (mut inspection, Worth { wasm, settings_text }) = match opened {
+        Ok((inspection, Some(worth))) => (inspection, worth),
         Ok((inspection, None)) => return inspection,
         Err(error) => {
             let mut inspection = Inspection::new(Path::new(""));
@@ -119,6 +122,7 @@ pub async fn inspect(
         wasm_digest: inspection.wasm_digest,
         digest: inspection.digest,
         settings: inspection.settings.clone(),
+        settings_text,
     };
     match compiler.compile(wasm, inspection.wasm_digest).await {
         Ok(compiled) => {
@@ -161,8 +165,14 @@ pub async fn inspect_folder(
     Ok((inspections, problems))
 }
 
+/// What is worth compiling.
+struct Worth {
+    wasm: Arc<[u8]>,
+    settings_text: Option<Arc<str>>,
+}
+
 /// All that the bytes tell without running them; the bytes only when they are worth compiling.
-fn open(path: &Path, bound: u64, connections: Option<&[String]>) -> (Inspection, Option<Arc<[u8]>>) {
+fn open(path: &Path, bound: u64, connections: Option<&[String]>) -> (Inspection, Option<Worth>) {
     let mut inspection = Inspection::new(path);
     let wasm = match folder::read(path, bound) {
         Ok(Read::Bytes(bytes, _)) => bytes,
@@ -187,7 +197,10 @@ fn open(path: &Path, bound: u64, connections: Option<&[String]>) -> (Inspection,
         Ok(shape) => {
             inspection.outline(&shape);
             match imports::check(&shape, inspection.settings.grants) {
-                Ok(()) => (inspection, Some(wasm.into())),
+                Ok(()) => {
+                    let settings_text = text.as_deref().and_then(text_of);
+                    (inspection, Some(Worth { wasm: wasm.into(), settings_text }))
+                }
                 Err(refused) => {
                     inspection.refuse(&refused);
                     (inspection, None)
@@ -218,10 +231,7 @@ fn settings_beside(path: &Path, connections: Option<&[String]>, inspection: &mut
     };
     match read_settings(&inspection.id, Some(&text), connections) {
         Ok(settings) => inspection.settings = settings,
-        Err(error) => {
-            inspection.problems.push(Refused::from(&error).problem(file));
-            inspection.settings_error = Some(error);
-        }
+        Err(error) => inspection.refuse(&Refused::from(&error)),
     }
     Some(text)
 }
@@ -230,10 +240,10 @@ async fn try_out(runtime: &Arc<Runtime>, component: Component, candidate: &Candi
     match runtime.describe(&component, &candidate.spec()).await {
         Ok(description) => inspection.description = Some(description),
         // What keeps it from saying who it is keeps it from being prepared, for the same reason.
-        Err(error) => return inspection.refuse(&Refused::new(error.stage, error.message)),
+        Err(error) => return inspection.refuse(&candidate.refused(error)),
     }
     match runtime.prepare(component, candidate.spec()).await {
         Ok(proven) => inspection.plan = Some(proven.policy.plan().clone()),
-        Err(error) => inspection.refuse(&Refused::new(error.stage, error.message)),
+        Err(error) => inspection.refuse(&candidate.refused(error)),
     }
 }

@@ -69,24 +69,27 @@ pub struct Refused {
     pub message: String,
     /// True when the file may not be to blame (no process to be had, no memory): worth another try with the same bytes.
     pub passing: bool,
+    /// The settings file is to blame, and where in it.
+    pub settings: Option<Box<SettingsError>>,
 }
 
 impl Refused {
     /// The file is to blame: it is not tried again until it changes.
     #[must_use]
     pub fn new(stage: &'static str, message: impl Into<String>) -> Self {
-        Self { stage, message: message.into(), passing: false }
+        Self { stage, message: message.into(), passing: false, settings: None }
     }
 
     /// The circumstances are to blame.
     #[must_use]
     pub fn passing(stage: &'static str, message: impl Into<String>) -> Self {
-        Self { stage, message: message.into(), passing: true }
+        Self { stage, message: message.into(), passing: true, settings: None }
     }
 
-    /// As it stands in a policy set.
+    /// As it stands in a policy set: about this file, unless its settings are to blame.
     #[must_use]
     pub fn problem(&self, file: impl Into<String>) -> Problem {
-        Problem { file: file.into(), stage: self.stage, message: self.message.clone() }
+        let file = self.settings.as_ref().map_or_else(|| file.into(), |error| error.file.display().to_string());
+        Problem { file, stage: self.stage, message: self.message.clone() }
     }
 }

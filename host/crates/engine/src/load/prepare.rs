@@ -5,8 +5,16 @@ use std::{sync::Arc, time::Instant};
 use exchange::ports::Policy;
 use model::Digest;
 
-use super::{Compiler, Refused, Settings, changes::How, imports, improve::Improvement, shape, sight::Content, stage};
-use crate::runtime::{PolicySpec, Runtime};
+use super::{
+    Compiler, Refused, Settings, SettingsError,
+    changes::How,
+    imports,
+    improve::Improvement,
+    shape,
+    sight::{Content, settings_file},
+    stage,
+};
+use crate::runtime::{PolicySpec, PrepareError, Runtime};
 
 /// A file that may become a policy.
 pub(super) struct Candidate {
@@ -16,13 +24,25 @@ pub(super) struct Candidate {
     /// Over the file and its settings.
     pub(super) digest: Digest,
     pub(super) settings: Settings,
+    /// The text of the settings file, where there is one.
+    pub(super) settings_text: Option<Arc<str>>,
 }
 
 impl Candidate {
     /// Content of a policy's files.
     pub(super) fn new(id: &str, content: &Content, settings: Settings) -> Self {
         let Content { wasm_digest, digest, .. } = *content;
-        Self { id: id.to_owned(), wasm: Arc::clone(&content.wasm), wasm_digest, digest, settings }
+        let (wasm, settings_text) = (Arc::clone(&content.wasm), content.settings_text.clone());
+        Self { id: id.to_owned(), wasm, wasm_digest, digest, settings, settings_text }
+    }
+
+    /// Why the runtime does not take it: the settings file is to blame where one says what the policy does not take.
+    pub(super) fn refused(&self, error: PrepareError) -> Refused {
+        let PrepareError { stage, message, problems } = error;
+        let refused = Refused::new(stage, message);
+        let Some(text) = self.settings_text.as_ref().filter(|_| !problems.is_empty()) else { return refused };
+        let told = SettingsError::of_policy(settings_file(&self.id), text, &problems);
+        Refused { message: told.to_string(), settings: Some(Box::new(told)), ..refused }
     }
 
     /// What the runtime needs to know of it.
@@ -69,8 +89,7 @@ pub(super) async fn prepare(
         .map_err(|error| Refused::new(stage::VALIDATE, format!("the host failed while looking at it: {error}")))??;
     let spec = candidate.spec();
     let compiled = compiler.compile(Arc::clone(&candidate.wasm), candidate.wasm_digest).await?;
-    let proven =
-        runtime.prepare(compiled.component, spec).await.map_err(|error| Refused::new(error.stage, error.message))?;
+    let proven = runtime.prepare(compiled.component, spec).await.map_err(|error| candidate.refused(error))?;
     let how = How { took: begun.elapsed(), cached: compiled.cached };
     let improvement = (!compiled.cached).then(|| Arc::new(Improvement::new(compiler, candidate, proven.code)));
     Ok(Ready { policy: proven.policy, how, improvement })

@@ -32,7 +32,7 @@ use toml::{
 
 use super::{Refused, stage};
 use crate::{
-    runtime::Grants,
+    runtime::{Grants, SettingProblem},
     words::{nearest, quoted},
 };
 
@@ -103,6 +103,43 @@ impl SettingsError {
         reader.fault(source.len()..source.len(), "the file is not text in UTF-8", None);
         Self { file: file.into(), faults: reader.faults, source }
     }
+
+    /// What a policy has against its settings, each at its place in the file's text.
+    pub(super) fn of_policy(file: impl Into<PathBuf>, source: &str, problems: &[SettingProblem]) -> Self {
+        let mut reader = Reader { text: source, connections: None, faults: Vec::new() };
+        let (table, _) = DeTable::parse_recoverable(source);
+        for problem in problems {
+            reader.fault(place(table.get_ref(), problem), &problem.message, problem.hint.clone());
+        }
+        reader.faults.sort_by_key(|fault| fault.span.start);
+        Self { file: file.into(), faults: reader.faults, source: source.to_owned() }
+    }
+}
+
+/// Where in the file the setting stands that a problem is about, or what it is missing in.
+fn place(table: &DeTable<'_>, problem: &SettingProblem) -> Range<usize> {
+    let settings = table.iter().find(|(key, _)| key.get_ref() == "settings");
+    let Some((key, value)) = settings else { return 0..0 };
+    let (mut span, mut at) = (key.span(), value);
+    for token in problem.pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let next = match at.get_ref() {
+            DeValue::Table(table) => table.iter().find(|(key, _)| **key.get_ref() == token),
+            DeValue::Array(list) => {
+                let item = token.parse::<usize>().ok().and_then(|index| list.get(index));
+                if let Some(item) = item {
+                    (span, at) = (item.span(), item);
+                    continue;
+                }
+                None
+            }
+            _ => None,
+        };
+        let Some((key, value)) = next else { break };
+        span = if problem.name { key.span() } else { value.span() };
+        at = value;
+    }
+    span
 }
 
 impl fmt::Display for SettingsError {
@@ -123,7 +160,7 @@ impl std::error::Error for SettingsError {}
 
 impl From<&SettingsError> for Refused {
     fn from(error: &SettingsError) -> Self {
-        Self::new(stage::SETTINGS, error.to_string())
+        Self { settings: Some(Box::new(error.clone())), ..Self::new(stage::SETTINGS, error.to_string()) }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Content {
     /// Over both files.
     pub(super) digest: Digest,
     pub(super) settings: Result<Settings, SettingsError>,
+    /// The text of the settings file, where there is one.
+    pub(super) settings_text: Option<Arc<str>>,
     /// Whether there is a settings file that says anything. One that does not is as good as none: an editor cuts a file
     /// before it writes it anew.
     pub(super) has_settings: bool,
@@ -167,6 +169,7 @@ fn content(
     let settings = read_settings(id, text.as_deref(), connections);
     Content {
         wasm: wasm.into(),
+        settings_text: text.as_deref().and_then(text_of),
         wasm_digest,
         digest,
         has_settings: text.as_deref().is_some_and(|text| settings.is_err() || !says_nothing(text)),
@@ -195,6 +198,11 @@ pub(super) fn read_settings(
         Ok(text) => Settings::parse(id, file, text, connections),
         Err(error) => Err(SettingsError::not_text(file, &bytes[..error.valid_up_to()])),
     }
+}
+
+/// Settings as text, where they are that.
+pub(super) fn text_of(settings: &[u8]) -> Option<Arc<str>> {
+    std::str::from_utf8(settings).ok().map(Arc::from)
 }
 
 pub(super) fn wasm_file(id: &str) -> String {

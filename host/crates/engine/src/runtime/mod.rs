@@ -31,4 +31,4 @@ mod trial;
 
 pub use engine::{EngineError, Runtime, RuntimeConfig};
 pub use grants::Grants;
-pub use prepare::{CodeSlot, Description, PolicySpec, PrepareError, Proven};
+pub use prepare::{CodeSlot, Description, PolicySpec, PrepareError, Proven, SettingProblem};

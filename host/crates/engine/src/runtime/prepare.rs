@@ -83,10 +83,42 @@ pub struct PrepareError {
     pub stage: &'static str,
     /// What is wrong, and the way out.
     pub message: String,
+    /// What of it is about single settings.
+    pub problems: Vec<SettingProblem>,
+}
+
+/// One thing wrong with the settings that a policy was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingProblem {
+    /// Which: a JSON Pointer (RFC 6901) into the settings.
+    pub pointer: String,
+    /// The name is what is wrong, and not the value.
+    pub name: bool,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for SettingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.pointer.is_empty() { "/" } else { self.pointer.as_str() };
+        write!(f, "{}: {}", journal::line(place), self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
 }
 
 pub(super) fn fail(stage: &'static str) -> impl Fn(&dyn fmt::Display) -> PrepareError {
-    move |message| PrepareError { stage, message: message.to_string() }
+    move |message| PrepareError { stage, message: message.to_string(), problems: Vec::new() }
+}
+
+/// The settings are refused, for these reasons. `more`: reasons that are not told.
+pub(super) fn refused(stage: &'static str, problems: Vec<SettingProblem>, more: usize) -> PrepareError {
+    let mut told: Vec<String> = problems.iter().map(SettingProblem::to_string).collect();
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    PrepareError { stage, message: told.join("; "), problems }
 }
 
 /// What a policy says of itself, before it has any settings.
@@ -297,18 +329,16 @@ async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<pol
         Ok(plan) => Ok(plan),
         Err(problems) => {
             let more = problems.len().saturating_sub(PROBLEMS);
-            let mut told: Vec<String> = problems
-                .into_iter()
-                .take(PROBLEMS)
-                .map(|problem| schema::problem(&problem.path, &problem.message))
-                .collect();
-            if more > 0 {
-                told.push(format!("and {more} more"));
+            if problems.is_empty() {
+                return Err(fail("configure")(&"it refuses its settings, and does not say why"));
             }
-            if told.is_empty() {
-                told.push("it refuses its settings, and does not say why".to_owned());
-            }
-            Err(fail("configure")(&told.join("; ")))
+            let told = problems.into_iter().take(PROBLEMS).map(|problem| SettingProblem {
+                message: journal::line(&problem.message),
+                pointer: problem.path,
+                name: false,
+                hint: None,
+            });
+            Err(refused("configure", told.collect(), more))
         }
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    engine::load::compile_child_main()
+    engine::load::compile_child_main(include_bytes!("../../../../../policies/dist/lockdown.wasm"))
 }

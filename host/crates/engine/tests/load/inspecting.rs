@@ -44,6 +44,8 @@ async fn everything_that_is_wrong_is_told() {
     fs::write(path.with_extension("toml"), "[settings]\nmessage = 3\n").unwrap();
     let found = inspect(&runtime(), &compiler(), &path, None).await;
     assert_eq!((found.problems.len(), found.problems[0].stage), (1, "settings"), "{:?}", found.problems);
+    let fault = &found.settings_error.unwrap().faults[0];
+    assert_eq!((found.problems[0].file.as_str(), fault.line, fault.column), ("stop.toml", 2, 11), "{fault:?}");
     assert!(found.description.is_some() && found.plan.is_none());
 
     let missing = inspect(&runtime(), &compiler(), &home.path().join("none.wasm"), None).await;
