@@ -161,8 +161,9 @@ async fn what_is_wrong_from_the_start_is_refused_at_load() {
     let set = load(&files).await;
     let mut surprises = Vec::new();
     for ((id, guest, _), stage, word) in CASES {
-        let file = format!("{id}.wasm");
-        match set.problems.iter().find(|problem| problem.file == file) {
+        // What is wrong with settings is told of their file.
+        let files = [format!("{id}.wasm"), format!("{id}.toml")];
+        match set.problems.iter().find(|problem| files.contains(&problem.file)) {
             Some(problem) if problem.stage == stage && problem.message.contains(word) => {}
             other => surprises.push((guest, stage, other)),
         }
