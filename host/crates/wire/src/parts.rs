@@ -262,7 +262,7 @@ impl Parts {
     /// that is being read.
     pub(crate) fn extra(&mut self, part: PartId, make: impl FnOnce(&Self) -> Extra) {
         let source = Source::Part(part);
-        if !self.streamed || !self.runs.contains_key(&source) {
+        if !self.streamed {
             return;
         }
         let extra = make(self);

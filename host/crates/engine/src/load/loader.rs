@@ -225,7 +225,9 @@ impl Loader {
                 round.restless = true;
                 if let Some(settings) = entry.to_prepare_early(content) {
                     let job = self.spawn(Candidate::new(id, content, settings));
-                    self.entries.entry(id.clone()).and_modify(|entry| entry.prepares_early(content.digest, job));
+                    if let Some(entry) = self.entries.get_mut(id) {
+                        entry.prepares_early(content.digest, job);
+                    }
                 }
             }
         }

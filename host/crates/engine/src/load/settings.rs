@@ -121,23 +121,21 @@ fn place(table: &DeTable<'_>, problem: &SettingProblem) -> Range<usize> {
     let settings = table.iter().find(|(key, _)| key.get_ref() == "settings");
     let Some((key, value)) = settings else { return 0..0 };
     let (mut span, mut at) = (key.span(), value);
-    for token in problem.pointer.split('/').skip(1) {
+    let path = problem.pointer.strip_prefix('/');
+    for token in path.into_iter().flat_map(|path| path.split('/')) {
         let token = token.replace("~1", "/").replace("~0", "~");
         let next = match at.get_ref() {
-            DeValue::Table(table) => table.iter().find(|(key, _)| **key.get_ref() == token),
+            DeValue::Table(table) => table
+                .iter()
+                .find(|(key, _)| **key.get_ref() == token)
+                .map(|(key, value)| (if problem.name { key.span() } else { value.span() }, value)),
             DeValue::Array(list) => {
-                let item = token.parse::<usize>().ok().and_then(|index| list.get(index));
-                if let Some(item) = item {
-                    (span, at) = (item.span(), item);
-                    continue;
-                }
-                None
+                token.parse::<usize>().ok().and_then(|index| list.get(index)).map(|item| (item.span(), item))
             }
             _ => None,
         };
-        let Some((key, value)) = next else { break };
-        span = if problem.name { key.span() } else { value.span() };
-        at = value;
+        let Some(next) = next else { break };
+        (span, at) = next;
     }
     span
 }

@@ -73,10 +73,10 @@ impl Judge {
         shown: impl FnOnce(&HeaderMap) -> Head,
         headers: &mut HeaderMap,
     ) -> Result<(), Stop> {
-        let all: Vec<usize> = (0..self.seats.len()).filter(|seat| self.seats[*seat].policy.plan().hooks.head).collect();
-        if all.is_empty() {
+        if !self.seats.iter().any(|seat| seat.policy.plan().hooks.head) {
             return Ok(());
         }
+        let all = (0..self.seats.len()).collect();
         self.judge_head_at(all, shown(headers), headers).await
     }
 
