@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use model::{ExchangeId, SessionId};
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -26,7 +26,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 /// The one key of the table `STATE`.
 const SELF: &str = "index";
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Its file in the store's folder.
 pub(crate) const FILE: &str = "index.redb";
 
@@ -59,6 +59,12 @@ pub(crate) struct Changes<'a> {
 }
 
 impl Index {
+    /// Whether a file is an index of an older format, which is made again from the segments.
+    pub(crate) fn is_older(file: &Path, cache_bytes: usize) -> Result<bool, StoreError> {
+        let found = Db::open(file, cache_bytes)?.read(format)?;
+        Ok((1..FORMAT).contains(&found))
+    }
+
     /// Opens the index; makes it where it is missing.
     pub(crate) fn open(file: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
         let index = Self { db: Db::open(file, cache_bytes)? };
@@ -87,7 +93,7 @@ impl Index {
     /// How far it is.
     pub(crate) fn meta(&self) -> Result<Meta, StoreError> {
         self.db.read(|transaction| {
-            let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
+            let found = format(transaction)?;
             if found != FORMAT {
                 return Err(StoreError::Format { path: self.path().to_owned(), found, known: FORMAT }.into());
             }
@@ -241,6 +247,13 @@ impl Index {
 pub(crate) enum Next {
     On,
     Stop,
+}
+
+fn format(transaction: &ReadTransaction) -> Result<u64, Fault> {
+    match transaction.open_table(META) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        meta => Ok(meta?.get("format")?.map_or(0, |format| format.value())),
+    }
 }
 
 fn pair(session: SessionId, exchange: ExchangeId) -> [u8; 32] {

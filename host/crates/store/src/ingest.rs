@@ -12,8 +12,9 @@ use crate::{
     frame::{self, Frame, Kind},
     index::{Changes, Index, Meta},
     journal,
+    pack::{Packer, Place, SHORT_BYTES},
     queue::Queue,
-    segments::{Fill, Run, Segments},
+    segments::{Addition, Fill, PIECE_BYTES, Run, Segments},
     summary::{Row, SessionSummary, State},
     writer::Alarm,
 };
@@ -29,12 +30,17 @@ pub(crate) struct Ingest {
     rows: HashMap<ExchangeId, Row>,
     /// Sessions, as the index has them.
     sessions: HashMap<SessionId, SessionSummary>,
+    /// Where exchanges are packed that the segment has and the index has not.
+    unlisted: HashMap<ExchangeId, Place>,
 }
 
 /// What a commit adds to one exchange.
-struct Growth {
+struct Growth<'f> {
     row: Row,
-    run: Run,
+    /// Where in the exchange's frames the new ones begin.
+    offset: u64,
+    /// The new ones, in order.
+    frames: Vec<&'f [u8]>,
     /// The index doesn't have it yet.
     new: bool,
     began: bool,
@@ -43,16 +49,29 @@ struct Growth {
 
 /// What one commit adds.
 #[derive(Default)]
-struct Harvest {
-    exchanges: HashMap<ExchangeId, Growth>,
+struct Harvest<'f> {
+    exchanges: HashMap<ExchangeId, Growth<'f>>,
     events: Vec<(u64, Vec<u8>)>,
     bytes: u64,
 }
 
 impl Ingest {
     /// Goes on where the databases are.
-    pub(crate) fn new(segments: Arc<Segments>, index: Arc<Index>, limits: Limits, fill: Fill, meta: Meta) -> Self {
-        Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new() }
+    ///
+    /// # Errors
+    /// [`StoreError`] when the segment can't be read.
+    pub(crate) fn new(
+        segments: Arc<Segments>,
+        index: Arc<Index>,
+        limits: Limits,
+        fill: Fill,
+        meta: Meta,
+    ) -> Result<Self, StoreError> {
+        let unlisted = match fill.ingested > meta.ingested {
+            true => segments.places_after(meta.ingested)?,
+            false => HashMap::new(),
+        };
+        Ok(Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new(), unlisted })
     }
 
     /// How far the index is.
@@ -95,48 +114,60 @@ impl Ingest {
     }
 
     /// `end` is the position after the frame.
-    fn harvest(&mut self, harvest: &mut Harvest, frame: &Frame<'_>, end: u64) -> Result<(), StoreError> {
+    fn harvest<'f>(&mut self, harvest: &mut Harvest<'f>, frame: &Frame<'f>, end: u64) -> Result<(), StoreError> {
         if end <= self.meta.ingested {
             return Ok(());
         }
         let stored = end <= self.fill.ingested;
-        self.take(harvest, frame, self.segments.current(), stored)
+        let Some(growth) = self.take(harvest, frame, self.segments.current())? else {
+            return Ok(());
+        };
+        if stored {
+            growth.row.place = self.unlisted.get(&frame.exchange).copied();
+            return Ok(());
+        }
+        let length = frame.bytes.len() as u64;
+        if growth.frames.is_empty() {
+            growth.offset = growth.row.summary.record_bytes - length;
+        }
+        growth.frames.push(frame.bytes);
+        harvest.bytes += length;
+        Ok(())
     }
 
-    /// Takes a frame that lies, or will lie, in `segment`; `stored`: it is there already.
-    fn take(&mut self, harvest: &mut Harvest, frame: &Frame<'_>, segment: u32, stored: bool) -> Result<(), StoreError> {
+    /// Takes a frame that lies, or will lie, in `segment`.
+    fn take<'h, 'f>(
+        &mut self,
+        harvest: &'h mut Harvest<'f>,
+        frame: &Frame<'_>,
+        segment: u32,
+    ) -> Result<Option<&'h mut Growth<'f>>, StoreError> {
         match frame.kind {
             // The second is never in a journal or a segment; nothing there may pass for one.
-            Kind::Mark | Kind::Control => {}
+            Kind::Mark | Kind::Control => Ok(None),
             Kind::Event => {
                 harvest.events.push((frame.number, frame.bytes.to_vec()));
                 self.meta.next_event = self.meta.next_event.max(frame.number + 1);
+                Ok(None)
             }
             Kind::Entry => {
                 let entry = self.decode(frame)?;
                 let growth = self.growth(harvest, frame.exchange, frame.number == 0)?;
-                if !stored {
-                    if growth.run.frames.is_empty() {
-                        growth.run.offset = growth.row.summary.record_bytes;
-                    }
-                    growth.run.frames.extend_from_slice(frame.bytes);
-                }
                 growth.row.take(frame, &entry, segment);
                 growth.began |= matches!(entry, Entry::Opened(_));
                 growth.ended |= matches!(entry, Entry::Closed(_));
-                harvest.bytes += if stored { 0 } else { frame.bytes.len() as u64 };
+                Ok(Some(growth))
             }
         }
-        Ok(())
     }
 
     /// `begins`: the frame at hand is the exchange's first, so that nothing can be known of it.
-    fn growth<'a>(
+    fn growth<'h, 'f>(
         &mut self,
-        harvest: &'a mut Harvest,
+        harvest: &'h mut Harvest<'f>,
         exchange: ExchangeId,
         begins: bool,
-    ) -> Result<&'a mut Growth, StoreError> {
+    ) -> Result<&'h mut Growth<'f>, StoreError> {
         match harvest.exchanges.entry(exchange) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => {
@@ -151,8 +182,8 @@ impl Ingest {
         let segments = Arc::clone(&self.segments);
         for number in segments.numbers()? {
             let mut harvest = Harvest::default();
-            segments.each(number, |exchange, frames| {
-                self.take_stored(&mut harvest, number, exchange, frames)?;
+            segments.each(number, |exchange, place, frames| {
+                self.take_stored(&mut harvest, number, (exchange, place), frames)?;
                 if harvest.exchanges.len() >= self.limits.rows_in_memory {
                     self.store_index(std::mem::take(&mut harvest), 0)?;
                 }
@@ -166,16 +197,18 @@ impl Ingest {
 
     fn take_stored(
         &mut self,
-        harvest: &mut Harvest,
+        harvest: &mut Harvest<'_>,
         segment: u32,
-        exchange: ExchangeId,
+        (exchange, place): (ExchangeId, Option<Place>),
         mut frames: &[u8],
     ) -> Result<(), StoreError> {
         while !frames.is_empty() {
             match frame::read(frames) {
                 Ok(frame) => {
                     frames = &frames[frame.bytes.len()..];
-                    self.take(harvest, &frame, segment, true)?;
+                    if let Some(growth) = self.take(harvest, &frame, segment)? {
+                        growth.row.place = growth.row.place.or(place);
+                    }
                 }
                 Err(flaw) => {
                     tracing::error!(%exchange, segment, what = flaw.as_str(), "a stored entry can't be read");
@@ -187,23 +220,29 @@ impl Ingest {
         Ok(())
     }
 
-    fn store(&mut self, mut harvest: Harvest, end: u64) -> Result<(), StoreError> {
-        let runs = harvest.exchanges.values_mut().map(|growth| {
-            let (exchange, offset) = (growth.run.exchange, growth.run.offset);
-            Run { exchange, offset, frames: std::mem::take(&mut growth.run.frames) }
-        });
-        let mut runs: Vec<Run> = runs.collect();
+    fn store(&mut self, mut harvest: Harvest<'_>, end: u64) -> Result<(), StoreError> {
         // In the order of the keys, so that neighbours in the file are written together.
-        runs.sort_unstable_by_key(|run| run.exchange);
+        let mut growths: Vec<&mut Growth<'_>> = harvest.exchanges.values_mut().collect();
+        growths.sort_unstable_by_key(|growth| growth.row.summary.exchange);
         let fill = Fill { ingested: end.max(self.fill.ingested), bytes: self.fill.bytes + harvest.bytes };
-        self.segments.store(&runs, &harvest.events, fill)?;
+        let (mut packer, mut runs) = (Packer::new(fill.ingested, PIECE_BYTES), Vec::new());
+        for growth in growths.into_iter().filter(|growth| !growth.frames.is_empty()) {
+            let exchange = growth.row.summary.exchange;
+            if growth.is_short() {
+                growth.row.place = Some(packer.add(exchange, &growth.frames));
+            } else {
+                runs.push(Run { exchange, offset: growth.offset, frames: growth.frames.concat() });
+            }
+        }
+        let packs = packer.finish();
+        self.segments.store(&Addition { runs: &runs, packs: &packs, events: &harvest.events, fill })?;
         self.fill = fill;
         self.store_index(harvest, end)
     }
 
-    fn store_index(&mut self, harvest: Harvest, end: u64) -> Result<(), StoreError> {
-        let mut growths: Vec<Growth> = harvest.exchanges.into_values().collect();
-        growths.sort_unstable_by_key(|growth| growth.run.exchange);
+    fn store_index(&mut self, harvest: Harvest<'_>, end: u64) -> Result<(), StoreError> {
+        let mut growths: Vec<Growth<'_>> = harvest.exchanges.into_values().collect();
+        growths.sort_unstable_by_key(|growth| growth.row.summary.exchange);
         self.meta.exchanges += growths.iter().filter(|growth| growth.new).count() as u64;
         let rows: Vec<_> = growths.into_iter().map(|growth| (growth.row, growth.began, growth.ended)).collect();
         let sessions = self.fold_sessions(&rows)?;
@@ -284,11 +323,18 @@ fn known(rows: &mut HashMap<ExchangeId, Row>, index: &Index, exchange: ExchangeI
 }
 
 /// An exchange to which nothing has been added yet.
-fn grow(known: Option<Row>, exchange: ExchangeId, run: u64) -> Growth {
+fn grow(known: Option<Row>, exchange: ExchangeId, run: u64) -> Growth<'static> {
     let new = known.is_none();
     let row = known.unwrap_or_else(|| Row::new(exchange, run));
-    let run = Run { exchange, offset: row.summary.record_bytes, frames: Vec::new() };
-    Growth { row, run, new, began: false, ended: false }
+    Growth { row, offset: 0, frames: Vec::new(), new, began: false, ended: false }
+}
+
+impl Growth<'_> {
+    /// Whether the commit has all of an exchange that is short enough for a pack.
+    fn is_short(&self) -> bool {
+        let whole = self.new && self.began && self.ended && self.offset == 0;
+        whole && self.row.summary.record_bytes <= SHORT_BYTES as u64
+    }
 }
 
 /// Ingests until the queue closes or fails.

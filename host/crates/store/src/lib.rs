@@ -31,6 +31,7 @@ mod index;
 mod ingest;
 mod journal;
 mod medium;
+mod pack;
 mod queue;
 mod read;
 mod recover;

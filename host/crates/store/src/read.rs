@@ -149,9 +149,10 @@ impl Store {
     pub fn exchange(&self, exchange: ExchangeId) -> Result<ExchangeRecord, StoreError> {
         let row = self.index().row(exchange)?.ok_or(StoreError::UnknownExchange(exchange))?;
         let mut reading = Reading { exchange, file: PathBuf::new(), bytes: 0, root: [0; 32], entries: Vec::new() };
+        let mut place = row.place;
         for segment in &row.segments {
             let left = row.summary.record_bytes.saturating_sub(reading.bytes);
-            let (file, frames) = self.segments().frames(*segment, exchange, reading.bytes, left)?;
+            let (file, frames) = self.segments().frames(*segment, exchange, place.take(), reading.bytes, left)?;
             reading.take(file, &frames)?;
         }
         reading.agree(&row)?;

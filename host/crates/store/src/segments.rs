@@ -2,7 +2,7 @@
 //!
 //! The values of one exchange, put together in the order of their keys, are its frames without a gap. A key is the
 //! exchange's id and where in that run the value begins; a value is at most 31 KiB, since redb gives each value a run of
-//! pages whose length is a power of two. Events lie under the nil id, by their number.
+//! pages whose length is a power of two. Events lie under the nil id, by their number. Short exchanges lie in packs.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,26 +13,33 @@ use std::{
 };
 
 use model::ExchangeId;
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     Limits, StoreError,
     database::{Db, Fault},
-    folder, seal,
+    folder,
+    pack::{Pack, PackId, Place},
+    seal,
 };
 
 const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("frames");
+/// Packs of short exchanges, by commit and number. Segments of format 1 have none.
+const PACKS: TableDefinition<'_, &[u8; PACK_KEY], &[u8]> = TableDefinition::new("packs");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 /// The one key of the table `STATE`.
 const FILL: &str = "fill";
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The oldest format that is read; nothing is written to one before this.
+const OLDEST_FORMAT: u64 = 1;
 const KEY: usize = 24;
+const PACK_KEY: usize = 12;
 
 /// Bytes of one value.
-const PIECE_BYTES: usize = 31 << 10;
+pub(crate) const PIECE_BYTES: usize = 31 << 10;
 
 /// A run of one exchange's frames, to be stored.
 pub(crate) struct Run {
@@ -42,6 +49,18 @@ pub(crate) struct Run {
     pub(crate) offset: u64,
     /// Whole frames.
     pub(crate) frames: Vec<u8>,
+}
+
+/// What one commit adds.
+pub(crate) struct Addition<'a> {
+    /// Frames of exchanges that are long, or took longer than one commit.
+    pub(crate) runs: &'a [Run],
+    /// Exchanges that are short.
+    pub(crate) packs: &'a [(PackId, Vec<u8>)],
+    /// Events: number and frame.
+    pub(crate) events: &'a [(u64, Vec<u8>)],
+    /// How far the segment is afterwards.
+    pub(crate) fill: Fill,
 }
 
 /// All segments of a store.
@@ -80,9 +99,14 @@ impl Segments {
             }
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
-        let fill = fill(&current)?;
+        let (format, fill) = state(&current)?;
         let inner = Inner { number, current: Arc::new(current), recent: VecDeque::new(), alive: HashMap::new() };
-        Ok((Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) }, fill))
+        let segments = Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) };
+        if format == FORMAT {
+            return Ok((segments, fill));
+        }
+        segments.rotate(fill.ingested)?;
+        Ok((segments, Fill { bytes: 0, ..fill }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -94,22 +118,26 @@ impl Segments {
         self.lock().number
     }
 
-    /// Stores runs and events (number, frame) in one transaction, with how far the segment is afterwards.
-    pub(crate) fn store(&self, runs: &[Run], events: &[(u64, Vec<u8>)], fill: Fill) -> Result<(), StoreError> {
+    /// Stores all of it in one transaction.
+    pub(crate) fn store(&self, addition: &Addition<'_>) -> Result<(), StoreError> {
         let current = Arc::clone(&self.lock().current);
         current.write(|transaction| {
+            let mut packs = transaction.open_table(PACKS)?;
+            for (id, pack) in addition.packs {
+                packs.insert(&pack_key(*id), pack.as_slice())?;
+            }
             let mut frames = transaction.open_table(FRAMES)?;
-            for run in runs {
+            for run in addition.runs {
                 let mut offset = run.offset;
                 for piece in run.frames.chunks(PIECE_BYTES) {
                     frames.insert(&key(run.exchange, offset), piece)?;
                     offset += piece.len() as u64;
                 }
             }
-            for (number, frame) in events {
+            for (number, frame) in addition.events {
                 frames.insert(&key(ExchangeId(Uuid::nil()), *number), frame.as_slice())?;
             }
-            put_fill(transaction, fill)
+            put_fill(transaction, addition.fill)
         })
     }
 
@@ -127,11 +155,13 @@ impl Segments {
         Ok(())
     }
 
-    /// The frames of `exchange` in segment `number`, from `offset` on, at most `limit` bytes; they must have no gap.
+    /// The frames of `exchange` in segment `number`, from `offset` on, at most `limit` bytes; they must have no gap. `place`:
+    /// where a pack of this segment holds the first of them.
     pub(crate) fn frames(
         &self,
         number: u32,
         exchange: ExchangeId,
+        place: Option<Place>,
         offset: u64,
         limit: u64,
     ) -> Result<(PathBuf, Vec<u8>), StoreError> {
@@ -140,11 +170,16 @@ impl Segments {
         let corrupt =
             |what: String| StoreError::Corrupt { file: file.clone(), exchange: Some(exchange), entry: None, what };
         let bytes = segment.read(|transaction| {
+            let mut bytes = match place {
+                Some(place) => packed(transaction, exchange, place)?.ok_or_else(|| corrupt(NOT_IN_ITS_PACK.to_owned()))?,
+                None => Vec::new(),
+            };
+            let offset_of = |bytes: &[u8]| offset + bytes.len() as u64;
             let frames = transaction.open_table(FRAMES)?;
-            let mut bytes = Vec::new();
-            for piece in frames.range::<&[u8; KEY]>(&key(exchange, offset)..=&key(exchange, u64::MAX))? {
+            let (from, to) = (key(exchange, offset_of(&bytes)), key(exchange, u64::MAX));
+            for piece in frames.range::<&[u8; KEY]>(&from..=&to)? {
                 let (key, piece) = piece?;
-                let (expected, found) = (offset + bytes.len() as u64, key_offset(key.value()));
+                let (expected, found) = (offset_of(&bytes), key_offset(key.value()));
                 if bytes.len() as u64 >= limit {
                     break;
                 }
@@ -158,13 +193,22 @@ impl Segments {
         Ok((file, bytes))
     }
 
-    /// Shows what segment `number` holds of each exchange; under the nil id, the events.
+    /// Shows what segment `number` holds of each exchange, and where, if a pack does; under the nil id, the events.
     pub(crate) fn each(
         &self,
         number: u32,
-        mut visit: impl FnMut(ExchangeId, &[u8]) -> Result<(), StoreError>,
+        mut visit: impl FnMut(ExchangeId, Option<Place>, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.segment(number)?.read(|transaction| {
+        let segment = self.segment(number)?;
+        segment.read(|transaction| {
+            each_packed(transaction, 0, |id, found| match found {
+                Some((exchange, place, frames)) => visit(exchange, Some(place), frames),
+                None => {
+                    let (file, commit) = (segment.path().display(), id.commit);
+                    tracing::error!(%file, commit, pack = id.number, "a pack can't be read: its exchanges are missing");
+                    Ok(())
+                }
+            })?;
             let mut run: Option<(ExchangeId, Vec<u8>)> = None;
             for piece in transaction.open_table(FRAMES)?.iter()? {
                 let (key, piece) = piece?;
@@ -173,15 +217,28 @@ impl Segments {
                     Some((same, bytes)) if *same == exchange => bytes.extend_from_slice(piece.value()),
                     _ => {
                         if let Some((exchange, bytes)) = run.replace((exchange, piece.value().to_vec())) {
-                            visit(exchange, &bytes)?;
+                            visit(exchange, None, &bytes)?;
                         }
                     }
                 }
             }
             if let Some((exchange, bytes)) = run {
-                visit(exchange, &bytes)?;
+                visit(exchange, None, &bytes)?;
             }
             Ok(())
+        })
+    }
+
+    /// Where the segment being written holds the short exchanges of commits that went beyond `position`.
+    pub(crate) fn places_after(&self, position: u64) -> Result<HashMap<ExchangeId, Place>, StoreError> {
+        let current = Arc::clone(&self.lock().current);
+        current.read(|transaction| {
+            let mut places = HashMap::new();
+            each_packed(transaction, position.saturating_add(1), |_, found| {
+                places.extend(found.map(|(exchange, place, _)| (exchange, place)));
+                Ok(())
+            })?;
+            Ok(places)
         })
     }
 
@@ -279,6 +336,56 @@ fn key_offset(key: &[u8; KEY]) -> u64 {
     u64::from_be_bytes(offset)
 }
 
+fn pack_key(pack: PackId) -> [u8; PACK_KEY] {
+    let mut key = [0; PACK_KEY];
+    key[..8].copy_from_slice(&pack.commit.to_be_bytes());
+    key[8..].copy_from_slice(&pack.number.to_be_bytes());
+    key
+}
+
+fn pack_id(key: &[u8; PACK_KEY]) -> PackId {
+    let (mut commit, mut number) = ([0; 8], [0; 4]);
+    commit.copy_from_slice(&key[..8]);
+    number.copy_from_slice(&key[8..]);
+    PackId { commit: u64::from_be_bytes(commit), number: u32::from_be_bytes(number) }
+}
+
+const NOT_IN_ITS_PACK: &str = "its frames are not where they were packed";
+
+/// The frames of an exchange at its place in a pack; none where they are not there.
+fn packed(transaction: &ReadTransaction, exchange: ExchangeId, place: Place) -> Result<Option<Vec<u8>>, Fault> {
+    let pack = transaction.open_table(PACKS)?.get(&pack_key(place.pack))?;
+    let Some(pack) = pack else { return Ok(None) };
+    let found = Pack::read(pack.value()).and_then(|pack| pack.exchange(place.number as usize));
+    Ok(found.filter(|(id, _)| *id == exchange).map(|(_, frames)| frames.to_vec()))
+}
+
+/// Shows each exchange in packs of commits that went to `from` or further, in order; nothing, of a pack that can't be read.
+fn each_packed(
+    transaction: &ReadTransaction,
+    from: u64,
+    mut visit: impl FnMut(PackId, Option<(ExchangeId, Place, &[u8])>) -> Result<(), StoreError>,
+) -> Result<(), Fault> {
+    let packs = match transaction.open_table(PACKS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        packs => packs?,
+    };
+    for pack in packs.range::<&[u8; PACK_KEY]>(&pack_key(PackId { commit: from, number: 0 })..)? {
+        let (key, value) = pack?;
+        let id = pack_id(key.value());
+        let Some(pack) = Pack::read(value.value()) else {
+            visit(id, None)?;
+            continue;
+        };
+        for number in 0..pack.len() {
+            let found = pack.exchange(number);
+            let place = Place { pack: id, number: number as u32 };
+            visit(id, found.map(|(exchange, frames)| (exchange, place, frames)))?;
+        }
+    }
+    Ok(())
+}
+
 fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("segment-{number:06}.redb"))
 }
@@ -309,6 +416,7 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
     let segment = Db::open(&aside, limits.cache_bytes)?;
     segment.write(|transaction| {
         transaction.open_table(FRAMES)?;
+        transaction.open_table(PACKS)?;
         transaction.open_table(META)?.insert("format", FORMAT)?;
         put_fill(transaction, fill)
     })?;
@@ -317,20 +425,22 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
     folder::sync(folder)
 }
 
-fn fill(segment: &Db) -> Result<Fill, StoreError> {
+/// A segment's format, and how far it is.
+fn state(segment: &Db) -> Result<(u64, Fill), StoreError> {
     segment.read(|transaction| {
         let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
-        if found != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&found) {
             return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
         }
         let state = transaction.open_table(STATE)?.get(FILL)?;
         let state = state.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));
-        Ok(state.ok_or_else(|| StoreError::Corrupt {
+        let fill = state.ok_or_else(|| StoreError::Corrupt {
             file: segment.path().to_owned(),
             exchange: None,
             entry: None,
             what: "the hash of its own state doesn't agree".to_owned(),
-        })?)
+        })?;
+        Ok((found, fill))
     })
 }
 

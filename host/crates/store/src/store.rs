@@ -110,7 +110,7 @@ impl Store {
         let (segments, fill) = Segments::open(&folder.path, limits)?;
         let segments = Arc::new(segments);
         let file = folder.path.join(index::FILE);
-        if !file.exists() {
+        if !file.exists() || Index::is_older(&file, limits.cache_bytes)? {
             make_index(&file, &segments, limits, fill)?;
         }
         let (index, meta) = Index::open(&file, limits.cache_bytes)?;
@@ -119,7 +119,7 @@ impl Store {
             return Err(StoreError::Corrupt { file: folder.path.clone(), exchange: None, entry: None, what });
         }
         let index = Arc::new(index);
-        let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta);
+        let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta)?;
         let (recovery, position) = recover::recover(&folder.journal(), &mut ingest)?;
         let meta = ingest.meta();
         let store = Self {
@@ -259,10 +259,10 @@ fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill)
         fs::remove_file(&aside).map_err(StoreError::io("remove", &aside))?;
     }
     if fill.ingested > 0 {
-        tracing::warn!("there is no index: it is made again from the segments");
+        tracing::warn!("there is no index of this format: it is made again from the segments");
     }
     let (index, meta) = Index::open(&aside, limits.cache_bytes)?;
-    Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta).rebuild()?;
+    Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;
     fs::rename(&aside, file).map_err(StoreError::io("rename", &aside))?;
     file.parent().map_or(Ok(()), folder::sync)
 }

@@ -6,7 +6,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::frame::Frame;
+use crate::{frame::Frame, pack::Place};
 
 /// Bytes of a text in a summary (path, detail); the entries have it whole.
 const TEXT_BYTES: usize = 512;
@@ -131,6 +131,8 @@ pub(crate) struct Row {
     pub(crate) run: u64,
     /// Segments that hold its frames, in order.
     pub(crate) segments: Vec<u32>,
+    /// Where in the first of them a pack holds its first frames: all of them, of an exchange that was short.
+    pub(crate) place: Option<Place>,
     /// Hash over the hashes of its frames in order; the leaf of a closed exchange.
     pub(crate) root: [u8; 32],
 }
@@ -168,7 +170,7 @@ impl Row {
             entries: 0,
             record_bytes: 0,
         };
-        Self { summary, run, segments: Vec::new(), root: [0; 32] }
+        Self { summary, run, segments: Vec::new(), place: None, root: [0; 32] }
     }
 
     /// Takes the next frame in: `segment` holds it.

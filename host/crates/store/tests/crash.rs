@@ -235,6 +235,23 @@ async fn crashed(folder: &Path) -> Vec<(ExchangeId, Vec<Entry>)> {
     truth
 }
 
+#[tokio::test]
+async fn an_index_that_is_behind_its_segment_takes_what_is_there() {
+    let folder = quick_folder();
+    let before = quick_folder();
+    let truth = crashed(before.path()).await;
+    copy(before.path(), folder.path());
+    let recovered = read_all(folder.path()).unwrap();
+    assert_eq!(recovered, truth);
+
+    // As if it had died between the two commits: the segment has them, the index doesn't.
+    fs::copy(before.path().join("index.redb"), folder.path().join("index.redb")).unwrap();
+    copy(&before.path().join("journal"), &folder.path().join("journal"));
+    assert_eq!(read_all(folder.path()).unwrap(), truth);
+    let store = Store::open_read_only(folder.path()).unwrap();
+    assert_eq!(store.verify().unwrap(), truth.len() as u64);
+}
+
 fn journal(folder: &Path) -> PathBuf {
     let files = fs::read_dir(folder.join("journal")).unwrap().map(|file| file.unwrap().path());
     let files: Vec<PathBuf> = files.collect();

@@ -8,6 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started};
 use exchange::ports::{Recorder, Safety};
 use model::{Entry, ExchangeId, Outcome, SessionId};
+use redb::TableDefinition;
 use store::{Durability, ExchangeFilter, SessionFilter, State, Store, StoreConfig, StoreError};
 use tempfile::tempdir;
 
@@ -319,6 +320,36 @@ async fn an_index_that_is_lost_is_made_again() {
     store.event(started(7)).await.unwrap();
     store.settle().await.unwrap();
     assert_eq!(store.events(1).unwrap()[0].number, 60);
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_format_is_read_and_goes_on_in_this_one() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    // Too long for a pack, which that format does not know.
+    let (old, before) = record(&store, SessionId::new(), pattern(9000, 1), 2, Outcome::Completed).await;
+    store.close().await.unwrap();
+    drop(store);
+    for file in ["index.redb", "segment-000001.redb"] {
+        let database = redb::Database::open(folder.path().join(file)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let format: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+        transaction.open_table(format).unwrap().insert("format", 1).unwrap();
+        let packs: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("packs");
+        assert_eq!(transaction.delete_table(packs).unwrap(), file != "index.redb");
+        transaction.commit().unwrap();
+    }
+
+    let store = open(folder.path());
+    let (new, after) = record(&store, SessionId::new(), b"short".to_vec(), 2, Outcome::Completed).await;
+    store.settle().await.unwrap();
+    assert_eq!((entries(&store, old), entries(&store, new)), (before, after));
+    assert!(folder.path().join("segment-000002.redb").exists(), "nothing is written to a segment of the first format");
+    store.close().await.unwrap();
+    drop(store);
+    assert_eq!(Store::open_read_only(folder.path()).unwrap().verify().unwrap(), 2);
+    fs::remove_file(folder.path().join("index.redb")).unwrap();
+    assert_eq!(open(folder.path()).verify().unwrap(), 2);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl Judge {
             .partition(|(name, value)| says_nothing(name, value));
         for (name, value) in &fields {
             for reading in readings(name, value) {
-                self.tell_field(&reading);
+                self.tell_field(reading);
             }
         }
         self.judge_text().await;
@@ -58,7 +58,7 @@ impl Judge {
         Ok(())
     }
 
-    fn tell_field(&mut self, text: &str) {
+    fn tell_field(&mut self, text: String) {
         let number = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
         let part = Part {
             id: PartId(FIRST_FIELD.saturating_add(number)),

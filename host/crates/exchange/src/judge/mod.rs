@@ -321,7 +321,7 @@ impl Judge {
                         Direction::Request => self.text_bytes.0 += text.len() as u64,
                         Direction::Response => self.text_bytes.1 += text.len() as u64,
                     }
-                    self.track(part).feed(&text);
+                    self.track(part).feed(text);
                     self.mark(part);
                 }
                 Step::End(part) => {

@@ -5,13 +5,15 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
 use wire::Change;
 
 /// A run of text with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Strand {
     text: String,
-    pieces: Vec<Piece>,
+    /// Text that nobody edited is one piece.
+    pieces: SmallVec<[Piece; 1]>,
     /// Where in the source the next piece begins.
     end: u64,
 }
@@ -33,7 +35,7 @@ impl Piece {
 impl Strand {
     /// An empty strand whose text will begin at this source offset.
     pub(crate) fn at(end: u64) -> Self {
-        Self { text: String::new(), pieces: Vec::new(), end }
+        Self { text: String::new(), pieces: SmallVec::new(), end }
     }
 
     /// The text as it stands.
@@ -41,15 +43,24 @@ impl Strand {
         &self.text
     }
 
+    /// Where in the source the text begins.
+    fn begin(&self) -> u64 {
+        self.pieces.first().map_or(self.end, |piece| piece.source.start)
+    }
+
     /// Where in the source the text ends.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Appends text as it came from the source.
-    pub(crate) fn push_source(&mut self, text: &str) {
-        let source = self.end..self.end + text.len() as u64;
-        self.push(text, source, false);
+    /// Text as it came from the source, from this source offset on.
+    pub(crate) fn of_source(begin: u64, text: String) -> Self {
+        let end = begin + text.len() as u64;
+        let pieces = match text.len() {
+            0 => SmallVec::new(),
+            len => SmallVec::from_buf([Piece { len, source: begin..end, edited: false }]),
+        };
+        Self { text, pieces, end }
     }
 
     fn push(&mut self, text: &str, source: Range<u64>, edited: bool) {
@@ -67,7 +78,12 @@ impl Strand {
     }
 
     /// Appends all of another strand.
-    pub(crate) fn append(&mut self, other: &Self) {
+    pub(crate) fn append(&mut self, other: Self) {
+        if self.pieces.is_empty() {
+            debug_assert_eq!(other.begin(), self.end, "strands follow each other");
+            *self = other;
+            return;
+        }
         let mut at = 0;
         for piece in &other.pieces {
             self.push(&other.text[at..at + piece.len], piece.source.clone(), piece.edited);
@@ -103,13 +119,12 @@ impl Strand {
 
     /// Cuts off the text before `at`, which must be a `floor`.
     pub(crate) fn split_to(&mut self, at: usize) -> Self {
-        let begin = self.pieces.first().map_or(self.end, |piece| piece.source.start);
-        let mut front = Self::at(begin);
+        if at == self.text.len() {
+            return std::mem::replace(self, Self::at(self.end));
+        }
+        let mut front = Self::at(self.begin());
         let mut walk = Walk::new(self);
         walk.copy_to(at, &mut front);
-        if at == self.text.len() {
-            walk.copy_rest(&mut front);
-        }
         let mut rest = Self::at(front.end);
         walk.copy_rest(&mut rest);
         rest.end = self.end;
@@ -119,8 +134,7 @@ impl Strand {
 
     /// Replaces spans (in order, not overlapping, on character boundaries). Answers the source span of each.
     pub(crate) fn edit<'e>(&mut self, edits: impl Iterator<Item = (Range<usize>, &'e str)>) -> Vec<Range<u64>> {
-        let begin = self.pieces.first().map_or(self.end, |piece| piece.source.start);
-        let mut edited = Self::at(begin);
+        let mut edited = Self::at(self.begin());
         let mut walk = Walk::new(self);
         let mut spans = Vec::new();
         for (span, by) in edits {
@@ -230,9 +244,7 @@ mod tests {
     use super::*;
 
     fn strand(text: &str) -> Strand {
-        let mut strand = Strand::at(100);
-        strand.push_source(text);
-        strand
+        Strand::of_source(100, text.to_owned())
     }
 
     /// What the flow makes of the changes.

@@ -97,11 +97,10 @@ impl Track {
     }
 
     /// Takes new raw text.
-    pub(crate) fn feed(&mut self, text: &str) {
-        self.source.push_str(text);
-        let mut strand = Strand::at(self.base + (self.source.len() - text.len()) as u64);
-        strand.push_source(text);
-        self.begin(strand);
+    pub(crate) fn feed(&mut self, text: String) {
+        let begin = self.base + self.source.len() as u64;
+        self.source.push_str(&text);
+        self.begin(Strand::of_source(begin, text));
     }
 
     /// Raw text begins its way: what no policy could look past goes.
@@ -112,16 +111,16 @@ impl Track {
                 strand.edit(excess.into_iter().map(|span| (span, "")));
             }
         }
-        self.enter(0, &strand);
+        self.enter(0, strand);
     }
 
     /// Text comes to a stage, or past the last one.
-    fn enter(&mut self, stage: usize, strand: &Strand) {
-        for at in stage..self.stages.len() {
-            self.stages[at].strand.append(strand);
-            if !self.stages[at].shadow {
-                return;
+    fn enter(&mut self, stage: usize, strand: Strand) {
+        for stage in &mut self.stages[stage..] {
+            if !stage.shadow {
+                return stage.strand.append(strand);
             }
+            stage.strand.append(strand.clone());
         }
         self.exit.append(strand);
     }
@@ -174,14 +173,14 @@ impl Track {
         let mut front = strand.split_to(release);
         let made: Vec<usize> =
             (0..settlement.edits.len()).filter(|index| within(&settlement.edits[*index].0)).collect();
-        let sources = front
-            .edit(made.iter().map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str())));
+        let edits = made.iter().map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str()));
+        let sources = if made.is_empty() { Vec::new() } else { front.edit(edits) };
         let Stage { strand, before, seen, closed, look_behind, shadow, .. } = &mut self.stages[stage];
         *seen = strand.text().len();
         *closed = last;
         remember(before, front.text(), *look_behind);
         if !*shadow {
-            self.enter(stage + 1, &front);
+            self.enter(stage + 1, front);
         }
         made.into_iter().zip(sources).map(|(index, source)| Made { index, source }).collect()
     }
@@ -242,25 +241,21 @@ impl Track {
             stage.before.clone_from(&context);
         }
         self.exit = Strand::at(self.base);
-        let mut strand = Strand::at(self.base);
-        strand.push_source(&self.source);
-        self.begin(strand);
+        self.begin(Strand::of_source(self.base, self.source.clone()));
     }
 }
 
 /// Keeps the end of what has passed.
 fn remember(before: &mut String, passed: &str, bytes: usize) {
-    if passed.is_empty() {
+    if passed.len() >= bytes {
+        before.clear();
+        before.push_str(&passed[passed.floor_char_boundary(passed.len() - bytes)..]);
         return;
     }
     before.push_str(passed);
     // Cut rarely: only when twice as much has gathered.
     if before.len() > bytes * 2 {
-        let mut cut = before.len() - bytes;
-        while !before.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        before.drain(..cut);
+        before.drain(..before.floor_char_boundary(before.len() - bytes));
     }
 }
 
@@ -282,13 +277,13 @@ mod tests {
     #[test]
     fn text_waits_at_the_stage_that_keeps_it() {
         let mut track = track(2);
-        track.feed("my ssn is 078-");
+        track.feed("my ssn is 078-".into());
         pass(&mut track, 0, 10, &[]);
         assert_eq!(track.window(1, Direction::Response).pending, "my ssn is ");
         pass(&mut track, 1, 10, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 10, vec![])));
         assert_eq!(track.leave(), None);
-        track.feed("05-1120 ok");
+        track.feed("05-1120 ok".into());
         assert_eq!(track.window(0, Direction::Response).pending, "078-05-1120 ok");
         assert_eq!(track.window(0, Direction::Response).fresh, 4);
         pass(&mut track, 0, 14, &[(0..11, "[SSN]".into())]);
@@ -299,7 +294,7 @@ mod tests {
     #[test]
     fn an_edit_beyond_the_release_is_asked_for_again() {
         let mut track = track(1);
-        track.feed("abcdef");
+        track.feed("abcdef".into());
         assert_eq!(pass(&mut track, 0, 3, &[(2..5, "X".into())]), 0);
         assert_eq!(track.leave(), Some((PartId(0), 2, vec![])));
         assert_eq!(track.window(0, Direction::Response).pending, "cdef");
@@ -308,7 +303,7 @@ mod tests {
     #[test]
     fn the_end_reaches_every_stage() {
         let mut track = track(2);
-        track.feed("ab");
+        track.feed("ab".into());
         track.ended = true;
         assert!(track.is_due(0) && track.is_last(0) && !track.is_last(1));
         pass(&mut track, 0, 0, &[]);
@@ -322,7 +317,7 @@ mod tests {
     #[test]
     fn after_a_rewind_only_raw_text_remains() {
         let mut track = track(2);
-        track.feed("one two three");
+        track.feed("one two three".into());
         pass(&mut track, 0, 8, &[(4..7, "2".into())]);
         pass(&mut track, 1, 4, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 4, vec![])));
@@ -337,7 +332,7 @@ mod tests {
     fn what_goes_on_of_a_long_unseen_run_does_not_leave() {
         let mut track = track(1);
         for piece in ["078-05", &"\u{200B}".repeat(80), &"\u{200B}".repeat(80), "-1120"] {
-            track.feed(piece);
+            track.feed(piece.to_string());
         }
         let text = format!("078-05{}-1120", "\u{200B}".repeat(84));
         assert_eq!(track.window(0, Direction::Response).pending, text);
@@ -351,7 +346,7 @@ mod tests {
     fn a_shadow_holds_nothing_up() {
         let part = Part { id: PartId(3), channel: Channel::Content, speaker: Speaker::Assistant };
         let mut track = Track::new(part, [Place { seat: 0, shadow: true, look_behind: 0 }].into_iter());
-        track.feed("secret");
+        track.feed("secret".into());
         assert_eq!(track.leave(), Some((PartId(3), 6, vec![])));
         assert_eq!(track.window(0, Direction::Response).pending, "secret");
         assert_eq!(pass(&mut track, 0, 6, &[(0..6, "x".into())]), 1);
