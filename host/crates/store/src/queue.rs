@@ -110,8 +110,6 @@ struct Inner {
     /// A sync is under way. What is wanted on the disk meanwhile waits for the next one, and so is written in one go
     /// when this one ends.
     syncing: bool,
-    /// The next sync waits for the write that has just been asked for, so that it takes all of it along.
-    gathering: bool,
     failed: Option<RecordError>,
     closing: bool,
     writer_done: bool,
@@ -166,7 +164,6 @@ impl Queue {
             writer_idle: false,
             asleep: Asleep::default(),
             syncing: false,
-            gathering: false,
             failed: None,
             closing: false,
             writer_done: false,
@@ -266,41 +263,42 @@ impl Queue {
         let progress = inner.progress(goal);
         progress.waiters.0.push((position, tell));
         progress.goal = progress.goal.max(position);
-        if goal == Goal::Durable && inner.syncing {
+        if goal == Goal::Durable {
+            // Who syncs writes first what is still in memory; the writer has nothing to do with it.
+            if !inner.syncing {
+                self.wake(&mut inner, Thread::Syncer);
+            }
             return Ok(Some(told));
         }
         inner.written.goal = inner.written.goal.max(position);
         if inner.written.wanted() {
             inner.writer_idle = false;
             self.wake(&mut inner, Thread::Writer);
-        } else {
-            match goal {
-                Goal::Written => {}
-                Goal::Durable => self.wake(&mut inner, Thread::Syncer),
-                Goal::Ingested => self.wake(&mut inner, Thread::Ingester),
-            }
+        } else if goal == Goal::Ingested {
+            self.wake(&mut inner, Thread::Ingester);
         }
         Ok(Some(told))
     }
 
     // -------------------------------------------------------------------------- writer
 
-    /// The next bytes to write; none when the store closes or has failed.
-    pub(crate) fn take_buffer(&self) -> Option<Batch> {
+    /// Returns when it is time to write; false when the store closes or has failed.
+    pub(crate) fn wait_to_write(&self) -> bool {
         let mut inner = self.lock();
         loop {
             if inner.failed.is_some() {
-                return None;
+                return false;
             }
-            if inner.closing && inner.buffer.is_empty() {
+            // What the syncer has taken and not written yet is not done.
+            if inner.closing && inner.written.at == inner.appended {
                 inner.writer_done = true;
                 self.syncer.notify_all();
                 self.ingester.notify_all();
-                return None;
+                return false;
             }
             let wait = self.time_to_write(&inner);
             match wait {
-                Some(Duration::ZERO) => return Some(inner.swap()),
+                Some(Duration::ZERO) => return true,
                 Some(wait) => {
                     inner = self.sleep(Thread::Writer, inner, Some(wait));
                 }
@@ -313,10 +311,21 @@ impl Queue {
         }
     }
 
+    /// What there is to write. Whoever takes it writes it before anybody takes more.
+    pub(crate) fn take_buffer(&self) -> Option<Batch> {
+        let mut inner = self.lock();
+        (inner.failed.is_none() && self.may_write(&inner)).then(|| inner.swap())
+    }
+
+    /// Whether something waits to be written, and may be: the ingest is not too far behind.
+    fn may_write(&self, inner: &Inner) -> bool {
+        let backlog = inner.written.at - inner.ingested.at;
+        !inner.buffer.is_empty() && (backlog < self.limits.backlog_bytes || inner.closing)
+    }
+
     /// Zero: now. None: when somebody wakes the writer.
     fn time_to_write(&self, inner: &Inner) -> Option<Duration> {
-        let backlog = inner.written.at - inner.ingested.at;
-        if inner.buffer.is_empty() || (backlog >= self.limits.backlog_bytes && !inner.closing) {
+        if !self.may_write(inner) {
             return None;
         }
         if inner.written.wanted() || inner.closing || inner.buffer.len() >= WRITE_AT {
@@ -339,7 +348,6 @@ impl Queue {
     /// `batch` is in the operating system's hands.
     pub(crate) fn wrote(&self, batch: Batch) {
         let mut inner = self.lock();
-        inner.gathering = false;
         inner.written.at = batch.end();
         let told = inner.written.waiters.reached(batch.end());
         if self.durability == Durability::Bounded {
@@ -351,6 +359,9 @@ impl Queue {
         if inner.durable.wanted() {
             self.wake(&mut inner, Thread::Syncer);
         }
+        if inner.closing {
+            self.wake(&mut inner, Thread::Writer);
+        }
         self.wake_ingester(&mut inner);
         drop(inner);
         tell(told);
@@ -358,23 +369,30 @@ impl Queue {
 
     // -------------------------------------------------------------------------- syncer
 
-    /// What to sync: the file, and the position that is durable afterwards. None when the store closes or has failed.
-    pub(crate) fn wait_for_sync(&self) -> Option<(Arc<dyn JournalFile>, u64)> {
+    /// Returns when somebody wants something on the disk, or the last of it goes there; false when the store closes or
+    /// has failed.
+    pub(crate) fn wait_for_sync(&self) -> bool {
         let mut inner = self.lock();
         loop {
             if inner.failed.is_some() {
-                return None;
+                return false;
             }
             let behind = inner.written.at > inner.durable.at;
-            if behind && (inner.writer_done || (inner.durable.wanted() && !inner.gathering)) {
+            if (inner.durable.wanted() && (behind || self.may_write(&inner))) || (inner.writer_done && behind) {
                 inner.syncing = true;
-                return Some((Arc::clone(&inner.file), inner.written.at));
+                return true;
             }
             if inner.writer_done {
-                return None;
+                return false;
             }
             inner = self.sleep(Thread::Syncer, inner, None);
         }
+    }
+
+    /// What to sync: the file, and the position that is durable afterwards.
+    pub(crate) fn written(&self) -> (Arc<dyn JournalFile>, u64) {
+        let inner = self.lock();
+        (Arc::clone(&inner.file), inner.written.at)
     }
 
     /// Everything before `position` is on the disk.
@@ -386,14 +404,7 @@ impl Queue {
             // Still as if it synced: what comes meanwhile wakes nobody, and is written in one go.
             std::thread::sleep(GATHER);
         }
-        let mut inner = self.lock();
-        inner.syncing = false;
-        if inner.durable.wanted() && inner.durable.goal > inner.written.at {
-            inner.written.goal = inner.written.goal.max(inner.durable.goal);
-            inner.gathering = true;
-            inner.writer_idle = false;
-            self.wake(&mut inner, Thread::Writer);
-        }
+        self.lock().syncing = false;
     }
 
     // -------------------------------------------------------------------------- ingest
@@ -435,6 +446,9 @@ impl Queue {
             inner.spare = batch.bytes;
         }
         self.wake(&mut inner, Thread::Writer);
+        if inner.durable.wanted() {
+            self.wake(&mut inner, Thread::Syncer);
+        }
         drop(inner);
         tell(told);
     }

@@ -188,7 +188,12 @@ impl Store {
         loop {
             let page = self.exchanges(&ExchangeFilter { before, limit: VERIFY_PAGE, ..ExchangeFilter::default() })?;
             for summary in &page {
-                self.exchange(summary.exchange)?;
+                self.exchange(summary.exchange).map_err(|error| match error {
+                    StoreError::UnknownExchange(lost) => {
+                        self.index().corrupt(Some(lost), "it lists an exchange that it does not find")
+                    }
+                    error => error,
+                })?;
                 count += 1;
             }
             before = page.last().map(|summary| summary.exchange);

@@ -149,10 +149,10 @@ impl Store {
         let queue = Arc::new(Queue::new(durability, self.limits, position, journal.file()));
         self.sink = Sink::Queue(Arc::clone(&queue));
         let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        threads.push(writer::spawn("writer", &queue, move |queue| {
-            writer::write(queue, journal);
-        })?);
-        threads.push(writer::spawn("syncer", &queue, writer::sync)?);
+        let journal = Arc::new(Mutex::new(journal));
+        let written = Arc::clone(&journal);
+        threads.push(writer::spawn("writer", &queue, move |queue| writer::write(queue, &written))?);
+        threads.push(writer::spawn("syncer", &queue, move |queue| writer::sync(queue, &journal))?);
         threads.push(writer::spawn("ingest", &queue, move |queue| {
             ingest::run(queue, ingest, &folder);
         })?);

@@ -1,32 +1,32 @@
-//! The two threads that bring the queue to the disk: one writes, one syncs, so that who waits for `Written` never waits
-//! for a sync.
+//! The two threads that bring the queue to the disk. The syncer writes what it syncs; the writer writes what nobody wants
+//! synced, so that who waits for `Written` never waits for a sync.
+//!
+//! What must hold: what the queue gave out is in the file, in order, before more is taken: both threads write under the
+//! journal's lock, and neither syncs under it, but where the journal goes on in a new file.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{StoreError, journal::Journal, queue::Queue};
 
 /// Writes until the queue closes or fails.
-pub(crate) fn write(queue: &Queue, mut journal: Journal) {
+pub(crate) fn write(queue: &Queue, journal: &Mutex<Journal>) {
     let _alarm = Alarm { queue, thread: "writer" };
-    while let Some(batch) = queue.take_buffer() {
-        if journal.full() {
-            match journal.rotate(batch.start) {
-                Ok(()) => queue.rotated(journal.file()),
-                Err(error) => return fail(queue, &error),
-            }
-        }
-        match journal.append(&batch.bytes) {
-            Ok(()) => queue.wrote(batch),
-            Err(error) => return fail(queue, &error),
+    while queue.wait_to_write() {
+        if let Err(error) = write_out(queue, journal) {
+            return queue.fail(&error.to_string());
         }
     }
 }
 
 /// Syncs until the queue closes or fails. An error is final: after one the kernel may call lost pages clean, so that a
 /// second sync would succeed and mean nothing.
-pub(crate) fn sync(queue: &Queue) {
+pub(crate) fn sync(queue: &Queue, journal: &Mutex<Journal>) {
     let _alarm = Alarm { queue, thread: "syncer" };
-    while let Some((file, position)) = queue.wait_for_sync() {
+    while queue.wait_for_sync() {
+        if let Err(error) = write_out(queue, journal) {
+            return queue.fail(&error.to_string());
+        }
+        let (file, position) = queue.written();
         match file.sync() {
             Ok(()) => queue.synced(position),
             Err(error) => return queue.fail(&format!("can't sync the journal: {error}")),
@@ -34,8 +34,20 @@ pub(crate) fn sync(queue: &Queue) {
     }
 }
 
-fn fail(queue: &Queue, error: &StoreError) {
-    queue.fail(&error.to_string());
+/// Writes what there is to write.
+fn write_out(queue: &Queue, journal: &Mutex<Journal>) -> Result<(), StoreError> {
+    // Whoever panicked here has failed the queue, which gives out nothing more.
+    let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(batch) = queue.take_buffer() else {
+        return Ok(());
+    };
+    if journal.full() {
+        journal.rotate(batch.start)?;
+        queue.rotated(journal.file());
+    }
+    journal.append(&batch.bytes)?;
+    queue.wrote(batch);
+    Ok(())
 }
 
 /// Fails the queue when its thread panics, so that nobody waits for a thread that is gone.
