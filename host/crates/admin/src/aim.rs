@@ -193,7 +193,7 @@ async fn session(control: &Control, session: SessionId) -> Result<Target, Proble
     let record =
         found.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()))??;
     let summary = record.summary;
-    let (issuer, subject, connection) = (summary.issuer, summary.caller, summary.connection);
+    let [issuer, subject, connection] = [summary.issuer, summary.caller, summary.connection].map(String::from);
     Ok(Target::Session { session, token: None, issuer, subject, connection })
 }
 

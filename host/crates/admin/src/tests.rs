@@ -133,10 +133,10 @@ impl Rig {
         let about = About {
             exchange: ExchangeId::new(),
             session: SessionId::new(),
-            caller: Caller { subject: caller.to_owned(), ..Caller::default() },
-            connection: "openai".to_owned(),
+            caller: Caller { subject: caller.to_owned(), ..Caller::default() }.into(),
+            connection: "openai".into(),
             dialect: "openai-chat",
-            model: "m".to_owned(),
+            model: "m".into(),
             streaming: false,
             resumed: false,
         };
@@ -160,16 +160,16 @@ impl Rig {
             exchange,
             session,
             at_ms: 1_700_000_000_000,
-            caller: Caller { subject: "ann".to_owned(), ..Caller::default() },
-            connection: "openai".to_owned(),
-            dialect: "openai-chat".to_owned(),
-            method: "POST".to_owned(),
-            path: "/v1/chat/completions".to_owned(),
-            headers: vec![Attribute { name: "accept".to_owned(), value: "*/*".to_owned() }],
+            caller: Caller { subject: "ann".to_owned(), ..Caller::default() }.into(),
+            connection: "openai".into(),
+            dialect: "openai-chat".into(),
+            method: "POST".into(),
+            path: "/v1/chat/completions".into(),
+            headers: vec![Attribute { name: "accept".into(), value: "*/*".into() }],
             set: SetRef::default(),
         };
         let mut tape = self.control.store.open(opened).unwrap();
-        let sent = Sent { at: 1, model: "m".to_owned(), streaming: true, body: b"{}".to_vec(), forwarded: true };
+        let sent = Sent { at: 1, model: "m".into(), streaming: true, body: b"{}".to_vec(), forwarded: true };
         tape.append(Entry::Request(sent)).unwrap();
         tape.append(Entry::ResponseHead(ResponseHead { at: 2, status: 200, headers: Vec::new() })).unwrap();
         tape.append(Entry::Chunk(Chunk { at: 3, data: b"data: hi\n\n".to_vec() })).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use exchange::ports::{Ask, Ruling, RulingState};
-use model::{ApprovalId, Digest, SessionId};
+use model::{ApprovalId, Caller, Digest, SessionId};
 use thiserror::Error;
 
 use crate::{Approval, Approver, Decision, State};
@@ -142,7 +142,7 @@ impl Book {
 
     fn room(&self, ask: &Ask) -> Result<(), Wrong> {
         let caller = &ask.about.caller;
-        let own = self.open.values().filter(|open| open.caller == *caller).count();
+        let own = self.open.values().filter(|open| open.caller == **caller).count();
         let shown: usize = self.open.values().map(|open| open.shown.len()).sum();
         if self.open.len() >= self.terms.pending {
             return Err(Wrong::Full("pending"));
@@ -166,9 +166,9 @@ impl Book {
             state: State::Pending,
             exchange: ask.about.exchange,
             session: ask.about.session,
-            caller: ask.about.caller.clone(),
-            connection: ask.about.connection.clone(),
-            model: ask.about.model.clone(),
+            caller: Caller::clone(&ask.about.caller),
+            connection: ask.about.connection.to_string(),
+            model: ask.about.model.to_string(),
             policy: ask.policy.0.clone(),
             policy_digest: ask.policy.1,
             expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),

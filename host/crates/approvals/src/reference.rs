@@ -22,10 +22,10 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
     let about = About {
         exchange: ExchangeId::new(),
         session: SESSION.parse().unwrap(),
-        caller: Caller { subject: "ann".to_owned(), ..Caller::default() },
-        connection: "openai".to_owned(),
+        caller: Caller { subject: "ann".to_owned(), ..Caller::default() }.into(),
+        connection: "openai".into(),
         dialect: "openai-chat",
-        model: String::new(),
+        model: "".into(),
         streaming: false,
         resumed: false,
     };
@@ -286,6 +286,6 @@ fn one_caller_does_not_fill_the_desk_and_no_text_fills_the_memory() {
     book.ask(ApprovalId::new(), &ask("one", ""), 0).unwrap();
     assert_eq!(book.ask(ApprovalId::new(), &ask("two", ""), 0), Err(Wrong::Full("pending_per_caller")));
     let mut other = ask("two", "");
-    Arc::make_mut(&mut other.about).caller.subject = "bob".to_owned();
+    Arc::make_mut(&mut Arc::make_mut(&mut other.about).caller).subject = "bob".to_owned();
     assert!(book.ask(ApprovalId::new(), &other, 0).is_ok());
 }

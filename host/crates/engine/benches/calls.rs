@@ -141,10 +141,10 @@ fn about() -> Arc<About> {
     Arc::new(About {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
-        caller,
-        connection: "bench".to_owned(),
+        caller: caller.into(),
+        connection: "bench".into(),
         dialect: "openai-chat",
-        model: "echo-1".to_owned(),
+        model: "echo-1".into(),
         streaming: true,
         resumed: false,
     })

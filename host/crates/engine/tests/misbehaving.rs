@@ -70,10 +70,11 @@ fn about() -> Arc<About> {
             issuer: "token".to_owned(),
             groups: Vec::new(),
             claims: "{}".to_owned(),
-        },
-        connection: "test".to_owned(),
+        }
+        .into(),
+        connection: "test".into(),
         dialect: "openai-chat",
-        model: "NOW".to_owned(),
+        model: "NOW".into(),
         streaming: true,
         resumed: false,
     })

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Caller, Digest, Direction, ExchangeId, Family, Scope};
+use model::{Caller, CompactString, Digest, Direction, ExchangeId, Family, Scope};
 use tokio::sync::watch;
 use wire::{Flow, Step};
 
@@ -45,7 +45,7 @@ pub(crate) struct Trail {
 /// What is known of a request that is refused before there is a record.
 #[derive(Default)]
 pub(crate) struct Refused {
-    caller: Option<Caller>,
+    caller: Option<Arc<Caller>>,
     credential: Option<Digest>,
     address: Option<IpAddr>,
 }
@@ -319,10 +319,10 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
     Arc::new(About {
         exchange,
         session,
-        caller: who.caller.clone(),
-        connection: route.connection.name.clone(),
+        caller: Arc::clone(&who.caller),
+        connection: route.connection.name.as_str().into(),
         dialect: route.endpoint.dialect(),
-        model: String::new(),
+        model: CompactString::default(),
         streaming: false,
         resumed: false,
     })
@@ -366,6 +366,7 @@ fn digest_of(head: &Head) -> Option<Digest> {
 /// For the refusal of an exchange that has no record.
 pub(crate) fn turn_away(gate: &Gate, exchange: ExchangeId, stop: &Stop, refused: &Refused) {
     let Refused { caller, credential, address } = refused;
-    let refused = TurnedAway { code: stop.code(), caller: caller.as_ref(), credential: *credential, address: *address };
+    let refused =
+        TurnedAway { code: stop.code(), caller: caller.as_deref(), credential: *credential, address: *address };
     record::turned_away(&*gate.recorder, exchange, &refused, &stop.detail());
 }

@@ -8,7 +8,7 @@ mod credential;
 
 use coding::Codings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
-use model::{Attribute, Digest};
+use model::{Attribute, CompactString, Digest};
 use wire::Endpoint;
 
 pub(crate) use self::credential::Credential;
@@ -136,6 +136,13 @@ impl Head {
         Ok(())
     }
 
+    /// Path and query.
+    pub(crate) fn target(&self) -> CompactString {
+        let mut target = CompactString::from(self.path.as_str());
+        target.push_str(&self.query);
+        target
+    }
+
     /// The headers as policies and the record see them.
     pub(crate) fn attributes(&self) -> Vec<Attribute> {
         attributes(&self.headers)
@@ -171,8 +178,11 @@ pub(crate) fn attributes(headers: &HeaderMap) -> Vec<Attribute> {
     headers
         .iter()
         .map(|(name, value)| Attribute {
-            name: name.as_str().to_owned(),
-            value: value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+            name: name.as_str().into(),
+            value: match value.to_str() {
+                Ok(ascii) => ascii.into(),
+                Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+            },
         })
         .collect()
 }

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{
-    ApprovalId, Attribute, Caller, Channel, Decision, Digest, Direction, Entry, Event, ExchangeId, Generation, Hit,
-    PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict, record::SetRef,
+    ApprovalId, Attribute, Caller, Channel, CompactString, Decision, Digest, Direction, Entry, Event, ExchangeId,
+    Generation, Hit, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict, record::SetRef,
 };
 use thiserror::Error;
 
@@ -83,13 +83,13 @@ pub struct About {
     /// Its session.
     pub session: SessionId,
     /// Who asks.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// The connection's name.
-    pub connection: String,
+    pub connection: CompactString,
     /// The dialect.
     pub dialect: &'static str,
     /// The model asked for; may be empty.
-    pub model: String,
+    pub model: CompactString,
     /// Whether a stream is asked for.
     pub streaming: bool,
     /// True when a guest made from this takes over in the middle.

@@ -56,7 +56,7 @@ pub(crate) fn micros_since(started: Instant) -> u64 {
 fn request_entry(at: u64, body: &Bytes, asked: Option<&Asked>, forwarded: bool) -> Request {
     Request {
         at,
-        model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
+        model: asked.map(|asked| asked.model.as_str().into()).unwrap_or_default(),
         streaming: asked.is_some_and(|asked| asked.streaming),
         body: body.to_vec(),
         forwarded,
@@ -104,11 +104,11 @@ impl Record {
             exchange: about.exchange,
             session: about.session,
             at_ms: now_ms(),
-            caller: about.caller.clone(),
-            connection: route.connection.name.clone(),
-            dialect: about.dialect.to_owned(),
-            method: head.method.to_string(),
-            path: format!("{}{}", head.path, head.query),
+            caller: Arc::clone(&about.caller),
+            connection: about.connection.clone(),
+            dialect: about.dialect.into(),
+            method: head.method.as_str().into(),
+            path: head.target(),
             headers: head.attributes(),
             set,
         })?;

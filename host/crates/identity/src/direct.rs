@@ -44,7 +44,7 @@ impl Identify for Direct {
                 credential: Credential::Direct,
                 digest: digest(presented.credential),
                 twin: who.twin,
-                caller: who.caller,
+                caller: Arc::new(who.caller),
                 scope: Arc::new(grant.scope.clone()),
                 issued_ms: Some(who.issued.saturating_mul(1000)),
                 expires_ms: Some(who.expires.saturating_mul(1000)),

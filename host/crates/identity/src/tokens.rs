@@ -38,7 +38,7 @@ pub struct StaticTokens {
 #[derive(Clone, Debug)]
 struct Known {
     digest: Digest,
-    caller: Caller,
+    caller: Arc<Caller>,
     scope: Arc<Scope>,
     expires_ms: Option<u64>,
 }
@@ -54,7 +54,12 @@ impl StaticTokens {
                 groups: token.groups,
                 claims: "{}".to_owned(),
             };
-            Known { digest: token.digest, caller, scope: Arc::new(token.scope), expires_ms: token.expires_ms }
+            Known {
+                digest: token.digest,
+                caller: Arc::new(caller),
+                scope: Arc::new(token.scope),
+                expires_ms: token.expires_ms,
+            }
         });
         Self { known: known.collect() }
     }
@@ -90,7 +95,7 @@ impl StaticTokens {
             credential: Credential::Static,
             digest: *digest,
             twin: None,
-            caller: caller.clone(),
+            caller: Arc::clone(caller),
             scope: Arc::clone(scope),
             issued_ms: None,
             expires_ms: *expires_ms,

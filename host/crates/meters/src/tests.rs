@@ -15,7 +15,7 @@ fn opened() -> Opened {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
         at_ms: 1,
-        caller: Caller { subject: "ann-the-caller".into(), ..Caller::default() },
+        caller: Caller { subject: "ann-the-caller".into(), ..Caller::default() }.into(),
         connection: "openai".into(),
         dialect: "openai-chat".into(),
         method: "POST".into(),

@@ -1,14 +1,15 @@
 //! Who asks.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 /// A named value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
     /// What is told.
-    pub name: String,
+    pub name: CompactString,
     /// What it is.
-    pub value: String,
+    pub value: CompactString,
 }
 
 /// Who asks, as the gate authenticated them. Never holds the credential itself.

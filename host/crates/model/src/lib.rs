@@ -1,6 +1,7 @@
 //! The nouns of Portcullis. Every other crate speaks in these words; this one depends on none of them.
 //!
-//! What must hold: no I/O, no clock, no foreign type in a signature (serde's derives aside).
+//! What must hold: no I/O, no clock, no foreign type in a signature but for `Uuid` and [`CompactString`], a string that keeps
+//! short text in place: a record is full of names of a few letters, and each would be an allocation.
 
 pub mod address;
 pub mod alert;
@@ -16,6 +17,7 @@ pub mod verdict;
 
 pub use alert::{Alert, Rule, Subject};
 pub use caller::{Attribute, Caller};
+pub use compact_str::CompactString;
 pub use connection::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 pub use control::{ControlEvent, Target};
 pub use id::{AlertId, ApprovalId, Digest, ExchangeId, Generation, SessionId, TokenId};
@@ -23,4 +25,5 @@ pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
 pub use scope::Scope;
 pub use text::{Channel, Direction, Part, PartId, Speaker};
+
 pub use verdict::{CONTEXT_BYTES, Decision, Edit, Hit, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict};

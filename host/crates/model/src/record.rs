@@ -3,6 +3,9 @@
 //! What must hold: a value that a policy masked is in no entry in clear. An edit is kept as its span, its reason,
 //! what took its place, and a keyed hash of what was there.
 
+use std::sync::Arc;
+
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -44,15 +47,15 @@ pub struct Opened {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub at_ms: u64,
     /// Who asks.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// The connection's name.
-    pub connection: String,
+    pub connection: CompactString,
     /// `openai-chat`, `raw`, …
-    pub dialect: String,
+    pub dialect: CompactString,
     /// HTTP method.
-    pub method: String,
+    pub method: CompactString,
     /// Canonical path and query.
-    pub path: String,
+    pub path: CompactString,
     /// Headers, credentials left out.
     pub headers: Vec<Attribute>,
     /// The policy set in force.
@@ -74,7 +77,7 @@ pub struct Request {
     /// When it was cleared.
     pub at: u64,
     /// The model asked for; may be empty.
-    pub model: String,
+    pub model: CompactString,
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// The body, byte for byte.
@@ -241,7 +244,7 @@ pub struct Closed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyTally {
     /// Which policy, by id.
-    pub policy: String,
+    pub policy: CompactString,
     /// Its digest.
     pub digest: Digest,
     /// The set it belonged to.

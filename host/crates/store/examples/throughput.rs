@@ -69,7 +69,7 @@ async fn exchange(store: &Store, session: SessionId) -> Result<(), Failed> {
         exchange: ExchangeId::new(),
         session,
         at_ms: 1_700_000_000_000,
-        caller: Caller { subject: "demo".into(), issuer: "token".into(), groups: vec![], claims: "{}".into() },
+        caller: Caller { subject: "demo".into(), issuer: "token".into(), groups: vec![], claims: "{}".into() }.into(),
         connection: "openai".into(),
         dialect: "openai-chat".into(),
         method: "POST".into(),

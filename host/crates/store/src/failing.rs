@@ -115,7 +115,7 @@ fn opened() -> Opened {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
         at_ms: 1,
-        caller: Caller::default(),
+        caller: Caller::default().into(),
         connection: "c".into(),
         dialect: "raw".into(),
         method: "POST".into(),

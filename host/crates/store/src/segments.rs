@@ -171,7 +171,9 @@ impl Segments {
             |what: String| StoreError::Corrupt { file: file.clone(), exchange: Some(exchange), entry: None, what };
         let bytes = segment.read(|transaction| {
             let mut bytes = match place {
-                Some(place) => packed(transaction, exchange, place)?.ok_or_else(|| corrupt(NOT_IN_ITS_PACK.to_owned()))?,
+                Some(place) => {
+                    packed(transaction, exchange, place)?.ok_or_else(|| corrupt(NOT_IN_ITS_PACK.to_owned()))?
+                }
                 None => Vec::new(),
             };
             let offset_of = |bytes: &[u8]| offset + bytes.len() as u64;

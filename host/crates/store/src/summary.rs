@@ -1,7 +1,7 @@
 //! What is told of an exchange and of a session without reading their entries; and the fold that makes it. Pure.
 
 use model::{
-    Entry, ExchangeId, Outcome, SessionId, Usage,
+    CompactString, Entry, ExchangeId, Outcome, SessionId, Usage,
     record::{JudgedVerdict, SetRef},
 };
 use serde::{Deserialize, Serialize};
@@ -23,21 +23,21 @@ pub struct ExchangeSummary {
     /// How it ended; none unless `state` is `closed`.
     pub outcome: Option<Outcome>,
     /// A sentence for people, cut to 512 bytes.
-    pub detail: String,
+    pub detail: CompactString,
     /// The caller's subject.
-    pub caller: String,
+    pub caller: CompactString,
     /// Who vouches for the caller.
-    pub issuer: String,
+    pub issuer: CompactString,
     /// The connection's name.
-    pub connection: String,
+    pub connection: CompactString,
     /// The dialect.
-    pub dialect: String,
+    pub dialect: CompactString,
     /// HTTP method.
-    pub method: String,
+    pub method: CompactString,
     /// Canonical path and query, cut to 512 bytes.
-    pub path: String,
+    pub path: CompactString,
     /// The model asked for; may be empty.
-    pub model: String,
+    pub model: CompactString,
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// Whether the request went upstream.
@@ -92,11 +92,11 @@ pub struct SessionSummary {
     /// Which.
     pub session: SessionId,
     /// The caller's subject.
-    pub caller: String,
+    pub caller: CompactString,
     /// Who vouches for the caller.
-    pub issuer: String,
+    pub issuer: CompactString,
     /// The connection's name.
-    pub connection: String,
+    pub connection: CompactString,
     /// When its first exchange began: milliseconds since 1970-01-01T00:00:00Z.
     pub started_ms: u64,
     /// When its last exchange began or ended.
@@ -145,14 +145,14 @@ impl Row {
             session: SessionId(uuid::Uuid::nil()),
             state: State::Running,
             outcome: None,
-            detail: String::new(),
-            caller: String::new(),
-            issuer: String::new(),
-            connection: String::new(),
-            dialect: String::new(),
-            method: String::new(),
-            path: String::new(),
-            model: String::new(),
+            detail: CompactString::default(),
+            caller: CompactString::default(),
+            issuer: CompactString::default(),
+            connection: CompactString::default(),
+            dialect: CompactString::default(),
+            method: CompactString::default(),
+            path: CompactString::default(),
+            model: CompactString::default(),
             streaming: false,
             forwarded: false,
             started_ms: 0,
@@ -228,8 +228,8 @@ impl ExchangeSummary {
             Entry::Opened(opened) => {
                 self.session = opened.session;
                 self.started_ms = opened.at_ms;
-                self.caller.clone_from(&opened.caller.subject);
-                self.issuer.clone_from(&opened.caller.issuer);
+                self.caller = opened.caller.subject.as_str().into();
+                self.issuer = opened.caller.issuer.as_str().into();
                 self.connection.clone_from(&opened.connection);
                 self.dialect.clone_from(&opened.dialect);
                 self.method.clone_from(&opened.method);
@@ -314,6 +314,6 @@ impl SessionSummary {
     }
 }
 
-fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(TEXT_BYTES)].to_owned()
+fn cut(text: &str) -> CompactString {
+    text[..text.floor_char_boundary(TEXT_BYTES)].into()
 }

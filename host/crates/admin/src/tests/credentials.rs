@@ -94,7 +94,8 @@ async fn every_kind_of_target_is_understood() {
         credential: Credential::Static,
         digest: Digest([9; 32]),
         twin: None,
-        caller: Caller { subject: "ci".to_owned(), issuer: identity::STATIC_ISSUER.to_owned(), ..Caller::default() },
+        caller: Caller { subject: "ci".to_owned(), issuer: identity::STATIC_ISSUER.to_owned(), ..Caller::default() }
+            .into(),
         scope: Arc::new(Scope::on(["openai"])),
         issued_ms: None,
         expires_ms: None,

@@ -64,7 +64,7 @@ fn opened(at_ms: u64) -> Opened {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
         at_ms,
-        caller: caller(),
+        caller: caller().into(),
         connection: "openai".into(),
         dialect: "openai-chat".into(),
         method: "POST".into(),

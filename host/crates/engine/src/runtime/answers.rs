@@ -50,7 +50,7 @@ pub(super) fn notes(notes: Vec<types::AttributeResult>) -> Result<Vec<Attribute>
     if notes.len() > NOTES {
         return Err(broken(format!("it made {} notes, and {NOTES} are allowed", notes.len())));
     }
-    Ok(notes.into_iter().map(|note| Attribute { name: note.name, value: note.value }).collect())
+    Ok(notes.into_iter().map(|note| Attribute { name: note.name.into(), value: note.value.into() }).collect())
 }
 
 /// `text.on-text`.
@@ -119,7 +119,11 @@ pub(super) fn head_decision(answer: guest_bytes::HeadDecision) -> Result<HeadDec
     answer.remove.iter().try_for_each(|name| header_name(name))?;
     Ok(HeadDecision {
         verdict: verdict(answer.verdict),
-        set: answer.set.into_iter().map(|header| Attribute { name: header.name, value: header.value }).collect(),
+        set: answer
+            .set
+            .into_iter()
+            .map(|header| Attribute { name: header.name.into(), value: header.value.into() })
+            .collect(),
         remove: answer.remove,
         notes: notes(answer.notes)?,
     })

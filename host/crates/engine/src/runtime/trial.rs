@@ -51,15 +51,15 @@ fn about(dialect: &'static str) -> About {
     About {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
-        caller: Caller {
+        caller: Arc::new(Caller {
             subject: "trial".to_owned(),
             issuer: "token".to_owned(),
             groups: Vec::new(),
             claims: "{}".to_owned(),
-        },
-        connection: "trial".to_owned(),
+        }),
+        connection: "trial".into(),
         dialect,
-        model: "trial".to_owned(),
+        model: "trial".into(),
         streaming: false,
         resumed: false,
     }
@@ -69,7 +69,7 @@ fn request() -> Conversation {
     let part =
         ConversationPart { part: PartId(0), channel: Channel::Content, speaker: Speaker::User, text: TEXT.to_owned() };
     Conversation {
-        model: "trial".to_owned(),
+        model: "trial".into(),
         parts: vec![part],
         tools: Vec::new(),
         parameters: r#"{"temperature":0.5}"#.to_owned(),
@@ -100,6 +100,6 @@ fn head() -> Head {
         method: "POST".to_owned(),
         path: "/v1/chat/completions".to_owned(),
         status: 0,
-        headers: vec![Attribute { name: "content-type".to_owned(), value: "application/json".to_owned() }],
+        headers: vec![Attribute { name: "content-type".into(), value: "application/json".into() }],
     }
 }

@@ -160,10 +160,10 @@ pub(crate) async fn opened(policy: &Arc<dyn Policy>) -> Result<model::Verdict, e
     let about = exchange::ports::About {
         exchange: model::ExchangeId::new(),
         session: model::SessionId::new(),
-        caller: model::Caller::default(),
+        caller: model::Caller::default().into(),
         connection: "test".into(),
         dialect: "raw",
-        model: String::new(),
+        model: "".into(),
         streaming: false,
         resumed: false,
     };

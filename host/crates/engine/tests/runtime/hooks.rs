@@ -101,7 +101,7 @@ async fn a_conversation_is_judged_whole() {
     assert_eq!(decision.edits[0].0, PartId(4));
     assert_eq!(decision.edits[0].1[0].by, Substitute::Token("WORD".to_owned()));
     assert_eq!((decision.remove_tools.as_slice(), decision.patch.as_str()), (&["rm".to_owned()][..], r#"{"n":1}"#));
-    assert_eq!(decision.notes, [Attribute { name: "seen".to_owned(), value: "yes".to_owned() }]);
+    assert_eq!(decision.notes, [Attribute { name: "seen".into(), value: "yes".into() }]);
     let unknown = Conversation { parts: vec![part(2, "one"), part(3, "hello you")], ..Conversation::default() };
     assert!(policy.guest(&about()).on_request(&unknown).await.unwrap_err().message.contains("part 4"));
 }
@@ -149,7 +149,7 @@ async fn heads_and_bodies_are_judged() {
         headers: Vec::new(),
     };
     let decision = guest.on_head(&shown).await.unwrap();
-    assert_eq!(decision.set, [Attribute { name: "x-seen".to_owned(), value: "yes".to_owned() }]);
+    assert_eq!(decision.set, [Attribute { name: "x-seen".into(), value: "yes".into() }]);
     assert_eq!(decision.remove, ["x-gone"]);
     let decision = guest.on_body(Direction::Response, b"\xffabc", 0, false).await.unwrap();
     assert_eq!(decision.edits, [(0, 1, bytes::Bytes::from_static(b"XY"))]);
@@ -165,7 +165,7 @@ async fn the_end_is_told_and_noted() {
     guest.hook("audit", "on-end", "(param i32 i32 i32 i32 i32 i32 i32) (result i32)", &format!("(i32.const {answer})"));
     let summary = Summary { outcome: "completed", usage: Usage::default(), duration: Duration::from_secs(1) };
     let notes = prepare(guest).await.unwrap().guest(&about()).on_end(&summary).await.unwrap();
-    assert_eq!(notes, [Attribute { name: "tokens".to_owned(), value: "many".to_owned() }]);
+    assert_eq!(notes, [Attribute { name: "tokens".into(), value: "many".into() }]);
 }
 
 #[tokio::test]

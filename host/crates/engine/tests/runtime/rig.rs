@@ -65,10 +65,10 @@ pub fn about_in(session: SessionId) -> Arc<About> {
     Arc::new(About {
         exchange: ExchangeId::new(),
         session,
-        caller: Caller { subject: "ada".to_owned(), issuer: "token".to_owned(), ..Caller::default() },
-        connection: "main".to_owned(),
+        caller: Caller { subject: "ada".to_owned(), issuer: "token".to_owned(), ..Caller::default() }.into(),
+        connection: "main".into(),
         dialect: "openai-chat",
-        model: "m".to_owned(),
+        model: "m".into(),
         streaming: true,
         resumed: false,
     })

@@ -306,7 +306,7 @@ impl Judge {
                     // No policy has seen it yet, so nothing of it may be recorded.
                     scope::check_models(&self.scope, &asked).inspect_err(|_| self.unmasked = true)?;
                     let mut about = About::clone(&self.about);
-                    about.model.clone_from(&asked.model);
+                    about.model = asked.model.as_str().into();
                     about.streaming = asked.streaming;
                     self.about = Arc::new(about);
                     self.asked = Some(asked);

@@ -23,8 +23,14 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(policy: Arc<dyn Policy>, generation: Generation) -> Self {
         let info = policy.info();
-        let tally =
-            PolicyTally { policy: info.id.clone(), digest: info.digest, generation, calls: 0, cleared: 0, edits: 0 };
+        let tally = PolicyTally {
+            policy: info.id.as_str().into(),
+            digest: info.digest,
+            generation,
+            calls: 0,
+            cleared: 0,
+            edits: 0,
+        };
         Self { policy, guest: None, done: false, tally }
     }
 

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Presented<'_> {
 /// A caller, and what its credential is good for.
 pub struct Identified {
     /// Who.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// What kind of credential.
     pub credential: Credential,
     /// What it may be used for.

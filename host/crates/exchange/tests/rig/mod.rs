@@ -78,7 +78,7 @@ impl Identify for Holder {
                 return Err(Unidentified::Ended(ended));
             }
             Ok(Identified {
-                caller: Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() },
+                caller: Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() }.into(),
                 credential: Credential::Static,
                 scope: Arc::clone(&self.scope),
                 lease: self.lease.clone(),

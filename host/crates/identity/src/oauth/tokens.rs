@@ -1,6 +1,6 @@
 //! Tokens: exchanged, asked for, given back, looked at.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use exchange::ports::{Credential, Presented};
@@ -81,7 +81,7 @@ impl Oauth {
             credential: Credential::Direct,
             digest: digest(token),
             twin: who.twin,
-            caller: who.caller.clone(),
+            caller: Arc::new(who.caller.clone()),
             scope: Scope::default().into(),
             issued_ms: Some(who.issued.saturating_mul(1000)),
             expires_ms: None,
@@ -192,7 +192,7 @@ impl Oauth {
         let caller = self.registry.identify(presented).map_err(|_| over())?.caller;
         let facts = self.registry.introspect(token).ok_or_else(over)?;
         Ok(Verified {
-            caller,
+            caller: Arc::unwrap_or_clone(caller),
             claims: Map::new(),
             issued: facts.proven_ms.unwrap_or(facts.at_ms) / 1000,
             expires: facts.expires_ms / 1000,
@@ -291,9 +291,9 @@ impl Oauth {
                 return None;
             }
             self.let_in(credential, &who)?;
-            who.caller
+            Arc::new(who.caller)
         };
-        Some((caller.issuer, caller.subject))
+        Some((caller.issuer.clone(), caller.subject.clone()))
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Admission {
     /// SHA-256 of its twin, where its signature can be written in another way: who revokes one means both.
     pub twin: Option<Digest>,
     /// Whose it is.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// What it may be used for.
     pub scope: Arc<Scope>,
     /// When its owner proved who it is (`iat`); none: nobody knows, so it counts as issued before any time.
@@ -270,7 +270,7 @@ impl Registry {
             credential: Credential::Issued(facts.id),
             digest,
             twin: None,
-            caller: facts.caller.clone(),
+            caller: Arc::new(facts.caller.clone()),
             scope: Arc::new(facts.scope.clone()),
             issued_ms: Some(proven(&facts)),
             expires_ms: Some(facts.expires_ms),
@@ -353,7 +353,7 @@ impl Registry {
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
         let credential = Credential::Direct;
         let holder = Holder { credential, digest: Digest::default(), twin: None, issuer, subject, issued_ms: None };
-        let place = Place { connection: connection.to_owned() };
+        let place = Place { connection: connection.into() };
         let state = self.state();
         // Who asks after a revocation of what was issued before some time was let in with something newer.
         let concerns = |revoked: &Arc<Revoked>| revoked.issued_before_ms.is_none() || asked_ms <= revoked.at_ms;

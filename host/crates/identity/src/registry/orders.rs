@@ -251,7 +251,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
         let holder = holder_of(facts);
         let hit = match &revoked.target {
             Target::Connection(connection) | Target::Session { connection, .. } => {
-                let place = Place { connection: connection.clone() };
+                let place = Place { connection: connection.as_str().into() };
                 facts.scope.allows_connection(connection) && hits(revoked, &holder, Some(&place))
             }
             Target::Token(_)
@@ -290,7 +290,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
         };
         if let Some((place, session, exchange)) = running.place.clone() {
             (affected.exchange, affected.session) = (Some(exchange), Some(session));
-            affected.connection = Some(place.connection);
+            affected.connection = Some(place.connection.into());
         }
         blast.name(affected);
         callers.insert((issuer, subject));

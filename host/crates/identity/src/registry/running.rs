@@ -10,7 +10,7 @@ use std::{
 };
 
 use exchange::ports::{About, Account, Credential, Ended, Exceeded, Lease, NoEntry};
-use model::{ControlEvent, ExchangeId, SessionId, Target, TokenId, Usage, control::Revoked};
+use model::{CompactString, ControlEvent, ExchangeId, SessionId, Target, TokenId, Usage, control::Revoked};
 
 use super::{
     Registry, Terms,
@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Issuer and subject.
-type CallerKey = (String, String);
+type CallerKey = (CompactString, CompactString);
 
 /// All that is behind the registry's lock.
 pub(super) struct State {
@@ -33,7 +33,7 @@ pub(super) struct State {
     callers: Meters<CallerKey>,
     tokens: Meters<TokenId>,
     /// Whose a session is, and where; the newest ones.
-    sessions: BTreeMap<SessionId, (Arc<Holder>, String)>,
+    sessions: BTreeMap<SessionId, (Arc<Holder>, CompactString)>,
 }
 
 /// An exchange that was let in.
@@ -112,7 +112,7 @@ impl State {
             Credential::Static | Credential::Direct => None,
         };
         let (issuer, subject) = (holder.issuer.clone(), holder.subject.clone());
-        Some(Target::Session { session, token, issuer, subject, connection: connection.clone() })
+        Some(Target::Session { session, token, issuer, subject, connection: connection.to_string() })
     }
 
     fn enter(&mut self, key: u64, holder: &Arc<Holder>, about: &About, now: Instant) -> Result<(), NoEntry> {
@@ -175,7 +175,7 @@ impl State {
 }
 
 fn caller_key(holder: &Holder) -> CallerKey {
-    (holder.issuer.clone(), holder.subject.clone())
+    (holder.issuer.as_str().into(), holder.subject.as_str().into())
 }
 
 /// One exchange's stay; when it is dropped, the exchange is over.

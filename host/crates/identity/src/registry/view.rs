@@ -10,7 +10,7 @@ use std::{
 
 use exchange::ports::Credential;
 use model::{
-    Caller, ControlEvent, Digest, SessionId, Target, TokenId,
+    Caller, CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
     control::{Revoked, TokenIssued},
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Holder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The connection's name.
-    pub(crate) connection: String,
+    pub(crate) connection: CompactString,
 }
 
 /// Tokens and revocations as they stand.
@@ -223,8 +223,11 @@ impl View {
 
     /// All that ended a credential's use at one place.
     pub(crate) fn ends_at(&self, holder: &Holder, place: &Place) -> impl Iterator<Item = &Arc<Revoked>> {
-        let connection = self.revoked.get(&Target::Connection(place.connection.clone()));
-        let sessions = self.sessions.get(&place.connection).into_iter().flatten();
+        let connection = match self.revoked.is_empty() {
+            true => None,
+            false => self.revoked.get(&Target::Connection(place.connection.to_string())),
+        };
+        let sessions = self.sessions.get(place.connection.as_str()).into_iter().flatten();
         connection.into_iter().chain(sessions).filter(|revoked| hits(revoked, holder, Some(place)))
     }
 }

@@ -52,7 +52,7 @@ impl Rig {
             credential: Credential::Direct,
             digest: digest(issued.to_string()),
             twin: None,
-            caller: Caller { subject: "ann".into(), issuer: IDP.into(), ..Caller::default() },
+            caller: Caller { subject: "ann".into(), issuer: IDP.into(), ..Caller::default() }.into(),
             scope: Arc::new(Scope::on(["one"])),
             issued_ms: Some(issued * 1000),
             expires_ms: Some((NOW + 3600) * 1000),

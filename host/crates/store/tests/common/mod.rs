@@ -38,7 +38,8 @@ pub(crate) fn opened(session: SessionId) -> Opened {
             issuer: "token".into(),
             groups: vec!["staff".into()],
             claims: "{}".into(),
-        },
+        }
+        .into(),
         connection: "openai".into(),
         dialect: "openai-chat".into(),
         method: "POST".into(),

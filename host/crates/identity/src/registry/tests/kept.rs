@@ -21,7 +21,7 @@ fn direct(registry: &Registry, subject: &str) -> Result<Identified, Unidentified
         credential: Credential::Direct,
         digest: digest(subject),
         twin: None,
-        caller: caller("idp", subject),
+        caller: caller("idp", subject).into(),
         scope: Arc::new(Scope::on(["one"])),
         issued_ms: Some(registry.now_ms()),
         expires_ms: None,
