@@ -20,7 +20,6 @@ use crate::{
     head::{Head, attributes},
     judge::Cleared,
     ports::{About, RecordError, Recorder, Safety, Stage, Tape, TurnedAway},
-    route::Route,
 };
 
 /// Something that is in the record. Nothing but this module makes one.
@@ -95,7 +94,6 @@ impl Record {
     pub(crate) fn open(
         recorder: &dyn Recorder,
         about: &About,
-        route: &Route,
         head: &Head,
         set: SetRef,
         started: Instant,

@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{SessionId, TokenId};
+use model::{CompactString, SessionId, TokenId};
 
 use crate::ports::{Credential, Identified};
 
 /// Whose session, and on which connection.
-type Key = (Holder, String);
+type Key = (Holder, CompactString);
 
 /// A token that was issued here has sessions of its own; any other credential shares those of its caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Holder {
     Token(TokenId),
     /// Issuer and subject.
-    Caller(String, String),
+    Caller(CompactString, CompactString),
 }
 
 /// The open sessions. Bounded: the one that rested longest is forgotten first, and then begins anew.
@@ -38,10 +38,10 @@ impl Sessions {
         let holder = match who.credential {
             Credential::Issued(token) => Holder::Token(token),
             Credential::Static | Credential::Direct => {
-                Holder::Caller(who.caller.issuer.clone(), who.caller.subject.clone())
+                Holder::Caller(who.caller.issuer.as_str().into(), who.caller.subject.as_str().into())
             }
         };
-        self.find((holder, connection.to_owned()), now)
+        self.find((holder, connection.into()), now)
     }
 
     fn find(&self, key: Key, now: Instant) -> SessionId {

@@ -19,6 +19,9 @@ use crate::{
     writer::Alarm,
 };
 
+/// Room for exchanges that a commit makes at first at most, whatever the last one needed.
+const MOST_USUAL: usize = 10_000;
+
 /// The databases, and the summaries of what is going on.
 pub(crate) struct Ingest {
     segments: Arc<Segments>,
@@ -32,6 +35,8 @@ pub(crate) struct Ingest {
     sessions: HashMap<SessionId, SessionSummary>,
     /// Where exchanges are packed that the segment has and the index has not.
     unlisted: HashMap<ExchangeId, Place>,
+    /// How many exchanges the last commit added to.
+    usual: usize,
 }
 
 /// What a commit adds to one exchange.
@@ -71,7 +76,7 @@ impl Ingest {
             true => segments.places_after(meta.ingested)?,
             false => HashMap::new(),
         };
-        Ok(Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new(), unlisted })
+        Ok(Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new(), unlisted, usual: 0 })
     }
 
     /// How far the index is.
@@ -93,7 +98,9 @@ impl Ingest {
 
     /// Takes whole frames, each part with the position of its first byte, in order. Durable when it returns.
     pub(crate) fn commit(&mut self, parts: &[(u64, &[u8])]) -> Result<(), StoreError> {
-        let mut harvest = Harvest::default();
+        // To grow as it fills would move all that it holds, a few times over.
+        let exchanges = HashMap::with_capacity(self.usual.min(MOST_USUAL));
+        let mut harvest = Harvest { exchanges, ..Harvest::default() };
         let mut end = self.meta.ingested;
         for (start, bytes) in parts {
             let mut at = 0;
@@ -104,6 +111,7 @@ impl Ingest {
             }
             end = end.max(start + bytes.len() as u64);
         }
+        self.usual = harvest.exchanges.len();
         self.store(harvest, end)?;
         // Not while the segment is ahead of the index: what the index has yet to take lies in this segment.
         if self.fill.bytes >= self.limits.segment_bytes && self.meta.ingested >= self.fill.ingested {

@@ -65,7 +65,7 @@ impl Judge {
             channel: Channel::Field,
             speaker: Speaker::Provider,
         };
-        let mut track = Track::new(part, places(&self.seats, Direction::Response, part).into_iter());
+        let mut track = Track::new(part, places(&self.seats, Direction::Response, part));
         track.feed(text);
         track.ended = true;
         self.tracks.insert(part.id, track);

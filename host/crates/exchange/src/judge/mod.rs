@@ -246,7 +246,7 @@ impl Judge {
         self.about = Arc::new(about);
         for track in self.tracks.values_mut() {
             let places = places(&self.seats, self.direction, track.part);
-            track.rewind(places.into_iter());
+            track.rewind(places);
         }
         self.due = self.tracks.values().filter(|track| !track.is_over()).map(|track| track.part.id).collect();
         self.bytes.rewind(&self.seats);
@@ -313,7 +313,7 @@ impl Judge {
                 }
                 Step::Begin(part) => {
                     let places = places(&self.seats, self.direction, part);
-                    self.tracks.insert(part.id, Track::new(part, places.into_iter()));
+                    self.tracks.insert(part.id, Track::new(part, places));
                     self.due.push(part.id);
                 }
                 Step::Text { part, text } => {
@@ -532,15 +532,14 @@ fn seats(set: &PolicySet, connection: &str, secrets: &Secrets) -> Vec<Seat> {
 }
 
 /// The seats that a part passes: those that want its text, and in a request those that may edit any part of it.
-fn places(seats: &[Seat], direction: Direction, part: Part) -> Vec<track::Place> {
+fn places(seats: &[Seat], direction: Direction, part: Part) -> impl Iterator<Item = track::Place> {
     seats
         .iter()
         .enumerate()
-        .filter(|(_, seat)| {
+        .filter(move |(_, seat)| {
             let plan = seat.policy.plan();
             plan.wants(direction, part.channel, part.speaker)
                 || (direction == Direction::Request && plan.hooks.conversation)
         })
         .map(|(at, seat)| seat.place(at))
-        .collect()
 }

@@ -178,7 +178,9 @@ impl Track {
         let Stage { strand, before, seen, closed, look_behind, shadow, .. } = &mut self.stages[stage];
         *seen = strand.text().len();
         *closed = last;
-        remember(before, front.text(), *look_behind);
+        if !last {
+            remember(before, front.text(), *look_behind);
+        }
         if !*shadow {
             self.enter(stage + 1, front);
         }

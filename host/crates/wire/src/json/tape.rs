@@ -50,6 +50,13 @@ const NODES: usize = 2 << 20;
 /// Objects with more members than this are checked for duplicates with a set instead of pair by pair.
 const PAIRWISE: usize = 12;
 
+/// Room that is made at first: nodes, open containers, and names of objects that are open.
+const FIRST_NODES: usize = 128;
+const FIRST_OPEN: usize = 8;
+const FIRST_KEYS: usize = 16;
+/// What a value or a name takes at least, with what parts it from the next, as documents are.
+const BYTES_OF_A_NODE: usize = 8;
+
 /// Room for the nodes of one document.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
@@ -77,6 +84,12 @@ impl Tape {
         self.nodes.clear();
         self.open.clear();
         self.keys.clear();
+        if self.nodes.capacity() == 0 {
+            // As much as a short document has: to grow there step by step costs more than to read it.
+            self.nodes.reserve((bytes.len() / BYTES_OF_A_NODE).min(FIRST_NODES));
+            self.open.reserve(FIRST_OPEN);
+            self.keys.reserve(FIRST_KEYS);
+        }
         Scan { bytes, text, at: 0, rules, tape: self }.document()?;
         Ok(Doc { text, nodes: &self.nodes })
     }
