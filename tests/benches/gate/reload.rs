@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use scenarios::rig::{Setup, Talk, Upstream, within};
-use wasm_encoder::{CodeSection, Encode as _, Instruction, Module, RawSection};
-use wasmparser::{Parser, Payload};
 
 use crate::load::us;
 
@@ -15,8 +13,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Between two words of the stream: faster than models speak, and slow enough to leave the machine to what is measured.
 const WORD: Duration = Duration::from_millis(1);
 
-/// Measures and prints all sorts: settings alone, a component that is another in a few bytes, and one of which no function was
-/// ever compiled here.
+/// Measures and prints both sorts: settings alone, and a component that was never seen before.
 pub(crate) async fn measure() {
     println!("\n### From file save to first judged chunk of a running stream\n");
     println!("| what was saved | saves | p50 | p90 | p99 | most |\n|---|--:|--:|--:|--:|--:|");
@@ -31,13 +28,7 @@ pub(crate) async fn measure() {
         host.put("10-mask.wasm", &unlike(&wasm, at));
     })
     .await;
-    println!("{}", row("settings and a shipped component, changed in a few bytes", &times));
-    let times = saves(&mut stream, |at| {
-        host.put("10-mask.toml", settings(2 * SAVES + at).as_bytes());
-        host.put("10-mask.wasm", &all_new(&wasm, at));
-    })
-    .await;
-    println!("{}", row("settings and a component of which every function is new", &times));
+    println!("{}", row("settings and a component that is compiled anew", &times));
 }
 
 fn settings(label: usize) -> String {
@@ -52,35 +43,6 @@ fn unlike(wasm: &[u8], number: usize) -> Vec<u8> {
     bytes.extend(b"salt");
     bytes.extend(number);
     bytes
-}
-
-/// The same component with another begin of every function: a number that is dropped again.
-fn all_new(wasm: &[u8], number: usize) -> Vec<u8> {
-    let (mut module, mut code) = (Module::new(), CodeSection::new());
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload.expect("a shipped policy is Wasm");
-        match &payload {
-            // Its functions follow.
-            Payload::CodeSectionStart { .. } => continue,
-            Payload::CodeSectionEntry(body) => {
-                let first = body.get_operators_reader().expect("a function has operators").original_position();
-                let mut bytes = wasm[body.range().start..first].to_vec();
-                Instruction::I32Const(i32::try_from(number).unwrap_or_default()).encode(&mut bytes);
-                Instruction::Drop.encode(&mut bytes);
-                bytes.extend_from_slice(&wasm[first..body.range().end]);
-                code.raw(&bytes);
-                continue;
-            }
-            _ => {}
-        }
-        if let Some((id, range)) = payload.as_section() {
-            if !code.is_empty() {
-                module.section(&std::mem::take(&mut code));
-            }
-            module.section(&RawSection { id, data: &wasm[range] });
-        }
-    }
-    module.finish()
 }
 
 async fn saves(stream: &mut Talk, mut save: impl FnMut(usize)) -> Vec<Duration> {

@@ -33,6 +33,8 @@ const THREADS: &str = "RAYON_NUM_THREADS";
 const MAX_THREADS: usize = 4;
 /// glibc reserves 64 MiB of address space for each arena, which would count against the child's limit.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// The host's allocator gives back what lies unused for a second. A child that waits has warmed up its memory, and keeps it.
+const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 /// A draft is waited for, perhaps by whoever must stop something on a machine that is busy.
 const DRAFT_NICENESS: i32 = 0;
 /// For optimised code nobody waits.
@@ -98,7 +100,8 @@ fn command(config: &CompileConfig, quality: Quality) -> Command {
         .env(QUALITY, word)
         .env(NICENESS, niceness.to_string())
         .env(THREADS, threads.to_string())
-        .env(ARENAS, "2");
+        .env(ARENAS, "2")
+        .env(PURGE_DELAY, "-1");
     command
 }
 

@@ -3,18 +3,12 @@
 //! What must hold: no byte of a file is read before the limits stand; nothing is written but the answer.
 
 use std::{
-    borrow::Cow,
-    collections::HashMap,
     io::{Read as _, Write as _},
     process::ExitCode,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
-use wasmtime::{CacheStore, Config, Engine, OptLevel, RegallocAlgorithm};
+use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm};
 
 use super::{CompileConfig, Refused, component, stage};
 use crate::runtime::Runtime;
@@ -41,8 +35,7 @@ pub(super) const SPARE: &str = "PORTCULLIS_COMPILE_SPARE";
 
 /// The whole of the hidden subcommand: limits itself, reads Wasm from standard input, writes machine code to standard
 /// output. Exit code 3 means that the file is refused; standard error has the stage and the reason then. `warm_up`: a good
-/// policy to begin with, where nobody waits yet; whatever is touched for the first time then is not touched so later, and
-/// the functions that it shares with what comes (those of the SDK, of the library, of its own last version) are compiled.
+/// policy to begin with, where nobody waits yet; whatever is touched for the first time then is not touched so later.
 #[must_use]
 pub fn compile_child_main(warm_up: &[u8]) -> ExitCode {
     match limit_myself().and_then(|wasm_bytes| compile_stdin(wasm_bytes, warm_up)) {
@@ -80,18 +73,11 @@ fn limit_myself() -> Result<u64, Refused> {
 fn compile_stdin(wasm_bytes: u64, warm_up: &[u8]) -> Result<(), Refused> {
     let io = |error: std::io::Error| Refused::new(stage::COMPILE, format!("the compiler lost the host: {error}"));
     // Made before there is anything to read: a child may be started before it is needed.
-    let mut config = config(std::env::var(QUALITY).is_ok_and(|word| word == DRAFT));
-    let spare = std::env::var_os(SPARE).is_some();
-    let functions = Arc::new(Functions::default());
-    let no_engine = |error: wasmtime::Error| Refused::new(stage::COMPILE, format!("{error:#}"));
-    if spare {
-        config.enable_incremental_compilation(Arc::clone(&functions) as Arc<dyn CacheStore>).map_err(no_engine)?;
-    }
-    let engine = Engine::new(&config).map_err(no_engine)?;
-    if spare {
+    let engine = Engine::new(&config(std::env::var(QUALITY).is_ok_and(|word| word == DRAFT)))
+        .map_err(|error| Refused::new(stage::COMPILE, format!("{error:#}")))?;
+    if std::env::var_os(SPARE).is_some() {
         // Nobody waits for what it makes.
         let _ = compile(&engine, warm_up);
-        functions.close();
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(wasm_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -101,39 +87,6 @@ fn compile_stdin(wasm_bytes: u64, warm_up: &[u8]) -> Result<(), Refused> {
     let compiled = compile(&engine, &bytes)?;
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&compiled).and_then(|()| stdout.flush()).map_err(io)
-}
-
-/// Machine code of functions that this process has compiled, by the hash of what they were made of. Only those of the
-/// shipped policy get in, before a byte of any other is read.
-#[derive(Debug, Default)]
-struct Functions {
-    known: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
-    closed: AtomicBool,
-}
-
-impl Functions {
-    /// Takes nothing more.
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Vec<u8>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CacheStore for Functions {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.known().get(key).map(|code| Cow::Owned(code.clone()))
-    }
-
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        if self.closed.load(Ordering::Acquire) {
-            return false;
-        }
-        self.known().insert(key.to_vec(), value);
-        true
-    }
 }
 
 fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, Refused> {
