@@ -7,7 +7,7 @@ use scenarios::rig::{Setup, Talk, Upstream, within};
 use crate::load::us;
 
 /// Saves of each sort.
-const SAVES: usize = 60;
+const SAVES: usize = 120;
 /// Between two saves: people save, and optimised code is made behind each draft.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two words of the stream: faster than models speak, and slow enough to leave the machine to what is measured.

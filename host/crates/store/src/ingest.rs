@@ -76,7 +76,17 @@ impl Ingest {
             true => segments.places_after(meta.ingested)?,
             false => HashMap::new(),
         };
-        Ok(Self { segments, index, limits, fill, meta, rows: HashMap::new(), sessions: HashMap::new(), unlisted, usual: 0 })
+        Ok(Self {
+            segments,
+            index,
+            limits,
+            fill,
+            meta,
+            rows: HashMap::new(),
+            sessions: HashMap::new(),
+            unlisted,
+            usual: 0,
+        })
     }
 
     /// How far the index is.

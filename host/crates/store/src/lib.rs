@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!  Tape::append ─▶ queue ─▶ writer ─▶ journal/journal-….log      (bytes as they come; survives kill -9)
-//!                    │        │
-//!                    │      syncer ─▶ fdatasync                  (group commit; survives a power cut)
+//!                    │   └──▶ syncer ─▶ the same, and fdatasync  (group commit; survives a power cut)
 //!                    ▼
 //!                  ingest ─▶ segment-000001.redb, …  (frames by exchange)
 //!                         └▶ index.redb              (summaries, sessions, events)   ─▶ read side
