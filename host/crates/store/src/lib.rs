@@ -31,6 +31,7 @@ mod ingest;
 mod journal;
 mod medium;
 mod pack;
+mod progress;
 mod queue;
 mod read;
 mod recover;

@@ -16,7 +16,12 @@ use std::{
 use exchange::ports::RecordError;
 use tokio::sync::oneshot;
 
-use crate::{Durability, Limits, frame, medium::JournalFile, store::Status};
+use crate::{
+    Durability, Limits, frame,
+    medium::JournalFile,
+    progress::{Goal, Progress, Told, Waiters, tell},
+    store::Status,
+};
 
 /// Bytes in the buffer from which on they are written although nobody waits.
 const WRITE_AT: usize = 256 << 10;
@@ -44,14 +49,6 @@ impl Batch {
     }
 }
 
-/// What somebody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    Written,
-    Durable,
-    Ingested,
-}
-
 /// What whoever appends does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -59,31 +56,6 @@ pub(crate) enum Next {
     Kept,
     /// Nothing: the writer is to write it after a while.
     Nothing,
-}
-
-type Told = Result<(), RecordError>;
-
-#[derive(Default)]
-struct Waiters(Vec<(u64, oneshot::Sender<Told>)>);
-
-impl Waiters {
-    fn reached(&mut self, position: u64) -> Vec<oneshot::Sender<Told>> {
-        self.0.extract_if(.., |(wanted, _)| *wanted <= position).map(|(_, waiter)| waiter).collect()
-    }
-}
-
-/// One progress: how far it is, how far somebody wants it, and who.
-#[derive(Default)]
-struct Progress {
-    at: u64,
-    goal: u64,
-    waiters: Waiters,
-}
-
-impl Progress {
-    fn wanted(&self) -> bool {
-        self.goal > self.at
-    }
 }
 
 struct Inner {
@@ -590,22 +562,5 @@ impl Inner {
             self.unsynced.pop_front();
         }
         self.durable.waiters.reached(self.durable.at)
-    }
-}
-
-impl Goal {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Written => "written",
-            Self::Durable => "durable",
-            Self::Ingested => "readable",
-        }
-    }
-}
-
-fn tell(waiters: Vec<oneshot::Sender<Told>>) {
-    for waiter in waiters {
-        // Whoever went away needs no answer.
-        let _gone = waiter.send(Ok(()));
     }
 }

@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::{
     Store,
     frame::{self, Kind},
-    queue::{Goal, Next, Queue},
+    progress::Goal,
+    queue::{Next, Queue},
     store::Sink,
 };
 
