@@ -229,7 +229,7 @@ impl Asked<'_> {
         ports::Head {
             direction: Direction::Request,
             method: head.method.to_string(),
-            path: format!("{}{}", head.path, head.query),
+            path: head.target().into(),
             status: 0,
             headers: head.attributes(),
         }

@@ -155,7 +155,7 @@ impl Head {
 pub fn own_target(parts: &http::request::Parts, serves: impl FnOnce(&str) -> bool) -> Option<Uri> {
     canonical_path(parts.uri.path()).ok().filter(|path| serves(path))?;
     let head = Head::read(parts).ok()?;
-    format!("{}{}", head.path, head.query).parse().ok()
+    head.target().parse().ok()
 }
 
 /// Gives back the headers that were set aside, as far as they say what the judged body says. One that says anything

@@ -72,10 +72,8 @@ impl Ingest {
         fill: Fill,
         meta: Meta,
     ) -> Result<Self, StoreError> {
-        let unlisted = match fill.ingested > meta.ingested {
-            true => segments.places_after(meta.ingested)?,
-            false => HashMap::new(),
-        };
+        let behind = fill.ingested > meta.ingested;
+        let unlisted = if behind { segments.places_after(meta.ingested)? } else { HashMap::new() };
         Ok(Self {
             segments,
             index,
@@ -220,12 +218,16 @@ impl Ingest {
         (exchange, place): (ExchangeId, Option<Place>),
         mut frames: &[u8],
     ) -> Result<(), StoreError> {
-        while !frames.is_empty() {
+        // Where a pack's directory tells of no place for it, there are none: that is damage too.
+        loop {
             match frame::read(frames) {
                 Ok(frame) => {
                     frames = &frames[frame.bytes.len()..];
                     if let Some(growth) = self.take(harvest, &frame, segment)? {
                         growth.row.place = growth.row.place.or(place);
+                    }
+                    if frames.is_empty() {
+                        return Ok(());
                     }
                 }
                 Err(flaw) => {
@@ -235,7 +237,6 @@ impl Ingest {
                 }
             }
         }
-        Ok(())
     }
 
     fn store(&mut self, mut harvest: Harvest<'_>, end: u64) -> Result<(), StoreError> {

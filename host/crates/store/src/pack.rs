@@ -9,8 +9,6 @@
 //!
 //! What must hold: one exchange of a pack is found, or told to be missing, whatever the bytes of the others are.
 
-use std::ops::Range;
-
 use model::ExchangeId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -116,7 +114,7 @@ impl<'a> Pack<'a> {
     pub(crate) fn exchange(&self, number: usize) -> Option<(ExchangeId, &'a [u8])> {
         let (id, begin) = self.line(number)?;
         let end = self.line(number + 1).map_or(self.frames.len(), |(_, end)| end);
-        Some((id, self.frames.get(Range { start: begin, end }).unwrap_or_default()))
+        Some((id, self.frames.get(begin..end).unwrap_or_default()))
     }
 
     fn line(&self, number: usize) -> Option<(ExchangeId, usize)> {
