@@ -34,9 +34,16 @@
 //! # Which hooks are exported
 //!
 //! A component that does not export a hook is never asked, so a policy whose author forgot to export one would let
-//! everything pass. Here all hooks are exported and [`Plan::new`] takes those to call: that is the one place to say it,
-//! the settings may change it, and the rig obeys it, so a test sees what the host will do. A hook that is asked for and
-//! not implemented answers `err`, which the host treats as a failure and not as an allow.
+//! everything pass. Here [`Plan::new`] takes the hooks to call: that is the one place to say it, the settings may change
+//! it, and the rig obeys it, so a test sees what the host will do. `export!(Mine)` exports all hooks, `export!(Mine: text)`
+//! those of an interface, and no code for others; a plan that asks for one that is not exported is refused when the policy
+//! is loaded. A hook that is asked for and not implemented answers `err`, which the host treats as a failure and not as an
+//! allow.
+//!
+//! # Memory
+//!
+//! A policy's memory is managed by [`talc`](https://docs.rs/talc), whose code is a quarter of that of the standard
+//! library's allocator for Wasm. Without the feature `allocator`, which is on by default, that one or your own is used.
 //!
 //! # Text that is spelled otherwise
 //!
@@ -68,17 +75,15 @@ pub mod terms;
 pub use fold::{Folded, fold};
 
 pub use bindings::{
-    exports::portcullis::policy::{
-        audit::Summary,
-        bytes::{BodyDecision, ByteEdit, Chunk, Head, HeadDecision, Header},
-        conversation::{Part, PartEdits, Request, RequestDecision, Tool},
-        policy::{Hooks, Metadata, OffsetUnit, Pattern, Problem},
-        text::Window,
-        tools::{ToolCall, ToolDecision},
-    },
+    audit::exports::portcullis::policy::audit::Summary,
+    bytes::exports::portcullis::policy::bytes::{BodyDecision, ByteEdit, Chunk, Head, HeadDecision, Header},
+    conversation::exports::portcullis::policy::conversation::{Part, PartEdits, Request, RequestDecision, Tool},
+    policy::exports::portcullis::policy::policy::{Hooks, Metadata, OffsetUnit, Pattern, Problem},
     portcullis::policy::types::{
         Attribute, Decision, Direction, Edit, Exchange, Hit, Identity, Question, Refusal, Substitute, Verdict,
     },
+    text::exports::portcullis::policy::text::Window,
+    tools::exports::portcullis::policy::tools::{ToolCall, ToolDecision},
 };
 pub use guest::Guest;
 pub use plan::Plan;
@@ -87,15 +92,28 @@ pub use settings::{NoSettings, settings};
 #[doc(hidden)]
 pub use wit_bindgen::rt;
 
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// Makes the type that implements [`Policy`] the policy of this component. Once per `cdylib`; expands to nothing in a
 /// native build, where [`rig`] takes the type directly.
+///
+/// `export!(Mine: text, tools)` exports these interfaces of hooks alone, of `conversation`, `text`, `tools`, `bytes` and
+/// `audit`: the component is smaller, and sooner compiled. `export!(Mine)` exports all of them.
 #[macro_export]
 macro_rules! export {
     ($policy:ty) => {
+        $crate::export!($policy: conversation, text, tools, bytes, audit);
+    };
+    ($policy:ty: $($hooks:ident),+ $(,)?) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            type Exported = $crate::Guest<$policy>;
-    $crate::bindings::export_raw!(Exported with_types_in $crate::bindings);
+            use $crate::bindings;
+
+            type Exported = $crate::Guest<$policy, { 0 $(| bindings::$hooks::HOOKS)+ }>;
+            bindings::policy::export_raw!(Exported with_types_in $crate::bindings::policy);
+            $(bindings::$hooks::export_raw!(Exported with_types_in $crate::bindings::$hooks);)+
         };
     };
 }

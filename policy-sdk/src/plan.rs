@@ -1,7 +1,8 @@
 //! What a policy wants to see.
 
 use crate::{
-    Attribute, Direction, Hooks, OffsetUnit, Pattern, bindings::exports::portcullis::policy::policy::Plan as Raw,
+    Attribute, Direction, Hooks, OffsetUnit, Pattern,
+    bindings::policy::exports::portcullis::policy::policy::Plan as Raw,
 };
 
 /// Which hooks the host calls, and with what. Begins narrow in hooks and wide in text: every hook is off but those

@@ -112,4 +112,4 @@ fn excerpt(text: &str, start: usize, end: usize) -> String {
     [before, &text[from..to], after].concat()
 }
 
-policy_sdk::export!(Approve);
+policy_sdk::export!(Approve: text, tools);

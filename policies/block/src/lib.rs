@@ -101,4 +101,4 @@ fn size(request: &Request) -> u64 {
     parts.chain(tools).chain([request.parameters.len()]).map(|bytes| bytes as u64).sum()
 }
 
-policy_sdk::export!(Block);
+policy_sdk::export!(Block: conversation, text, tools);

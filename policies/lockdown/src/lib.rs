@@ -88,4 +88,4 @@ impl Policy for Lockdown {
     }
 }
 
-policy_sdk::export!(Lockdown);
+policy_sdk::export!(Lockdown: conversation, text, tools, bytes);

@@ -132,4 +132,4 @@ fn merged(found: Vec<Found>) -> Vec<Found> {
     out
 }
 
-policy_sdk::export!(Mask);
+policy_sdk::export!(Mask: text);
