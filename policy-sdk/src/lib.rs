@@ -88,7 +88,7 @@ pub use bindings::{
 pub use guest::Guest;
 pub use plan::Plan;
 pub use policy::Policy;
-pub use settings::{NoSettings, settings};
+pub use settings::{ByName, NoSettings, settings};
 #[doc(hidden)]
 pub use wit_bindgen::rt;
 

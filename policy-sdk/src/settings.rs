@@ -3,7 +3,12 @@
 
 mod json;
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 
 use crate::{Direction, Problem};
 
@@ -13,6 +18,55 @@ use json::Json;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
+
+/// What settings say by name, in the order in which they say it: a JSON object. As a list, since it is short, and a tree's
+/// code is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByName<T>(Vec<(String, T)>);
+
+impl<T> ByName<T> {
+    /// What is said of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&T> {
+        // Of two, the last one counts, as in a tree.
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, said)| said)
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByName<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = ByName<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByName<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(ByName(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
 
 /// Reads settings. Blank text and `null` (no settings file) count as `{}`.
 ///
@@ -52,6 +106,7 @@ mod tests {
     struct Sample {
         words: Vec<Word>,
         ways: Vec<Direction>,
+        limits: ByName<u32>,
     }
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -77,6 +132,15 @@ mod tests {
         let wrong = problem(r#"{"words": [{"text": "a"}, {"text": "b", "max-length": "long"}]}"#);
         assert_eq!(wrong.path, "/words/1/max-length");
         assert_eq!(wrong.message, "invalid type: string \"long\", expected u32");
+    }
+
+    #[test]
+    fn what_is_said_by_name_is_found_by_it() {
+        let limits = settings::<Sample>(r#"{"limits": {"b": 2, "a": 1}}"#).expect("fits").limits;
+        assert_eq!(limits.names().collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!((limits.get("a"), limits.get("b"), limits.get("c")), (Some(&1), Some(&2), None));
+        assert_eq!(problem(r#"{"limits": {"a": "one"}}"#).path, "/limits/a");
+        assert_eq!(problem(r#"{"limits": [1]}"#).message, "invalid type: sequence, expected a map");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the operator may choose.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
-use policy_sdk::{Direction, Pattern, Problem, pattern, terms::NamedPattern};
+use policy_sdk::{ByName, Direction, Pattern, Problem, pattern, terms::NamedPattern};
 use serde::Deserialize;
 
 use crate::{
@@ -35,7 +35,7 @@ pub struct Settings {
     /// What comes in place of a value.
     pub substitute: By,
     /// The same for single names or kinds.
-    pub substitutes: BTreeMap<String, By>,
+    pub substitutes: ByName<By>,
     /// Own patterns; the label is the name in capitals.
     pub patterns: Vec<NamedPattern>,
     /// Exact secrets; found as they are, backwards, and in encoded text.
@@ -183,8 +183,8 @@ impl Settings {
                 problems.push(Problem::new(["/canaries/", &index.to_string()].concat(), message));
             }
         }
-        for name in self.substitutes.keys() {
-            if !shipped(name) && name != CANARY && !self.patterns.iter().any(|own| own.name == *name) {
+        for name in self.substitutes.names() {
+            if !shipped(name) && name != CANARY && !self.patterns.iter().any(|own| own.name == name) {
                 problems.push(Problem::new(["/substitutes/", name].concat(), unknown(name)));
             }
         }
