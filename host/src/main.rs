@@ -11,6 +11,7 @@
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
 
 mod app;
+mod burst;
 mod cli;
 mod config;
 mod demo;

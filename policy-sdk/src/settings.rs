@@ -52,7 +52,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByName<T> {
             type Value = ByName<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
+                f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByName<T>, A::Error> {
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(limits.names().collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((limits.get("a"), limits.get("b"), limits.get("c")), (Some(&1), Some(&2), None));
         assert_eq!(problem(r#"{"limits": {"a": "one"}}"#).path, "/limits/a");
-        assert_eq!(problem(r#"{"limits": [1]}"#).message, "invalid type: sequence, expected a map");
+        assert_eq!(problem(r#"{"limits": [1]}"#).message, "invalid type: array, expected an object");
     }
 
     #[test]

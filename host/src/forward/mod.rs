@@ -104,6 +104,7 @@ impl Upstream {
 
     async fn send(&self, outbound: Outbound) -> Result<Answered, Failed> {
         let mut request = self.request(outbound)?;
+        crate::burst::with_others().await;
         for _ in 0..STALE_TRIES {
             let Some(live) = self.pool.take() else { break };
             match live.send(request).await {

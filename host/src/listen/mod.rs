@@ -228,6 +228,7 @@ async fn answer(
     });
     let mut response = exchange::carry(Arc::clone(&door.gate), request).await;
     standing.set(response.body().lease());
+    crate::burst::with_others().await;
     if course.is_broken_off() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -98,7 +98,7 @@ impl Default for Limits {
             commit_interval: Duration::from_millis(200),
             commit_bytes: 16 << 20,
             rows_in_memory: 20_000,
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             sealed_open: 4,
         }
     }

@@ -35,6 +35,7 @@ mod progress;
 mod queue;
 mod read;
 mod recover;
+mod running;
 mod seal;
 mod segments;
 mod store;

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,8 +30,8 @@ const KEEP_CAPACITY: usize = 4 << 20;
 
 /// Waiters that one sync has helped, from which on the next takes the time to gather more: a host that has so much to do
 /// is faster when each sync, and each thread that is woken for it, does it for many.
-const CROWD: usize = 16;
-/// That time.
+const CROWD: usize = 4;
+/// That time, at most.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// Written frames, for the ingest.
@@ -82,6 +82,8 @@ struct Inner {
     /// A sync is under way. What is wanted on the disk meanwhile waits for the next one, and so is written in one go
     /// when this one ends.
     syncing: bool,
+    /// So many waiters end the syncer's gathering.
+    enough: usize,
     failed: Option<RecordError>,
     closing: bool,
     writer_done: bool,
@@ -111,6 +113,8 @@ pub(crate) struct Queue {
     ingester: Condvar,
     limits: Limits,
     durability: Durability,
+    /// Exchanges whose record is being written; see [`crate::running`].
+    pub(crate) running: AtomicUsize,
     /// It has failed or closes; `inner` knows which. For those who would ask without taking the lock.
     ended: AtomicBool,
 }
@@ -136,13 +140,15 @@ impl Queue {
             writer_idle: false,
             asleep: Asleep::default(),
             syncing: false,
+            enough: usize::MAX,
             failed: None,
             closing: false,
             writer_done: false,
         };
         let inner = Mutex::new(inner);
         let (writer, syncer, ingester) = Default::default();
-        Self { inner, writer, syncer, ingester, limits, durability, ended: AtomicBool::new(false) }
+        let (running, ended) = Default::default();
+        Self { inner, writer, syncer, ingester, limits, durability, running, ended }
     }
 
     /// Nobody panics while holding the lock; if somebody did, the state is still whole, since each change is one step.
@@ -237,7 +243,7 @@ impl Queue {
         progress.goal = progress.goal.max(position);
         if goal == Goal::Durable {
             // Who syncs writes first what is still in memory; the writer has nothing to do with it.
-            if !inner.syncing {
+            if !inner.syncing || inner.durable.waiters.0.len() >= inner.enough {
                 self.wake(&mut inner, Thread::Syncer);
             }
             return Ok(Some(told));
@@ -372,11 +378,28 @@ impl Queue {
         let told = self.lock().advance_durable(position);
         let crowded = told.len() >= CROWD;
         tell(told);
+        let mut inner = self.lock();
         if crowded {
             // Still as if it synced: what comes meanwhile wakes nobody, and is written in one go.
-            std::thread::sleep(GATHER);
+            inner = self.gather(inner);
         }
-        self.lock().syncing = false;
+        inner.syncing = false;
+    }
+
+    /// Waits until half of the exchanges that run wait for the next sync, so that one half has its turn while the other
+    /// is synced; but not for long, since some may wait for something else.
+    fn gather<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let until = Instant::now() + GATHER;
+        inner.enough = self.running.load(Ordering::Relaxed) / 2;
+        while inner.durable.waiters.0.len() < inner.enough && inner.usable().is_ok() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inner = self.sleep(Thread::Syncer, inner, Some(left));
+        }
+        inner.enough = usize::MAX;
+        inner
     }
 
     // -------------------------------------------------------------------------- ingest

@@ -18,6 +18,7 @@ use crate::{
     frame::{self, Kind},
     progress::Goal,
     queue::{Next, Queue},
+    running::Running,
     store::Sink,
 };
 
@@ -29,7 +30,7 @@ const KEYED_HASH_BYTES: usize = 16;
 impl Recorder for Store {
     fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
         let queue = match self.sink() {
-            Sink::Queue(queue) => Arc::clone(queue),
+            Sink::Queue(queue) => Running::new(queue),
             Sink::Nowhere => return Ok(Box::new(NoTape)),
             Sink::Closed => return Err(read_only()),
         };
@@ -123,7 +124,7 @@ impl Tape for NoTape {
 /// A tape that puts frames into the queue. Entries that belong together (what was found, what is sent, how it ended) wait
 /// here until the path wants them kept, and so cost the queue's lock once.
 struct QueueTape {
-    queue: Arc<Queue>,
+    queue: Running,
     exchange: ExchangeId,
     entry_bytes: usize,
     began: Instant,
