@@ -49,7 +49,7 @@ pub fn folder() -> anyhow::Result<std::path::PathBuf> {
     Ok(folder)
 }
 
-/// [`policy_sdk::export!`] for a policy that counts text in a unit of its own: the function is given the settings and
+/// [`policy_sdk::export!`] for a policy of text alone that counts it in a unit of its own: the function is given the settings and
 /// answers the unit that the plan is to name. (The SDK itself counts bytes, as Rust does.)
 #[macro_export]
 macro_rules! export_in_unit {
@@ -57,11 +57,10 @@ macro_rules! export_in_unit {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             use ::policy_sdk::bindings::{
-                self,
-                exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
+                self, policy::exports::portcullis::policy::policy, text::exports::portcullis::policy::text,
             };
 
-            type Inner = ::policy_sdk::Guest<$policy>;
+            type Inner = ::policy_sdk::Guest<$policy, { bindings::text::HOOKS }>;
 
             struct Exported;
 
@@ -78,40 +77,14 @@ macro_rules! export_in_unit {
                 }
             }
 
-            impl conversation::Guest for Exported {
-                fn on_request(request: conversation::Request) -> Result<conversation::RequestDecision, String> {
-                    <Inner as conversation::Guest>::on_request(request)
-                }
-            }
-
             impl text::Guest for Exported {
                 fn on_text(window: text::Window) -> Result<text::Decision, String> {
                     <Inner as text::Guest>::on_text(window)
                 }
             }
 
-            impl tools::Guest for Exported {
-                fn on_tool_call(call: tools::ToolCall) -> Result<tools::ToolDecision, String> {
-                    <Inner as tools::Guest>::on_tool_call(call)
-                }
-            }
-
-            impl bytes::Guest for Exported {
-                fn on_head(head: bytes::Head) -> Result<bytes::HeadDecision, String> {
-                    <Inner as bytes::Guest>::on_head(head)
-                }
-                fn on_body(chunk: bytes::Chunk) -> Result<bytes::BodyDecision, String> {
-                    <Inner as bytes::Guest>::on_body(chunk)
-                }
-            }
-
-            impl audit::Guest for Exported {
-                fn on_end(summary: audit::Summary) -> Vec<audit::Attribute> {
-                    <Inner as audit::Guest>::on_end(summary)
-                }
-            }
-
-    bindings::export_raw!(Exported with_types_in bindings);
+    bindings::policy::export_raw!(Exported with_types_in ::policy_sdk::bindings::policy);
+    bindings::text::export_raw!(Exported with_types_in ::policy_sdk::bindings::text);
         };
     };
 }
