@@ -24,7 +24,6 @@ pub mod policy {
                 import portcullis:policy/scan@0.1.0;
             }
         ",
-        world: "portcullis:sdk/policy",
         runtime_path: "::policy_sdk::rt",
         additional_derives: [PartialEq],
         pub_export_macro: true,
@@ -35,14 +34,13 @@ pub mod policy {
 
 /// The exports of one interface of hooks, and which hooks of the contract's flags they are.
 macro_rules! hooks {
-    ($interface:ident, $hooks:expr, $name:literal, $world:literal) => {
+    ($interface:ident, $hooks:expr, $world:literal) => {
         pub mod $interface {
             pub const HOOKS: u8 = $hooks.bits();
 
             wit_bindgen::generate!({
                 path: "../wit",
                 inline: $world,
-                world: $name,
                 runtime_path: "::policy_sdk::rt",
                 additional_derives: [PartialEq],
                 pub_export_macro: true,
@@ -56,30 +54,13 @@ macro_rules! hooks {
 hooks!(
     conversation,
     super::Hooks::CONVERSATION,
-    "portcullis:sdk/conversation",
     "package portcullis:sdk; world conversation { export portcullis:policy/conversation@0.1.0; }"
 );
-hooks!(
-    text,
-    super::Hooks::TEXT,
-    "portcullis:sdk/text",
-    "package portcullis:sdk; world text { export portcullis:policy/text@0.1.0; }"
-);
-hooks!(
-    tools,
-    super::Hooks::TOOLS,
-    "portcullis:sdk/tools",
-    "package portcullis:sdk; world tools { export portcullis:policy/tools@0.1.0; }"
-);
+hooks!(text, super::Hooks::TEXT, "package portcullis:sdk; world text { export portcullis:policy/text@0.1.0; }");
+hooks!(tools, super::Hooks::TOOLS, "package portcullis:sdk; world tools { export portcullis:policy/tools@0.1.0; }");
 hooks!(
     bytes,
     super::Hooks::HEAD.union(super::Hooks::BODY),
-    "portcullis:sdk/bytes",
     "package portcullis:sdk; world bytes { export portcullis:policy/bytes@0.1.0; }"
 );
-hooks!(
-    audit,
-    super::Hooks::AUDIT,
-    "portcullis:sdk/audit",
-    "package portcullis:sdk; world audit { export portcullis:policy/audit@0.1.0; }"
-);
+hooks!(audit, super::Hooks::AUDIT, "package portcullis:sdk; world audit { export portcullis:policy/audit@0.1.0; }");

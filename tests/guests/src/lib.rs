@@ -49,8 +49,8 @@ pub fn folder() -> anyhow::Result<std::path::PathBuf> {
     Ok(folder)
 }
 
-/// [`policy_sdk::export!`] for a policy of text alone that counts it in a unit of its own: the function is given the settings and
-/// answers the unit that the plan is to name. (The SDK itself counts bytes, as Rust does.)
+/// [`policy_sdk::export!`] for a policy of text alone that counts it in a unit of its own: the function is given the
+/// settings and answers the unit that the plan is to name. (The SDK itself counts bytes, as Rust does.)
 #[macro_export]
 macro_rules! export_in_unit {
     ($policy:ty, $unit:path) => {
