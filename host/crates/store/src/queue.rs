@@ -205,6 +205,8 @@ impl Queue {
 
     /// Ready when everything before `position` has come as far as `goal` says.
     pub(crate) async fn reach(&self, goal: Goal, position: u64) -> Told {
+        // First all that is ready hands over its own: then one thread wakes once, for many (decision 0014).
+        tokio::task::yield_now().await;
         let Some(told) = self.wait_for(goal, position)? else {
             return Ok(());
         };

@@ -139,7 +139,7 @@ struct QueueTape {
 }
 
 /// Pending frames that are not made to wait for more.
-const PENDING_BYTES: usize = 8 << 10;
+const PENDING_BYTES: usize = 64 << 10;
 /// Space above this is given back after use.
 const SPARE_BYTES: usize = 64 << 10;
 
@@ -204,11 +204,12 @@ impl Tape for QueueTape {
             Safety::Written => Goal::Written,
             Safety::Durable => Goal::Durable,
         };
-        // In one go, once it is polled: what is handed over here is waited for, or nothing is handed over.
         Box::pin(async move {
             self.hand_over(Next::Kept)?;
+            self.queue.keep(goal, self.position).await?;
+            // Dropped before, the tape sees to it that somebody writes what it handed over.
             self.awaited = self.position;
-            self.queue.keep(goal, self.position).await
+            Ok(())
         })
     }
 }
