@@ -8,6 +8,8 @@ use scenarios::{leaks::Campaign, rig::Durability};
 const STREAMS: u64 = 4_000;
 /// Streams with no policy in force.
 const SEEN: u64 = 1_500;
+/// Streams with no policy whose record is looked at.
+const STORED: u64 = 200;
 /// Answers that the vendors' own SDKs read.
 const BY_SDK: u64 = 300;
 /// Bytes of clean traffic.
@@ -19,9 +21,17 @@ async fn no_canary_leaves_the_host_nor_stays_in_its_store() {
     let campaign = Arc::new(Campaign::start(SEED, Durability::Bounded, true).await.unwrap());
     let report = campaign.run(STREAMS).await;
     assert_eq!((report.streams, report.leaks, report.wrong), (STREAMS, 0, 0), "{:#?}", report.told);
-    let (held, read) = campaign.in_store().unwrap();
-    assert_eq!(held, None);
-    assert!(read > STREAMS * 1_000, "the store holds the exchanges: {read} bytes");
+    let stored = campaign.in_store().await.unwrap();
+    assert!(stored.file.is_none() && stored.record.is_none(), "{stored:?}");
+    assert!(stored.bytes > STREAMS * 1_000, "the store holds the exchanges: {stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_policy_the_store_holds_canaries_in_files_and_in_records() {
+    let campaign = Arc::new(Campaign::start(SEED, Durability::Bounded, false).await.unwrap());
+    campaign.blind(STORED).await;
+    let stored = campaign.in_store().await.unwrap();
+    assert!(stored.file.is_some() && stored.record.is_some(), "{stored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,12 +85,9 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
     let leaks = report.leaks + sample.seen;
     let mut stored = false;
     if arguments.record {
-        let (held, bytes) = campaign.in_store()?;
-        println!(
-            "{bytes} bytes of the store: {}",
-            held.as_ref().map_or("no canary".into(), |file| file.to_string_lossy())
-        );
-        stored = held.is_some();
+        let found = campaign.in_store().await?;
+        stored = found.file.is_some() || found.record.is_some();
+        println!("a canary in the store: {stored} ({found:?})");
     }
     println!("streams {}, leaks {leaks}", report.streams);
     Ok(leaks == 0 && report.wrong == 0 && !stored)

@@ -72,6 +72,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("zstd", &["coding", "scenarios"]),
     ("brotli-decompressor", &["coding"]),
     ("redb", &["store"]),
+    ("lz4_flex", &["store"]),
     ("axum", &["admin"]),
     ("prometheus-client", &["meters"]),
     ("jsonwebtoken", &["identity"]),

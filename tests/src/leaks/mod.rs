@@ -26,5 +26,5 @@ mod serve;
 
 pub use clean::Clean;
 pub use matrix::Id;
-pub use run::{Campaign, Finding, Report};
+pub use run::{Campaign, Finding, Report, Stored};
 pub use sdk::Sample;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
@@ -20,13 +21,15 @@ use super::{
     places::{Expects, Form, Framing, Places, Shape},
     serve::Server,
 };
-use crate::rig::{Durability, Host, Setup};
+use crate::rig::{Durability, Host, Setup, holds};
 
 /// Streams at once.
 pub(super) const AT_ONCE: usize = 64;
 /// Longest time of one exchange: one that comes a character at a time, each when the one before was read, takes its time
 /// where the machine is busy.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Records that are read again after a run.
+const RECORDS: usize = 2_000;
 /// Cases that are told of each sort of finding; the rest is counted.
 const TOLD: usize = 20;
 
@@ -52,6 +55,17 @@ pub struct Report {
     pub bytes: u64,
     /// The first findings, with the names of their cases.
     pub told: Vec<(Id, Finding)>,
+}
+
+/// Where the store holds a canary.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// In a file, as bytes.
+    pub file: Option<PathBuf>,
+    /// In the record of one of the newest exchanges, as it is read: in a file it may be squeezed.
+    pub record: Option<String>,
+    /// Bytes of all files.
+    pub bytes: u64,
 }
 
 /// A campaign's parts.
@@ -93,12 +107,12 @@ impl Campaign {
         self.matrix.core()
     }
 
-    /// A file of the host's store that holds a canary as it is, and how many bytes were looked at.
+    /// Looks for canaries in the store, as they are.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn in_store(&self) -> std::io::Result<(Option<PathBuf>, u64)> {
-        let (mut folders, mut bytes) = (vec![self.host.home().join("store")], 0);
+    pub async fn in_store(&self) -> std::io::Result<Stored> {
+        let (mut folders, mut stored) = (vec![self.host.home().join("store")], Stored::default());
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder)? {
                 let path = entry?.path();
@@ -107,14 +121,17 @@ impl Campaign {
                     continue;
                 }
                 let file = std::fs::read(&path)?;
-                bytes += file.len() as u64;
-                let holds = |canary: &str| file.windows(canary.len()).any(|window| window == canary.as_bytes());
-                if canary::KINDS.iter().any(|kind| holds(kind.text)) {
-                    return Ok((Some(path), bytes));
+                stored.bytes += file.len() as u64;
+                let held = |canary: &str| file.windows(canary.len()).any(|window| window == canary.as_bytes());
+                if canary::KINDS.iter().any(|kind| held(kind.text)) {
+                    stored.file = Some(path);
                 }
             }
         }
-        Ok((None, bytes))
+        let records = self.host.records(RECORDS).await;
+        let held = |record: &&Value| canary::KINDS.iter().any(|kind| holds(record, kind.text));
+        stored.record = records.iter().find(held).map(|record| record["summary"]["exchange"].to_string());
+        Ok(stored)
     }
 
     /// Runs so many streams.

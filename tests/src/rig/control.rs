@@ -75,6 +75,22 @@ impl Host {
         self.look(&format!("/v1/exchanges/{exchange}")).await
     }
 
+    /// The records of the newest exchanges, so many at most (the control listener lists 10,000).
+    ///
+    /// # Panics
+    /// When there are none.
+    pub async fn records(&self, most: usize) -> Vec<Value> {
+        let listed = self.look(&format!("/v1/exchanges?limit={most}")).await;
+        let listed = listed["exchanges"].as_array().expect("exchanges are listed");
+        let ids: Vec<&str> = listed.iter().filter_map(|exchange| exchange["exchange"].as_str()).collect();
+        assert!(!ids.is_empty(), "no exchange is listed");
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.push(self.record(id).await);
+        }
+        records
+    }
+
     /// The metrics, as they are told.
     ///
     /// # Panics
@@ -103,6 +119,18 @@ pub fn policies(set: &Value) -> impl Iterator<Item = &str> {
 /// The entries of one kind in an exchange's record.
 pub fn entries<'a>(record: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     record["entries"].as_array().into_iter().flatten().filter_map(move |entry| entry["entry"].get(kind))
+}
+
+/// Whether a text in a record, or in anything else that was told as JSON, holds `text`: in a file of the store it may be
+/// squeezed.
+#[must_use]
+pub fn holds(told: &Value, text: &str) -> bool {
+    match told {
+        Value::String(said) => said.contains(text),
+        Value::Array(all) => all.iter().any(|one| holds(one, text)),
+        Value::Object(all) => all.iter().any(|(name, one)| name.contains(text) || holds(one, text)),
+        _ => false,
+    }
 }
 
 /// What an exchange's record says was delivered.

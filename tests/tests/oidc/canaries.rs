@@ -123,6 +123,9 @@ async fn look_everywhere(host: &Host, seen: &mut Seen) {
         let reply = unknown.send("GET", path, &[], b"").await;
         seen.reply(path, reply).await;
     }
+    for record in host.records(10_000).await {
+        seen.add("a record", record.to_string());
+    }
     let sessions = host.look("/v1/sessions").await;
     let session = sessions["sessions"][0]["session"].as_str().expect("a session was kept").to_owned();
     for command in [
@@ -184,6 +187,7 @@ async fn no_credential_stands_in_anything_that_the_host_leaves_behind() {
     seen.files(&gate.host.home().join("store"));
     let in_store = |place: &&str| place.contains("/store/");
     assert!(seen.places_of(MARK).iter().any(in_store), "the search sees what is recorded");
+    assert!(seen.places_of(MARK).contains(&"a record"), "also where a file has it squeezed");
     assert!(seen.places_of("signals:http").contains(&"the log"), "and what is logged");
 
     let bearer = STREAM_SECRET.trim_start_matches("Bearer ");

@@ -53,7 +53,7 @@ impl FromStr for Durability {
 /// Bounds of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one entry; a larger one is refused.
+    /// Bytes that one entry takes in the store; a larger one is refused.
     pub entry_bytes: usize,
     /// Bytes that wait in memory to be written; beyond, `append` fails.
     pub buffer_bytes: usize,

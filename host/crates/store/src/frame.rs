@@ -2,24 +2,35 @@
 //!
 //! ```text
 //!  0  u32       length of the whole frame          all numbers little-endian
-//!  4  u8        version: 1
+//!  4  u8        version: 1, or 2 for an entry whose payload is squeezed
 //!  5  u8        kind: 1 entry, 2 event, 3 mark, 4 control
 //!  6  u16       zero
 //!  8  [u8; 16]  exchange; zero unless it is an entry
 //! 24  u64       entry: its number in the exchange; event: its number in the store; control: its number in the log; mark: what is durable
-//! 32  …         payload: postcard; empty for marks
+//! 32  …         payload: postcard; empty for marks; squeezed: u32 its length, then one LZ4 block
 //!  …  [u8; 32]  BLAKE3 of everything before
 //! ```
 //!
-//! What must hold: [`read`] gives back only bytes whose hash agrees, and never panics whatever it is given.
+//! What must hold: [`read`] gives back only bytes whose hash agrees, and never panics whatever it is given. The hash is over
+//! the bytes as they are stored, so that what is squeezed need not be made whole to be verified.
+
+use std::borrow::Cow;
 
 use model::ExchangeId;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-const VERSION: u8 = 1;
+const PLAIN: u8 = 1;
+const SQUEEZED: u8 = 2;
+/// Where a frame has its version.
+const VERSION_AT: usize = 4;
 const HEAD: usize = 32;
 const HASH: usize = 32;
+
+/// Bytes of a payload that is squeezed: a shorter one gains little, and a longer one would keep its thread for too long.
+const SQUEEZABLE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;
+/// Bytes of the length before a block.
+const LENGTH: usize = 4;
 
 /// Bytes of a frame with an empty payload: no frame is shorter.
 pub(crate) const LEAST: usize = HEAD + HASH;
@@ -47,12 +58,24 @@ pub(crate) struct Frame<'a> {
     pub(crate) exchange: ExchangeId,
     /// Its number.
     pub(crate) number: u64,
-    /// The content.
-    pub(crate) payload: &'a [u8],
+    /// The content, as it is stored.
+    payload: &'a [u8],
+    squeezed: bool,
     /// Its hash.
     pub(crate) hash: &'a [u8; HASH],
     /// All of it.
     pub(crate) bytes: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// What was written.
+    ///
+    /// # Errors
+    /// What is wrong with the payload, for messages.
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let payload = if self.squeezed { Cow::Owned(expand(self.payload)?) } else { Cow::Borrowed(self.payload) };
+        postcard::from_bytes(&payload).map_err(|error| error.to_string())
+    }
 }
 
 /// Why no frame begins here.
@@ -91,7 +114,39 @@ pub(crate) fn write(
     let start = out.len();
     begin(out, kind, exchange, number);
     *out = postcard::to_extend(payload, std::mem::take(out))?;
+    if kind == Kind::Entry {
+        squeeze(out, start);
+    }
     finish(out, start).ok_or(postcard::Error::SerializeBufferFull)
+}
+
+/// Squeezes the payload of the frame that begins at `start`, where that is worth it.
+fn squeeze(out: &mut Vec<u8>, start: usize) {
+    let payload = start + HEAD;
+    let length = out.len() - payload;
+    if !SQUEEZABLE.contains(&length) {
+        return;
+    }
+    let block = lz4_flex::block::compress(&out[payload..]);
+    // Reading it costs too: an eighth at least must be gained.
+    if LENGTH + block.len() > length - length / 8 {
+        return;
+    }
+    out.truncate(payload);
+    out.extend_from_slice(&(length as u32).to_le_bytes());
+    out.extend_from_slice(&block);
+    out[start + VERSION_AT] = SQUEEZED;
+}
+
+fn expand(payload: &[u8]) -> Result<Vec<u8>, String> {
+    let (length, block) = payload.split_first_chunk::<LENGTH>().ok_or("it has no length")?;
+    let length = u32::from_le_bytes(*length) as usize;
+    // More was never squeezed: nobody makes room for what a length merely says.
+    if length > *SQUEEZABLE.end() {
+        return Err(format!("it claims {length} bytes"));
+    }
+    let whole = lz4_flex::block::decompress(block, length).map_err(|error| error.to_string())?;
+    if whole.len() == length { Ok(whole) } else { Err(format!("it has {} bytes and claims {length}", whole.len())) }
 }
 
 /// Appends a mark: everything before `durable` was on the disk when it was made.
@@ -109,7 +164,7 @@ fn begin(out: &mut Vec<u8>, kind: Kind, exchange: ExchangeId, number: u64) {
         Kind::Mark => 3,
         Kind::Control => 4,
     };
-    out.extend_from_slice(&[0, 0, 0, 0, VERSION, kind, 0, 0]);
+    out.extend_from_slice(&[0, 0, 0, 0, PLAIN, kind, 0, 0]);
     out.extend_from_slice(exchange.0.as_bytes());
     out.extend_from_slice(&number.to_le_bytes());
 }
@@ -142,11 +197,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
 pub(crate) fn peek(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
     let head: &[u8; HEAD] = bytes.first_chunk().ok_or(Flaw::Short)?;
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    let kind = match (head[4], head[5], head[6], head[7]) {
-        (VERSION, 1, 0, 0) => Kind::Entry,
-        (VERSION, 2, 0, 0) => Kind::Event,
-        (VERSION, 3, 0, 0) => Kind::Mark,
-        (VERSION, 4, 0, 0) => Kind::Control,
+    let squeezed = head[VERSION_AT] == SQUEEZED;
+    let kind = match (head[VERSION_AT], head[5], head[6], head[7]) {
+        (PLAIN | SQUEEZED, 1, 0, 0) => Kind::Entry,
+        (PLAIN, 2, 0, 0) => Kind::Event,
+        (PLAIN, 3, 0, 0) => Kind::Mark,
+        (PLAIN, 4, 0, 0) => Kind::Control,
         _ => return Err(Flaw::Head),
     };
     if length < LEAST {
@@ -163,6 +219,7 @@ pub(crate) fn peek(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
         exchange: ExchangeId(Uuid::from_bytes(id)),
         number: u64::from_le_bytes(number),
         payload: &rest[HEAD..],
+        squeezed,
         hash,
         bytes,
     })
@@ -191,8 +248,37 @@ mod tests {
             bytes.extend_from_slice(&after);
             let frame = read(&bytes).unwrap();
             prop_assert_eq!((frame.kind, frame.exchange, frame.number), (kind, exchange, number));
-            prop_assert_eq!(postcard::from_bytes::<Vec<u8>>(frame.payload).unwrap(), payload);
+            prop_assert_eq!(frame.decode::<Vec<u8>>().unwrap(), payload);
             prop_assert_eq!(frame.bytes.len(), length);
+        }
+
+        /// What repeats itself is squeezed, what does not stays as it is; both are read, and a flipped bit of either is told.
+        #[test]
+        fn what_is_squeezed_is_read(unit in prop::collection::vec(any::<u8>(), 1..3000), times in 1_usize..200, bit: prop::sample::Index) {
+            let payload = unit.repeat(times);
+            let mut bytes = entry(3, &payload);
+            let frame = read(&bytes).unwrap();
+            prop_assert_eq!(frame.decode::<Vec<u8>>().unwrap(), payload.clone());
+            prop_assert!(frame.bytes.len() <= LEAST + payload.len() + 4);
+            if times > 7 && SQUEEZABLE.contains(&payload.len()) {
+                prop_assert!(frame.bytes.len() < payload.len() / 2 + LEAST, "{} of {}", frame.bytes.len(), payload.len());
+            }
+            let bit = bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(read(&bytes).is_err());
+        }
+
+        /// Behind a good hash too: whoever can write the files can make one.
+        #[test]
+        fn nothing_makes_decoding_panic(length in 0_u32..3 << 20, block in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut bytes = Vec::new();
+            begin(&mut bytes, Kind::Entry, ExchangeId(Uuid::nil()), 0);
+            bytes[VERSION_AT] = SQUEEZED;
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(&block);
+            finish(&mut bytes, 0).unwrap();
+            let told = read(&bytes).unwrap().decode::<Vec<u8>>();
+            prop_assert!(told.is_ok() || length as usize <= *SQUEEZABLE.end() || told.unwrap_err().contains("it claims"));
         }
 
         #[test]
@@ -201,9 +287,9 @@ mod tests {
         }
 
         #[test]
-        fn a_plausible_head_makes_no_frame(length in 0_u32..200, kind in 0_u8..5, rest in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn a_plausible_head_makes_no_frame(length in 0_u32..200, version in 0_u8..4, kind in 0_u8..5, rest in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = length.to_le_bytes().to_vec();
-            bytes.extend_from_slice(&[VERSION, kind, 0, 0]);
+            bytes.extend_from_slice(&[version, kind, 0, 0]);
             bytes.extend_from_slice(&rest);
             prop_assert!(read(&bytes).is_err());
         }
@@ -224,6 +310,18 @@ mod tests {
         let bytes = entry(3, b"some words of a prompt");
         for length in 0..bytes.len() {
             assert_eq!(read(&bytes[..length]).unwrap_err(), Flaw::Short, "length {length}");
+        }
+    }
+
+    #[test]
+    fn only_entries_are_squeezed() {
+        for (kind, squeezed) in [(Kind::Entry, true), (Kind::Event, false), (Kind::Control, false)] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, kind, ExchangeId(Uuid::nil()), 0, &vec![7_u8; 5000]).unwrap();
+            assert_eq!(read(&bytes).unwrap().decode::<Vec<u8>>().unwrap(), vec![7; 5000], "{kind:?}");
+            assert_eq!((bytes.len() < 500, bytes[VERSION_AT] == SQUEEZED), (squeezed, squeezed), "{kind:?}");
+            bytes[VERSION_AT] = SQUEEZED;
+            assert_eq!(peek(&bytes).is_ok(), squeezed, "{kind:?}");
         }
     }
 

@@ -319,7 +319,7 @@ impl Ingest {
     }
 
     fn decode(&self, frame: &Frame<'_>) -> Result<Entry, StoreError> {
-        postcard::from_bytes(frame.payload).map_err(|error| StoreError::Corrupt {
+        frame.decode().map_err(|error| StoreError::Corrupt {
             file: self.index.path().to_owned(),
             exchange: Some(frame.exchange),
             entry: Some(frame.number),

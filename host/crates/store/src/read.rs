@@ -167,7 +167,7 @@ impl Store {
     pub fn events(&self, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         let events = self.index().events(limit)?.into_iter().map(|(number, bytes)| {
             let frame = frame::read(&bytes).ok().filter(|frame| frame.kind == Kind::Event && frame.number == number);
-            let event = frame.and_then(|frame| postcard::from_bytes(frame.payload).ok());
+            let event = frame.and_then(|frame| frame.decode().ok());
             let file = || self.index().path().to_owned();
             let what = "the hash of a control event doesn't agree".to_owned();
             let event =
@@ -243,8 +243,7 @@ impl Reading {
         if frame.number != self.entries.len() as u64 {
             return Err(self.corrupt(&format!("entry {} is in its place", frame.number)));
         }
-        let entry: Entry = postcard::from_bytes(frame.payload)
-            .map_err(|error| self.corrupt(&format!("it can't be decoded: {error}")))?;
+        let entry: Entry = frame.decode().map_err(|error| self.corrupt(&format!("it can't be decoded: {error}")))?;
         self.bytes += frame.bytes.len() as u64;
         self.root = summary::extend_root(&self.root, frame.hash);
         self.entries.push(TimedEntry { at_us: summary::at(&entry), entry });

@@ -26,13 +26,13 @@ use crate::{
 };
 
 const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("frames");
-/// Packs of short exchanges, by commit and number. Segments of format 1 have none.
+/// Packs of short exchanges, by commit and number. Segments of format 1 have none, those of format 2 no squeezed frames.
 const PACKS: TableDefinition<'_, &[u8; PACK_KEY], &[u8]> = TableDefinition::new("packs");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 /// The one key of the table `STATE`.
 const FILL: &str = "fill";
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// The oldest format that is read; nothing is written to one before this.
 const OLDEST_FORMAT: u64 = 1;
 const KEY: usize = 24;

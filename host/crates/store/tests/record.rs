@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started};
 use exchange::ports::{Recorder, Safety};
@@ -170,7 +170,7 @@ async fn an_entry_that_is_too_large_is_refused_and_the_exchange_goes_on() {
     let first = opened(SessionId::new());
     let exchange = first.exchange;
     let mut tape = store.open(first).unwrap();
-    assert!(tape.append(request(vec![0; 5000])).unwrap_err().0.contains("the store takes 4096"));
+    assert!(tape.append(request(pattern(5000, 1))).unwrap_err().0.contains("the store takes 4096"));
     tape.append(closed(Outcome::Failed)).unwrap();
     store.settle().await.unwrap();
     assert_eq!(store.exchange(exchange).unwrap().summary.outcome, Some(Outcome::Failed));
@@ -323,33 +323,62 @@ async fn an_index_that_is_lost_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_store_of_the_first_format_is_read_and_goes_on_in_this_one() {
-    let folder = tempdir().unwrap();
-    let store = open(folder.path());
-    // Too long for a pack, which that format does not know.
-    let (old, before) = record(&store, SessionId::new(), pattern(9000, 1), 2, Outcome::Completed).await;
-    store.close().await.unwrap();
-    drop(store);
-    for file in ["index.redb", "segment-000001.redb"] {
-        let database = redb::Database::open(folder.path().join(file)).unwrap();
+async fn a_store_of_an_older_format_is_read_and_goes_on_in_this_one() {
+    for format in [1, 2] {
+        let folder = tempdir().unwrap();
+        let store = open(folder.path());
+        // Too long for a pack, which the first format does not know; and nothing to squeeze, which neither knows.
+        let (old, before) = record(&store, SessionId::new(), pattern(9000, 1), 2, Outcome::Completed).await;
+        store.close().await.unwrap();
+        drop(store);
+        made_older(folder.path(), format);
+
+        let store = open(folder.path());
+        let (new, after) = record(&store, SessionId::new(), b"short".to_vec(), 2, Outcome::Completed).await;
+        store.settle().await.unwrap();
+        assert_eq!((entries(&store, old), entries(&store, new)), (before, after));
+        assert!(
+            folder.path().join("segment-000002.redb").exists(),
+            "nothing is written to a segment of format {format}"
+        );
+        store.close().await.unwrap();
+        drop(store);
+        assert_eq!(Store::open_read_only(folder.path()).unwrap().verify().unwrap(), 2);
+        fs::remove_file(folder.path().join("index.redb")).unwrap();
+        assert_eq!(open(folder.path()).verify().unwrap(), 2);
+    }
+}
+
+/// Makes a store with one segment one of an older format; the second had the index of today.
+fn made_older(folder: &Path, format: u64) {
+    for file in if format == 1 { &["index.redb", "segment-000001.redb"][..] } else { &["segment-000001.redb"] } {
+        let database = redb::Database::open(folder.join(file)).unwrap();
         let transaction = database.begin_write().unwrap();
-        let format: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-        transaction.open_table(format).unwrap().insert("format", 1).unwrap();
-        let packs: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("packs");
-        assert_eq!(transaction.delete_table(packs).unwrap(), file != "index.redb");
+        let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+        transaction.open_table(meta).unwrap().insert("format", format).unwrap();
+        if format == 1 {
+            let packs: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("packs");
+            assert_eq!(transaction.delete_table(packs).unwrap(), *file != "index.redb");
+        }
         transaction.commit().unwrap();
     }
+}
 
+#[tokio::test]
+async fn what_repeats_itself_takes_less_room_and_is_read_as_it_was() {
+    let folder = tempdir().unwrap();
     let store = open(folder.path());
-    let (new, after) = record(&store, SessionId::new(), b"short".to_vec(), 2, Outcome::Completed).await;
-    store.settle().await.unwrap();
-    assert_eq!((entries(&store, old), entries(&store, new)), (before, after));
-    assert!(folder.path().join("segment-000002.redb").exists(), "nothing is written to a segment of the first format");
+    let event = b"data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"}}]}\n\n";
+    let mut told = Vec::new();
+    for data in [event.repeat(400), pattern(event.len() * 400, 5)] {
+        let (exchange, before) = record(&store, SessionId::new(), data.clone(), 2, Outcome::Completed).await;
+        store.settle().await.unwrap();
+        assert_eq!(entries(&store, exchange), before);
+        told.push((store.exchange(exchange).unwrap().summary.record_bytes, before.len(), data.len() as u64));
+    }
+    let [(events, ..), (noise, _, bytes)] = told[..] else { panic!("{told:?}") };
+    assert!(events * 20 < noise && noise > bytes, "{told:?}");
     store.close().await.unwrap();
-    drop(store);
-    assert_eq!(Store::open_read_only(folder.path()).unwrap().verify().unwrap(), 2);
-    fs::remove_file(folder.path().join("index.redb")).unwrap();
-    assert_eq!(open(folder.path()).verify().unwrap(), 2);
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
                 if scan.gaps.is_empty() && frame.number != contents.next {
                     return Err(format!("event {} comes where {} should", frame.number, contents.next));
                 }
-                let event = postcard::from_bytes(frame.payload);
+                let event = frame.decode();
                 contents.events.push(event.map_err(|error| format!("event {}: {error}", frame.number))?);
                 contents.next = frame.number.saturating_add(1);
             }

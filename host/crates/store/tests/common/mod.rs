@@ -93,5 +93,9 @@ pub(crate) fn started(at_ms: u64) -> Event {
 
 /// Bytes that differ at every place, so that no mix-up goes unseen.
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    (0..length as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed) >> 24) as u8).collect()
+    let noise = |at: u64| {
+        let mixed = at.wrapping_add(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+    };
+    (0..length as u64).map(noise).collect()
 }
