@@ -68,7 +68,7 @@ pub struct ExchangeSummary {
     pub usage: Usage,
     /// Entries of its record.
     pub entries: u64,
-    /// Bytes of its record.
+    /// Bytes that its record takes in the store.
     pub record_bytes: u64,
 }
 
