@@ -188,6 +188,15 @@ impl QueueTape {
     }
 }
 
+/// When whoever wanted something kept goes away before it is, the writer writes it after a while.
+struct GivenUp<'q>(&'q Queue);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.nudge();
+    }
+}
+
 impl Tape for QueueTape {
     fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
         if self.closed {
@@ -206,9 +215,10 @@ impl Tape for QueueTape {
         };
         Box::pin(async move {
             self.hand_over(Next::Kept)?;
-            self.queue.keep(goal, self.position).await?;
-            // Dropped before, the tape sees to it that somebody writes what it handed over.
             self.awaited = self.position;
+            let given_up = GivenUp(&self.queue);
+            self.queue.keep(goal, self.position).await?;
+            std::mem::forget(given_up);
             Ok(())
         })
     }
