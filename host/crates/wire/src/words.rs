@@ -3,6 +3,11 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
+use foldhash::fast::FixedState;
+
+/// Words that are written here. What callers send is looked up and never kept, so nobody can crowd it.
+pub(crate) type Vocabulary<W = &'static str> = HashSet<W, FixedState>;
+
 /// Who speaks, and what about.
 const THINGS: &str = "
     assistant user system developer model tool tools function functions human critic discriminator unknown message
@@ -46,12 +51,15 @@ const JOINED: &str = "endturn stopsequence maxtokens tooluse inputtext outputtex
 /// What separates words, or is one by itself in a version.
 const WORDS_BETWEEN: [char; 3] = ['.', '_', '-'];
 
-static WORDS: LazyLock<HashSet<&'static str>> =
+static WORDS: LazyLock<Vocabulary> =
     LazyLock::new(|| [THINGS, STATES, ERRORS, JOINED].into_iter().flat_map(str::split_whitespace).collect());
 
 /// Whether a value is made of words that protocols have: `stop`, `MAX_TOKENS`, `response.output_text.delta`.
 pub(crate) fn known(value: &str) -> bool {
-    value.to_ascii_lowercase().split(WORDS_BETWEEN).all(|word| WORDS.contains(word))
+    value.split(WORDS_BETWEEN).all(|word| {
+        WORDS.contains(word)
+            || word.bytes().any(|byte| byte.is_ascii_uppercase()) && WORDS.contains(word.to_ascii_lowercase().as_str())
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Names of members that say nothing by themselves: those of OpenAI's APIs, of the servers that copy them, and of JSON
 //! Schema. Every other name is shown to policies as a field, since a name can carry what a value can.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::sync::LazyLock;
 
 use super::Wrong;
-use crate::{case, json::Doc};
+use crate::{case, json::Doc, words::Vocabulary};
 
 /// Requests of the chat API.
 const REQUEST: &str = "
@@ -56,10 +56,10 @@ const SCHEMA: &str = "
     deprecated readOnly if then else
 ";
 
-static KNOWN: LazyLock<HashSet<&'static str>> =
+static KNOWN: LazyLock<Vocabulary> =
     LazyLock::new(|| [REQUEST, ANSWER, OTHERS, SCHEMA].into_iter().flat_map(str::split_whitespace).collect());
 
-static FOLDED: LazyLock<HashSet<String>> = LazyLock::new(|| KNOWN.iter().map(|name| case::folded(name)).collect());
+static FOLDED: LazyLock<Vocabulary<String>> = LazyLock::new(|| KNOWN.iter().map(|name| case::folded(name)).collect());
 
 /// Whether a member of an object of the protocol is named as one that it knows, but for case. Gateways and servers that
 /// are written in Go, Ollama among them, read it as that one.
