@@ -14,8 +14,9 @@
 //! What must hold: [`read`] gives back only bytes whose hash agrees, and never panics whatever it is given. The hash is over
 //! the bytes as they are stored, so that what is squeezed need not be made whole to be verified.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell};
 
+use lz4_flex::block::{self, CompressTable};
 use model::ExchangeId;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -31,6 +32,11 @@ const HASH: usize = 32;
 const SQUEEZABLE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;
 /// Bytes of the length before a block.
 const LENGTH: usize = 4;
+
+thread_local! {
+    /// What squeezes the payloads of this thread that are shorter than 64 KiB: what it takes for one is used again.
+    static SQUEEZER: RefCell<Squeezer> = RefCell::default();
+}
 
 /// Bytes of a frame with an empty payload: no frame is shorter.
 pub(crate) const LEAST: usize = HEAD + HASH;
@@ -127,15 +133,50 @@ fn squeeze(out: &mut Vec<u8>, start: usize) {
     if !SQUEEZABLE.contains(&length) {
         return;
     }
-    let block = lz4_flex::block::compress(&out[payload..]);
+    if length >= usize::from(u16::MAX) {
+        let block = block::compress(&out[payload..]);
+        return put(out, start, &block);
+    }
+    SQUEEZER.with_borrow_mut(|squeezer| {
+        if let Some(block) = squeezer.squeeze(&out[payload..]) {
+            put(out, start, block);
+        }
+    });
+}
+
+/// Puts a block into the place of the payload of which it was made, where that is worth it.
+fn put(out: &mut Vec<u8>, start: usize, block: &[u8]) {
+    let payload = start + HEAD;
+    let length = out.len() - payload;
     // Reading it costs too: an eighth at least must be gained.
     if LENGTH + block.len() > length - length / 8 {
         return;
     }
     out.truncate(payload);
     out.extend_from_slice(&(length as u32).to_le_bytes());
-    out.extend_from_slice(&block);
+    out.extend_from_slice(block);
     out[start + VERSION_AT] = SQUEEZED;
+}
+
+/// What squeezing works with.
+#[derive(Default)]
+struct Squeezer {
+    table: CompressTable,
+    /// Room for a block.
+    block: Vec<u8>,
+}
+
+impl Squeezer {
+    /// One LZ4 block of a payload that is shorter than 64 KiB.
+    fn squeeze(&mut self, payload: &[u8]) -> Option<&[u8]> {
+        let room = block::get_maximum_output_size(payload.len());
+        if self.block.len() < room {
+            self.block.resize(room, 0);
+        }
+        // There is always room; if there were none, the payload would stay as it is.
+        let length = block::compress_into_with_table(payload, &mut self.block, &mut self.table).ok()?;
+        self.block.get(..length)
+    }
 }
 
 fn expand(payload: &[u8]) -> Result<Vec<u8>, String> {
@@ -145,7 +186,7 @@ fn expand(payload: &[u8]) -> Result<Vec<u8>, String> {
     if length > *SQUEEZABLE.end() {
         return Err(format!("it claims {length} bytes"));
     }
-    let whole = lz4_flex::block::decompress(block, length).map_err(|error| error.to_string())?;
+    let whole = block::decompress(block, length).map_err(|error| error.to_string())?;
     if whole.len() == length { Ok(whole) } else { Err(format!("it has {} bytes and claims {length}", whole.len())) }
 }
 
