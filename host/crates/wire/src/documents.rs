@@ -144,13 +144,14 @@ impl<R: Reader> Documents<R> {
     fn new(framing: Framing, reader: R, limits: Limits) -> Self {
         let mut parts = Parts::default();
         parts.streamed = matches!(framing, Framing::Events(_));
+        let tape = if matches!(framing, Framing::Whole) { Tape::default() } else { Tape::of_many() };
         Self {
             limits,
             framing,
             queue: Queue::default(),
             parts,
             reader,
-            tape: Tape::default(),
+            tape,
             slots: Vec::new(),
             lines: Vec::new(),
             joined: Vec::new(),

@@ -4,6 +4,7 @@
 //! What must hold: what this reader accepts, every conforming parser reads the same way (no duplicate names, no lone
 //! surrogates, UTF-8, one value); time is linear in the input; nothing recurses.
 
+mod alike;
 pub(crate) mod literal;
 pub(crate) mod number;
 pub(crate) mod tape;

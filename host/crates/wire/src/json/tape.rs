@@ -1,11 +1,12 @@
 //! The strict reader: bytes in, a flat tape of nodes out, in document order, each with the range of its bytes.
 //!
-//! The tape is used again for every event of a stream, so that reading costs no allocation once it has grown.
+//! The tape is used again for every event of a stream, so that reading costs no allocation once it has grown; and of an
+//! event that differs from the one before in its strings alone, only these are read ([`super::alike`]).
 //! What must hold: RFC 8259 and nothing more; the profile of [`Rules`]; linear time; no recursion.
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{literal, number};
+use super::{alike, literal, number};
 use crate::Malformed;
 
 /// What a node is.
@@ -36,7 +37,7 @@ pub(crate) struct Node {
 }
 
 /// What is allowed beyond the grammar.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Deepest nesting.
     pub(crate) depth: usize,
@@ -62,7 +63,21 @@ const BYTES_OF_A_NODE: usize = 8;
 pub(crate) struct Tape {
     nodes: Vec<Node>,
     open: Vec<Open>,
-    keys: Vec<u32>,
+    keys: Vec<Name>,
+    /// Documents come that may be like one another.
+    many: bool,
+    /// The document whose nodes these are, and how it was read, where the next may be like it.
+    last: Vec<u8>,
+    rules: Option<Rules>,
+}
+
+/// A name of an object that is not closed yet.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    node: u32,
+    escaped: bool,
+    /// The same for names that are the same: their first bytes, and how many they have.
+    print: u64,
 }
 
 /// A container that is not closed yet.
@@ -75,23 +90,42 @@ struct Open {
 }
 
 impl Tape {
+    /// Room for documents that come one after the other, each perhaps like the one before.
+    pub(crate) fn of_many() -> Self {
+        Self { many: true, ..Self::default() }
+    }
+
     /// Reads one document.
     pub(crate) fn read<'a>(&'a mut self, bytes: &'a [u8], rules: Rules) -> Result<Doc<'a>, Malformed> {
         if bytes.len() >= u32::MAX as usize {
             return Err(Malformed::TooLarge { bound: "json_bytes", limit: u32::MAX as usize });
         }
         let text = std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
+        let alike = self.rules == Some(rules) && alike::follow(&mut self.nodes, &self.last, bytes);
+        // Set again once the nodes are those of this document.
+        self.rules = None;
+        if !alike {
+            self.read_anew(text, rules)?;
+        }
+        if self.many && bytes.len() <= alike::DOCUMENT_BYTES {
+            self.last.clear();
+            self.last.extend_from_slice(bytes);
+            self.rules = Some(rules);
+        }
+        Ok(Doc { text, nodes: &self.nodes })
+    }
+
+    fn read_anew(&mut self, text: &str, rules: Rules) -> Result<(), Malformed> {
         self.nodes.clear();
         self.open.clear();
         self.keys.clear();
         if self.nodes.capacity() == 0 {
             // As much as a short document has: to grow there step by step costs more than to read it.
-            self.nodes.reserve((bytes.len() / BYTES_OF_A_NODE).min(FIRST_NODES));
+            self.nodes.reserve((text.len() / BYTES_OF_A_NODE).min(FIRST_NODES));
             self.open.reserve(FIRST_OPEN);
             self.keys.reserve(FIRST_KEYS);
         }
-        Scan { bytes, text, at: 0, rules, tape: self }.document()?;
-        Ok(Doc { text, nodes: &self.nodes })
+        Scan { bytes: text.as_bytes(), text, at: 0, rules, tape: self }.document()
     }
 }
 
@@ -125,6 +159,15 @@ impl Scan<'_, '_> {
     }
 
     fn peek(&mut self) -> Option<u8> {
+        match self.bytes.get(self.at) {
+            // No white space, as nearly always.
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_past_space(),
+        }
+    }
+
+    #[cold]
+    fn peek_past_space(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
@@ -139,7 +182,7 @@ impl Scan<'_, '_> {
         match self.peek() {
             Some(b'{') => self.enter(true),
             Some(b'[') => self.enter(false),
-            Some(b'"') => self.string(Kind::Text).map(|()| false),
+            Some(b'"') => self.string(Kind::Text).map(|_| false),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| false),
             Some(b't') => self.word(b"true"),
             Some(b'f') => self.word(b"false"),
@@ -203,8 +246,10 @@ impl Scan<'_, '_> {
         if self.peek() != Some(b'"') {
             return self.wrong("a member's name must stand here");
         }
-        self.tape.keys.push(self.tape.nodes.len() as u32);
-        self.string(Kind::Key)?;
+        let (node, start) = (self.tape.nodes.len() as u32, self.at);
+        let escaped = self.string(Kind::Key)?;
+        let print = print(&self.bytes[start + 1..], self.at - start - 2);
+        self.tape.keys.push(Name { node, escaped, print });
         if self.peek() != Some(b':') {
             return self.wrong("a colon must stand here");
         }
@@ -214,54 +259,60 @@ impl Scan<'_, '_> {
 
     /// No two of the names of the object that closes here are the same, once decoded.
     fn unique(&self, from: usize) -> Result<(), Malformed> {
-        let doc = Doc { text: self.text, nodes: &self.tape.nodes };
         let keys = &self.tape.keys[from..];
-        let twice = |key: u32| Malformed::Json {
-            at: self.tape.nodes[key as usize].start as usize,
+        let twice = |name: &Name| Malformed::Json {
+            at: self.tape.nodes[name.node as usize].start as usize,
             what: "a name stands twice in one object",
         };
-        if keys.len() > PAIRWISE || keys.iter().any(|&key| self.tape.nodes[key as usize].escaped) {
+        if keys.len() > PAIRWISE || keys.iter().any(|name| name.escaped) {
+            let doc = Doc { text: self.text, nodes: &self.tape.nodes };
             let mut seen = HashSet::with_capacity(keys.len());
-            return match keys.iter().find(|&&key| !seen.insert(doc.name(key as usize))) {
-                Some(&key) => Err(twice(key)),
+            return match keys.iter().find(|name| !seen.insert(doc.name(name.node as usize))) {
+                Some(name) => Err(twice(name)),
                 None => Ok(()),
             };
         }
-        let literal = |key: u32| {
-            let node = self.tape.nodes[key as usize];
+        let literal = |name: &Name| {
+            let node = self.tape.nodes[name.node as usize];
             &self.bytes[node.start as usize..node.end as usize]
         };
-        for (count, &key) in keys.iter().enumerate() {
-            let name = literal(key);
-            if keys[..count].iter().any(|&other| literal(other) == name) {
-                return Err(twice(key));
+        for (count, name) in keys.iter().enumerate() {
+            let same = |other: &Name| other.print == name.print && literal(other) == literal(name);
+            if keys[..count].iter().any(same) {
+                return Err(twice(name));
             }
         }
         Ok(())
     }
 
-    fn string(&mut self, kind: Kind) -> Result<(), Malformed> {
+    /// Reads a string; true when it has escapes.
+    fn string(&mut self, kind: Kind) -> Result<bool, Malformed> {
         let start = self.at;
-        self.at += 1;
-        let mut escaped = false;
-        loop {
-            self.at += plain(&self.bytes[self.at..]);
-            match self.bytes.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    match literal::escape_len(&self.bytes[self.at..]) {
-                        Ok(len) => self.at += len,
-                        Err(what) => return Err(Malformed::Json { at: self.at, what }),
-                    }
-                }
-                Some(_) => return self.wrong("a control character in a string"),
-                None => return Err(Malformed::Truncated { within: "a string" }),
-            }
+        let end = start + 1 + plain(&self.bytes[start + 1..]);
+        self.at = end;
+        let escaped = self.bytes.get(end) != Some(&b'"');
+        if escaped {
+            self.escapes()?;
         }
         self.at += 1;
         self.leaf(kind, escaped, start);
-        Ok(())
+        Ok(escaped)
+    }
+
+    /// Goes on in a string that is not plain, to its closing quote.
+    fn escapes(&mut self) -> Result<(), Malformed> {
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => match literal::escape_len(&self.bytes[self.at..]) {
+                    Ok(len) => self.at += len,
+                    Err(what) => return Err(Malformed::Json { at: self.at, what }),
+                },
+                Some(_) => return self.wrong("a control character in a string"),
+                None => return Err(Malformed::Truncated { within: "a string" }),
+            }
+            self.at += plain(&self.bytes[self.at..]);
+        }
     }
 
     fn leaf(&mut self, kind: Kind, escaped: bool, start: usize) {
@@ -315,8 +366,18 @@ impl Scan<'_, '_> {
     }
 }
 
+/// The first bytes of a name of this length, which `bytes` begins with, and the length.
+fn print(bytes: &[u8], length: usize) -> u64 {
+    let first = match bytes.first_chunk::<8>() {
+        Some(first) => *first,
+        None => std::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default()),
+    };
+    let others = 64 - 8 * length.min(8) as u32;
+    (u64::from_be_bytes(first) >> others.min(63)) ^ (length as u64).rotate_right(8)
+}
+
 /// How many bytes at the begin are neither `"` nor `\` nor a control character, eight at a time.
-fn plain(bytes: &[u8]) -> usize {
+pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
@@ -359,16 +420,19 @@ impl<'a> Doc<'a> {
 
     /// The decoded text of a string or a name; a number as it reads.
     pub(crate) fn name(&self, node: usize) -> Cow<'a, str> {
-        let raw = self.raw(node);
-        match self.nodes[node].kind {
-            Kind::Key | Kind::Text if self.nodes[node].escaped => {
-                let mut text = String::with_capacity(raw.len());
-                literal::decode(&raw[1..raw.len() - 1], &mut text);
+        let Node { kind, escaped, start, end, .. } = self.nodes[node];
+        match kind {
+            Kind::Key | Kind::Text => {
+                let inside = &self.text[start as usize + 1..end as usize - 1];
+                if !escaped {
+                    return Cow::Borrowed(inside);
+                }
+                let mut text = String::with_capacity(inside.len());
+                literal::decode(inside, &mut text);
                 Cow::Owned(text)
             }
-            Kind::Key | Kind::Text => Cow::Borrowed(&raw[1..raw.len() - 1]),
-            Kind::Number => number::spelled(raw),
-            _ => Cow::Borrowed(raw),
+            Kind::Number => number::spelled(self.raw(node)),
+            Kind::Object | Kind::Array | Kind::Word => Cow::Borrowed(self.raw(node)),
         }
     }
 

@@ -187,6 +187,90 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// What becomes of a document on the way to the next.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// Text is put behind some quotes, or takes the place of a few bytes there.
+    Say(Vec<(prop::sample::Index, String, usize)>),
+    /// A byte becomes another.
+    Damage(prop::sample::Index, u8),
+    /// A byte is gone.
+    Lose(prop::sample::Index),
+    /// Another document.
+    Other(Value),
+    /// Read by other rules.
+    Rules(Rules),
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let said = prop_oneof![4 => "[a-z é]{0,12}", 1 => hard()];
+    let rules = (1_usize..6, any::<bool>()).prop_map(|(depth, duplicates)| Rules { depth, duplicates });
+    prop_oneof![
+        8 => prop::collection::vec((any::<prop::sample::Index>(), said, 0_usize..3), 0..6).prop_map(Turn::Say),
+        1 => (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Turn::Damage(at, byte)),
+        1 => any::<prop::sample::Index>().prop_map(Turn::Lose),
+        1 => json().prop_map(Turn::Other),
+        1 => rules.prop_map(Turn::Rules),
+    ]
+}
+
+impl Turn {
+    fn take(&self, text: &mut Vec<u8>, rules: &mut Rules) {
+        match self {
+            Self::Say(said) => {
+                for (place, by, instead) in said {
+                    let quotes: Vec<usize> = (0..text.len()).filter(|at| text[*at] == b'"').collect();
+                    if quotes.is_empty() {
+                        return;
+                    }
+                    let at = quotes[place.index(quotes.len())] + 1;
+                    text.splice(at..(at + instead).min(text.len()), by.bytes());
+                }
+            }
+            Self::Damage(place, byte) if !text.is_empty() => {
+                let at = place.index(text.len());
+                text[at] = *byte;
+            }
+            Self::Lose(place) if !text.is_empty() => {
+                text.remove(place.index(text.len()));
+            }
+            Self::Damage(..) | Self::Lose(_) => {}
+            Self::Other(value) => *text = serde_json::to_vec(value).unwrap(),
+            Self::Rules(other) => *rules = *other,
+        }
+    }
+}
+
+/// All that a reading comes to.
+fn nodes(tape: &mut Tape, text: &[u8], rules: Rules) -> String {
+    format!("{:?}", tape.read(text, rules))
+}
+
+#[test]
+fn an_event_that_differs_in_its_strings_is_followed() {
+    let event = |id: &str, said: &str, end: &str| {
+        format!("{{\"id\":\"{id}\",\"choices\":[{{\"text\":\"{said}\"}}],\"end\":{end}}}")
+    };
+    let mut last = Tape::of_many();
+    let first = event("a", "Hello", "null");
+    last.read(first.as_bytes(), STRICT).unwrap();
+    for (next, follows) in [
+        (event("a", "Hello", "null"), true),
+        (event("a", "Help", "null"), true),
+        (event("abc", "", "null"), true),
+        (event("", "Hello, hello, and é", "null"), true),
+        (event("a", "Hel\\u0021lo", "null"), false),
+        (event("a", "Hel\nlo", "null"), false),
+        (event("a", "Hello", "true"), false),
+        (event("a", "Hello", "null").replace("text", "next"), false),
+        (event("a", "Hello", "null").replace("null", "nul"), false),
+        (event("a", "Hello", "null") + " ", false),
+    ] {
+        let mut moved = last.read(first.as_bytes(), STRICT).unwrap().nodes.to_vec();
+        assert_eq!(super::alike::follow(&mut moved, first.as_bytes(), next.as_bytes()), follows, "{next}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -208,6 +292,18 @@ proptest! {
             (Err(Malformed::Json { what, .. }), Ok(_)) => prop_assert_eq!(what, "a name stands twice in one object"),
             (Ok(_), Err(error)) => prop_assert!(error.to_string().contains("number out of range"), "{}", error),
             (Err(error), Ok(_)) => prop_assert!(false, "{}", error),
+        }
+    }
+
+    /// Whatever was read before, a document is read as one that comes alone.
+    #[test]
+    fn what_is_like_the_document_before_is_read_as_it_is(value in json(), turns in prop::collection::vec(turn(), 1..12)) {
+        let (mut text, mut rules) = (serde_json::to_vec(&value).unwrap(), STRICT);
+        let mut many = Tape::of_many();
+        for turn in turns {
+            turn.take(&mut text, &mut rules);
+            let (ours, alone) = (nodes(&mut many, &text, rules), nodes(&mut Tape::default(), &text, rules));
+            prop_assert_eq!(ours, alone, "{}", String::from_utf8_lossy(&text));
         }
     }
 
