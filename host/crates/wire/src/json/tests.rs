@@ -1,5 +1,7 @@
 //! The strict reader against serde_json, and literals against what their text should become.
 
+use std::ops::Range;
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
@@ -190,8 +192,8 @@ fn json() -> impl Strategy<Value = Value> {
 /// What becomes of a document on the way to the next.
 #[derive(Clone, Debug)]
 enum Turn {
-    /// Text is put behind some quotes, or takes the place of a few bytes there.
-    Say(Vec<(prop::sample::Index, String, usize)>),
+    /// Some strings, names among them, say something else.
+    Say(Vec<(prop::sample::Index, String)>),
     /// A byte becomes another.
     Damage(prop::sample::Index, u8),
     /// A byte is gone.
@@ -206,7 +208,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     let said = prop_oneof![4 => "[a-z é]{0,12}", 1 => hard()];
     let rules = (1_usize..6, any::<bool>()).prop_map(|(depth, duplicates)| Rules { depth, duplicates });
     prop_oneof![
-        8 => prop::collection::vec((any::<prop::sample::Index>(), said, 0_usize..3), 0..6).prop_map(Turn::Say),
+        8 => prop::collection::vec((any::<prop::sample::Index>(), said), 0..6).prop_map(Turn::Say),
         1 => (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Turn::Damage(at, byte)),
         1 => any::<prop::sample::Index>().prop_map(Turn::Lose),
         1 => json().prop_map(Turn::Other),
@@ -218,13 +220,11 @@ impl Turn {
     fn take(&self, text: &mut Vec<u8>, rules: &mut Rules) {
         match self {
             Self::Say(said) => {
-                for (place, by, instead) in said {
-                    let quotes: Vec<usize> = (0..text.len()).filter(|at| text[*at] == b'"').collect();
-                    if quotes.is_empty() {
-                        return;
+                for (place, by) in said {
+                    let strings = strings(text);
+                    if !strings.is_empty() {
+                        text.splice(strings[place.index(strings.len())].clone(), by.bytes());
                     }
-                    let at = quotes[place.index(quotes.len())] + 1;
-                    text.splice(at..(at + instead).min(text.len()), by.bytes());
                 }
             }
             Self::Damage(place, byte) if !text.is_empty() => {
@@ -239,6 +239,14 @@ impl Turn {
             Self::Rules(other) => *rules = *other,
         }
     }
+}
+
+/// Where the insides of a document's strings are, as long as it is one.
+fn strings(text: &[u8]) -> Vec<Range<usize>> {
+    let mut tape = Tape::default();
+    let Ok(doc) = tape.read(text, Rules { depth: 64, duplicates: true }) else { return Vec::new() };
+    let strings = doc.nodes.iter().filter(|node| matches!(node.kind, Kind::Text | Kind::Key));
+    strings.map(|node| node.start as usize + 1..node.end as usize - 1).collect()
 }
 
 /// All that a reading comes to.
