@@ -66,6 +66,8 @@ pub(crate) struct Run {
     pub(crate) passed: u64,
     /// Its changes stay until the flow ends, since the same text may come again.
     kept: bool,
+    /// It told a literal that is remembered.
+    remembered: bool,
     /// Number of the `Step::Text` that still waits to be fetched.
     queued: Option<u64>,
 }
@@ -331,13 +333,18 @@ impl Parts {
         Some((part, self.runs.get(&Source::Part(part))?))
     }
 
+    /// Whether a literal is remembered that this part told.
+    pub(crate) fn remembers(&self, part: PartId) -> bool {
+        self.runs.get(&Source::Part(part)).is_some_and(|run| run.remembered)
+    }
+
     /// Remembers a part that told this literal whole.
     pub(crate) fn remember(&mut self, literal: &str, part: PartId) {
         if self.fields.len() >= REMEMBERED_FIELDS || literal.len() > REMEMBERED_BYTES {
             return;
         }
         if let Some(run) = self.runs.get_mut(&Source::Part(part)) {
-            run.kept = true;
+            (run.kept, run.remembered) = (true, true);
             self.fields.insert(literal.into(), part);
         }
     }
@@ -401,7 +408,9 @@ impl Parts {
                 run.changes.pop_front();
             }
         }
-        self.forget(source);
+        if run.finished() {
+            self.forget(source);
+        }
     }
 
     /// Whether this literal was told as a field and left as it is.

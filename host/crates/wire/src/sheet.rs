@@ -188,19 +188,38 @@ impl Sheet<'_> {
 
     /// A string, a name or a number that the dialect gives no other meaning. The same one is told once.
     pub(crate) fn field(&mut self, node: usize) {
-        let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
+        self.field_part(node);
+    }
+
+    /// The same; the answer is the part that tells it.
+    pub(crate) fn field_part(&mut self, node: usize) -> PartId {
         let doc = self.doc;
         let literal = doc.raw(node);
-        if let Some((part, run)) = self.parts.remembered(literal) {
-            let text = 0..run.len;
-            if !(run.settled() && run.changes.is_empty()) {
-                self.slot(node, Source::Part(part), kind, text, true);
-            }
-            return;
+        if let Some(part) = self.parts.remembered(literal).map(|(part, _)| part) {
+            return self.repeated(node, part);
         }
+        let kind = if doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
         let (part, text) = self.parts.whole(Channel::Field, self.speaker, &doc.name(node));
         self.parts.remember(literal, part);
         self.slot(node, Source::Part(part), kind, text, true);
+        part
+    }
+
+    /// The same, of a value that says what it said when `part` told it.
+    pub(crate) fn field_again(&mut self, node: usize, part: PartId) -> PartId {
+        if self.parts.remembers(part) { self.repeated(node, part) } else { self.field_part(node) }
+    }
+
+    /// A field that a part that is remembered told.
+    fn repeated(&mut self, node: usize, part: PartId) -> PartId {
+        let source = Source::Part(part);
+        if let Some(run) = self.parts.run(source)
+            && !(run.settled() && run.changes.is_empty())
+        {
+            let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
+            self.slot(node, source, kind, 0..run.len, true);
+        }
+        part
     }
 
     /// A member's name, unless it is one that the dialect knows.
@@ -218,7 +237,7 @@ impl Sheet<'_> {
     }
 
     /// Whether a value is a string that only says what something is.
-    fn is_word(&self, value: usize) -> bool {
+    pub(crate) fn is_word(&self, value: usize) -> bool {
         let raw = self.doc.raw(value);
         self.doc.kind(value) == Json::Text
             && raw.len() <= WORD_BYTES
@@ -253,6 +272,11 @@ impl Sheet<'_> {
 
     /// All strings, names, long numbers and lists of bytes in a value, as fields.
     pub(crate) fn rest(&mut self, value: usize) {
+        match self.doc.kind(value) {
+            Json::Word => return,
+            Json::Number if !long_number(self.doc.raw(value)) => return,
+            _ => {}
+        }
         self.walk(value, &mut |sheet, node| sheet.field(node));
         for node in value..self.doc.nodes[value].after as usize {
             self.bytes(node);

@@ -28,6 +28,9 @@ const TAIL: usize = 1024;
 /// Paths at which something was said that are remembered.
 const PATHS: usize = 4096;
 
+/// Paths of the first of what comes again and again, which are looked for one after the other.
+const OFTEN: usize = 8;
+
 /// Names under which servers stream what they say, where no dialect expects it.
 const SAID: [&str; 6] = ["text", "content", "response", "completion", "output", "delta"];
 
@@ -47,8 +50,37 @@ struct Stray {
 #[derive(Debug)]
 struct Fixed {
     literal: Box<str>,
+    /// The part that told it.
+    part: PartId,
     /// The last of what it said.
     tail: String,
+}
+
+/// Such strings, by their paths.
+#[derive(Debug, Default)]
+struct Again {
+    often: Vec<(Box<str>, Fixed)>,
+    others: HashMap<Box<str>, Fixed>,
+}
+
+impl Again {
+    fn get_mut(&mut self, path: &str) -> Option<&mut Fixed> {
+        match self.often.iter().position(|(known, _)| **known == *path) {
+            Some(at) => Some(&mut self.often[at].1),
+            None => self.others.get_mut(path),
+        }
+    }
+
+    fn insert(&mut self, path: &str, fixed: Fixed) {
+        if self.often.len() < OFTEN {
+            self.often.push((path.into(), fixed));
+            return;
+        }
+        if self.others.len() > PATHS {
+            self.others.clear();
+        }
+        self.others.insert(path.into(), fixed);
+    }
 }
 
 /// Adds to the last of what a string said.
@@ -64,7 +96,7 @@ pub(crate) struct Strays {
     known: HashMap<String, Stray>,
     /// The last of what those said that are over.
     over: HashMap<String, String>,
-    fixed: HashMap<String, Fixed>,
+    fixed: Again,
     pieces: u64,
 }
 
@@ -101,7 +133,11 @@ impl Strays {
 
     /// A value that says the same in each piece, or nearly so.
     pub(crate) fn again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &str) {
-        if sheet.whole { sheet.rest(value) } else { self.walk_again(sheet, value, &mut path.to_owned()) }
+        match sheet.doc.kind(value) {
+            _ if sheet.whole => sheet.rest(value),
+            Kind::Text => self.fixed(sheet, value, path),
+            _ => self.walk_again(sheet, value, &mut path.to_owned()),
+        }
     }
 
     fn walk_again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
@@ -130,10 +166,7 @@ impl Strays {
                     path.truncate(len);
                 }
             }
-            Kind::Text => {
-                sheet.field(value);
-                self.fixed(sheet, value, path);
-            }
+            Kind::Text => self.fixed(sheet, value, path),
             _ => sheet.rest(value),
         }
     }
@@ -142,21 +175,21 @@ impl Strays {
         let doc = sheet.doc;
         let literal = doc.raw(node);
         let Some(known) = self.fixed.get_mut(path) else {
-            if self.fixed.len() > PATHS {
-                self.fixed.clear();
-            }
+            let part = sheet.field_part(node);
             let mut tail = String::new();
             note(&mut tail, &doc.name(node));
-            self.fixed.insert(path.to_owned(), Fixed { literal: literal.into(), tail });
+            self.fixed.insert(path, Fixed { literal: literal.into(), part, tail });
             return;
         };
         if *known.literal == *literal {
+            known.part = sheet.field_again(node, known.part);
             return;
         }
+        known.part = sheet.field_part(node);
+        known.literal = literal.into();
         let text = doc.name(node);
         let (part, told) = sheet.parts.whole(Channel::Field, sheet.speaker, &[&known.tail, &*text].concat());
         sheet.slot(node, Source::Part(part), Slot::Text, known.tail.len() as u64..told.end, true);
-        known.literal = literal.into();
         note(&mut known.tail, &text);
     }
 

@@ -42,28 +42,25 @@ pub(super) struct Head {
     model: Box<str>,
     object: Box<str>,
     created: Box<str>,
+    /// What `object` says is one of the protocol's words.
+    is_word: bool,
 }
 
-impl Head {
-    fn note(&mut self, doc: Doc<'_>, name: &str, value: usize) {
-        let (place, kind) = match name {
-            "id" => (&mut self.id, Kind::Text),
-            "model" => (&mut self.model, Kind::Text),
-            "object" => (&mut self.object, Kind::Text),
-            "created" => (&mut self.created, Kind::Number),
-            _ => return,
-        };
-        if doc.kind(value) == kind && **place != *doc.raw(value) {
-            *place = doc.raw(value).into();
-        }
+/// Notes the literal of a value; whether it is the one that was noted before.
+fn note(place: &mut Box<str>, doc: Doc<'_>, value: usize) -> bool {
+    let literal = doc.raw(value);
+    let same = **place == *literal;
+    if !same {
+        *place = literal.into();
     }
+    same
 }
 
 impl At<'_> {
     /// An event of its own for text that is added to this choice, which stands in the choice's `before` and `after`.
     /// What a policy may have something against is not repeated in it.
     pub(super) fn extra(&self, parts: &Parts, before: &str, after: &str) -> Extra {
-        let Head { id, model, object, created } = self.head;
+        let Head { id, model, object, created, is_word: _ } = self.head;
         let mut head = String::from("data: {");
         for (name, literal) in [("id", id), ("object", object), ("model", model)] {
             let word =
@@ -168,7 +165,7 @@ impl<C: Choice> Reader for Choices<C> {
         self.strays.piece();
         for (key, value) in doc.members(0) {
             let name = doc.name(key);
-            self.head.note(doc, &name, value);
+            let head = &mut self.head;
             match (&*name, doc.kind(value)) {
                 ("choices", Kind::Array) => {
                     for (place, choice) in doc.items(value).enumerate() {
@@ -181,10 +178,24 @@ impl<C: Choice> Reader for Choices<C> {
                 }
                 ("error", _) => errors::tell(sheet, value),
                 ("moderation", _) => sheet.counts(value),
-                ("created", Kind::Number) => sheet.counts(value),
-                ("object", _) => sheet.word(value),
+                ("created", Kind::Number) => {
+                    note(&mut head.created, doc, value);
+                    sheet.counts(value);
+                }
+                ("object", kind) => {
+                    let same = kind == Kind::Text && note(&mut head.object, doc, value);
+                    if !(same && head.is_word) {
+                        head.is_word = sheet.is_word(value);
+                        sheet.word(value);
+                    }
+                }
                 ("obfuscation", _) => sheet.fresh(value),
-                (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), _) => {
+                (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), kind) => {
+                    match name {
+                        "id" if kind == Kind::Text => drop(note(&mut head.id, doc, value)),
+                        "model" if kind == Kind::Text => drop(note(&mut head.model, doc, value)),
+                        _ => {}
+                    }
                     self.strays.again(sheet, value, name);
                 }
                 // About the answer, and often the same in each piece.
