@@ -94,6 +94,12 @@ impl Automaton {
         automaton
     }
 
+    /// The patterns of all of these, one after the other.
+    pub(crate) fn joined<'a>(automata: impl Iterator<Item = &'a Self>) -> Self {
+        let nfas = automata.flat_map(|automaton| &automaton.nfas).cloned().collect();
+        Self::new(nfas, None)
+    }
+
     /// Whether the pattern has assertions.
     pub(crate) fn is_looking(&self, pattern: usize) -> bool {
         self.looking.contains(pattern)

@@ -34,6 +34,7 @@ mod check;
 mod compile;
 mod decode;
 mod exact;
+mod glance;
 mod reading;
 mod rewrite;
 mod scan;
@@ -45,8 +46,11 @@ mod window;
 
 use model::{Hit, Scan};
 
+pub use glance::{Glance, MAX_PLANS};
+
 use scan::Engine;
 use set::PatternSet;
+use window::Spared;
 
 /// Patterns of one plan.
 pub const MAX_PATTERNS: usize = 256;
@@ -115,7 +119,14 @@ impl Patterns {
     /// shown again, with what follows; none of the hits crosses into them.
     #[must_use]
     pub fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, None)
+        self.scan_for(before, pending, last, None, Spared(false))
+    }
+
+    /// The same, where a [`Glance`] spares this plan the look at `pending` as it stands: what is left is to look at how it
+    /// reads otherwise, and at what it holds encoded.
+    #[must_use]
+    pub fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
+        self.scan_for(before, pending, last, None, Spared(true))
     }
 
     /// Finds matches in a text that is whole. `which`: indices of patterns; empty: all.
@@ -123,7 +134,7 @@ impl Patterns {
     pub fn find(&self, text: &str, which: &[u32]) -> Vec<Hit> {
         let named = which.iter().filter_map(|pattern| usize::try_from(*pattern).ok());
         let wanted = (!which.is_empty()).then(|| named.filter(|pattern| *pattern < self.ids.len()).collect());
-        self.scan_for("", text, true, wanted).hits
+        self.scan_for("", text, true, wanted, Spared(false)).hits
     }
 
     /// Whether there is nothing to look for.
@@ -138,11 +149,11 @@ impl Patterns {
         &self.ids
     }
 
-    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>) -> Scan {
+    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>, spared: Spared) -> Scan {
         if self.is_empty() || pending.is_empty() {
             Scan::default()
         } else {
-            window::scan(self, before, pending, last, wanted)
+            window::scan(self, before, (pending, last), wanted, spared)
         }
     }
 }

@@ -17,7 +17,7 @@ use regex_automata::util::{
 
 use crate::{
     NOWHERE,
-    automaton::{Automaton, Memo, Stretch},
+    automaton::{Automaton, Memo, Stretch, Swept},
     exact::{Exact, Outcome},
     set::PatternSet,
     steps,
@@ -81,8 +81,15 @@ impl Scratch {
         Self { memo, stretches: Vec::new(), open: Vec::new(), passed: Vec::new(), ends: Vec::new() }
     }
 
+    /// Goes through a text once.
+    pub(crate) fn sweep(&mut self, automaton: &Automaton, text: &str) -> (Swept, &[Stretch]) {
+        self.stretches.clear();
+        let swept = automaton.sweep(&mut self.memo, text.as_bytes(), &mut self.stretches);
+        (swept, &self.stretches)
+    }
+
     /// Gives back what an unusual text needed.
-    fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.stretches.clear();
         self.stretches.shrink_to(USUAL);
         self.passed.clear();
@@ -116,8 +123,7 @@ impl Engine {
     pub(crate) fn look(&self, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Look {
         let mut scratch = self.pool.get();
         let scratch = &mut *scratch;
-        scratch.stretches.clear();
-        let swept = self.automaton.sweep(&mut scratch.memo, pending.as_bytes(), &mut scratch.stretches);
+        let (swept, _) = scratch.sweep(&self.automaton, pending);
         steps::add(pending.len());
         scratch.stretches.retain(|stretch| wanted.contains(stretch.pattern));
         let undecided = if last { PatternSet::default() } else { swept.undecided.intersect(wanted) };

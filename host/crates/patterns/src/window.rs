@@ -16,10 +16,20 @@ use crate::{
     set::PatternSet,
 };
 
+/// Whether it is known that the window as it stands holds nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spared(pub(crate) bool);
+
 /// See [`Patterns::scan`]. Only patterns of `wanted` are looked at, if it is given.
-pub(crate) fn scan(patterns: &Patterns, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>) -> Scan {
+pub(crate) fn scan(
+    patterns: &Patterns,
+    before: &str,
+    (pending, last): (&str, bool),
+    wanted: Option<PatternSet>,
+    spared: Spared,
+) -> Scan {
     let mut window = Window { pending, last, wanted, hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
-    if let Some(engine) = &patterns.plain {
+    if let (Some(engine), Spared(false)) = (&patterns.plain, spared) {
         window.as_it_is(engine, before, |_, _| true);
     }
     // Text in ASCII reads as it is, whatever stands before it in ASCII.
