@@ -70,6 +70,7 @@ impl Rig {
             digest: Digest([7; 32]),
             policies: Vec::new(),
             problems: vec![problem],
+            glance: None,
         };
         let (policies, in_force) = watch::channel(Arc::new(set));
         let (phase, phases) = watch::channel(Phase::Ready);

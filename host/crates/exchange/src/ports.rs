@@ -1,7 +1,7 @@
 //! What the path needs from the rest of the house. Each port has one maker: `engine`, `store`, `approvals`, `identity`;
 //! `host/src/app.rs` joins them.
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,6 +33,8 @@ pub struct PolicySet {
     pub policies: Vec<Arc<dyn Policy>>,
     /// What could not be taken, and why; not empty: the set is degraded.
     pub problems: Vec<Problem>,
+    /// Looks for the patterns of all policies at once, where that spares some of them their own look.
+    pub glance: Option<Arc<dyn Glance>>,
 }
 
 impl PolicySet {
@@ -55,8 +57,27 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Native matching for all policies of a set at once.
+pub trait Glance: Any + Send + Sync {
+    /// Which policies need not look at `pending` as it stands: none of their patterns matches in it, nor may begin in it
+    /// unless it is `last`, whatever stands before it.
+    fn spares(&self, pending: &str, last: bool) -> Spared;
+}
+
+/// Policies, by their places in a set, that a [`Glance`] spares their own look: a bit for each of the first 64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spared(pub u64);
+
+impl Spared {
+    /// Whether the policy at this place is one of them.
+    #[must_use]
+    pub fn holds(self, place: usize) -> bool {
+        u32::try_from(place).is_ok_and(|place| self.0.checked_shr(place).is_some_and(|bits| bits & 1 == 1))
+    }
+}
+
 /// One policy of a set: compiled, configured, ready to be instantiated.
-pub trait Policy: Send + Sync {
+pub trait Policy: Any + Send + Sync {
     /// What is known of it.
     fn info(&self) -> &PolicyInfo;
 
@@ -67,6 +88,11 @@ pub trait Policy: Send + Sync {
     /// (context for `\b`, `^` and what is not seen; never part of a hit), at least `model::CONTEXT_BYTES` where there are as many;
     /// `last` says that nothing follows.
     fn scan(&self, before: &str, pending: &str, last: bool) -> Scan;
+
+    /// The same, where a [`Glance`] spares this policy the look at `pending` as it stands.
+    fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
+        self.scan(before, pending, last)
+    }
 
     /// A guest for one exchange. Instantiates nothing until the first call.
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest>;

@@ -36,7 +36,7 @@ use super::{
     stage,
     standing::StandIn,
 };
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, glance};
 
 /// Policies of one folder.
 const MAX_POLICIES: usize = 256;
@@ -424,7 +424,8 @@ impl Loader {
             return (None, Vec::new());
         }
         let generation = Generation(before.as_ref().map_or(0, |set| set.generation.0) + 1);
-        let set = Arc::new(PolicySet { generation, digest, policies, problems });
+        let glance = glance(&policies, before.as_deref());
+        let set = Arc::new(PolicySet { generation, digest, policies, problems, glance });
         let changes = changes(before.as_deref(), &set, &std::mem::take(&mut self.how));
         self.current = Some(Arc::clone(&set));
         (Some(set), changes)

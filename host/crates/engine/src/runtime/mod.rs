@@ -15,6 +15,7 @@ mod bindings;
 mod blueprint;
 mod compiled;
 mod engine;
+mod glance;
 mod grants;
 mod guest;
 mod imports;
@@ -30,5 +31,6 @@ mod ticker;
 mod trial;
 
 pub use engine::{EngineError, Runtime, RuntimeConfig};
+pub(crate) use glance::glance;
 pub use grants::Grants;
 pub use prepare::{CodeSlot, Description, PolicySpec, PrepareError, Proven, SettingProblem};

@@ -15,7 +15,7 @@ use exchange::ports::{About, Failure, Guest, Policy};
 use model::{
     Channel, Digest, Direction, ExchangeId, FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan, Speaker,
 };
-use patterns::PatternSpec;
+use patterns::{PatternSpec, Patterns};
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
@@ -218,10 +218,17 @@ async fn checked(schema: &str, settings: &str) -> Result<(), PrepareError> {
 }
 
 /// A policy of a set.
-struct Prepared {
+pub(super) struct Prepared {
     info: PolicyInfo,
     plan: Plan,
     blueprint: Arc<Blueprint>,
+}
+
+impl Prepared {
+    /// Its declared patterns, where it has any.
+    pub(super) fn patterns(&self) -> Option<Arc<Patterns>> {
+        self.blueprint.facts.get().map(|facts| &facts.patterns).filter(|patterns| !patterns.is_empty()).cloned()
+    }
 }
 
 impl Policy for Prepared {
@@ -234,10 +241,13 @@ impl Policy for Prepared {
     }
 
     fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        match self.blueprint.facts.get() {
-            Some(facts) if !facts.patterns.is_empty() => facts.patterns.scan(before, pending, last),
-            Some(_) | None => Scan::default(),
-        }
+        let patterns = self.blueprint.facts.get().map(|facts| &facts.patterns);
+        patterns.map(|patterns| patterns.scan(before, pending, last)).unwrap_or_default()
+    }
+
+    fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
+        let patterns = self.blueprint.facts.get().map(|facts| &facts.patterns);
+        patterns.map(|patterns| patterns.scan_spared(before, pending, last)).unwrap_or_default()
     }
 
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest> {

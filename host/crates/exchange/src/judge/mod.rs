@@ -217,7 +217,7 @@ impl Judge {
     pub(crate) fn keep_back(&mut self, secrets: &Secrets) {
         self.secrets = secrets.clone();
         self.guard = Bytewise::new(secrets.clone());
-        self.seats.splice(0..0, Echo::of(secrets).map(|echo| Seat::new(echo, self.set.generation)));
+        self.seats.splice(0..0, Echo::of(secrets).map(|echo| Seat::new(echo, None, self.set.generation)));
         self.bytes = ByteTrack::new(&self.seats);
     }
 
@@ -229,7 +229,11 @@ impl Judge {
         for (at, seat) in self.seats.iter_mut().enumerate() {
             let same = |kept: &Seat| kept.policy.info().digest == seat.policy.info().digest && kept.id() == seat.id();
             match old.iter().position(same) {
-                Some(kept) => *seat = old.swap_remove(kept),
+                Some(kept) => {
+                    let place = seat.place_in_set;
+                    *seat = old.swap_remove(kept);
+                    seat.place_in_set = place;
+                }
                 None => fresh.push(at),
             }
         }
@@ -523,12 +527,13 @@ fn failed(failure: &Failure, open: bool) -> JudgedVerdict {
 
 /// The policies of a set that guard a connection, behind the host's own, which keeps `secrets` from them.
 fn seats(set: &PolicySet, connection: &str, secrets: &Secrets) -> Vec<Seat> {
-    let guarding = set.policies.iter().filter(|policy| {
+    let guarding = set.policies.iter().enumerate().filter(|(_, policy)| {
         let connections = &policy.info().connections;
         connections.is_empty() || connections.iter().any(|name| name == connection)
     });
-    let policies = Echo::of(secrets).into_iter().chain(guarding.map(Arc::clone));
-    policies.map(|policy| Seat::new(policy, set.generation)).collect()
+    let own = Echo::of(secrets).into_iter().map(|echo| (echo, None));
+    let policies = own.chain(guarding.map(|(place, policy)| (Arc::clone(policy), Some(place))));
+    policies.map(|(policy, place)| Seat::new(policy, place, set.generation)).collect()
 }
 
 /// The seats that a part passes: those that want its text, and in a request those that may edit any part of it.

@@ -18,10 +18,12 @@ pub(crate) struct Seat {
     /// The policy wants no more of this exchange.
     pub(crate) done: bool,
     pub(crate) tally: PolicyTally,
+    /// The policy's place in its set; the host's own has none.
+    pub(crate) place_in_set: Option<usize>,
 }
 
 impl Seat {
-    pub(crate) fn new(policy: Arc<dyn Policy>, generation: Generation) -> Self {
+    pub(crate) fn new(policy: Arc<dyn Policy>, place_in_set: Option<usize>, generation: Generation) -> Self {
         let info = policy.info();
         let tally = PolicyTally {
             policy: info.id.as_str().into(),
@@ -31,7 +33,7 @@ impl Seat {
             cleared: 0,
             edits: 0,
         };
-        Self { policy, guest: None, done: false, tally }
+        Self { policy, guest: None, done: false, tally, place_in_set }
     }
 
     pub(crate) fn id(&self) -> &str {

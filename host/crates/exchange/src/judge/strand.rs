@@ -53,6 +53,14 @@ impl Strand {
         self.end
     }
 
+    /// Which text of the source this is, where it is just that, as it came; `None` when it is empty.
+    pub(crate) fn as_it_came(&self) -> Option<Range<u64>> {
+        match self.pieces.as_slice() {
+            [piece] if !piece.edited => Some(piece.source.clone()),
+            _ => None,
+        }
+    }
+
     /// Text as it came from the source, from this source offset on.
     pub(crate) fn of_source(begin: u64, text: String) -> Self {
         let end = begin + text.len() as u64;

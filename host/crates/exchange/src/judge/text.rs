@@ -5,6 +5,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 use model::{Decision, Direction, PartId, Restore, Substitute, Verdict, record::EditRecord};
 
 use super::{Judge, track::Settlement};
+use crate::ports::Policy;
 
 /// An edit that a policy wants: where, what instead, why, and the keyed hash of what stands there.
 type Proposed = (Range<usize>, String, String, [u8; 16]);
@@ -31,6 +32,7 @@ impl Judge {
     }
 
     async fn judge_window(&mut self, seat: usize, part: PartId, stage: usize) {
+        let spared = self.is_spared(seat, part, stage);
         let track = &self.tracks[&part];
         let about = Arc::clone(&self.about);
         let mut window = track.window(stage, self.direction);
@@ -42,7 +44,8 @@ impl Judge {
             self.settle(seat, part, stage, whole, &[]);
             return;
         }
-        let scan = policy.scan(window.before, window.pending, window.last);
+        let look = if spared { Policy::scan_spared } else { Policy::scan };
+        let scan = look(&*policy, window.before, window.pending, window.last);
         // What could have become a match, had the answer not broken off, does not leave.
         let begun = if self.broken { policy.scan(window.before, window.pending, false).keep.min(whole) } else { 0 };
         if plan.only_on_hit && scan.hits.is_empty() {
@@ -74,6 +77,17 @@ impl Judge {
         let release = whole - hold_back.max(scan.keep).min(whole);
         let made = self.settle(seat, part, stage, release, &edits);
         self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
+    }
+
+    /// Whether a glance says that no pattern of a policy is in its window as that stands.
+    fn is_spared(&mut self, seat: usize, part: PartId, stage: usize) -> bool {
+        let (Some(glance), Some(place)) = (&self.set.glance, self.seats[seat].place_in_set) else { return false };
+        let Some(track) = self.tracks.get_mut(&part) else { return false };
+        let plan = self.seats[seat].policy.plan();
+        let looks = !self.seats[seat].done
+            && !plan.patterns.is_empty()
+            && plan.wants(self.direction, track.part.channel, track.part.speaker);
+        looks && track.glance(stage, &**glance).holds(place)
     }
 
     /// Takes out of a stretch what no edit covers. A policy that is only watched takes nothing out.

@@ -9,7 +9,7 @@ use model::{CONTEXT_BYTES, Direction, Part, PartId};
 use wire::Change;
 
 use super::{strand::Strand, unseen::Unseen};
-use crate::ports::Window;
+use crate::ports::{Glance, Spared, Window};
 
 /// One part and the stages it passes.
 pub(crate) struct Track {
@@ -23,6 +23,8 @@ pub(crate) struct Track {
     unseen: Unseen,
     exit: Strand,
     told: bool,
+    /// The text of the source that was glanced at last, whether nothing follows it, and what came of that.
+    glanced: Option<(Range<u64>, bool, Spared)>,
 }
 
 /// A policy's place on a track.
@@ -72,6 +74,7 @@ impl Track {
             unseen: Unseen::default(),
             exit: Strand::at(0),
             told: false,
+            glanced: None,
         };
         track.seat(places);
         track
@@ -150,6 +153,22 @@ impl Track {
             fresh: stage.seen,
             last,
             hits: &[],
+        }
+    }
+
+    /// What a glance at the text before a stage says. Of text that policies leave as it came one glance does for all of
+    /// them; where no other follows that could use it, none is taken.
+    pub(crate) fn glance(&mut self, stage: usize, glance: &dyn Glance) -> Spared {
+        let Some(source) = self.stages[stage].strand.as_it_came() else { return Spared::default() };
+        let last = self.is_last(stage);
+        match &self.glanced {
+            Some((known, whole, spared)) if *known == source && *whole == last => *spared,
+            _ if stage + 1 == self.stages.len() => Spared::default(),
+            _ => {
+                let spared = glance.spares(self.stages[stage].strand.text(), last);
+                self.glanced = Some((source, last, spared));
+                spared
+            }
         }
     }
 
@@ -243,6 +262,8 @@ impl Track {
             stage.before.clone_from(&context);
         }
         self.exit = Strand::at(self.base);
+        // The policies are others.
+        self.glanced = None;
         self.begin(Strand::of_source(self.base, self.source.clone()));
     }
 }
@@ -263,6 +284,8 @@ fn remember(before: &mut String, passed: &str, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use model::{Channel, Speaker};
 
     use super::*;
@@ -291,6 +314,45 @@ mod tests {
         pass(&mut track, 0, 14, &[(0..11, "[SSN]".into())]);
         pass(&mut track, 1, 8, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 24, vec![Change { span: 10..21, by: "[SSN]".into() }])));
+    }
+
+    /// Spares what it is shown, and counts how often it looks.
+    struct Counted(AtomicUsize);
+
+    impl Glance for Counted {
+        fn spares(&self, pending: &str, last: bool) -> Spared {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Spared(pending.len() as u64 * 2 + u64::from(last))
+        }
+    }
+
+    #[test]
+    fn one_glance_does_for_all_stages_that_are_shown_the_same() {
+        let glance = Counted(AtomicUsize::new(0));
+        let looks = || glance.0.load(Ordering::Relaxed);
+        let mut track = track(3);
+        track.feed("clean text".into());
+        assert_eq!((track.glance(0, &glance), looks()), (Spared(20), 1));
+        pass(&mut track, 0, 10, &[]);
+        assert_eq!((track.glance(1, &glance), looks()), (Spared(20), 1));
+        pass(&mut track, 1, 6, &[]);
+        assert_eq!((track.glance(2, &glance), looks()), (Spared(0), 1), "other text, and nobody else looks at it");
+        track.feed(" more".into());
+        assert_eq!((track.glance(0, &glance), looks()), (Spared(10), 2));
+        pass(&mut track, 0, 5, &[(1..3, "XY".into())]);
+        assert_eq!((track.glance(1, &glance), looks()), (Spared(0), 2), "edited text is not the source's");
+    }
+
+    #[test]
+    fn a_glance_is_not_that_of_other_policies_or_of_text_that_goes_on() {
+        let glance = Counted(AtomicUsize::new(0));
+        let mut track = track(2);
+        track.feed("text".into());
+        assert_eq!(track.glance(0, &glance), Spared(8));
+        track.ended = true;
+        assert_eq!(track.glance(0, &glance), Spared(9), "now it is the last");
+        track.rewind((0..2).map(|seat| Place { seat, shadow: false, look_behind: 0 }));
+        assert_eq!((track.glance(0, &glance), glance.0.load(Ordering::Relaxed)), (Spared(9), 3));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use exchange::{
     BodyError, Gate, Limits,
     ports::{
-        About, Account, Credential, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented, RulingState,
-        Unidentified,
+        About, Account, Credential, Glance, Identified, Identify, Lease, NoEntry, Policy, PolicySet, Presented,
+        RulingState, Unidentified,
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
@@ -32,15 +32,18 @@ use tokio::sync::{mpsc, watch};
 pub(crate) use self::policies::{Does, TestPolicy, policy};
 use self::{
     kept::{AtRequest, Memory, OneAnswer},
+    policies::Words,
     upstream::{Body, Counted, Script},
 };
 
 pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> {
+    let glance: Arc<dyn Glance> = Arc::new(Words::of(&policies));
     Arc::new(PolicySet {
         generation: Generation(generation),
         digest: Digest([u8::try_from(generation).unwrap_or_default(); 32]),
         policies: policies.into_iter().map(|policy| Arc::new(policy) as Arc<dyn Policy>).collect(),
         problems: Vec::new(),
+        glance: Some(glance),
     })
 }
 

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use exchange::ports::{
-    About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Guest, Head, HeadDecision, Policy,
-    Summary, ToolDecision, Window,
+    About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Glance, Guest, Head, HeadDecision,
+    Policy, Spared, Summary, ToolDecision, Window,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use model::{
@@ -81,7 +81,40 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         limits: PolicyLimits::default(),
     };
     let (failed, over) = Default::default();
-    TestPolicy { info, plan: Plan { hooks, ..Plan::default() }, does, failed, over }
+    let patterns = match does {
+        Does::Find(word, _) => vec![word.to_owned()],
+        _ => Vec::new(),
+    };
+    TestPolicy { info, plan: Plan { hooks, patterns, ..Plan::default() }, does, failed, over }
+}
+
+/// Where the word is, and how much of the end could become one.
+fn find(word: &str, pending: &str, last: bool) -> Scan {
+    let hit = |(start, _): (usize, &str)| Hit { pattern: 0, start, end: start + word.len() };
+    let hits = pending.match_indices(word).map(hit).collect();
+    let begun = (1..word.len()).rev().find(|len| pending.ends_with(&word[..*len]));
+    Scan { hits, keep: if last { 0 } else { begun.unwrap_or_default() } }
+}
+
+/// The words of all policies of a set that look for one.
+pub(crate) struct Words(Vec<Option<&'static str>>);
+
+impl Words {
+    pub(crate) fn of(policies: &[TestPolicy]) -> Self {
+        let word = |policy: &TestPolicy| match policy.does {
+            Does::Find(word, _) => Some(word),
+            _ => None,
+        };
+        Self(policies.iter().map(word).collect())
+    }
+}
+
+impl Glance for Words {
+    fn spares(&self, pending: &str, last: bool) -> Spared {
+        let clean = |word: &&str| find(word, pending, last) == Scan::default();
+        let places = self.0.iter().enumerate().filter(|(_, word)| word.as_ref().is_some_and(clean));
+        Spared(places.fold(0, |spared, (place, _)| spared | 1 << place))
+    }
 }
 
 impl Policy for TestPolicy {
@@ -95,10 +128,13 @@ impl Policy for TestPolicy {
 
     fn scan(&self, _before: &str, pending: &str, last: bool) -> Scan {
         let Does::Find(word, _) = self.does else { return Scan::default() };
-        let hit = |(start, _): (usize, &str)| Hit { pattern: 0, start, end: start + word.len() };
-        let hits = pending.match_indices(word).map(hit).collect();
-        let begun = (1..word.len()).rev().find(|len| pending.ends_with(&word[..*len]));
-        Scan { hits, keep: if last { 0 } else { begun.unwrap_or_default() } }
+        find(word, pending, last)
+    }
+
+    fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
+        let scan = self.scan(before, pending, last);
+        assert_eq!(scan, Scan::default(), "{} was spared {pending:?}", self.info.id);
+        scan
     }
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
