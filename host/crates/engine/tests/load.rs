@@ -11,6 +11,8 @@ mod changing;
 mod compiling;
 #[path = "load/folder.rs"]
 mod folder;
+#[path = "load/glancing.rs"]
+mod glancing;
 #[path = "load/inspecting.rs"]
 mod inspecting;
 #[path = "load/model.rs"]

@@ -24,6 +24,9 @@ use crate::{
     twin::Twin,
 };
 
+/// Room for a batch of several chunks, at first.
+const BATCH: usize = 4 << 10;
+
 /// Where a direction's bytes come from: what the network hands over, its content codings undone.
 pub(crate) struct Source {
     body: Incoming,
@@ -92,8 +95,8 @@ impl Source {
             self.over = true;
             return Ok(None);
         };
-        let mut more = BytesMut::new();
-        while first.len() + more.len() < self.batch_bytes {
+        let mut all = None;
+        while all.as_ref().map_or(first.len(), BytesMut::len) < self.batch_bytes {
             // Polled with the task's own waker: what has not arrived yet wakes this exchange when it does.
             match poll_fn(|cx| Poll::Ready(self.body.poll_next_unpin(cx))).await {
                 Poll::Pending => break,
@@ -101,20 +104,21 @@ impl Source {
                     self.over = true;
                     break;
                 }
-                Poll::Ready(Some(Ok(chunk))) => more.extend_from_slice(&chunk),
+                Poll::Ready(Some(Ok(chunk))) => {
+                    let all = all.get_or_insert_with(|| {
+                        let mut all = BytesMut::with_capacity(BATCH.max(2 * first.len()));
+                        all.extend_from_slice(&first);
+                        all
+                    });
+                    all.extend_from_slice(&chunk);
+                }
                 Poll::Ready(Some(Err(error))) => {
                     self.broke = Some(error);
                     break;
                 }
             }
         }
-        if more.is_empty() {
-            return Ok(Some(first));
-        }
-        let mut all = BytesMut::with_capacity(first.len() + more.len());
-        all.extend_from_slice(&first);
-        all.extend_from_slice(&more);
-        Ok(Some(all.freeze()))
+        Ok(Some(all.map_or(first, BytesMut::freeze)))
     }
 }
 

@@ -376,7 +376,8 @@ fn print(bytes: &[u8], length: usize) -> u64 {
     (u64::from_be_bytes(first) >> others.min(63)) ^ (length as u64).rotate_right(8)
 }
 
-/// How many bytes at the begin are neither `"` nor `\` nor a control character, eight at a time.
+/// How many bytes at the begin are neither `"` nor `\` nor a control character: eight at a time, and far more in a string
+/// that is long.
 pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -393,8 +394,27 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += 8;
+        if at == LONG {
+            return at + plain_of_many(&bytes[at..]);
+        }
     }
-    at + bytes[at..].iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    at + bytes[at..].iter().take_while(|&&byte| is_plain(byte)).count()
+}
+
+/// Bytes from which on a string is long.
+const LONG: usize = 64;
+
+/// The same, as the compiler makes it of loops over blocks.
+fn plain_of_many(bytes: &[u8]) -> usize {
+    let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+    let has_control = |block: &&[u8]| block.iter().fold(false, |some, &byte| some | (byte < 0x20));
+    let blocks = bytes[..end].chunks(LONG).take_while(|block| !has_control(block)).count();
+    let at = end.min(blocks * LONG);
+    at + bytes[at..end].iter().take_while(|&&byte| is_plain(byte)).count()
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 /// A document that was read.
