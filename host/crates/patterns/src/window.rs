@@ -34,11 +34,13 @@ pub(crate) fn scan(
     }
     // Text in ASCII reads as it is, whatever stands before it in ASCII.
     let plain = pending.is_ascii() && before.as_bytes().last().is_none_or(u8::is_ascii);
-    if plain && patterns.folded.is_none() && patterns.decoded.is_none() {
+    // What must be spelled otherwise is in none, and may only begin where more follows.
+    let spelled = patterns.folded.as_ref().filter(|_| !(plain && last));
+    if plain && spelled.is_none() && patterns.decoded.is_none() {
         return window.finish();
     }
     let reading = if plain { None } else { folded(before, pending) };
-    window.read(patterns, before, reading.as_ref());
+    window.read(patterns, spelled, before, reading.as_ref());
     if let Some(engine) = &patterns.plain
         && let Some(reading) = tagged(before, pending)
     {
@@ -64,12 +66,12 @@ struct Window<'a> {
 
 impl Window<'_> {
     /// Looks for all patterns in what the window is read as.
-    fn read(&mut self, patterns: &Patterns, before: &str, folded: Option<&Reading>) {
+    fn read(&mut self, patterns: &Patterns, spelled: Option<&Engine>, before: &str, folded: Option<&Reading>) {
         let pending = self.pending;
         if let (Some(plain), Some(reading)) = (&patterns.plain, folded) {
             self.reading(plain, reading, |_, _| true);
         }
-        if let Some(engine) = &patterns.folded {
+        if let Some(engine) = spelled {
             // What stands there in ASCII is not what the pattern names, however much alike they look.
             let spelled = |start: usize, end: usize| !pending[start..end].is_ascii();
             match folded {
