@@ -76,6 +76,21 @@ pub(crate) struct Swept {
 
 impl Automaton {
     pub(crate) fn new(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
+        let mut automaton = Self::of(nfas, prefilter);
+        let mut memo = Memo::new(&automaton);
+        for byte in 0..=u8::MAX {
+            automaton.begins[usize::from(byte)] = memo.probe(&automaton, automaton.origin(), byte) != QUIET;
+        }
+        automaton
+    }
+
+    /// The patterns of all of these, one after the other: for sweeps alone.
+    pub(crate) fn joined<'a>(automata: impl Iterator<Item = &'a Self>) -> Self {
+        Self::of(automata.flat_map(|automaton| &automaton.nfas).cloned().collect(), None)
+    }
+
+    /// Does not say yet with which bytes a match can begin.
+    fn of(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
         let mut offsets = Vec::with_capacity(nfas.len());
         let mut node_count = 0;
         for nfa in &nfas {
@@ -85,19 +100,12 @@ impl Automaton {
         let (classes, representatives) = byte_classes(&nfas);
         let looking = (0..nfas.len()).filter(|pattern| !nfas[*pattern].look_set_any().is_empty()).collect();
         let prefilter = prefilter.filter(Prefilter::is_fast);
-        let mut automaton =
-            Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking };
-        let mut memo = Memo::new(&automaton);
-        for byte in 0..=u8::MAX {
-            automaton.begins[usize::from(byte)] = memo.probe(&automaton, automaton.origin(), byte) != QUIET;
-        }
-        automaton
+        Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking }
     }
 
-    /// The patterns of all of these, one after the other.
-    pub(crate) fn joined<'a>(automata: impl Iterator<Item = &'a Self>) -> Self {
-        let nfas = automata.flat_map(|automaton| &automaton.nfas).cloned().collect();
-        Self::new(nfas, None)
+    /// NFA states of all patterns.
+    pub(crate) fn nodes(&self) -> usize {
+        self.node_count
     }
 
     /// Whether the pattern has assertions.

@@ -17,6 +17,9 @@ use crate::{
 /// Plans that one glance can look for.
 pub const MAX_PLANS: usize = u64::BITS as usize;
 
+/// NFA states of all plans: with more, what the pass has to work out anew could take longer than it saves.
+const MAX_NODES: usize = 1 << 16;
+
 /// The patterns of several plans, all at once.
 pub struct Glance {
     automaton: Arc<Automaton>,
@@ -35,13 +38,17 @@ impl std::fmt::Debug for Glance {
 
 impl Glance {
     /// For plans with the numbers by which they are told, below [`MAX_PLANS`]. Those for whose patterns there is no room
-    /// ([`MAX_PATTERNS`] in all) are left out, and never spared. `None` when fewer than two are left: each looks for itself.
+    /// ([`MAX_PATTERNS`] in all, and 65,536 states of what they compile to) are left out, and never spared. `None` when fewer
+    /// than two are left: each looks for itself.
     #[must_use]
     pub fn new<'p>(plans: impl IntoIterator<Item = (usize, &'p Patterns)>) -> Option<Self> {
         let (mut engines, mut bits): (Vec<&Engine>, Vec<u64>) = (Vec::new(), Vec::new());
+        let mut nodes = 0;
         for (number, patterns) in plans {
             let Some(engine) = patterns.plain.as_ref().filter(|_| number < MAX_PLANS) else { continue };
-            if bits.len() + engine.members.len() <= MAX_PATTERNS {
+            let with = nodes + engine.automaton.nodes();
+            if bits.len() + engine.members.len() <= MAX_PATTERNS && with <= MAX_NODES {
+                nodes = with;
                 bits.resize(bits.len() + engine.members.len(), 1 << number);
                 engines.push(engine);
             }
@@ -119,6 +126,12 @@ mod tests {
         let big = plan(&words.iter().map(String::as_str).collect::<Vec<_>>());
         let glance = Glance::new([(0, &plans[0]), (1, &big), (2, &plans[2]), (MAX_PLANS, &plans[1])]).unwrap();
         assert_eq!(glance.spares("nothing", true), 0b11);
+        let vast = |end: &str| plan(&[&format!("\\w{{1,70}}{end}"), &format!("\\w{{2,71}}{end}")]);
+        let (one, other) = (vast("x"), vast("y"));
+        let nodes = |plan: &Patterns| plan.plain.as_ref().unwrap().automaton.nodes();
+        assert!((MAX_NODES / 2..MAX_NODES).contains(&nodes(&one)), "{}", nodes(&one));
+        let glance = Glance::new([(0, &plans[0]), (1, &one), (2, &other), (3, &plans[1])]).unwrap();
+        assert_eq!(glance.all, 0b1011);
     }
 
     proptest! {

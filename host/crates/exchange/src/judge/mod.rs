@@ -230,8 +230,10 @@ impl Judge {
             let same = |kept: &Seat| kept.policy.info().digest == seat.policy.info().digest && kept.id() == seat.id();
             match old.iter().position(same) {
                 Some(kept) => {
-                    let place = seat.place_in_set;
-                    *seat = old.swap_remove(kept);
+                    let kept = old.swap_remove(kept);
+                    // A policy that was prepared anew from the same bytes may have declared other patterns.
+                    let place = seat.place_in_set.filter(|_| Arc::ptr_eq(&kept.policy, &seat.policy));
+                    *seat = kept;
                     seat.place_in_set = place;
                 }
                 None => fresh.push(at),

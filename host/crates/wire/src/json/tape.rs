@@ -1,7 +1,7 @@
 //! The strict reader: bytes in, a flat tape of nodes out, in document order, each with the range of its bytes.
 //!
 //! The tape is used again for every event of a stream, so that reading costs no allocation once it has grown; and of an
-//! event that differs from the one before in its strings alone, only these are read ([`super::alike`]).
+//! event that differs from the one before in what its strings say alone, only these are read ([`super::alike`]).
 //! What must hold: RFC 8259 and nothing more; the profile of [`Rules`]; linear time; no recursion.
 
 use std::{borrow::Cow, collections::HashSet};

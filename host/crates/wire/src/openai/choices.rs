@@ -186,15 +186,17 @@ impl<C: Choice> Reader for Choices<C> {
                     let same = kind == Kind::Text && note(&mut head.object, doc, value);
                     if !(same && head.is_word) {
                         head.is_word = sheet.is_word(value);
-                        sheet.word(value);
+                        if !head.is_word {
+                            sheet.rest(value);
+                        }
                     }
                 }
                 ("obfuscation", _) => sheet.fresh(value),
                 (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), kind) => {
-                    match name {
-                        "id" if kind == Kind::Text => drop(note(&mut head.id, doc, value)),
-                        "model" if kind == Kind::Text => drop(note(&mut head.model, doc, value)),
-                        _ => {}
+                    if kind == Kind::Text && name == "id" {
+                        note(&mut head.id, doc, value);
+                    } else if kind == Kind::Text && name == "model" {
+                        note(&mut head.model, doc, value);
                     }
                     self.strays.again(sheet, value, name);
                 }
