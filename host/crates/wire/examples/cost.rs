@@ -13,6 +13,8 @@ use wire::{Endpoint, Flow, Limits, Step};
 const PATH: &str = "/v1/chat/completions";
 const SENTENCE: &str = "The quick brown fox jumps over the lazy dog, twelve times a day. ";
 const EVENTS: usize = 100;
+/// Runs of each, unless an argument says otherwise.
+const RUNS: u32 = 2_000;
 /// Events that arrive together.
 const BATCH: usize = 40;
 
@@ -20,13 +22,15 @@ const BATCH: usize = 40;
 type Read = fn(&dyn Endpoint, &[Vec<u8>]) -> usize;
 
 fn main() {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let runs = arguments.first().and_then(|runs| runs.parse().ok()).unwrap_or(2_000);
-    let only = arguments.get(1);
+    let mut arguments = env::args().skip(1);
+    let runs = arguments.next().map_or(RUNS, |runs| runs.parse().expect("the first argument is a number of runs"));
+    let only = arguments.next();
     let endpoint = wire::claim(Family::Openai, "POST", PATH).expect("the family has it");
     let cases: [(&str, Vec<Vec<u8>>, Read); 2] = [("stream", stream(), read_stream), ("whole", whole(), read_whole)];
+    let known = only.as_deref().is_none_or(|only| cases.iter().any(|(name, ..)| *name == only));
+    assert!(known, "the second argument is `stream` or `whole`");
     for (name, bodies, read) in cases {
-        if only.is_some_and(|only| only != name) {
+        if only.as_deref().is_some_and(|only| only != name) {
             continue;
         }
         let bytes: usize = bodies.iter().map(Vec::len).sum();

@@ -33,17 +33,13 @@ pub(crate) fn glance(policies: &[Arc<dyn Policy>], before: Option<&PolicySet>) -
 
 fn patterns_of(policy: &dyn Policy) -> Option<Arc<Patterns>> {
     let policy: &dyn Any = policy;
-    policy.downcast_ref::<Prepared>()?.patterns()
+    policy.downcast_ref::<Prepared>()?.patterns().filter(|patterns| !patterns.is_empty()).cloned()
 }
 
 /// Whether a glance is one for these.
 fn looks_for(glance: &dyn Glance, plans: &[Option<Arc<Patterns>>]) -> bool {
     let glance: &dyn Any = glance;
     let Some(Joined { plans: known, .. }) = glance.downcast_ref() else { return false };
-    let same = |one: &Option<Arc<Patterns>>, other: &Option<Arc<Patterns>>| match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
-    };
-    known.len() == plans.len() && known.iter().zip(plans).all(|(one, other)| same(one, other))
+    let which = |plan: &Option<Arc<Patterns>>| plan.as_ref().map(Arc::as_ptr);
+    known.iter().map(which).eq(plans.iter().map(which))
 }

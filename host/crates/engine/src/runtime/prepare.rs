@@ -225,9 +225,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Its declared patterns, where it has any.
-    pub(super) fn patterns(&self) -> Option<Arc<Patterns>> {
-        self.blueprint.facts.get().map(|facts| &facts.patterns).filter(|patterns| !patterns.is_empty()).cloned()
+    /// Its declared patterns, of which there may be none.
+    pub(super) fn patterns(&self) -> Option<&Arc<Patterns>> {
+        self.blueprint.facts.get().map(|facts| &facts.patterns)
     }
 }
 
@@ -241,13 +241,11 @@ impl Policy for Prepared {
     }
 
     fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        let patterns = self.blueprint.facts.get().map(|facts| &facts.patterns);
-        patterns.map(|patterns| patterns.scan(before, pending, last)).unwrap_or_default()
+        self.patterns().map(|patterns| patterns.scan(before, pending, last)).unwrap_or_default()
     }
 
     fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
-        let patterns = self.blueprint.facts.get().map(|facts| &facts.patterns);
-        patterns.map(|patterns| patterns.scan_spared(before, pending, last)).unwrap_or_default()
+        self.patterns().map(|patterns| patterns.scan_spared(before, pending, last)).unwrap_or_default()
     }
 
     fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest> {

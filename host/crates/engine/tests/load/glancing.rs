@@ -33,8 +33,8 @@ async fn a_set_spares_its_policies_text_that_holds_nothing_of_theirs() {
         for text in ["nothing here", "078-05-1120", "launch codes", "export it"] {
             let scan = policy.scan("", text, true);
             assert!(!all.spares(text, true).holds(place) || scan.hits.is_empty(), "{place} {text}");
-            assert_eq!(policy.scan_spared("", "nothing here", true), policy.scan("", "nothing here", true));
         }
+        assert_eq!(policy.scan_spared("", "nothing here", true), policy.scan("", "nothing here", true));
     }
 }
 

@@ -32,18 +32,18 @@ impl Judge {
     }
 
     async fn judge_window(&mut self, seat: usize, part: PartId, stage: usize) {
-        let spared = self.is_spared(seat, part, stage);
         let track = &self.tracks[&part];
         let about = Arc::clone(&self.about);
-        let mut window = track.window(stage, self.direction);
         let channel = track.part.channel;
-        let whole = window.pending.len();
+        let whole = track.text(stage).len();
         let policy = Arc::clone(&self.seats[seat].policy);
         let plan = policy.plan();
         if self.seats[seat].done || !plan.wants(self.direction, channel, track.part.speaker) {
             self.settle(seat, part, stage, whole, &[]);
             return;
         }
+        let spared = self.is_spared(seat, part, stage);
+        let mut window = self.tracks[&part].window(stage, self.direction);
         let look = if spared { Policy::scan_spared } else { Policy::scan };
         let scan = look(&*policy, window.before, window.pending, window.last);
         // What could have become a match, had the answer not broken off, does not leave.
@@ -83,11 +83,7 @@ impl Judge {
     fn is_spared(&mut self, seat: usize, part: PartId, stage: usize) -> bool {
         let (Some(glance), Some(place)) = (&self.set.glance, self.seats[seat].place_in_set) else { return false };
         let Some(track) = self.tracks.get_mut(&part) else { return false };
-        let plan = self.seats[seat].policy.plan();
-        let looks = !self.seats[seat].done
-            && !plan.patterns.is_empty()
-            && plan.wants(self.direction, track.part.channel, track.part.speaker);
-        looks && track.glance(stage, &**glance).holds(place)
+        !self.seats[seat].policy.plan().patterns.is_empty() && track.glance(stage, &**glance).holds(place)
     }
 
     /// Takes out of a stretch what no edit covers. A policy that is only watched takes nothing out.

@@ -21,15 +21,14 @@ const STRINGS: usize = 4;
 pub(super) fn follow(nodes: &mut [Node], last: &[u8], next: &[u8]) -> bool {
     let Some(strings) = differing(nodes, last, next) else { return false };
     for (string, by) in strings {
-        let (before, others) = nodes.split_at_mut(string);
-        let Some((own, behind)) = others.split_first_mut() else { return false };
-        for around in before.iter_mut().filter(|node| node.after as usize > string) {
-            around.end = around.end.wrapping_add(by);
-        }
-        own.end = own.end.wrapping_add(by);
-        for node in behind {
-            node.start = node.start.wrapping_add(by);
-            node.end = node.end.wrapping_add(by);
+        for (at, node) in nodes.iter_mut().enumerate() {
+            if at > string {
+                node.start = node.start.wrapping_add(by);
+            }
+            // The string itself, what it stands in, and all behind it.
+            if node.after as usize > string {
+                node.end = node.end.wrapping_add(by);
+            }
         }
     }
     true
