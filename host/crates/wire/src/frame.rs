@@ -87,6 +87,15 @@ pub(crate) struct Splice {
 /// A change as it falls on one slot: bytes of the slot's text, and what takes their place there.
 type Edit<'a> = (Range<usize>, &'a str);
 
+/// A change that reaches into a slot, before it is cut to it.
+#[derive(Debug)]
+struct Reach<'a> {
+    /// Where it begins and ends, counted from the start of the slot's text.
+    span: Range<i64>,
+    /// What takes its place in this slot.
+    by: &'a str,
+}
+
 impl Slot {
     /// Whether everything in it is decided.
     fn ready(&self, parts: &mut Parts) -> bool {
@@ -113,41 +122,56 @@ impl Slot {
 
     /// What falls on it. A replacement's text goes where its span begins; from there on its span is only taken away.
     pub(crate) fn edits<'a>(&self, parts: &'a Parts) -> Vec<Edit<'a>> {
+        self.cut(self.reaches(parts))
+    }
+
+    /// Changes cut to the slot's text.
+    fn cut<'a>(&self, reaches: Vec<Reach<'a>>) -> Vec<Edit<'a>> {
+        let len = (self.to - self.from) as i64;
+        let local = |at: i64| at.clamp(0, len) as usize;
+        reaches.into_iter().map(|Reach { span, by }| (local(span.start)..local(span.end), by)).collect()
+    }
+
+    /// What reaches into it.
+    fn reaches<'a>(&self, parts: &'a Parts) -> Vec<Reach<'a>> {
         let Some(run) = self.source.and_then(|source| parts.run(source)) else { return Vec::new() };
         if self.kind == Kind::Void && parts.is_touched(run) {
-            return vec![(0..0, "")];
+            return vec![Reach { span: 0..0, by: "" }];
         }
         if matches!(self.kind, Kind::Hold | Kind::Void) {
             return Vec::new();
         }
-        let own = self.own_edits(run);
-        let echoed = self.echoed_edits(run, parts);
+        let own = self.own(run);
+        let echoed = self.echoed(run, parts);
         if echoed.is_empty() { own } else { joined(own, echoed) }
     }
 
+    /// A place of the source, counted from the start of the slot's text.
+    fn local(&self, at: u64) -> i64 {
+        at.cast_signed() - self.from.cast_signed()
+    }
+
     /// What is changed where its text is told again. What is only added there is added by itself as well.
-    fn echoed_edits<'a>(&self, run: &Run, parts: &'a Parts) -> Vec<Edit<'a>> {
-        let mut edits = Vec::new();
+    fn echoed<'a>(&self, run: &Run, parts: &'a Parts) -> Vec<Reach<'a>> {
+        let mut reaches = Vec::new();
         for echo in run.echoes_of(self.from..self.to) {
             let changes = parts.run(Source::Part(echo.part)).map(|other| &other.changes);
             for change in changes.into_iter().flatten() {
-                let place = |at| (echo.place(at).clamp(self.from, self.to) - self.from) as usize;
-                let range = place(change.span.start)..place(change.span.end);
-                let begins =
-                    echo.begins(change.span.start) && (self.from..self.to).contains(&echo.place(change.span.start));
-                if !range.is_empty() {
-                    edits.push((range, if begins { change.by.as_str() } else { "" }));
+                let (start, end) = (echo.place(change.span.start), echo.place(change.span.end));
+                if start.max(self.from) < end.min(self.to) {
+                    let begins = echo.begins(change.span.start) && start >= self.from;
+                    let by = if begins { change.by.as_str() } else { "" };
+                    reaches.push(Reach { span: self.local(start)..self.local(end), by });
                 }
             }
         }
-        edits
+        reaches
     }
 
-    fn own_edits<'a>(&self, run: &'a Run) -> Vec<Edit<'a>> {
+    fn own<'a>(&self, run: &'a Run) -> Vec<Reach<'a>> {
         if run.changes.is_empty() {
             return Vec::new();
         }
-        let local = |at: u64| (at.clamp(self.from, self.to) - self.from) as usize;
         let first = run.changes.partition_point(|change| change.span.end < self.from);
         let last = self.tail && self.to == run.len;
         run.changes
@@ -158,8 +182,8 @@ impl Slot {
                 let begins = change.span.start >= self.from
                     && (change.span.start < self.to || (last && change.span.start == self.to));
                 let overlaps = change.span.start < self.to && change.span.end > self.from;
-                let range = local(change.span.start)..local(change.span.end);
-                (begins || overlaps).then_some((range, if begins { change.by.as_str() } else { "" }))
+                let span = self.local(change.span.start)..self.local(change.span.end);
+                (begins || overlaps).then_some(Reach { span, by: if begins { change.by.as_str() } else { "" } })
             })
             .collect()
     }
@@ -229,15 +253,16 @@ impl Slot {
     }
 }
 
-/// What two sources change of the same text; where both do, the first has its say about what takes the place of all.
-fn joined<'a>(mut one: Vec<Edit<'a>>, other: Vec<Edit<'a>>) -> Vec<Edit<'a>> {
+/// What two sources change of the same text; where both do, the one that begins first has its say about what takes the
+/// place of all, wherever that is: how a text is cut into slots makes no difference.
+fn joined<'a>(mut one: Vec<Reach<'a>>, other: Vec<Reach<'a>>) -> Vec<Reach<'a>> {
     one.extend(other);
-    one.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-    let mut out: Vec<Edit<'a>> = Vec::with_capacity(one.len());
-    for (range, by) in one {
+    one.sort_by_key(|reach| (reach.span.start, std::cmp::Reverse(reach.span.end)));
+    let mut out: Vec<Reach<'a>> = Vec::with_capacity(one.len());
+    for Reach { span, by } in one {
         match out.last_mut() {
-            Some((last, _)) if range.start < last.end => last.end = last.end.max(range.end),
-            _ => out.push((range, by)),
+            Some(last) if span.start < last.span.end => last.span.end = last.span.end.max(span.end),
+            _ => out.push(Reach { span, by }),
         }
     }
     out
@@ -265,10 +290,11 @@ pub(crate) fn replacements<'a>(
     let mut out: Vec<(Range<usize>, BytesMut)> = Vec::new();
     let mut slots = slots.peekable();
     while let Some(slot) = slots.next() {
-        let mut edits = slot.edits(parts);
+        let mut reaches = slot.reaches(parts);
         while let Some(twin) = slots.next_if(|next| slot.is_twin(next)) {
-            edits = joined(edits, twin.edits(parts));
+            reaches = joined(reaches, twin.reaches(parts));
         }
+        let edits = slot.cut(reaches);
         if edits.is_empty() && slot.kind != Kind::Drop {
             continue;
         }

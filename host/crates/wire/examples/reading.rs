@@ -1,8 +1,8 @@
 //! What it costs to read an answer, to have all of its text cleared, and to write it out again: microseconds for a stream of
 //! a hundred events and for a whole answer with its request, beside passing over the same bytes.
 //!
-//! `cargo run --release -p wire --example cost`. How often is the first argument, which of the two the second:
-//! `valgrind --tool=callgrind … cost 100 stream` counts the instructions of just that, which no other load disturbs.
+//! `cargo run --release -p wire --example reading`. How often is the first argument, which of the two the second:
+//! `valgrind --tool=callgrind … reading 100 stream` counts the instructions of just that, which no other load disturbs.
 
 use std::{collections::BTreeMap, env, hint::black_box, time::Instant};
 
