@@ -1,6 +1,6 @@
 //! What the gate costs: the same load on the same upstream, directly, through a bare hyper pass-through, and through
-//! Portcullis with growing chains of policies and each durability; how late a word of a stream is (`-- paced`: that
-//! alone); then how long a changed policy takes to judge (`-- reload`).
+//! Portcullis with growing chains of policies and each durability (`-- throughput`: that alone); how late a word of a
+//! stream is (`-- paced`); then how long a changed policy takes to judge (`-- reload`).
 //!
 //! `cargo bench -p scenarios --bench gate` after `cargo build --release -p portcullis` prints the tables of
 //! `host/docs/performance.md`. Everything runs on loopback of one machine, the load generator too, so the numbers
@@ -38,6 +38,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("upstream") => runtime.block_on(upstream::serve()),
         Some("bare") => runtime.block_on(bare::serve(arguments[1].parse().expect("an address"))),
+        Some("throughput") => runtime.block_on(throughput()),
         Some("reload") => runtime.block_on(reload::measure()),
         Some("paced") => runtime.block_on(paced::measure()),
         _ => runtime.block_on(async {
@@ -97,13 +98,15 @@ async fn through_the_gate(
             _ => setup.policy(&file, policy),
         };
     }
-    let host = setup.start(upstream).await;
+    let mut host = setup.start(upstream).await;
     let client = host.client();
     for (at_once, base) in AT_ONCE.into_iter().zip(base) {
         let pid = Some(host.pid());
         let measured = load::run(client.address, &client.token, kind, at_once, WARM_UP, time, pid).await;
         println!("{}", measured.row(&name, at_once, Some(base), process::peak_memory(host.pid())));
     }
+    // In order: a host that counts what it does (`host/build-profiled`) writes it down as it ends.
+    assert_eq!(host.stop().await, Some(0), "{name} did not stop in order");
 }
 
 /// The host's binary: `PORTCULLIS_BIN`, or the release build beside this one.

@@ -89,8 +89,12 @@ async fn run(arguments: &Arguments) -> std::io::Result<bool> {
         stored = found.file.is_some() || found.record.is_some();
         println!("a canary in the store: {stored} ({found:?})");
     }
+    let ended = Arc::into_inner(campaign).expect("nothing runs any more").stop().await;
+    if ended != Some(0) {
+        println!("the host did not stop in order: {ended:?}");
+    }
     println!("streams {}, leaks {leaks}", report.streams);
-    Ok(leaks == 0 && report.wrong == 0 && !stored)
+    Ok(leaks == 0 && report.wrong == 0 && !stored && ended == Some(0))
 }
 
 fn tell(report: &Report, seconds: f64) {

@@ -101,6 +101,11 @@ impl Campaign {
         Ok(Self { host, server, places, matrix })
     }
 
+    /// Ends the host in order; its exit code, if it ended by itself.
+    pub async fn stop(mut self) -> Option<i32> {
+        self.host.stop().await
+    }
+
     /// How many cases the core has.
     #[must_use]
     pub fn core(&self) -> u64 {

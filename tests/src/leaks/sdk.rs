@@ -55,13 +55,16 @@ struct Heard {
 }
 
 impl Campaign {
-    /// Has the SDKs read the answers of so many cases.
+    /// Has the SDKs read the answers of so many cases; for none they need not be there.
     ///
     /// # Errors
     /// When they are not installed, or their program ends.
     pub async fn by_sdk(&self, answers: u64) -> io::Result<Sample> {
-        let mut reader = Reader::start()?;
         let (mut sample, mut caller, mut at) = (Sample::default(), self.caller(0), 0);
+        if answers == 0 {
+            return Ok(sample);
+        }
+        let mut reader = Reader::start()?;
         while sample.read < answers {
             let id = Id::Dealt(at);
             at += 1;

@@ -50,7 +50,7 @@ pub use glance::{Glance, MAX_PLANS};
 
 use scan::Engine;
 use set::PatternSet;
-use window::Spared;
+use window::Plain;
 
 /// Patterns of one plan.
 pub const MAX_PATTERNS: usize = 256;
@@ -119,14 +119,14 @@ impl Patterns {
     /// shown again, with what follows; none of the hits crosses into them.
     #[must_use]
     pub fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, None, Spared(false))
+        self.scan_for(before, pending, last, None, Plain::Sought)
     }
 
     /// The same, where a [`Glance`] spares this plan the look at `pending` as it stands: what is left is to look at how it
     /// reads otherwise, and at what it holds encoded.
     #[must_use]
     pub fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, None, Spared(true))
+        self.scan_for(before, pending, last, None, Plain::Spared)
     }
 
     /// Finds matches in a text that is whole. `which`: indices of patterns; empty: all.
@@ -134,7 +134,7 @@ impl Patterns {
     pub fn find(&self, text: &str, which: &[u32]) -> Vec<Hit> {
         let named = which.iter().filter_map(|pattern| usize::try_from(*pattern).ok());
         let wanted = (!which.is_empty()).then(|| named.filter(|pattern| *pattern < self.ids.len()).collect());
-        self.scan_for("", text, true, wanted, Spared(false)).hits
+        self.scan_for("", text, true, wanted, Plain::Sought).hits
     }
 
     /// Whether there is nothing to look for.
@@ -149,11 +149,11 @@ impl Patterns {
         &self.ids
     }
 
-    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>, spared: Spared) -> Scan {
+    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>, plainly: Plain) -> Scan {
         if self.is_empty() || pending.is_empty() {
             Scan::default()
         } else {
-            window::scan(self, before, (pending, last), wanted, spared)
+            window::scan(self, before, (pending, last), wanted, plainly)
         }
     }
 }

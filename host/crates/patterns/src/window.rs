@@ -16,9 +16,14 @@ use crate::{
     set::PatternSet,
 };
 
-/// Whether it is known that the window as it stands holds nothing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spared(pub(crate) bool);
+/// What is to be done with the window as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// Looked at.
+    Sought,
+    /// Nothing: it is known to hold nothing.
+    Spared,
+}
 
 /// See [`Patterns::scan`]. Only patterns of `wanted` are looked at, if it is given.
 pub(crate) fn scan(
@@ -26,10 +31,10 @@ pub(crate) fn scan(
     before: &str,
     (pending, last): (&str, bool),
     wanted: Option<PatternSet>,
-    spared: Spared,
+    plainly: Plain,
 ) -> Scan {
     let mut window = Window { pending, last, wanted, hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
-    if let (Some(engine), Spared(false)) = (&patterns.plain, spared) {
+    if let (Some(engine), Plain::Sought) = (&patterns.plain, plainly) {
         window.as_it_is(engine, before, |_, _| true);
     }
     // Text in ASCII reads as it is, whatever stands before it in ASCII.

@@ -85,6 +85,22 @@ async fn a_set_that_comes_while_the_request_still_comes_is_on_record() {
 }
 
 #[tokio::test]
+async fn a_policy_at_work_is_not_spared_what_one_that_was_prepared_anew_does_not_look_for() {
+    let old = policy("10-find", Does::Find("secret", "[X]"));
+    let mut anew = policy("10-find", Does::Find("hidden", "[Y]"));
+    anew.info.digest = old.info.digest;
+    let last = || policy("20-b", Does::Bytes);
+    let mut rig = Rig::new(Setting { policies: vec![old, last()], content_type: SSE, ..Setting::default() });
+    rig.say(&event("one"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    rig.publish.send(set(2, vec![anew, last()])).unwrap();
+    rig.say(&event("a secret"));
+    assert_eq!(body.next().await.unwrap().unwrap(), event("a [X]"), "its guest goes on");
+    assert_eq!(switched(&rig), [2]);
+}
+
+#[tokio::test]
 async fn policies_are_told_when_an_exchange_is_over() {
     let (left, newer) = (policy("10-a", Does::Bytes), policy("20-b", Does::Mask("secret", "[Y]")));
     let (older, stays) = (policy("20-b", Does::Mask("secret", "[X]")), policy("30-c", Does::Bytes));
