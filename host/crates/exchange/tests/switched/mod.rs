@@ -90,7 +90,7 @@ async fn a_policy_at_work_is_not_spared_what_one_that_was_prepared_anew_does_not
     let mut anew = policy("10-find", Does::Find("hidden", "[Y]"));
     anew.info.digest = old.info.digest;
     let last = || policy("20-b", Does::Bytes);
-    let mut rig = Rig::new(Setting { policies: vec![old, last()], content_type: SSE, ..Setting::default() });
+    let rig = Rig::new(Setting { policies: vec![old, last()], content_type: SSE, ..Setting::default() });
     rig.say(&event("one"));
     let mut body = rig.ask("hi", true).await.into_body();
     assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
