@@ -127,7 +127,7 @@ impl Slot {
 
     /// Changes cut to the slot's text.
     fn cut<'a>(&self, reaches: Vec<Reach<'a>>) -> Vec<Edit<'a>> {
-        let len = (self.to - self.from) as i64;
+        let len = self.local(self.to);
         let local = |at: i64| at.clamp(0, len) as usize;
         reaches.into_iter().map(|Reach { span, by }| (local(span.start)..local(span.end), by)).collect()
     }

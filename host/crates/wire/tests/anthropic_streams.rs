@@ -206,6 +206,21 @@ proptest! {
     }
 }
 
+/// Found by the test above: how a text is cut into events makes no difference for what overlaps over a seam.
+#[test]
+fn two_canaries_that_share_a_digit_over_a_seam_go_as_one() {
+    let thinking = |pieces: &[&str]| Block::Thinking(pieces.iter().map(|piece| (*piece).to_owned()).collect());
+    for second in [&["0", "78-05-1120"][..], &["078-05-1120"], &["078-", "05-1120"]] {
+        let blocks = [thinking(&["078-05-112"]), thinking(second)];
+        let streamed = client(masked(stream(), &written(&blocks)).as_bytes()).blocks;
+        let body = json!({ "type": "message", "content": blocks.iter().map(Block::whole).collect::<Vec<_>>() });
+        let whole: Value = serde_json::from_str(&masked(whole(), &body.to_string())).unwrap();
+        for blocks in [&streamed, whole["content"].as_array().unwrap()] {
+            assert_eq!(joined(blocks)[0]["thinking"], MASK, "{second:?}");
+        }
+    }
+}
+
 /// JSON with canaries in its strings and names.
 fn odd() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
