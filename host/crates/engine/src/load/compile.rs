@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use model::Digest;
 use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Component};
@@ -21,13 +22,14 @@ use super::{
     Cache, Refused,
     child::{self, Child},
     digest::of_bytes,
+    draft::{Better, Draft, Drafts},
     sealed::Sealed,
     stage,
 };
 use crate::runtime::Runtime;
 
 /// Children at once that make drafts.
-const DRAFTS: usize = 4;
+const DRAFTERS: usize = 4;
 /// Children at once that optimise. Theirs are places of their own: no draft ever waits for what nobody waits for.
 const OPTIMISERS: usize = 2;
 
@@ -71,7 +73,8 @@ pub struct Compiler {
     config: CompileConfig,
     engine: Engine,
     cache: Option<Cache>,
-    drafts: Semaphore,
+    drafts: Drafts,
+    drafters: Semaphore,
     optimisers: Semaphore,
     /// A child that has started and waits for a file to make a draft of: nobody waits for a process to begin.
     spare: Mutex<Option<Child>>,
@@ -83,8 +86,10 @@ pub struct Compiled {
     pub component: Component,
     /// How long that took.
     pub took: Duration,
-    /// Whether it came out of the cache; else it is a draft, and [`Compiler::optimise`] makes something better.
+    /// Whether it was there already: in the cache, or in use by another policy.
     pub cached: bool,
+    /// Where it is a draft: something better can be made.
+    pub(super) draft: Option<Arc<Draft>>,
 }
 
 /// How much work goes into machine code.
@@ -100,8 +105,9 @@ impl Compiler {
     /// A compiler for the runtime's engine; without a cache everything is compiled anew.
     #[must_use]
     pub fn new(config: CompileConfig, runtime: &Runtime, cache: Option<Cache>) -> Self {
-        let (drafts, optimisers) = (Semaphore::new(DRAFTS), Semaphore::new(OPTIMISERS));
-        Self { config, engine: runtime.engine().clone(), cache, drafts, optimisers, spare: Mutex::default() }
+        let (drafters, optimisers) = (Semaphore::new(DRAFTERS), Semaphore::new(OPTIMISERS));
+        let (drafts, spare) = (Drafts::default(), Mutex::default());
+        Self { config, engine: runtime.engine().clone(), cache, drafts, drafters, optimisers, spare }
     }
 
     /// The bounds.
@@ -110,20 +116,32 @@ impl Compiler {
         &self.config
     }
 
-    /// Takes the machine code of a policy's file, whose SHA-256 is `digest`, from the cache, or makes a draft of it. Dropped
-    /// before it is ready, it ends the child.
+    /// Takes the machine code of a policy's file, whose SHA-256 is `digest`, from the cache, or a draft of it that is in use,
+    /// or makes one. Dropped before it is ready, it ends the child.
     ///
     /// # Errors
     /// [`Refused`] when the file is no valid policy, or breaks a limit.
     pub async fn compile(self: &Arc<Self>, bytes: Arc<[u8]>, digest: Digest) -> Result<Compiled, Refused> {
         let begun = Instant::now();
-        let done = |component, cached| Compiled { component, took: begun.elapsed(), cached };
         if let Some(component) = self.blocking(move |this| this.remembered(digest)).await? {
-            return Ok(done(component, true));
+            return Ok(Compiled { component, took: begun.elapsed(), cached: true, draft: None });
         }
-        let sealed = self.make(&bytes, Quality::Draft).await?;
-        let component = self.blocking(move |this| sealed.load(&this.engine)).await??;
-        Ok(done(component, false))
+        let draft = self.drafts.of(bytes, digest);
+        let (component, cached) = draft.code(self.draft(&draft.wasm)).await?;
+        Ok(Compiled { component, took: begun.elapsed(), cached, draft: Some(draft) })
+    }
+
+    async fn draft(self: &Arc<Self>, bytes: &[u8]) -> Result<Component, Refused> {
+        let sealed = self.make(bytes, Quality::Draft).await?;
+        self.blocking(move |this| sealed.load(&this.engine)).await?
+    }
+
+    /// Optimised machine code in place of a draft's, for all that run it.
+    pub(super) fn better(self: &Arc<Self>, draft: &Arc<Draft>) -> Better {
+        draft.better(|| {
+            let (this, draft) = (Arc::clone(self), Arc::clone(draft));
+            async move { this.optimise(&draft.wasm, draft.digest).await }.boxed()
+        })
     }
 
     /// Takes optimised machine code of a policy's file from the cache, or makes and keeps it.
@@ -158,7 +176,7 @@ impl Compiler {
 
     async fn make(&self, bytes: &[u8], quality: Quality) -> Result<Sealed, Refused> {
         let places = match quality {
-            Quality::Draft => &self.drafts,
+            Quality::Draft => &self.drafters,
             Quality::Optimised => &self.optimisers,
         };
         let Ok(_place) = places.acquire().await else {

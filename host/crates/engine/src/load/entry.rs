@@ -308,8 +308,10 @@ impl Entry {
         self.recent.retain(|other| other.digest() != ready.digest());
         self.recent.push_front(ready.clone());
         self.recent.truncate(1 + RECENT);
+        // Before what went on for the last version ends: it may be the same code.
+        let improving = ready.improvement.and_then(|improvement| improvement.begin());
         self.stand(Some(Stands::Policy(ready.policy)));
-        self.improving = ready.improvement.and_then(|improvement| improvement.begin());
+        self.improving = improving;
     }
 
     /// The content that was taken up last is not fit; the last good one stays in force.

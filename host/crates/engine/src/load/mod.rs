@@ -19,6 +19,7 @@ mod compile_child;
 pub mod component;
 mod decide;
 mod digest;
+mod draft;
 mod entry;
 pub mod folder;
 pub mod imports;

@@ -91,6 +91,7 @@ pub(super) async fn prepare(
     let compiled = compiler.compile(Arc::clone(&candidate.wasm), candidate.wasm_digest).await?;
     let proven = runtime.prepare(compiled.component, spec).await.map_err(|error| candidate.refused(error))?;
     let how = How { took: begun.elapsed(), cached: compiled.cached };
-    let improvement = (!compiled.cached).then(|| Arc::new(Improvement::new(compiler, candidate, proven.code)));
+    let improvement =
+        compiled.draft.map(|draft| Arc::new(Improvement::new(compiler, &candidate.id, draft, proven.code)));
     Ok(Ready { policy: proven.policy, how, improvement })
 }

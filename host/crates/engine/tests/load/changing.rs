@@ -2,9 +2,10 @@
 
 use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
-use engine::load::LoaderConfig;
+use engine::load::{Cache, CacheConfig, Compiler, LoaderConfig};
+use model::Digest;
 
-use crate::rig::{Folder, GRACE, children, ids, lockdown, opened, policy, script, version, wrong};
+use crate::rig::{Folder, GRACE, children, ids, lockdown, opened, policy, runtime, script, version, wrong};
 
 const SETTINGS: &str = "order = 5\nmode = \"shadow\"\n[settings]\nincident = \"INC-1\"\n";
 
@@ -140,4 +141,45 @@ async fn only_the_version_in_force_is_optimised_and_no_draft_waits_for_that() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("none for what is in no set");
+}
+
+#[tokio::test]
+async fn one_file_is_compiled_once_and_optimised_once_whoever_uses_it_with_whatever_settings() {
+    let home = tempfile::tempdir().unwrap();
+    let (starts, go) = (home.path().join("starts"), home.path().join("go"));
+    let real = env!("CARGO_BIN_EXE_compile-child");
+    // No spare ones: each that gets a file is counted.
+    let children = script(&format!(
+        "[ \"$PORTCULLIS_COMPILE_SPARE\" ] && exit 1; echo $PORTCULLIS_COMPILE_QUALITY >> {}; \
+         [ $PORTCULLIS_COMPILE_QUALITY = draft ] || while [ ! -e {} ]; do sleep 0.01; done; exec {real}",
+        starts.display(),
+        go.display()
+    ));
+    let started = || fs::read_to_string(&starts).unwrap_or_default();
+    let cache = || Cache::open(CacheConfig::new(home.path().join("cache"))).unwrap();
+    let mut folder = Folder::make(Compiler::new(children, &runtime(), Some(cache())), |config| config);
+    folder.scan().await;
+    let mut digest = Digest::default();
+    for number in 0..6 {
+        for name in ["p", "q"] {
+            folder.put(&format!("{name}.toml"), format!("order = {number}\n[settings]\nincident = \"INC-{number}\"\n"));
+            folder.put(&format!("{name}.wasm"), lockdown());
+        }
+        let set = folder.scan().await;
+        assert_eq!((ids(&set), set.problems.len()), (vec!["p", "q"], 0));
+        digest = policy(&set, "p").info().wasm_digest;
+        // The optimiser has begun before the next change comes.
+        while started().lines().count() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(started(), "draft\noptimised\n", "change {number}");
+    }
+    fs::write(go, "").unwrap();
+    let kept = async {
+        let none = Arc::new(Compiler::new(script("exit 1"), &runtime(), Some(cache())));
+        while none.compile(lockdown().into(), digest).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), kept).await.expect("it comes to its end, and is kept");
 }

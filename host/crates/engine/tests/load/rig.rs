@@ -79,7 +79,8 @@ impl Folder {
         Self::make(Compiler::new(children, &runtime(), None), change)
     }
 
-    fn make(compiler: Compiler, change: impl FnOnce(LoaderConfig) -> LoaderConfig) -> Self {
+    /// With this compiler, and the usual settings changed so.
+    pub(crate) fn make(compiler: Compiler, change: impl FnOnce(LoaderConfig) -> LoaderConfig) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("policies")).unwrap();
         // What a scan starts it waits for, however slow the machine: that others do not wait has a test of its own.
