@@ -45,7 +45,7 @@ impl Recorder for Store {
             position: 0,
             awaited: 0,
             closed: false,
-            pending: Vec::new(),
+            pending: Vec::with_capacity(USUAL_BYTES),
         };
         // On an error the tape must not close what never opened.
         tape.write(&Entry::Opened(opened)).inspect_err(|_| tape.closed = true)?;
@@ -138,6 +138,8 @@ struct QueueTape {
     pending: Vec<u8>,
 }
 
+/// Room for the frames of a short exchange up to its first wait: made in one go.
+const USUAL_BYTES: usize = 2 << 10;
 /// Pending frames that are not made to wait for more.
 const PENDING_BYTES: usize = 64 << 10;
 /// Space above this is given back after use.
