@@ -31,6 +31,7 @@ use self::{
     who::Who,
 };
 use crate::{
+    burst::Bursts,
     config::{Config, Durability},
     demo::{self, Pace},
     forward::Forwarder,
@@ -69,7 +70,8 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
 
     start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
     let approvals = Approvals::new(terms::approvals(&config), Arc::clone(&recorder));
-    let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits)?);
+    let bursts = Bursts::of(config.store.durability);
+    let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits, bursts)?);
     forwarder.fetch().await?;
     let log: Arc<dyn ControlLog> = store.clone();
     let who = Who::open(&config, &log)?;
@@ -98,6 +100,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         own: Own { oauth: who.oauth.clone(), signals: who.signals.clone() },
         tls: config.listen.tls.as_ref().map(listen::acceptor).transpose().context("listen.tls")?,
         limits: config.limits.clone(),
+        bursts,
     };
     let (phase, phases) = watch::channel(Phase::Starting);
     let others = Others {

@@ -27,7 +27,10 @@ use self::{
     live::{AnswerBody, Failed, Live},
     pool::Pool,
 };
-use crate::config::{Limits, Route};
+use crate::{
+    burst::Bursts,
+    config::{Limits, Route},
+};
 
 /// Connections that may turn out to be stale before a fresh one is dialled.
 const STALE_TRIES: usize = 3;
@@ -44,6 +47,7 @@ struct Upstream {
     base_path: String,
     accept_encoding: HeaderValue,
     credential: Option<Rotating>,
+    bursts: Bursts,
 }
 
 impl Forwarder {
@@ -51,10 +55,10 @@ impl Forwarder {
     ///
     /// # Errors
     /// When an authority's file can't be read or the system has no trusted authorities.
-    pub(crate) fn new(routes: &[Route], limits: &Limits) -> io::Result<Self> {
+    pub(crate) fn new(routes: &[Route], limits: &Limits, bursts: Bursts) -> io::Result<Self> {
         let upstreams = routes
             .iter()
-            .map(|route| Ok((route.connection.name.clone(), Upstream::new(route, limits)?)))
+            .map(|route| Ok((route.connection.name.clone(), Upstream::new(route, limits, bursts)?)))
             .collect::<io::Result<_>>()?;
         Ok(Self { upstreams })
     }
@@ -88,7 +92,7 @@ impl Forwarder {
 }
 
 impl Upstream {
-    fn new(route: &Route, limits: &Limits) -> io::Result<Self> {
+    fn new(route: &Route, limits: &Limits, bursts: Bursts) -> io::Result<Self> {
         let upstream = &route.connection.upstream;
         let host = HeaderValue::from_str(&upstream.authority)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the upstream's authority is not a host"))?;
@@ -99,12 +103,13 @@ impl Upstream {
             base_path: upstream.base_path.clone(),
             accept_encoding: route.accept_encoding.clone(),
             credential: route.credential.as_ref().map(|own| Rotating::new(&route.connection.name, own)),
+            bursts,
         })
     }
 
     async fn send(&self, outbound: Outbound) -> Result<Answered, Failed> {
         let mut request = self.request(outbound)?;
-        crate::burst::with_others().await;
+        self.bursts.with_others().await;
         for _ in 0..STALE_TRIES {
             let Some(live) = self.pool.take() else { break };
             match live.send(request).await {

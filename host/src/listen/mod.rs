@@ -42,7 +42,7 @@ use self::{
     strict::{Strict, Terms},
 };
 pub(crate) use self::{own::Own, tls::acceptor};
-use crate::config::Limits;
+use crate::{burst::Bursts, config::Limits};
 
 /// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -57,6 +57,8 @@ pub(crate) struct Door {
     pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
     /// Bounds.
     pub(crate) limits: Limits,
+    /// How answers leave.
+    pub(crate) bursts: Bursts,
 }
 
 /// Places for what is counted.
@@ -228,7 +230,7 @@ async fn answer(
     });
     let mut response = exchange::carry(Arc::clone(&door.gate), request).await;
     standing.set(response.body().lease());
-    crate::burst::with_others().await;
+    door.bursts.with_others().await;
     if course.is_broken_off() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

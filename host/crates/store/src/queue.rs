@@ -17,7 +17,9 @@ use exchange::ports::RecordError;
 use tokio::sync::oneshot;
 
 use crate::{
-    Durability, Limits, frame,
+    Durability, Limits,
+    asleep::{Asleep, Thread},
+    frame,
     medium::JournalFile,
     progress::{Goal, Progress, Told, Waiters, tell},
     store::Status,
@@ -87,22 +89,6 @@ struct Inner {
     failed: Option<RecordError>,
     closing: bool,
     writer_done: bool,
-}
-
-/// Which threads sleep.
-#[derive(Default)]
-struct Asleep {
-    writer: bool,
-    syncer: bool,
-    ingester: bool,
-}
-
-/// A thread of the store, as the queue knows it.
-#[derive(Clone, Copy)]
-enum Thread {
-    Writer,
-    Syncer,
-    Ingester,
 }
 
 /// The queue. Every lock is held for a copy of a few bytes, never over a call to the disk.
@@ -205,8 +191,10 @@ impl Queue {
 
     /// Ready when everything before `position` has come as far as `goal` says.
     pub(crate) async fn reach(&self, goal: Goal, position: u64) -> Told {
-        // First all that is ready hands over its own: then one thread wakes once, for many (decision 0014).
-        tokio::task::yield_now().await;
+        if self.would_wake(goal) {
+            // First all that is ready hands over its own: then one thread wakes once, for many (decision 0014).
+            tokio::task::yield_now().await;
+        }
         let Some(told) = self.wait_for(goal, position)? else {
             return Ok(());
         };
@@ -233,6 +221,12 @@ impl Queue {
         Ok(young && inner.appended - inner.durable.at <= self.limits.window_bytes)
     }
 
+    /// Whether one who waits more would wake a thread. What is synced or gathered for already is waited for at once.
+    fn would_wake(&self, goal: Goal) -> bool {
+        let inner = self.lock();
+        goal != Goal::Durable || inner.wants_sync(1)
+    }
+
     fn wait_for(&self, goal: Goal, position: u64) -> Result<Option<oneshot::Receiver<Told>>, RecordError> {
         let mut inner = self.lock();
         inner.usable()?;
@@ -245,7 +239,7 @@ impl Queue {
         progress.goal = progress.goal.max(position);
         if goal == Goal::Durable {
             // Who syncs writes first what is still in memory; the writer has nothing to do with it.
-            if !inner.syncing || inner.durable.waiters.0.len() >= inner.enough {
+            if inner.wants_sync(0) {
                 self.wake(&mut inner, Thread::Syncer);
             }
             return Ok(Some(told));
@@ -539,16 +533,6 @@ impl Queue {
     }
 }
 
-impl Asleep {
-    fn of(&mut self, thread: Thread) -> &mut bool {
-        match thread {
-            Thread::Writer => &mut self.writer,
-            Thread::Syncer => &mut self.syncer,
-            Thread::Ingester => &mut self.ingester,
-        }
-    }
-}
-
 impl Inner {
     fn usable(&self) -> Result<(), RecordError> {
         match &self.failed {
@@ -556,6 +540,11 @@ impl Inner {
             None if self.closing => Err(RecordError("the store was closed".to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// Whether the syncer is to be woken for those who wait for it, and so many more.
+    fn wants_sync(&self, more: usize) -> bool {
+        !self.syncing || self.durable.waiters.0.len() + more >= self.enough
     }
 
     fn progress(&mut self, goal: Goal) -> &mut Progress {

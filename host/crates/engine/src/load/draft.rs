@@ -19,8 +19,10 @@ use wasmtime::component::Component;
 
 use super::Refused;
 
+/// Code on its way.
+type Making = BoxFuture<'static, Result<Component, Refused>>;
 /// Better code that is being made, for all that wait for it; when nobody does any more, it ends.
-pub(super) type Better = Shared<BoxFuture<'static, Result<Component, Refused>>>;
+pub(super) type Better = Shared<Making>;
 
 /// One file's draft.
 pub(super) struct Draft {
@@ -28,7 +30,7 @@ pub(super) struct Draft {
     /// Of `wasm`.
     pub(super) digest: Digest,
     code: OnceCell<Result<Component, Refused>>,
-    better: Mutex<Option<WeakShared<BoxFuture<'static, Result<Component, Refused>>>>>,
+    better: Mutex<Option<WeakShared<Making>>>,
 }
 
 impl Draft {
@@ -50,7 +52,7 @@ impl Draft {
     }
 
     /// Better code: what is under way, or else `make`.
-    pub(super) fn better(&self, make: impl FnOnce() -> BoxFuture<'static, Result<Component, Refused>>) -> Better {
+    pub(super) fn better(&self, make: impl FnOnce() -> Making) -> Better {
         let mut better = self.better.lock().unwrap_or_else(PoisonError::into_inner);
         better.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
             let made = make().shared();
