@@ -3,9 +3,10 @@
 //! stream is (`-- paced`); then how long a changed policy takes to judge (`-- reload`).
 //!
 //! `cargo bench -p scenarios --bench gate` after `cargo build --release -p portcullis` prints tables as in
-//! `host/docs/performance.md`, whose host is the one of `host/build-profiled` (`PORTCULLIS_BIN`). Everything runs on loopback of one machine, the load generator too, so the numbers
-//! compare with each other and with nothing else. `BENCH_SECONDS` (default 4) is the time of each measurement;
-//! `BENCH_ONLY` leaves out the rows of Portcullis whose name does not hold its value (`approve, strict`).
+//! `host/docs/performance.md`, whose host is the one of `host/build-profiled` (`PORTCULLIS_BIN`). Everything runs on loopback
+//! of one machine, the load generator too, so the numbers compare with each other and with nothing else. `BENCH_SECONDS`
+//! (default 4) is the time of each measurement; `BENCH_ONLY` leaves out the rows of Portcullis whose name does not hold its
+//! value (`approve, strict`).
 
 mod bare;
 mod load;

@@ -221,7 +221,7 @@ impl Queue {
         Ok(young && inner.appended - inner.durable.at <= self.limits.window_bytes)
     }
 
-    /// Whether one who waits more would wake a thread. What is synced or gathered for already is waited for at once.
+    /// Whether one more who waits may wake a thread: not where the syncer is at work, or gathers and has not enough.
     fn would_wake(&self, goal: Goal) -> bool {
         let inner = self.lock();
         goal != Goal::Durable || inner.wants_sync(1)

@@ -10,7 +10,7 @@ use model::{Digest, Mode, PolicyInfo};
 pub struct How {
     /// From the bytes to a configured policy.
     pub took: Duration,
-    /// Whether its machine code was there already: in the cache, or in use.
+    /// Whether nothing had to be compiled for this: its machine code was in the cache, in use, or being made.
     pub cached: bool,
 }
 

@@ -86,7 +86,7 @@ pub struct Compiled {
     pub component: Component,
     /// How long that took.
     pub took: Duration,
-    /// Whether it was there already: in the cache, or in use by another policy.
+    /// Whether nothing had to be compiled for this: it was in the cache, in use, or being made for another policy or version.
     pub cached: bool,
     /// Where it is a draft: something better can be made.
     pub(super) draft: Option<Arc<Draft>>,
