@@ -3,8 +3,8 @@
 use std::{os::unix::fs::PermissionsExt, process::Stdio};
 
 use scenarios::rig::{
-    Channel, Client, SSN, Setup, Told, Upstream, binary, delivered, json_head, policies, repository, request, whole,
-    within,
+    Channel, Client, SSN, Setup, Told, Upstream, binary, bytes, delivered, entries, http_chunks, json_head, policies,
+    repository, request, whole, within,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -111,6 +111,36 @@ async fn sessions_are_listed_shown_and_replayed() {
         let raw = |c: char| c.is_control() && c != '\n';
         assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
     }
+}
+
+/// Bytes that are no text, and a character that two chunks share.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_told_the_same_whether_the_host_runs_or_not() {
+    let upstream = Upstream::answering(|_| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        [vec![head], http_chunks(&[b"price: \xe2", b"\x82\xac 5 ", &[0xff; 10]])].concat()
+    })
+    .await;
+    let mut host = Setup::new().dialect("raw").start(upstream.address).await;
+    let (reply, body) = host.client().whole(b"what does it cost? \xfe").await;
+    assert_eq!(body, b"price: \xe2\x82\xac 5 \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff");
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let mut told = Vec::new();
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let record = cli.json(&["sessions", "show", &id]);
+        let asked: Vec<_> = entries(&record, "Request").map(|request| bytes(&request["body"])).collect();
+        assert_eq!(asked, [b"what does it cost? \xfe"]);
+        let got: Vec<u8> = entries(&record, "Chunk").flat_map(|chunk| bytes(&chunk["data"])).collect();
+        assert_eq!(got, body);
+        let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]).stdout;
+        assert!(replayed.contains("cost? \\xfe\n") && replayed.contains("price: € 5 \\xff\\xff"), "{replayed}");
+        told.push((record["entries"].clone(), replayed, cli.run(&["sessions", "show", &id]).stdout));
+    }
+    assert_eq!(told[0], told[1]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     host::{HostArgs, Place},
     print_line,
-    show::{self, duration_of, json_of, line_of, lines_of, short, text_of, time_of},
+    show::{self, bytes_of, duration_of, json_of, line_of, lines_of, short, text_of, time_of},
 };
 use crate::app::now_ms;
 
@@ -88,7 +88,8 @@ struct Shown {
     model: String,
     policy: String,
     question: Question,
-    shown: String,
+    #[serde(with = "model::bytes")]
+    shown: Vec<u8>,
     asked_at_ms: u64,
     expires_at_ms: u64,
     by: String,
@@ -186,7 +187,7 @@ async fn one(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
     let approval: Shown = serde_json::from_value(approval)?;
     print_line(&describe(&approval))?;
     if !approval.shown.is_empty() {
-        print_line(&format!("\n{}", text_of(&approval.shown)))?;
+        print_line(&format!("\n{}", bytes_of(&approval.shown)))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use store::{ExchangeSummary, SessionFilter, SessionSummary, State};
 use super::{
     host::HostArgs,
     print_line,
-    show::{self, duration_of, json_of, line_of, lines_of, short, size_of, text_of, time_of},
+    show::{self, bytes_of, duration_of, json_of, line_of, lines_of, short, size_of, time_of},
 };
 use crate::app::now_ms;
 use records::{ExchangeShown, Found, Records};
@@ -233,7 +233,6 @@ fn entries_text(exchange: &ExchangeShown) -> String {
 
 /// Title and body of an entry; safe for a terminal.
 fn entry_text(entry: &Entry) -> (String, String) {
-    let bytes = |bytes: &[u8]| text_of(&String::from_utf8_lossy(bytes));
     match entry {
         Entry::Opened(opened) => {
             let headers =
@@ -242,7 +241,7 @@ fn entry_text(entry: &Entry) -> (String, String) {
         }
         Entry::Request(request) => {
             let word = if request.forwarded { "forwarded" } else { "stopped" };
-            (format!("{word:<10} {}", size_of(request.body.len() as u64)), bytes(&request.body))
+            (format!("{word:<10} {}", size_of(request.body.len() as u64)), bytes_of(&request.body))
         }
         Entry::Judged(judged) => judged_text(judged),
         Entry::Held(held) => {
@@ -260,7 +259,7 @@ fn entry_text(entry: &Entry) -> (String, String) {
                 head.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
             (format!("response   {}", head.status), headers.collect())
         }
-        Entry::Chunk(chunk) => (format!("delivered  {}", size_of(chunk.data.len() as u64)), bytes(&chunk.data)),
+        Entry::Chunk(chunk) => (format!("delivered  {}", size_of(chunk.data.len() as u64)), bytes_of(&chunk.data)),
         Entry::PutBack(back) => {
             let tokens =
                 back.tokens.iter().map(|at| format!("{} bytes {}..{}\n", line_of(&at.token), at.start, at.end));

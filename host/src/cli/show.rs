@@ -115,6 +115,12 @@ impl Pieces {
     }
 }
 
+/// Bytes as [`text_of`] shows text; those that are none as `\xff`.
+pub(super) fn bytes_of(bytes: &[u8]) -> String {
+    let mut pieces = Pieces::default();
+    pieces.take(bytes) + &pieces.finish()
+}
+
 /// JSON for programs, and for terminals too: what would deceive is written as `\uXXXX`, which is the same JSON.
 pub(super) fn json_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
     let text = serde_json::to_string_pretty(value)?;
@@ -207,6 +213,7 @@ mod tests {
         }
         let mut pieces = Pieces::default();
         assert_eq!(pieces.take(b"\xffa\xe2\x82") + &pieces.finish(), "\\xffa\\xe2\\x82");
+        assert_eq!(bytes_of(b"\xffa\xe2\x82\x1b"), "\\xffa\\xe2\\x82\\u{1b}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{Client, Host, within};
@@ -125,6 +126,9 @@ pub fn entries<'a>(record: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a
 /// squeezed.
 #[must_use]
 pub fn holds(told: &Value, text: &str) -> bool {
+    if told.get("base64").is_some() {
+        return String::from_utf8_lossy(&bytes(told)).contains(text);
+    }
     match told {
         Value::String(said) => said.contains(text),
         Value::Array(all) => all.iter().any(|one| holds(one, text)),
@@ -133,8 +137,19 @@ pub fn holds(told: &Value, text: &str) -> bool {
     }
 }
 
+/// Bytes as JSON tells them: the text that they are, or `{"base64": "…"}`.
+///
+/// # Panics
+/// When it is neither.
+#[must_use]
+pub fn bytes(told: &Value) -> Vec<u8> {
+    let encoded = told["base64"].as_str().map(|encoded| STANDARD.decode(encoded).expect("it is Base64"));
+    encoded.unwrap_or_else(|| told.as_str().expect("bytes are text, or Base64").as_bytes().to_vec())
+}
+
 /// What an exchange's record says was delivered.
 #[must_use]
 pub fn delivered(record: &Value) -> String {
-    entries(record, "Chunk").filter_map(|chunk| chunk["data"].as_str()).collect()
+    let all: Vec<u8> = entries(record, "Chunk").flat_map(|chunk| bytes(&chunk["data"])).collect();
+    String::from_utf8_lossy(&all).into_owned()
 }

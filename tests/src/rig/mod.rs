@@ -25,7 +25,7 @@ pub use alone::alone;
 pub use chat::{CHANNELS, Channel, SSN, events, request, streamed, whole};
 pub use cli::{Cli, Told};
 pub use client::{Client, End, Reply};
-pub use control::{delivered, entries, holds, policies};
+pub use control::{bytes, delivered, entries, holds, policies};
 pub use crowd::{Listening, Overheard};
 pub use dice::Dice;
 pub use heard::{Heard, SseEvent, sse};

@@ -131,6 +131,10 @@ impl Rig {
     }
 
     async fn ask(&self, caller: &str) -> Box<dyn Ticket> {
+        self.ask_about(caller, b"delete it").await
+    }
+
+    async fn ask_about(&self, caller: &str, shown: &[u8]) -> Box<dyn Ticket> {
         let about = About {
             exchange: ExchangeId::new(),
             session: SessionId::new(),
@@ -149,8 +153,7 @@ impl Rig {
             remember_key: String::new(),
         };
         let policy = ("approve".to_owned(), Digest([1; 32]));
-        let ask =
-            Ask { about: Arc::new(about), policy, question, shown: "delete it".to_owned(), bound_to: Digest([2; 32]) };
+        let ask = Ask { about: Arc::new(about), policy, question, shown: shown.to_vec(), bound_to: Digest([2; 32]) };
         self.control.approvals.ask(ask).await.unwrap()
     }
 
@@ -266,6 +269,14 @@ async fn an_approver_decides_once_and_never_on_its_own_request() {
     assert_eq!((again.status, again.json()["code"].as_str()), (StatusCode::CONFLICT, Some("not_pending")));
     let ruling = ticket.decided().await;
     assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Approved, "agreed"));
+}
+
+#[tokio::test]
+async fn an_approver_sees_every_byte_also_where_they_are_no_text() {
+    let rig = Rig::new();
+    let ticket = rig.ask_about("ann", b"delete \xff").await;
+    let path = format!("/v1/approvals/{}", ticket.approval());
+    assert_eq!(rig.get(&path).await.json()["shown"], serde_json::json!({ "base64": "ZGVsZXRlIP8=" }));
 }
 
 #[tokio::test]

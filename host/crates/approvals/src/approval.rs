@@ -84,7 +84,8 @@ pub struct Approval {
     /// What it asks. `approvers` is complete: the operator's default is filled in.
     pub question: Question,
     /// What would go on; empty once it is closed.
-    pub shown: String,
+    #[serde(serialize_with = "model::bytes::serialize")]
+    pub shown: Vec<u8>,
     /// SHA-256 over everything that the approval is bound to.
     pub bound_to: Digest,
     /// When it was asked.

@@ -29,7 +29,7 @@ pub struct Terms {
     pub pending: usize,
     /// Of these, by one caller.
     pub pending_per_caller: usize,
-    /// Bytes of text shown to approvers, over all open questions.
+    /// Bytes shown to approvers, over all open questions.
     pub shown_bytes: usize,
 }
 
@@ -273,7 +273,7 @@ impl Book {
             self.remembered.remove(&oldest);
         }
         let known = Remembered {
-            approval: Box::new(Approval { shown: String::new(), ..decided.clone() }),
+            approval: Box::new(Approval { shown: Vec::new(), ..decided.clone() }),
             until_ms: at_ms.saturating_add(REMEMBER_MS),
         };
         self.remembered.insert(memory_of(decided), known);
@@ -383,7 +383,7 @@ impl Book {
     fn shelve(&mut self, id: ApprovalId) {
         let Some(mut approval) = self.open.remove(&id) else { return };
         self.by_binding.remove(&approval.bound_to);
-        approval.shown = String::new();
+        approval.shown = Vec::new();
         self.closed.insert(id, approval);
         if self.closed.len() > CLOSED {
             self.closed.pop_first();
@@ -436,7 +436,7 @@ fn binding(ask: &Ask) -> Digest {
         ask.question.title.as_bytes(),
         ask.question.summary.as_bytes(),
         ask.question.remember_key.as_bytes(),
-        ask.shown.as_bytes(),
+        ask.shown.as_slice(),
     ];
     for field in fields {
         context.update(&(field.len() as u64).to_be_bytes());

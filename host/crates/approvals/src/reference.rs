@@ -39,7 +39,7 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
             timeout_seconds: 0,
             remember_key: remember_key.to_owned(),
         },
-        shown: text.to_owned(),
+        shown: text.as_bytes().to_vec(),
         bound_to: Digest([2; 32]),
     }
 }

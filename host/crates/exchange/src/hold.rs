@@ -98,7 +98,7 @@ pub(crate) async fn hold(
         about: Arc::clone(waiting.about),
         policy: (asking.policy.clone(), asking.digest),
         question: asking.question.clone(),
-        shown: String::from_utf8_lossy(waiting.bytes).into_owned(),
+        shown: waiting.bytes.to_vec(),
         bound_to,
     };
     let mut ticket = gate.desk.ask(ask).await.map_err(|error| Stop::NoDesk(error.0))?;

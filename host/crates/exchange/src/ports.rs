@@ -398,7 +398,7 @@ pub struct Ask {
     /// What it asks.
     pub question: Question,
     /// What the approver sees: the pending text or the whole request, as it would go on.
-    pub shown: String,
+    pub shown: Vec<u8>,
     /// SHA-256 over direction, connection, method, path, headers, exact bytes, caller and policy set (threats, section 6).
     pub bound_to: Digest,
 }

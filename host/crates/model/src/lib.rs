@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod alert;
+pub mod bytes;
 pub mod caller;
 pub mod connection;
 pub mod control;

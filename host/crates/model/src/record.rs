@@ -81,7 +81,7 @@ pub struct Request {
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// The body, byte for byte.
-    #[serde(with = "bytes")]
+    #[serde(with = "crate::bytes")]
     pub body: Vec<u8>,
     /// False when the exchange was stopped before it went upstream.
     pub forwarded: bool,
@@ -198,7 +198,7 @@ pub struct Chunk {
     /// When.
     pub at: u64,
     /// The bytes.
-    #[serde(with = "bytes")]
+    #[serde(with = "crate::bytes")]
     pub data: Vec<u8>,
 }
 
@@ -345,40 +345,4 @@ pub enum Event {
     },
     /// Who may do what changed.
     Control(ControlEvent),
-}
-
-/// Byte strings, as one run instead of a sequence of numbers; in JSON as text where they are UTF-8.
-mod bytes {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.serialize_str(&String::from_utf8_lossy(bytes))
-        } else {
-            serializer.serialize_bytes(bytes)
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        if deserializer.is_human_readable() {
-            return String::deserialize(deserializer).map(String::into_bytes);
-        }
-        struct Run;
-        impl serde::de::Visitor<'_> for Run {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a byte string")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_byte_buf(Run)
-    }
 }

@@ -81,7 +81,7 @@ pub(crate) struct OneAnswer {
 impl Desk for OneAnswer {
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         self.bound.lock().unwrap().push(ask.bound_to);
-        self.shown.lock().unwrap().push(ask.shown);
+        self.shown.lock().unwrap().push(String::from_utf8(ask.shown).unwrap());
         let cancelled = Some(Arc::clone(&self.cancelled));
         let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
         async { Ok(ticket) }.boxed()
