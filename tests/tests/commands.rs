@@ -78,7 +78,7 @@ fn inspect_says_whether_a_host_would_take_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_listed_shown_and_replayed() {
-    let said = format!("\u{1b}[31mred\u{7} {SSN}");
+    let said = format!("\u{1b}[31mred\u{7} \u{9b}2J \u{202e}der {SSN}");
     let upstream = Upstream::answering(move |_| {
         let body = whole(Channel::Content, &said);
         vec![json_head(200, body.len()), body]
@@ -100,6 +100,8 @@ async fn sessions_are_listed_shown_and_replayed() {
         assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
         assert!(replayed.stdout.contains("[SSN]"), "{}", replayed.stdout);
         let lines = cli.run(&["sessions", "replay", &id, "--speed", "0", "--json"]).stdout;
+        let raw = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!lines.contains(raw), "control characters are escaped: {lines:?}");
         let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(delivered(&json!({ "entries": lines })).as_bytes(), body, "the same entries, one in a line");
         assert!(lines.iter().all(|line| line["exchange"].is_string() && line["at_us"].is_u64()));
@@ -108,7 +110,6 @@ async fn sessions_are_listed_shown_and_replayed() {
             assert_eq!(replayed.code, Some(2), "{speed}: {}", replayed.stderr);
             assert!(!replayed.stderr.contains("panicked"), "{}", replayed.stderr);
         }
-        let raw = |c: char| c.is_control() && c != '\n';
         assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
     }
 }

@@ -123,9 +123,17 @@ pub(super) fn bytes_of(bytes: &[u8]) -> String {
 
 /// JSON for programs, and for terminals too: what would deceive is written as `\uXXXX`, which is the same JSON.
 pub(super) fn json_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
-    let text = serde_json::to_string_pretty(value)?;
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    Ok(undeceiving(&serde_json::to_string_pretty(value)?))
+}
+
+/// As [`json_of`], in one line.
+pub(super) fn json_line_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    Ok(undeceiving(&serde_json::to_string(value)?))
+}
+
+fn undeceiving(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
         if c != '\n' && deceives(c) {
             let mut units = [0; 2];
             c.encode_utf16(&mut units).iter().for_each(|unit| {
@@ -135,7 +143,7 @@ pub(super) fn json_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
             out.push(c);
         }
     }
-    Ok(out)
+    out
 }
 
 /// A table with these titles; cells are escaped by whoever adds them.
@@ -198,9 +206,11 @@ mod tests {
     #[test]
     fn json_is_the_same_json_with_nothing_that_deceives() {
         let hostile = "\u{202e}\u{9b}\u{e0041}\x1b\u{2028} ok";
-        let json = json_of(&[hostile]).unwrap();
-        assert!(json.chars().all(|c| c == '\n' || !deceives(c)), "{json:?}");
-        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
+        for json in [json_of(&[hostile]).unwrap(), json_line_of(&[hostile]).unwrap()] {
+            assert!(json.chars().all(|c| c == '\n' || !deceives(c)), "{json:?}");
+            assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
+        }
+        assert!(!json_line_of(&["a\nb", hostile]).unwrap().contains('\n'));
     }
 
     #[test]

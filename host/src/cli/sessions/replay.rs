@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ExchangeShown, entry_text};
 use crate::cli::{
     print, print_line,
-    show::{Pieces, line_of, time_of},
+    show::{Pieces, json_line_of, line_of, time_of},
 };
 
 /// The slowest and the fastest that anybody can mean.
@@ -81,7 +81,7 @@ pub(super) async fn lines(exchange: &ExchangeShown, speed: f64) -> anyhow::Resul
         now_us = now_us.max(timed.at_us);
         let exchange = exchange.summary.exchange;
         let line = json!({ "exchange": exchange, "at_us": timed.at_us, "entry": timed.entry });
-        print_line(&line.to_string())?;
+        print_line(&json_line_of(&line)?)?;
     }
     Ok(())
 }
