@@ -1,6 +1,6 @@
 //! The command line as people and scripts use it, on a host that runs and on the store of one that does not.
 
-use std::{os::unix::fs::PermissionsExt, process::Stdio};
+use std::{os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
 
 use scenarios::rig::{
     Channel, Client, SSN, Setup, Told, Upstream, binary, bytes, delivered, entries, http_chunks, json_head, policies,
@@ -142,6 +142,34 @@ async fn bytes_are_told_the_same_whether_the_host_runs_or_not() {
         told.push((record["entries"].clone(), replayed, cli.run(&["sessions", "show", &id]).stdout));
     }
     assert_eq!(told[0], told[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_on_a_stopped_host_does_not_keep_it_from_starting() {
+    let upstream = Upstream::answering(|_| {
+        std::thread::sleep(Duration::from_millis(60));
+        let body = whole(Channel::Content, "late");
+        vec![json_head(200, body.len()), body]
+    })
+    .await;
+    let mut host = Setup::new().start(upstream.address).await;
+    let (reply, _) = host.client().whole(&request("hello", false)).await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    // A thousand times slower than it was: a minute.
+    let mut replay = tokio::process::Command::new(binary())
+        .args(["sessions", "replay", &id, "--speed", "0.001", "--config"])
+        .arg(host.home().join("portcullis.toml"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(replay.stdout.take().unwrap()).lines();
+    let first = within("the replay", lines.next_line()).await.unwrap().unwrap();
+    assert!(first.contains("POST"), "{first}");
+    let host = host.restart().await;
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
+    assert!(replay.try_wait().unwrap().is_none(), "the replay goes on");
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod replay;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use model::{Entry, record::JudgedVerdict};
 use serde_json::json;
@@ -199,12 +198,16 @@ async fn replay_one(host: &HostArgs, id: &str, speed: f64, json: bool) -> anyhow
         Found::Exchange(exchange) => vec![exchange.summary.exchange],
         Found::Session(session) => session.exchanges.iter().map(|summary| summary.exchange).collect(),
     };
-    for id in exchanges {
-        let exchange = records.exchange(id).await.with_context(|| format!("exchange {id}"))?;
-        if json {
-            replay::lines(&exchange, speed).await?;
-        } else {
-            replay::replay(&exchange, speed).await?;
+    let mut left = exchanges.as_slice();
+    while !left.is_empty() {
+        let read = records.first_of(left).await?;
+        left = left.get(read.len()..).unwrap_or_default();
+        for exchange in &read {
+            if json {
+                replay::lines(exchange, speed).await?;
+            } else {
+                replay::replay(exchange, speed).await?;
+            }
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ const KEY_BYTES: usize = 32;
 /// Bytes of the hash of the key, after it in its file: a key that changed would make hashes that agree with no other.
 const KEY_CHECK_BYTES: usize = 16;
 /// How long a lock is waited for, and the pause between two tries.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The folder, locked until this is dropped.
@@ -115,6 +115,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 
 /// A process that was killed while it began another leaves the lock to that one for the moment until it is a program of
 /// its own (`fork` to `exec`): whoever starts a killed host again at once must not be told that it still runs.
+/// And a command that reads the records of a stopped host has the store for as long as it reads.
 fn patiently(lock: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
     let began = Instant::now();
     loop {

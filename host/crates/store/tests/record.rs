@@ -268,6 +268,19 @@ async fn two_openings_are_refused() {
     open(folder.path());
 }
 
+#[test]
+fn a_host_that_starts_waits_for_who_just_reads() {
+    let folder = tempdir().unwrap();
+    drop(open(folder.path()));
+    let reader = Store::open_read_only(folder.path()).unwrap();
+    let reading = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        drop(reader);
+    });
+    open(folder.path());
+    reading.join().unwrap();
+}
+
 #[tokio::test]
 async fn files_are_their_owners_alone() {
     let folder = tempdir().unwrap();

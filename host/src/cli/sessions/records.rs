@@ -1,12 +1,17 @@
 //! Where recorded sessions are read: from the running host, or from the store of one that does not run.
+//!
+//! What must hold: a store is let go of before anything that was read is shown. Whoever reads it keeps a host from
+//! starting, and showing takes as long as a reader likes.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use model::{Entry, ExchangeId, SessionId};
-use serde::{Deserialize, Serialize};
-use store::{ExchangeSummary, SessionFilter, SessionSummary, Store, StoreError};
-use tokio::sync::OnceCell;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use store::{ExchangeRecord, ExchangeSummary, SessionFilter, SessionRecord, SessionSummary, Store, StoreError};
 
 use crate::cli::host::{HostArgs, Place, Unanswered};
 
@@ -37,11 +42,28 @@ pub(super) enum Found {
     Exchange(ExchangeShown),
 }
 
+impl From<SessionRecord> for SessionShown {
+    fn from(read: SessionRecord) -> Self {
+        Self { summary: read.summary, exchanges: read.exchanges }
+    }
+}
+
+impl From<ExchangeRecord> for ExchangeShown {
+    fn from(read: ExchangeRecord) -> Self {
+        let entries = read.entries.into_iter().map(|timed| Timed { at_us: timed.at_us, entry: timed.entry });
+        Self { summary: read.summary, entries: entries.collect() }
+    }
+}
+
+/// Bytes of exchanges that are read from a store at one time, but for the last one; and how many exchanges at most.
+const READ_BYTES: u64 = 16 << 20;
+const READ_EXCHANGES: usize = 1000;
+/// How long a store that is in use is asked for again: a host that starts has it before it answers.
+const IN_USE: Duration = Duration::from_secs(5);
+
 /// The records of one host.
 pub(super) struct Records {
     place: Place,
-    /// Opened when no host answers.
-    store: OnceCell<Arc<Store>>,
 }
 
 #[derive(Deserialize)]
@@ -51,37 +73,32 @@ struct SessionList {
 
 impl Records {
     pub(super) fn open(host: &HostArgs) -> anyhow::Result<Self> {
-        Ok(Self { place: host.place()?, store: OnceCell::new() })
+        Ok(Self { place: host.place()? })
     }
 
     /// Sessions, the newest first.
     pub(super) async fn sessions(&self, filter: SessionFilter) -> anyhow::Result<Vec<SessionSummary>> {
-        match self.place.get(&format!("/v1/sessions?{}", query(&filter))).await {
-            Ok(SessionList { sessions }) => Ok(sessions),
-            Err(unanswered) => self.read(unanswered, move |store| store.sessions(&filter)).await,
-        }
+        let path = format!("/v1/sessions?{}", query(&filter));
+        self.ask(&path, |SessionList { sessions }| sessions, move |store| store.sessions(&filter)).await
     }
 
     async fn session(&self, id: SessionId) -> anyhow::Result<SessionShown> {
-        match self.place.get(&format!("/v1/sessions/{id}")).await {
-            Ok(session) => Ok(session),
-            Err(unanswered) => {
-                let read = self.read(unanswered, move |store| store.session(id)).await?;
-                Ok(SessionShown { summary: read.summary, exchanges: read.exchanges })
-            }
-        }
+        let look = move |store: &Store| store.session(id).map(SessionShown::from);
+        self.ask(&format!("/v1/sessions/{id}"), |session| session, look).await
     }
 
-    /// An exchange with its entries.
-    pub(super) async fn exchange(&self, id: ExchangeId) -> anyhow::Result<ExchangeShown> {
-        match self.place.get(&format!("/v1/exchanges/{id}")).await {
-            Ok(exchange) => Ok(exchange),
-            Err(unanswered) => {
-                let read = self.read(unanswered, move |store| store.exchange(id)).await?;
-                let entries = read.entries.into_iter().map(|timed| Timed { at_us: timed.at_us, entry: timed.entry });
-                Ok(ExchangeShown { summary: read.summary, entries: entries.collect() })
-            }
-        }
+    async fn exchange(&self, id: ExchangeId) -> anyhow::Result<ExchangeShown> {
+        let look = move |store: &Store| store.exchange(id).map(ExchangeShown::from);
+        self.ask(&format!("/v1/exchanges/{id}"), |exchange| exchange, look).await
+    }
+
+    /// The first of these exchanges, with their entries: as many as are read at one time, and at least one of any.
+    pub(super) async fn first_of(&self, ids: &[ExchangeId]) -> anyhow::Result<Vec<ExchangeShown>> {
+        let Some(first) = ids.first() else { return Ok(Vec::new()) };
+        let wanted: Vec<ExchangeId> = ids.iter().take(READ_EXCHANGES).copied().collect();
+        let path = format!("/v1/exchanges/{first}");
+        let read = self.ask(&path, |exchange| vec![exchange], move |store| read_some(store, &wanted)).await;
+        read.with_context(|| format!("exchange {first}"))
     }
 
     /// The session, or else the exchange, of this id.
@@ -100,22 +117,54 @@ impl Records {
         }
     }
 
-    /// Reads the store itself, when the reason why the host gave no answer is that none runs.
-    async fn read<T, F>(&self, unanswered: Unanswered, look: F) -> anyhow::Result<T>
+    /// Asks the host; reads the store itself, when the reason why the host gives no answer is that none runs.
+    async fn ask<A, T, F>(&self, path: &str, told: fn(A) -> T, look: F) -> anyhow::Result<T>
     where
+        A: DeserializeOwned,
         T: Send + 'static,
-        F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        F: Fn(&Store) -> Result<T, StoreError> + Send + Sync + 'static,
     {
-        let (Unanswered::NotRunning(_), Some(path)) = (&unanswered, &self.place.store) else {
-            return Err(unanswered.into());
-        };
-        let open = || {
-            let path = path.clone();
-            async { Ok::<_, anyhow::Error>(tokio::task::spawn_blocking(move || Store::open_read_only(&path)).await??) }
-        };
-        let store = Arc::clone(self.store.get_or_try_init(open).await.context(unanswered.to_string())?);
-        Ok(tokio::task::spawn_blocking(move || look(&store)).await??)
+        let (look, began) = (Arc::new(look), Instant::now());
+        loop {
+            let unanswered = match self.place.get(path).await {
+                Ok(answer) => return Ok(told(answer)),
+                Err(unanswered) => unanswered,
+            };
+            let (Unanswered::NotRunning(_), Some(store)) = (&unanswered, self.place.store.clone()) else {
+                return Err(unanswered.into());
+            };
+            let look = Arc::clone(&look);
+            // Let go of when it was looked at.
+            let open = move || Store::open_read_only(&store).map(|store| look(&store));
+            match tokio::task::spawn_blocking(open).await? {
+                Ok(read) => return Ok(read?),
+                Err(StoreError::InUse { .. }) if began.elapsed() < IN_USE => {}
+                Err(error) => return Err(error).context(unanswered.to_string()),
+            }
+        }
     }
+}
+
+/// Exchanges from the first on, until there are [`READ_BYTES`] of them, or one can't be read: it is told when it is the
+/// first.
+fn read_some(store: &Store, wanted: &[ExchangeId]) -> Result<Vec<ExchangeShown>, StoreError> {
+    let (mut read, mut bytes) = (Vec::new(), 0_u64);
+    for id in wanted {
+        match store.exchange(*id) {
+            Ok(exchange) => {
+                let summary = &exchange.summary;
+                let bodies = summary.request_bytes.saturating_add(summary.response_bytes);
+                bytes = bytes.saturating_add(bodies.max(summary.record_bytes));
+                read.push(ExchangeShown::from(exchange));
+            }
+            Err(error) if read.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+        if bytes >= READ_BYTES {
+            break;
+        }
+    }
+    Ok(read)
 }
 
 /// Whether the host, or the store, says that there is no such thing.
