@@ -26,7 +26,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 /// The one key of the table `STATE`.
 const SELF: &str = "index";
-const FORMAT: u64 = 2;
+/// Those of format 1 know no packs; those of format 2 have sums of sessions without exchanges that did not end.
+const FORMAT: u64 = 3;
 /// Its file in the store's folder.
 pub(crate) const FILE: &str = "index.redb";
 

@@ -15,7 +15,7 @@ use crate::{
     pack::{Packer, Place, SHORT_BYTES},
     queue::Queue,
     segments::{Addition, Fill, PIECE_BYTES, Run, Segments},
-    summary::{Row, SessionSummary, State},
+    summary::{Row, SessionSummary, Share, State},
     writer::Alarm,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Ingest {
 /// What a commit adds to one exchange.
 struct Growth<'f> {
     row: Row,
+    /// What its session's sums have of it.
+    share: Share,
     /// Where in the exchange's frames the new ones begin.
     offset: u64,
     /// The new ones, in order.
@@ -263,40 +265,36 @@ impl Ingest {
         let mut growths: Vec<Growth<'_>> = harvest.exchanges.into_values().collect();
         growths.sort_unstable_by_key(|growth| growth.row.summary.exchange);
         self.meta.exchanges += growths.iter().filter(|growth| growth.new).count() as u64;
-        let rows: Vec<_> = growths.into_iter().map(|growth| (growth.row, growth.began, growth.ended)).collect();
-        let sessions = self.fold_sessions(&rows)?;
+        let sessions = self.fold_sessions(&growths)?;
         self.meta.ingested = end;
-        let began = rows.iter().filter(|(_, began, _)| *began);
+        let began = growths.iter().filter(|growth| growth.began);
         self.index.store(&Changes {
-            rows: rows.iter().map(|(row, ..)| row).collect(),
+            rows: growths.iter().map(|growth| &growth.row).collect(),
             sessions: sessions.iter().filter_map(|session| self.sessions.get(session)).collect(),
-            began: began.map(|(row, ..)| (row.summary.session, row.summary.exchange)).collect(),
+            began: began.map(|growth| (growth.row.summary.session, growth.row.summary.exchange)).collect(),
             events: &harvest.events,
             meta: self.meta,
         })?;
-        self.remember(rows);
+        self.remember(growths);
         Ok(())
     }
 
-    /// Brings the sessions up to date in memory; tells which ones changed.
-    fn fold_sessions(&mut self, rows: &[(Row, bool, bool)]) -> Result<Vec<SessionId>, StoreError> {
+    /// Brings the sessions up to date in memory; tells which ones changed. Row and session go into the index together, so
+    /// what a row has of an exchange is what its session's sums have of it, whatever was forgotten or shown again.
+    fn fold_sessions(&mut self, growths: &[Growth<'_>]) -> Result<Vec<SessionId>, StoreError> {
         let mut changed = Vec::new();
-        for (row, began, ended) in rows.iter().filter(|(_, began, ended)| *began || *ended) {
-            let id = row.summary.session;
-            let session = match self.sessions.entry(id) {
+        for growth in growths.iter().filter(|growth| growth.row.summary.has_session()) {
+            let summary = &growth.row.summary;
+            let session = match self.sessions.entry(summary.session) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(new) => {
-                    let stored = self.index.session(id)?;
-                    new.insert(stored.unwrap_or_else(|| SessionSummary::new(&row.summary)))
+                    let stored = self.index.session(summary.session)?;
+                    new.insert(stored.unwrap_or_else(|| SessionSummary::new(summary)))
                 }
             };
-            if *began {
-                session.opened(&row.summary);
+            if session.grew(&growth.share, summary) {
+                changed.push(summary.session);
             }
-            if *ended {
-                session.ended(&row.summary);
-            }
-            changed.push(id);
         }
         changed.sort_unstable();
         changed.dedup();
@@ -304,8 +302,8 @@ impl Ingest {
     }
 
     /// Everything in memory is in the index now, so any of it may be forgotten.
-    fn remember(&mut self, rows: Vec<(Row, bool, bool)>) {
-        for (row, _, ended) in rows {
+    fn remember(&mut self, growths: Vec<Growth<'_>>) {
+        for Growth { row, ended, .. } in growths {
             if !ended && row.summary.state == State::Running {
                 self.rows.insert(row.summary.exchange, row);
             }
@@ -345,7 +343,7 @@ fn known(rows: &mut HashMap<ExchangeId, Row>, index: &Index, exchange: ExchangeI
 fn grow(known: Option<Row>, exchange: ExchangeId, run: u64) -> Growth<'static> {
     let new = known.is_none();
     let row = known.unwrap_or_else(|| Row::new(exchange, run));
-    Growth { row, offset: 0, frames: Vec::new(), new, began: false, ended: false }
+    Growth { share: Share::of(&row.summary), row, offset: 0, frames: Vec::new(), new, began: false, ended: false }
 }
 
 impl Growth<'_> {

@@ -86,7 +86,8 @@ pub enum State {
     Damaged,
 }
 
-/// One session in a list.
+/// One session in a list. Its sums are those of its exchanges as they are: also of those that run, and of those that
+/// never ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSummary {
     /// Which.
@@ -99,7 +100,7 @@ pub struct SessionSummary {
     pub connection: CompactString,
     /// When its first exchange began: milliseconds since 1970-01-01T00:00:00Z.
     pub started_ms: u64,
-    /// When its last exchange began or ended.
+    /// When its last entry so far came, of any exchange.
     pub last_ms: u64,
     /// Exchanges.
     pub exchanges: u64,
@@ -223,6 +224,11 @@ pub(crate) fn at(entry: &Entry) -> u64 {
 }
 
 impl ExchangeSummary {
+    /// Whether its first entry, which names its session, was there.
+    pub(crate) fn has_session(&self) -> bool {
+        !self.session.0.is_nil()
+    }
+
     fn take(&mut self, entry: &Entry) {
         match entry {
             Entry::Opened(opened) => {
@@ -292,25 +298,56 @@ impl SessionSummary {
         }
     }
 
-    /// An exchange of it began.
-    pub(crate) fn opened(&mut self, exchange: &ExchangeSummary) {
-        self.exchanges += 1;
+    /// An exchange of it grew, whose share was `before`. Tells whether that changed anything here.
+    pub(crate) fn grew(&mut self, before: &Share, exchange: &ExchangeSummary) -> bool {
+        let now = Share::of(exchange);
+        let last_ms = exchange.started_ms.saturating_add(exchange.duration_us / 1000);
+        if now == *before && last_ms <= self.last_ms {
+            return false;
+        }
+        let sums = [
+            &mut self.exchanges,
+            &mut self.closed,
+            &mut self.completed,
+            &mut self.blocked,
+            &mut self.masked,
+            &mut self.asked,
+            &mut self.request_bytes,
+            &mut self.response_bytes,
+            &mut self.input_tokens,
+            &mut self.output_tokens,
+        ];
+        for ((sum, before), now) in sums.into_iter().zip(before.0).zip(now.0) {
+            *sum = sum.saturating_add(now).saturating_sub(before);
+        }
         self.started_ms = self.started_ms.min(exchange.started_ms);
-        self.last_ms = self.last_ms.max(exchange.started_ms);
+        self.last_ms = self.last_ms.max(last_ms);
+        true
     }
+}
 
-    /// An exchange of it ended.
-    pub(crate) fn ended(&mut self, exchange: &ExchangeSummary) {
-        self.closed += 1;
-        self.completed += u64::from(exchange.outcome == Some(Outcome::Completed));
-        self.blocked += u64::from(exchange.outcome == Some(Outcome::Blocked));
-        self.masked += u64::from(exchange.masked > 0);
-        self.asked += u64::from(exchange.asked > 0);
-        self.request_bytes += exchange.request_bytes;
-        self.response_bytes += exchange.response_bytes;
-        self.input_tokens += u64::from(exchange.usage.input_tokens);
-        self.output_tokens += u64::from(exchange.usage.output_tokens);
-        self.last_ms = self.last_ms.max(exchange.started_ms + exchange.duration_us / 1000);
+/// What an exchange adds to the sums of its session, as far as it has come: in the order of the session's fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share([u64; 10]);
+
+impl Share {
+    /// The share of an exchange; nothing while its session is not known.
+    pub(crate) fn of(exchange: &ExchangeSummary) -> Self {
+        if !exchange.has_session() {
+            return Self::default();
+        }
+        Self([
+            1,
+            u64::from(exchange.outcome.is_some()),
+            u64::from(exchange.outcome == Some(Outcome::Completed)),
+            u64::from(exchange.outcome == Some(Outcome::Blocked)),
+            u64::from(exchange.masked > 0),
+            u64::from(exchange.asked > 0),
+            exchange.request_bytes,
+            exchange.response_bytes,
+            u64::from(exchange.usage.input_tokens),
+            u64::from(exchange.usage.output_tokens),
+        ])
     }
 }
 

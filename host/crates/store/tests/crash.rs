@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{chunk, closed, masked, opened, pattern, request, small, started};
+use common::{chunk, closed, masked, opened, pattern, request, small, started, sums_agree};
 use exchange::ports::{Recorder, Safety};
 use model::{Entry, ExchangeId, Outcome, SessionId};
 use store::{ExchangeFilter, Limits, State, Store, StoreConfig, StoreError};
@@ -115,6 +115,7 @@ fn check_acknowledged(folder: &Path, acknowledged: &HashMap<ExchangeId, u64>) {
     }
     let listed = store.exchanges(&ExchangeFilter::default()).unwrap().len() as u64;
     assert_eq!(store.verify().unwrap(), listed);
+    sums_agree(&store);
 }
 
 // ---------------------------------------------------------------------------- two processes
@@ -250,6 +251,7 @@ async fn an_index_that_is_behind_its_segment_takes_what_is_there() {
     assert_eq!(read_all(folder.path()).unwrap(), truth);
     let store = Store::open_read_only(folder.path()).unwrap();
     assert_eq!(store.verify().unwrap(), truth.len() as u64);
+    sums_agree(&store);
 }
 
 fn journal(folder: &Path) -> PathBuf {

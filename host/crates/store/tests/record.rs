@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started};
+use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started, sums_agree};
 use exchange::ports::{Recorder, Safety};
 use futures_util::FutureExt;
 use model::{Entry, ExchangeId, Outcome, SessionId};
@@ -115,6 +115,51 @@ async fn sessions() {
     assert!(matches!(store.exchange(ExchangeId::new()), Err(StoreError::UnknownExchange(_))));
 }
 
+/// Beside others of many sessions, so that what is known of it is forgotten and read again.
+#[tokio::test]
+async fn a_session_tells_of_what_runs_and_of_what_never_ended() {
+    let folder = tempdir().unwrap();
+    let config = StoreConfig { limits: small(), ..StoreConfig::new(folder.path()) };
+    let store = Store::open(&config).unwrap();
+    let first = opened(SessionId::new());
+    let (session, began) = (first.session, first.at_ms);
+    let mut tape = store.open(first).unwrap();
+    tape.append(request(b"hello".to_vec())).unwrap();
+    tape.append(masked()).unwrap();
+    for second in 1..=5 {
+        tape.append(chunk(second * 1_000_000, b"tick\n")).unwrap();
+        tape.keep(Safety::Written).await.unwrap();
+        for _ in 0..4 {
+            record(&store, SessionId::new(), vec![], 1, Outcome::Completed).await;
+        }
+        store.settle().await.unwrap();
+        let active = SessionFilter { since: Some(began + second * 1000), ..SessionFilter::default() };
+        let [told] = &store.sessions(&active).unwrap()[..] else { panic!("second {second}") };
+        assert_eq!((told.session, told.last_ms), (session, began + second * 1000));
+        assert_eq!((told.request_bytes, told.response_bytes, told.masked), (5, second * 5, 1));
+        assert_eq!((told.exchanges, told.closed), (1, 0));
+        sums_agree(&store);
+    }
+    let told = store.session(session).unwrap().summary;
+    store.close().await.unwrap();
+    drop((tape, store));
+
+    let store = Store::open(&config).unwrap();
+    assert_eq!(store.session(session).unwrap().summary, told, "it was interrupted");
+    record(&store, session, vec![], 1, Outcome::Blocked).await;
+    store.settle().await.unwrap();
+    let more = store.session(session).unwrap().summary;
+    assert_eq!((more.exchanges, more.closed, more.blocked, more.response_bytes), (2, 1, 1, 225));
+    sums_agree(&store);
+    store.close().await.unwrap();
+    drop(store);
+
+    fs::remove_file(folder.path().join("index.redb")).unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.session(session).unwrap().summary, more);
+    sums_agree(&store);
+}
+
 #[tokio::test]
 async fn events_are_numbered_over_restarts() {
     let folder = tempdir().unwrap();
@@ -206,12 +251,14 @@ async fn rotation_across_many_small_segments() {
             store.settle().await.unwrap();
             let (exchange, recorded) = &all[all.len() / 2];
             assert_eq!(entries(&store, *exchange), *recorded);
+            sums_agree(&store);
         }
     }
     tape.append(closed(Outcome::Completed)).unwrap();
     long_entries.push(closed(Outcome::Completed));
     store.settle().await.unwrap();
     assert_eq!(entries(&store, long), long_entries);
+    sums_agree(&store);
 
     let names = |prefix: &str| {
         let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -348,6 +395,12 @@ async fn a_store_of_an_older_format_is_read_and_goes_on_in_this_one() {
         made_older(folder.path(), format);
 
         let store = open(folder.path());
+        assert_eq!(
+            store.sessions(&SessionFilter::default()).unwrap().len(),
+            1,
+            "sums of format {format} are made again"
+        );
+        sums_agree(&store);
         let (new, after) = record(&store, SessionId::new(), b"short".to_vec(), 2, Outcome::Completed).await;
         store.settle().await.unwrap();
         assert_eq!((entries(&store, old), entries(&store, new)), (before, after));
@@ -363,16 +416,19 @@ async fn a_store_of_an_older_format_is_read_and_goes_on_in_this_one() {
     }
 }
 
-/// Makes a store with one segment one of an older format; the second had the index of today.
+/// Makes a store with one segment one of an older format, whose index had other sums of sessions.
 fn made_older(folder: &Path, format: u64) {
-    for file in if format == 1 { &["index.redb", "segment-000001.redb"][..] } else { &["segment-000001.redb"] } {
+    for file in ["index.redb", "segment-000001.redb"] {
         let database = redb::Database::open(folder.join(file)).unwrap();
         let transaction = database.begin_write().unwrap();
         let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
         transaction.open_table(meta).unwrap().insert("format", format).unwrap();
-        if format == 1 {
+        if file == "index.redb" {
+            let sessions: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
+            assert!(transaction.delete_table(sessions).unwrap());
+        } else if format == 1 {
             let packs: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("packs");
-            assert_eq!(transaction.delete_table(packs).unwrap(), *file != "index.redb");
+            assert!(transaction.delete_table(packs).unwrap());
         }
         transaction.commit().unwrap();
     }

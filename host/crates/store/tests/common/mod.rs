@@ -8,7 +8,7 @@ use model::{
     Usage,
     record::{Chunk, Closed, EditRecord, Judged, JudgedVerdict, Opened, Request, ResponseHead, SetRef},
 };
-use store::{Limits, Store, StoreConfig};
+use store::{ExchangeSummary, Limits, SessionFilter, Store, StoreConfig};
 
 pub(crate) fn open(path: &std::path::Path) -> Arc<Store> {
     Store::open(&StoreConfig::new(path)).unwrap()
@@ -85,6 +85,29 @@ pub(crate) fn closed(outcome: Outcome) -> Entry {
         usage: Usage { input_tokens: 5, output_tokens: 7 },
         policies: vec![],
     })
+}
+
+/// Checks that every session's sums are those of its exchanges.
+pub(crate) fn sums_agree(store: &Store) {
+    for told in store.sessions(&SessionFilter::default()).unwrap() {
+        let all = store.session(told.session).unwrap().exchanges;
+        let count = |counts: &dyn Fn(&ExchangeSummary) -> bool| all.iter().filter(|one| counts(one)).count() as u64;
+        let sum = |of: &dyn Fn(&ExchangeSummary) -> u64| all.iter().map(of).sum::<u64>();
+        let mut expected = told.clone();
+        expected.started_ms = all.iter().map(|one| one.started_ms).min().unwrap();
+        expected.last_ms = all.iter().map(|one| one.started_ms + one.duration_us / 1000).max().unwrap();
+        expected.exchanges = all.len() as u64;
+        expected.closed = count(&|one| one.outcome.is_some());
+        expected.completed = count(&|one| one.outcome == Some(Outcome::Completed));
+        expected.blocked = count(&|one| one.outcome == Some(Outcome::Blocked));
+        expected.masked = count(&|one| one.masked > 0);
+        expected.asked = count(&|one| one.asked > 0);
+        expected.request_bytes = sum(&|one| one.request_bytes);
+        expected.response_bytes = sum(&|one| one.response_bytes);
+        expected.input_tokens = sum(&|one| u64::from(one.usage.input_tokens));
+        expected.output_tokens = sum(&|one| u64::from(one.usage.output_tokens));
+        assert_eq!(told, expected);
+    }
 }
 
 pub(crate) fn started(at_ms: u64) -> Event {
