@@ -131,6 +131,11 @@ impl Ingest {
         Ok(())
     }
 
+    /// Goes on at `position`: what lies before it and was not taken is nothing that could be. Durable when it returns.
+    pub(crate) fn pass(&mut self, position: u64) -> Result<(), StoreError> {
+        if position <= self.meta.ingested { Ok(()) } else { self.store(Harvest::default(), position) }
+    }
+
     /// `end` is the position after the frame.
     fn harvest<'f>(&mut self, harvest: &mut Harvest<'f>, frame: &Frame<'f>, end: u64) -> Result<(), StoreError> {
         if end <= self.meta.ingested {

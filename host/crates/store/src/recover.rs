@@ -2,17 +2,18 @@
 //!
 //! What must hold: every verified frame is ingested, once; what can't be read is reported, and told apart: a *torn* end
 //! was never acknowledged as durable, *damage* was. A journal file with damage is kept. A crash in here changes nothing:
-//! the next process does it again.
+//! the next process does it again. So a file goes only when the databases are past its end, also past an end that could
+//! not be read: else what comes after it would seem to follow on something that is missing.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
 use crate::{
-    StoreError,
+    StoreError, folder,
     ingest::Ingest,
     journal::{self, HEADER, Scan},
 };
@@ -51,19 +52,23 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u
     for (at, (start, path)) in files.iter().enumerate() {
         let successor = files.get(at + 1).map(|(start, _)| *start);
         let bytes = fs::read(path).map_err(StoreError::io("read", path))?;
-        let before = recovery.damaged.len();
+        let (torn, damaged) = (recovery.torn.len(), recovery.damaged.len());
         if *start > next {
             let what = "a journal file is missing before this one".to_owned();
             recovery.damaged.push(Damage { file: path.clone(), position: next, bytes: start - next, what });
         }
-        next = next.max(file(ingest, &mut recovery, path, *start, &bytes, successor)?);
-        if recovery.damaged.len() > before {
-            keep(path, &mut recovery.damaged[before..])?;
-        } else {
-            fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+        let end = file(ingest, &mut recovery, path, *start, &bytes, successor)?;
+        if recovery.damaged.len() > damaged {
+            keep(path, &mut recovery.damaged[damaged..])?;
         }
+        tell(&recovery.torn[torn..], &recovery.damaged[damaged..]);
+        ingest.pass(end)?;
+        remove(path)?;
+        next = next.max(end);
     }
-    report(&recovery);
+    if recovery.bytes > 0 {
+        tracing::info!(files = recovery.journals, bytes = recovery.bytes, "took over what the last process left");
+    }
     Ok((recovery, next))
 }
 
@@ -114,27 +119,38 @@ fn judge(recovery: &mut Recovery, path: &Path, start: u64, scan: &Scan, known: u
     end
 }
 
-/// Puts a damaged file aside: it is evidence, and no longer part of the journal.
+/// Gives a damaged file a name out of the journal's way, besides its own: it is evidence, and must not be lost when the
+/// process dies before the databases are past it. Where a file has but one name, it is renamed.
 fn keep(path: &Path, damages: &mut [Damage]) -> Result<(), StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!("damaged-{name}"));
-    fs::rename(path, &aside).map_err(StoreError::io("rename", path))?;
+    // Of a process that died just here.
+    remove(&aside)?;
+    fs::hard_link(path, &aside)
+        .or_else(|_| fs::rename(path, &aside))
+        .map_err(StoreError::io("keep the damaged", path))?;
+    path.parent().map_or(Ok(()), folder::sync)?;
     for damage in damages {
         damage.file.clone_from(&aside);
     }
     Ok(())
 }
 
-fn report(recovery: &Recovery) {
-    for damage in &recovery.damaged {
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Before the databases go past it: nobody finds it again then.
+fn tell(torn: &[Damage], damaged: &[Damage]) {
+    for damage in damaged {
         let Damage { file, position, bytes, what } = damage;
         tracing::error!(file = %file.display(), position, bytes, what, "acknowledged entries can't be read");
     }
-    for torn in &recovery.torn {
+    for torn in torn {
         let Damage { file, position, bytes, what } = torn;
         tracing::warn!(file = %file.display(), position, bytes, what, "the journal ends in bytes that were never durable");
-    }
-    if recovery.bytes > 0 {
-        tracing::info!(files = recovery.journals, bytes = recovery.bytes, "took over what the last process left");
     }
 }

@@ -211,19 +211,28 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Limits with which nothing is ingested before the store is closed.
+fn idle() -> Limits {
+    let limits = Limits { commit_interval: Duration::from_secs(3600), journal_bytes: 16 << 10, ..small() };
+    Limits { commit_bytes: usize::MAX, ..limits }
+}
+
 /// A store as a crash leaves it, everything still in its journal: the exchanges and their entries.
 async fn crashed(folder: &Path) -> Vec<(ExchangeId, Vec<Entry>)> {
+    crashed_with(folder, 20).await
+}
+
+/// The same, with chunks of this length at least.
+async fn crashed_with(folder: &Path, length: usize) -> Vec<(ExchangeId, Vec<Entry>)> {
     let live = quick_folder();
-    let limits = Limits { commit_interval: Duration::from_secs(3600), journal_bytes: 16 << 10, ..small() };
-    let limits = Limits { commit_bytes: usize::MAX, ..limits };
-    let store = Store::open(&StoreConfig { limits, ..StoreConfig::new(live.path()) }).unwrap();
+    let store = Store::open(&StoreConfig { limits: idle(), ..StoreConfig::new(live.path()) }).unwrap();
     let mut truth = Vec::new();
     for at in 0..4_u64 {
         let first = opened(SessionId::new());
         let mut entries = vec![Entry::Opened(first.clone())];
         let mut tape = store.open(first.clone()).unwrap();
         for number in 1..4 {
-            let entry = chunk(number, &pattern(20 + at as usize, number));
+            let entry = chunk(number, &pattern(length + at as usize, number));
             entries.push(entry.clone());
             tape.append(entry).unwrap();
         }
@@ -255,10 +264,110 @@ async fn an_index_that_is_behind_its_segment_takes_what_is_there() {
 }
 
 fn journal(folder: &Path) -> PathBuf {
-    let files = fs::read_dir(folder.join("journal")).unwrap().map(|file| file.unwrap().path());
-    let files: Vec<PathBuf> = files.collect();
+    let files = journals(folder);
     assert_eq!(files.len(), 1);
     files[0].clone()
+}
+
+/// All files in the journal's folder, those kept as evidence first, the oldest first.
+fn journals(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder.join("journal")).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files.collect();
+    files.sort();
+    files
+}
+
+/// Writes bytes that are no frame behind the last one of a journal file.
+fn tear(journal: &Path) {
+    let mut bytes = fs::read(journal).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end..end + 86].fill(0xab);
+    fs::write(journal, bytes).unwrap();
+}
+
+/// Opens it for reading; gives how much was torn and how much is damaged.
+fn found(folder: &Path, exchanges: usize) -> (usize, usize) {
+    let store = Store::open_read_only(folder).unwrap();
+    assert_eq!(store.verify().unwrap(), exchanges as u64);
+    (store.recovery().torn.len(), store.recovery().damaged.len())
+}
+
+#[tokio::test]
+async fn a_torn_end_is_told_once_wherever_the_next_process_dies() {
+    let image = quick_folder();
+    let truth = crashed(image.path()).await;
+    let (whole, torn) = (quick_folder(), quick_folder());
+    copy(image.path(), whole.path());
+    copy(image.path(), torn.path());
+    tear(&journal(torn.path()));
+    let evidence = fs::read(journal(torn.path())).unwrap();
+    let name = journal(torn.path()).file_name().unwrap().to_owned();
+
+    // It opens the store, begins a journal file, and dies before it takes anything into the databases.
+    let (died, live) = (quick_folder(), quick_folder());
+    copy(torn.path(), live.path());
+    let store = Store::open(&StoreConfig { limits: idle(), ..StoreConfig::new(live.path()) }).unwrap();
+    assert_eq!((store.recovery().torn.len(), store.recovery().damaged.len()), (1, 0));
+    copy(live.path(), died.path());
+    drop(store);
+    assert_eq!(found(died.path(), truth.len()), (0, 0));
+    assert!(journals(died.path()).is_empty(), "nothing is evidence of damage");
+
+    // It dies between the databases' commits of the position after the torn end.
+    assert_eq!(found(whole.path(), truth.len()), (0, 0));
+    assert_eq!(found(torn.path(), truth.len()), (1, 0));
+    fs::copy(torn.path().join("segment-000001.redb"), whole.path().join("segment-000001.redb")).unwrap();
+    fs::write(whole.path().join("journal").join(&name), &evidence).unwrap();
+    assert_eq!(found(whole.path(), truth.len()), (1, 0));
+    assert_eq!(found(whole.path(), truth.len()), (0, 0));
+
+    // It dies before it removes the file.
+    fs::write(torn.path().join("journal").join(&name), &evidence).unwrap();
+    assert_eq!(found(torn.path(), truth.len()), (0, 0));
+    assert!(journals(torn.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_kept_once_and_what_comes_after_it_is_no_damage() {
+    let image = quick_folder();
+    let truth = crashed_with(image.path(), 3000).await;
+    let files = journals(image.path());
+    assert!(files.len() > 1, "{files:?}");
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end - 40] ^= 1;
+    fs::write(&files[0], &bytes).unwrap();
+
+    // It dies with the file under two names.
+    let folder = quick_folder();
+    copy(image.path(), folder.path());
+    let first = &journals(folder.path())[0];
+    let aside = first.with_file_name(format!("damaged-{}", first.file_name().unwrap().to_str().unwrap()));
+    fs::hard_link(first, &aside).unwrap();
+    {
+        let store = Store::open_read_only(folder.path()).unwrap();
+        assert_eq!((store.recovery().torn.len(), store.recovery().damaged.len()), (0, 1), "{:?}", store.recovery());
+        check_prefixes(&store, &truth);
+    }
+    assert_eq!(journals(folder.path()), [aside.as_path()]);
+    // It dies before it removes the name in the journal.
+    fs::write(first, &bytes).unwrap();
+    assert!(Store::open_read_only(folder.path()).unwrap().recovery().damaged.is_empty());
+    assert_eq!(journals(folder.path()), [aside.as_path()]);
+    assert_eq!(fs::read(&aside).unwrap(), bytes);
+
+    // It dies when it is done with the first file, and with no other.
+    let folder = quick_folder();
+    copy(image.path(), folder.path());
+    let later: Vec<_> = journals(folder.path()).split_off(1);
+    let later: Vec<_> = later.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+    later.iter().for_each(|(_, path)| fs::remove_file(path).unwrap());
+    let told = Store::open_read_only(folder.path()).unwrap().recovery().clone();
+    assert_eq!(told.torn.len() + told.damaged.len(), 1);
+    later.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+    let store = Store::open_read_only(folder.path()).unwrap();
+    assert_eq!((store.recovery().torn.len(), store.recovery().damaged.len()), (0, 0), "{:?}", store.recovery());
+    check_prefixes(&store, &truth);
 }
 
 /// Every exchange that can be read is right as far as it goes; gives how many entries there are in all.
