@@ -68,6 +68,11 @@ impl Parts {
         from..to
     }
 
+    /// The call's arguments so far.
+    pub(crate) fn call_text(&self, call: ToolCallId) -> &str {
+        self.calls.get(&call).map_or("", |nested| &nested.text)
+    }
+
     /// The call's arguments stand in their frame as a value.
     pub(crate) fn call_is_json(&mut self, call: ToolCallId) {
         if let Some(nested) = self.calls.get_mut(&call) {
@@ -204,6 +209,7 @@ fn slot(node: &Node, part: PartId, kind: Kind, text: std::ops::Range<u64>, tail:
     Slot { source, kind, at: node.start, end: node.end, from: text.start, to: text.end, tail }
 }
 
-fn is_json(text: &str) -> bool {
+/// Whether a text is JSON.
+pub(crate) fn is_json(text: &str) -> bool {
     Tape::default().read(text.as_bytes(), Rules { depth: ARGUMENTS_DEPTH, duplicates: true }).is_ok()
 }

@@ -454,3 +454,12 @@ fn a_stream_that_is_stopped_says_so_in_googles_form() {
     assert!(!endpoint.streams(400, JSON));
     assert_eq!((endpoint.stream_type(), endpoint.heartbeat("x")), ("application/json", b" ".to_vec()));
 }
+
+#[test]
+fn candidates_of_one_event_have_indices_of_their_own() {
+    let candidate = |text: &str| json!({"content":{"role":"model","parts":[{ "text": text }]}});
+    let body = json!({"candidates":[candidate("078-05-"), candidate("1120")]}).to_string();
+    let event = format!("data: {body}\n\n");
+    assert!(run(Framing::Events.flow(), &mut Judge::default(), event.as_bytes(), &[]).is_err());
+    assert_eq!(told(Framing::Whole.flow(), &body).texts(Channel::Content), ["078-05-", "1120"]);
+}

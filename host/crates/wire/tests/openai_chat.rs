@@ -250,7 +250,12 @@ fn a_call_without_arguments_can_get_some() {
 fn servers_that_number_all_calls_zero_are_understood() {
     let call = |id: &str| json!({"tool_calls":[{"index":0,"id":id,"type":"function","function":{"name":"f","arguments":"{}"}}]});
     let judge = told(stream(), &sse(&[delta(0, call("a")), delta(0, call("b")), finish(0, "tool_calls")]));
-    assert_eq!(judge.calls.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let calls: Vec<_> = judge.calls.iter().map(|(_, id, name)| (id.as_str(), name.as_str())).collect();
+    assert_eq!(
+        calls,
+        [("a", "f"), ("b", "f"), ("a", "ff")],
+        "each, and what a client that goes by the index makes of both"
+    );
 }
 
 #[test]

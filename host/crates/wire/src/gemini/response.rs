@@ -10,7 +10,7 @@ use crate::{
     documents::Reader,
     json::Kind,
     parts::Parts,
-    sheet::{INDICES, Sheet},
+    sheet::{Indices, Sheet},
     strays::Strays,
 };
 
@@ -53,8 +53,9 @@ impl Reader for Response {
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("candidates", Kind::Array) => {
+                    let mut seen = Indices::default();
                     for (place, candidate) in doc.items(value).enumerate() {
-                        self.candidate(sheet, place, candidate)?;
+                        self.candidate(sheet, place, candidate, &mut seen)?;
                     }
                 }
                 ("usageMetadata", _) => {
@@ -91,20 +92,20 @@ impl Reader for Response {
 }
 
 impl Response {
-    fn candidate(&mut self, sheet: &mut Sheet<'_>, place: usize, candidate: usize) -> Result<(), Malformed> {
+    fn candidate(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        place: usize,
+        candidate: usize,
+        seen: &mut Indices,
+    ) -> Result<(), Malformed> {
         let doc = sheet.doc;
         let wrong = |expected| Malformed::Shape { path: format!("/candidates/{place}"), expected };
         if doc.kind(candidate) != Kind::Object {
             return Err(wrong("an object"));
         }
         // Google leaves out an index that is 0.
-        let index = match doc.get(candidate, "index") {
-            None => place as u64,
-            Some(value) => {
-                let index = doc.raw(value).parse().ok().filter(|index| *index < INDICES);
-                index.ok_or_else(|| wrong("a candidate with a small whole number as its index"))?
-            }
-        };
+        let index = seen.index(sheet, place, doc.get(candidate, "index")).map_err(wrong)?;
         if self.candidates.len() >= CANDIDATES && !self.candidates.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "candidates", limit: CANDIDATES });
         }

@@ -10,7 +10,7 @@ use crate::{
     documents::Reader,
     json::{Doc, Kind},
     parts::{Extra, Parts},
-    sheet::{COUNT_DIGITS, INDICES, Sheet},
+    sheet::{COUNT_DIGITS, Indices, Sheet},
     strays::Strays,
 };
 
@@ -105,18 +105,21 @@ impl<C: Choice> Choices<C> {
         }
     }
 
-    fn choice(&mut self, sheet: &mut Sheet<'_>, place: usize, choice: usize) -> Result<(), Malformed> {
+    fn choice(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        place: usize,
+        choice: usize,
+        seen: &mut Indices,
+    ) -> Result<(), Malformed> {
         let doc = sheet.doc;
         let wrong = |expected| Err(Malformed::Shape { path: format!("/choices/{place}"), expected });
         if doc.kind(choice) != Kind::Object {
             return wrong("an object");
         }
-        let index = match doc.get(choice, "index") {
-            None => place as u64,
-            Some(value) => match doc.raw(value).parse() {
-                Ok(index) if index < INDICES => index,
-                Ok(_) | Err(_) => return wrong("a choice with a small whole number as its index"),
-            },
+        let index = match seen.index(sheet, place, doc.get(choice, "index")) {
+            Ok(index) => index,
+            Err(expected) => return wrong(expected),
         };
         if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "choices", limit: CHOICES });
@@ -168,8 +171,9 @@ impl<C: Choice> Reader for Choices<C> {
             let head = &mut self.head;
             match (&*name, doc.kind(value)) {
                 ("choices", Kind::Array) => {
+                    let mut seen = Indices::default();
                     for (place, choice) in doc.items(value).enumerate() {
-                        self.choice(sheet, place, choice)?;
+                        self.choice(sheet, place, choice, &mut seen)?;
                     }
                 }
                 ("usage", _) => {

@@ -1,21 +1,31 @@
 //! Tool calls of one choice: gathered fragment by fragment, told when complete.
 //!
-//! What must hold: the frame with a call's first fragment is held until the call is cleared, and with it all that
-//! comes after; a call whose end was told takes no more fragments.
+//! Some clients put fragments together by `index`, others by `id`; some join the pieces of a name, others take the first
+//! or the last. What must hold: a call is told as each of them makes it, or is refused; the frame with a call's first
+//! fragment is held until the call is cleared, and with it all that comes after; a call whose end was told takes no more
+//! fragments. Of an answer that is not streamed nobody puts anything together.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, hash::BuildHasher};
 
+use foldhash::fast::FixedState;
 use model::{Channel, PartId, Speaker};
 
 use crate::{
     Step, ToolCall, ToolCallId,
-    json::Kind,
-    nested::Nested,
+    json::{Doc, Kind},
+    nested::{self, Nested},
     openai::Wrong,
     parts::{Parts, Source},
-    sheet::Sheet,
+    seams::Seam,
+    sheet::{INDICES, Sheet},
     strays::Strays,
 };
+
+/// Calls that one choice may have.
+const CALLS: usize = 4096;
+
+/// What should stand where clients would not agree which call a fragment belongs to.
+const APART: Wrong = "tool calls with an index and an id of their own, or each with its name and whole arguments";
 
 /// Which call of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,16 +43,38 @@ struct Open {
     call: ToolCallId,
     id: String,
     name: String,
+    /// Where the name comes in pieces: the same call under the first of them, and under the last.
+    others: Vec<(ToolCallId, String)>,
     name_part: Option<PartId>,
     /// Whether there is a place for arguments already.
     placed: bool,
+    /// Whether it is `custom`, and whether its arguments are `input`, once that is known: a client reads one of them.
+    custom: Option<bool>,
+    input: Option<bool>,
+}
+
+/// Calls that are one to some clients, since they have one index, or one id.
+#[derive(Debug)]
+struct Joined {
+    call: ToolCallId,
+    id: String,
+    name: String,
+    /// Their names as text.
+    seam: Seam,
 }
 
 /// The calls of a choice.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: Option<Open>,
+    joined: Option<Joined>,
     complete: BTreeSet<Index>,
+    /// Hashes of the ids of calls that are complete: one that only hashes alike is refused as well.
+    ids: BTreeSet<u64>,
+    /// Whether they have an index, once one has come.
+    numbered: Option<bool>,
+    /// Whether one event had several with none.
+    several: bool,
 }
 
 impl Calls {
@@ -58,15 +90,25 @@ impl Calls {
         if doc.kind(item) != Kind::Object {
             return Err("a choice whose tool_calls are objects");
         }
-        let index = Index::Numbered(doc.count_of(item, "index").unwrap_or(place));
-        let id = doc.text_of(item, "id").unwrap_or_default();
-        let mut open = self.open(sheet, index, &id, item)?;
+        let index = if sheet.whole { place } else { self.index(doc, place, item)? };
+        let id = match doc.get(item, "id").map(|id| (id, doc.kind(id))) {
+            Some((id, Kind::Text)) => doc.name(id),
+            None | Some((_, Kind::Word)) => "".into(),
+            Some(_) => return Err("a tool call whose id is text"),
+        };
+        let mut open = self.open(sheet, Index::Numbered(index), &id, item)?;
         for (key, value) in doc.members(item) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("index", Kind::Number) => sheet.rest(value),
                 ("id", _) => sheet.rest(value),
                 ("type", _) => sheet.word(value),
-                ("function" | "custom", Kind::Object) => open.function(sheet, value, strays)?,
+                (name @ ("function" | "custom"), Kind::Object) => {
+                    let custom = name == "custom";
+                    if *open.custom.get_or_insert(custom) != custom {
+                        return Err("a tool call that is a function or a custom one");
+                    }
+                    open.function(sheet, value, strays, self.joined.as_mut())?;
+                }
                 (name, _) => {
                     sheet.key(key);
                     strays.read(sheet, value, &open.path(name));
@@ -85,48 +127,151 @@ impl Calls {
         strays: &mut Strays,
     ) -> Result<(), Wrong> {
         let mut open = self.open(sheet, Index::Legacy, "", function)?;
-        open.function(sheet, function, strays)?;
+        open.function(sheet, function, strays, None)?;
         self.open = Some(open);
         Ok(())
     }
 
+    /// The index of a fragment. Where there is none all fragments have the same, as they have to a client that looks for
+    /// it; one that goes by their places must not come to something else.
+    fn index(&mut self, doc: Doc<'_>, place: u64, item: usize) -> Result<u64, Wrong> {
+        let given = doc.get(item, "index").filter(|&index| doc.raw(index) != "null");
+        if *self.numbered.get_or_insert(given.is_some()) != given.is_some() {
+            return Err("tool calls that all have an index, or none");
+        }
+        if let Some(index) = given {
+            let index = doc.raw(index).parse().ok().filter(|index| *index < INDICES);
+            return index.ok_or("a tool call with a small whole number as its index");
+        }
+        if place == 0 && self.several {
+            return Err("tool calls with an index");
+        }
+        self.several |= place > 0;
+        Ok(0)
+    }
+
     /// The call that a fragment belongs to.
     fn open(&mut self, sheet: &mut Sheet<'_>, index: Index, id: &str, node: usize) -> Result<Open, Wrong> {
+        let mut same_id = false;
         if let Some(open) = self.open.take() {
-            // Some servers number all calls 0 and tell them apart by their ids.
-            let same = open.index == index && (id.is_empty() || open.id.is_empty() || open.id == id);
-            if same {
-                let id = if open.id.is_empty() { id.to_owned() } else { open.id };
-                return Ok(Open { id, ..open });
+            let same_index = open.index == index;
+            same_id = open.id == id;
+            if same_index && (id.is_empty() || same_id) {
+                return Ok(open);
             }
-            let renumbered = open.index == index;
-            self.open = Some(open);
-            self.complete(sheet.parts);
-            if renumbered {
+            // Some servers number all calls 0 and tell them apart by their ids.
+            let joins = !sheet.whole && (same_index || (same_id && !id.is_empty()));
+            if joins {
+                self.join(sheet, &open, node)?;
+            }
+            self.end(sheet.parts, open);
+            if !joins {
+                self.end_joined(sheet.parts);
+            }
+            if same_index {
                 self.complete.remove(&index);
             }
         }
         if self.complete.contains(&index) {
             return Err("a choice whose tool calls come one after the other");
         }
+        if !sheet.whole && !id.is_empty() && !same_id && self.ids.contains(&print(id)) {
+            return Err(APART);
+        }
+        if self.ids.len().max(self.complete.len()) >= CALLS {
+            return Err("a choice with fewer tool calls");
+        }
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.hold(node, call);
-        Ok(Open { index, call, id: id.to_owned(), name: String::new(), name_part: None, placed: false })
+        Ok(Open::new(index, call, id))
     }
 
-    /// No more fragments of the open call come.
+    /// Another call begins that is a part of the open one to some clients. What they make of both is judged, too; it is
+    /// no other text than the two are alone, since none of the arguments goes on in the others.
+    fn join(&mut self, sheet: &mut Sheet<'_>, open: &Open, item: usize) -> Result<(), Wrong> {
+        let doc = sheet.doc;
+        let mut functions = ["function", "custom"].iter().filter_map(|form| doc.get(item, form));
+        let named = functions.any(|function| doc.text_of(function, "name").is_some_and(|name| !name.is_empty()));
+        let arguments = sheet.parts.call_text(open.call);
+        let blank = arguments.trim_ascii().is_empty();
+        if !named || !(blank || (is_object(arguments) && nested::is_json(arguments))) {
+            return Err(APART);
+        }
+        if self.joined.is_some() {
+            return Ok(());
+        }
+        let arguments = arguments.to_owned();
+        let call = sheet.parts.begin_call(Nested::proposed());
+        sheet.parts.fill_call(call, |out| out.push_str(&arguments));
+        sheet.hold(item, call);
+        let mut seam = Seam::new(Channel::ToolInput, Speaker::Assistant);
+        if let Some(part) = open.name_part {
+            seam.say(sheet.parts, part, &open.name, 0..open.name.len() as u64);
+        }
+        self.joined = Some(Joined { call, id: open.id.clone(), name: open.name.clone(), seam });
+        Ok(())
+    }
+
+    /// No more fragments come.
     pub(super) fn complete(&mut self, parts: &mut Parts) {
-        let Some(open) = self.open.take() else { return };
+        if let Some(open) = self.open.take() {
+            self.end(parts, open);
+        }
+        self.end_joined(parts);
+    }
+
+    /// No more fragments of this call come.
+    fn end(&mut self, parts: &mut Parts, open: Open) {
         self.complete.insert(open.index);
+        if !open.id.is_empty() {
+            self.ids.insert(print(&open.id));
+        }
         if let Some(part) = open.name_part {
             parts.end(part);
+        }
+        for (call, name) in open.others {
+            let arguments = parts.call_text(open.call).to_owned();
+            parts.fill_call(call, |out| out.push_str(&arguments));
+            parts.complete_call(call);
+            parts.tell(Step::ToolCall(ToolCall { call, id: open.id.clone(), name }));
         }
         parts.complete_call(open.call);
         parts.tell(Step::ToolCall(ToolCall { call: open.call, id: open.id, name: open.name }));
     }
+
+    /// No more calls come that could be one with those before.
+    fn end_joined(&mut self, parts: &mut Parts) {
+        let Some(Joined { call, id, name, mut seam }) = self.joined.take() else { return };
+        seam.end(parts);
+        parts.complete_call(call);
+        parts.tell(Step::ToolCall(ToolCall { call, id, name }));
+    }
+}
+
+/// Whether arguments begin as an object does.
+fn is_object(arguments: &str) -> bool {
+    arguments.trim_ascii_start().starts_with('{')
+}
+
+fn print(id: &str) -> u64 {
+    FixedState::default().hash_one(id)
 }
 
 impl Open {
+    fn new(index: Index, call: ToolCallId, id: &str) -> Self {
+        Self {
+            index,
+            call,
+            id: id.to_owned(),
+            name: String::new(),
+            others: Vec::new(),
+            name_part: None,
+            placed: false,
+            custom: None,
+            input: None,
+        }
+    }
+
     /// Where a member stands that the dialect does not know.
     fn path(&self, name: &str) -> String {
         match self.index {
@@ -135,21 +280,25 @@ impl Open {
         }
     }
 
-    fn function(&mut self, sheet: &mut Sheet<'_>, function: usize, strays: &mut Strays) -> Result<(), Wrong> {
+    fn function(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        function: usize,
+        strays: &mut Strays,
+        mut joined: Option<&mut Joined>,
+    ) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let mut seen = false;
         for (key, value) in doc.members(function) {
             match (&*doc.name(key), doc.kind(value)) {
-                ("name", Kind::Text) => {
-                    self.name.push_str(&doc.name(value));
-                    let part = *self
-                        .name_part
-                        .get_or_insert_with(|| sheet.parts.begin(Channel::ToolInput, Speaker::Assistant));
-                    sheet.say(value, part);
-                }
-                ("arguments" | "input", Kind::Text | Kind::Object | Kind::Array) => {
+                ("name", Kind::Text) => self.named(sheet, value, joined.as_deref_mut()),
+                (name @ ("arguments" | "input"), Kind::Text | Kind::Object | Kind::Array) => {
                     seen = true;
-                    sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
+                    let input = name == "input";
+                    if *self.input.get_or_insert(input) != input {
+                        return Err("a call with arguments or an input");
+                    }
+                    self.fill(sheet, value, joined.as_deref_mut())?;
                 }
                 ("name" | "arguments" | "input", Kind::Number) => return Err("a call whose arguments are no number"),
                 ("arguments" | "input", _) => {
@@ -166,6 +315,51 @@ impl Open {
             self.placed = true;
             sheet.anchor(function, Source::Call(self.call), "arguments", 0);
         }
+        Ok(())
+    }
+
+    /// The name, or a piece of it.
+    fn named(&mut self, sheet: &mut Sheet<'_>, value: usize, joined: Option<&mut Joined>) {
+        let piece = sheet.doc.name(value);
+        let part = *self.name_part.get_or_insert_with(|| sheet.parts.begin(Channel::ToolInput, Speaker::Assistant));
+        let range = sheet.say(value, part);
+        if let Some(joined) = joined {
+            joined.name.push_str(&piece);
+            joined.seam.say(sheet.parts, part, &piece, range);
+        }
+        if !piece.is_empty() && !self.name.is_empty() {
+            self.other(sheet, value, &piece);
+        }
+        self.name.push_str(&piece);
+    }
+
+    /// The name goes on: some take it as it was at first, some as this piece has it.
+    fn other(&mut self, sheet: &mut Sheet<'_>, value: usize, piece: &str) {
+        if self.others.is_empty() {
+            let first = sheet.parts.begin_call(Nested::proposed());
+            sheet.hold(value, first);
+            self.others.push((first, self.name.clone()));
+        }
+        if let [_, (_, last)] = self.others.as_mut_slice() {
+            piece.clone_into(last);
+        } else if self.others.iter().all(|(_, first)| first != piece) {
+            let last = sheet.parts.begin_call(Nested::proposed());
+            sheet.hold(value, last);
+            self.others.push((last, piece.to_owned()));
+        }
+    }
+
+    /// More of the arguments.
+    fn fill(&mut self, sheet: &mut Sheet<'_>, value: usize, joined: Option<&mut Joined>) -> Result<(), Wrong> {
+        if let Some(joined) = joined {
+            let more = sheet.doc.name(value);
+            let begins = sheet.parts.call_text(self.call).trim_ascii().is_empty();
+            if begins && !more.trim_ascii().is_empty() && !is_object(&more) {
+                return Err(APART);
+            }
+            sheet.parts.fill_call(joined.call, |out| out.push_str(&more));
+        }
+        sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
         Ok(())
     }
 }
