@@ -18,6 +18,9 @@ use crate::{parts::Parts, sheet::Sheet};
 /// Bytes of text on each side of a seam that are told twice: more than a match has.
 const SEAM: usize = 4096;
 
+/// Bytes of a word that are told whole where a text is cut in it.
+const WORD: usize = 1024;
+
 /// The last of a text.
 #[derive(Debug, Default)]
 struct Tail {
@@ -45,10 +48,12 @@ impl Tail {
     }
 }
 
-/// Where the last [`SEAM`] bytes of a text begin: at a word, where there is one.
+/// Where the last [`SEAM`] bytes of a text begin: before the word in which they do, where that is short. Never later, so
+/// that no match that ends at the seam is cut.
 fn behind(text: &str) -> usize {
-    let at = text.ceil_char_boundary(text.len() - SEAM);
-    text[at..].find(char::is_whitespace).map_or(at, |space| at + space)
+    let at = text.floor_char_boundary(text.len() - SEAM);
+    let from = text.ceil_char_boundary(at.saturating_sub(WORD));
+    text[from..at].rfind(char::is_whitespace).map_or(at, |space| from + space)
 }
 
 /// The begin of a text that is told with what stands before it: to the end of a word, where there is one.
@@ -232,7 +237,7 @@ pub(crate) struct Apart {
     alone: Option<PartId>,
     /// Bytes that it may still take.
     left: usize,
-    /// The end of a text that is not told alone.
+    /// The end of the text, which is told alone where not all of it is.
     tail: Option<Tail>,
     /// Nothing has been said behind the last seam.
     fresh: bool,
@@ -241,6 +246,10 @@ pub(crate) struct Apart {
 impl Apart {
     /// Another text begins.
     pub(crate) fn seam(&mut self, parts: &mut Parts) {
+        if self.alone.is_some() {
+            // The whole of it was told alone.
+            self.tail = None;
+        }
         self.end(parts);
         self.fresh = true;
     }
@@ -265,16 +274,14 @@ impl Apart {
             self.alone = Some(parts.begin(channel, speaker));
             self.left = SEAM;
         }
-        let Some(alone) = self.alone else {
-            return self.tail.get_or_insert_default().note(text, range.end);
-        };
+        self.tail.get_or_insert_default().note(text, range.end);
+        let Some(alone) = self.alone else { return };
         let near = near(text, self.left);
         self.left = self.left.saturating_sub(near.len());
         let told = parts.say(alone, |out| out.push_str(near));
         parts.echo(joined, range.start..range.start + near.len() as u64, alone, told.start);
         if near.len() < text.len() {
             self.end(parts);
-            self.tail.get_or_insert_default().note(&text[near.len()..], range.end);
         }
     }
 

@@ -367,3 +367,32 @@ fn parts_of_one_event_are_told_alone_and_joined() {
     assert_eq!(judge.texts(Channel::Content), ["one twothree four", "one two", "three four"]);
     assert_eq!(masked(flow(), &piece(&["a 078-05", "-1120"])), piece(&["a [SSN]", ""]));
 }
+
+/// A number with white space in it, at which a text may be cut.
+const SPACED: &str = "078 05 1120";
+
+#[test]
+fn a_long_text_is_joined_with_the_next_wherever_its_white_space_is() {
+    for long in
+        ["A".repeat(8200), "字".repeat(2800), "a word ".repeat(1200), "A".repeat(9000) + " " + &"B".repeat(4090)]
+    {
+        for (first, second) in [(":078 05 ", "1120 ok"), (":078 ", "05 1120 ok"), (": 0", "78 05 1120 ok")] {
+            for (what, open, write) in bodies() {
+                let judge = told(open(), &write(&[&(long.clone() + first), second]).to_string());
+                assert!(judge.parts.values().any(|part| part.text.contains(SPACED)), "{what}: {first:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_not_told_alone_from_its_begin_is_told_alone_to_its_end() {
+    let texts = ["one", &("w ".repeat(2046) + SPACED), "5 more"];
+    let content = json!({"choices":[{"index":0,"message":{"role":"assistant","content":list(&texts, text)}}]});
+    let parts = list(&texts, |text| json!({ "text": text }));
+    let candidate = json!({"candidates":[{"content":{"role":"model","parts":parts}}]});
+    for (open, body) in [(openai_chat::whole as Open, content), (gemini_whole, candidate)] {
+        let judge = told(open(), &body.to_string());
+        assert!(judge.parts.values().any(|part| part.text.ends_with(SPACED)), "{body}");
+    }
+}
