@@ -9,6 +9,7 @@ use model::{Channel, PartId, Speaker, Usage};
 
 use crate::{
     Change, Flow, Limits, Malformed, Step, ToolCallId, array,
+    case::{self, Spelling},
     frame::{Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape, literal},
     lines,
@@ -25,6 +26,11 @@ pub(crate) trait Reader: Send {
 
     /// Names of members that say nothing by themselves.
     fn known(&self) -> fn(&str) -> bool;
+
+    /// How the names of its objects are spelled, where these decide what is judged as what.
+    fn spelling(&self) -> Option<&'static Spelling> {
+        None
+    }
 
     /// The name of the event whose document is read next; empty when it has none. Asked for events only.
     fn named(&mut self, _name: &[u8]) {}
@@ -185,7 +191,10 @@ impl<R: Reader> Documents<R> {
             } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
                 match tape.read(data, rules) {
-                    Ok(doc) => reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?,
+                    Ok(doc) => {
+                        spelled(reader, doc)?;
+                        reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?;
+                    }
                     Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) if events => {
                         let part = reader.text(parts).ok_or(error)?;
                         read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
@@ -224,11 +233,20 @@ impl<R: Reader> Documents<R> {
             return Ok(());
         }
         let doc = tape.read(rest, Rules { depth: limits.json_depth, duplicates: false })?;
+        spelled(reader, doc)?;
         let (known, speaker) = (reader.known(), reader.speaker());
         reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known })?;
         let len = rest.len();
         queue.frame(len, slots);
         Ok(())
+    }
+}
+
+/// Whether a document's names are spelled as the dialect has them. Of one that is like the one before that is known.
+fn spelled(reader: &impl Reader, doc: Doc<'_>) -> Result<(), Malformed> {
+    match reader.spelling().filter(|_| !doc.alike) {
+        Some(spelling) => spelling.check(doc, 0).map_err(|path| Malformed::Shape { path, expected: case::EXPECTED }),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,84 @@
 //! Names of members and of events that say nothing by themselves: those of the Messages API and of JSON Schema. Every
 //! other name is shown to policies as a field, since a name can carry what a value can.
 
-use crate::schema;
+use crate::{
+    case::{self, Spelling},
+    schema,
+};
+
+/// How names are spelled, in requests and answers.
+pub(super) static SPELLING: Spelling = Spelling {
+    known,
+    folds: |name| FOLDED.contains(&name),
+    spell: case::as_it_is,
+    free: &["input", "input_schema", "input_examples", "schema", "properties", "metadata", "configs"],
+    untyped: &[],
+    keyed: &[],
+};
+
+/// Names that decide what is read as what, as [`case::folded`] has them.
+const FOLDED: [&str; 60] = [
+    "model",
+    "messages",
+    "role",
+    "content",
+    "system",
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "thinking",
+    "tools",
+    "tool_choice",
+    "container",
+    "mcp_servers",
+    "allowed_tools",
+    "instructions",
+    "output_config",
+    "output_format",
+    "format",
+    "schema",
+    "fallbacks",
+    "name",
+    "description",
+    "input_schema",
+    "input_examples",
+    "mcp_server_name",
+    "configs",
+    "type",
+    "text",
+    "source",
+    "media_type",
+    "data",
+    "url",
+    "file_id",
+    "title",
+    "context",
+    "citations",
+    "citation",
+    "cited_text",
+    "encrypted_index",
+    "encrypted_content",
+    "encrypted_stdout",
+    "id",
+    "input",
+    "tool_use_id",
+    "is_error",
+    "signature",
+    "stdout",
+    "stderr",
+    "message",
+    "stop_reason",
+    "stop_details",
+    "explanation",
+    "usage",
+    "error",
+    "index",
+    "content_block",
+    "delta",
+    "partial_json",
+    "cache_control",
+];
 
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {

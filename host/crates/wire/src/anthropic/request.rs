@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Asked, Malformed, Step, Tool,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -39,6 +40,10 @@ impl Reader for Request {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Malformed,
+    case::Spelling,
     documents::Reader,
     json::{Doc, Kind},
     parts::Parts,
@@ -60,6 +61,10 @@ impl Reader for Response {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        (!self.failed).then_some(&names::SPELLING)
     }
 
     /// Some servers end this dialect's streams as OpenAI does.

@@ -1,7 +1,37 @@
 //! Names of members that say nothing by themselves: those of Gemini's API and of the schemas in it. Every other name is
 //! shown to policies as a field, since a name can carry what a value can.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
+
+use crate::{
+    case::{self, Spelling},
+    json::Doc,
+    words::Vocabulary,
+};
+
+/// How names are spelled, in requests and answers, besides the two spellings that Google takes.
+pub(super) static SPELLING: Spelling = Spelling {
+    known,
+    folds: |name| FOLDED.contains(name),
+    spell: camel,
+    free: &[
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseSchema",
+        "responseJsonSchema",
+        "properties",
+        "labels",
+        "metadata",
+        "details",
+    ],
+    untyped: &[],
+    keyed: &[],
+};
+
+static FOLDED: LazyLock<Vocabulary<String>> =
+    LazyLock::new(|| REQUEST.iter().chain(&RESPONSE).chain(&SCHEMA).map(|name| case::folded(name)).collect());
 
 /// Whether a name is one of the protocol's own, in either of its spellings.
 pub(super) fn known(name: &str) -> bool {
@@ -24,6 +54,11 @@ pub(super) fn camel(name: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The value of a member, whichever of its spellings it has.
+pub(super) fn get(doc: Doc<'_>, object: usize, name: &str) -> Option<usize> {
+    doc.members(object).find(|&(key, _)| camel(&doc.name(key)) == name).map(|(_, value)| value)
 }
 
 const REQUEST: [&str; 64] = [
@@ -93,7 +128,8 @@ const REQUEST: [&str; 64] = [
     "thinkingBudget",
 ];
 
-const RESPONSE: [&str; 74] = [
+const RESPONSE: [&str; 75] = [
+    "partialArgs",
     "candidates",
     "finishReason",
     "finishMessage",

@@ -10,6 +10,7 @@ use model::{Channel, Speaker};
 use super::names::{self, camel};
 use crate::{
     Asked, Malformed, Step, Tool,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -57,6 +58,10 @@ impl Reader for Request {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 
 use model::{Channel, Speaker, Usage};
 
-use super::{names, request::each, stream::Candidate};
+use super::{
+    names::{self, camel},
+    request::each,
+    stream::Candidate,
+};
 use crate::{
     Malformed,
+    case::Spelling,
     documents::Reader,
     json::Kind,
     parts::Parts,
@@ -44,6 +49,10 @@ impl Reader for Response {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        (!self.failed).then_some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         if doc.kind(0) != Kind::Object {
@@ -51,7 +60,7 @@ impl Reader for Response {
         }
         self.strays.piece();
         for (key, value) in doc.members(0) {
-            match (&*doc.name(key), doc.kind(value)) {
+            match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("candidates", Kind::Array) => {
                     let mut seen = Indices::default();
                     for (place, candidate) in doc.items(value).enumerate() {
@@ -113,7 +122,10 @@ impl Response {
     }
 
     fn count(&mut self, sheet: &Sheet<'_>, usage: usize) {
-        let count = |name| sheet.doc.count_of(usage, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let count = |name| {
+            let count = names::get(sheet.doc, usage, name).and_then(|value| sheet.doc.raw(value).parse::<u64>().ok());
+            count.map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
         self.usage.input_tokens = count("promptTokenCount").unwrap_or(self.usage.input_tokens);
         if let Some(said) = count("candidatesTokenCount") {
             self.usage.output_tokens = said.saturating_add(count("thoughtsTokenCount").unwrap_or(0));

@@ -6,7 +6,10 @@
 
 use model::{Channel, PartId, Speaker};
 
-use super::request::{each, file};
+use super::{
+    names::{self, camel},
+    request::{each, file},
+};
 use crate::{
     Step, ToolCall,
     json::Kind,
@@ -69,13 +72,17 @@ impl Candidate {
         let (mut said, mut tokens) = (Said::default(), None);
         self.strays.piece();
         for (key, value) in doc.members(candidate) {
-            match (&*doc.name(key), doc.kind(value)) {
+            match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("content", Kind::Object) => self.content(sheet, value, &mut said)?,
                 ("finishReason", _) => sheet.word(value),
                 ("index", Kind::Number) => sheet.rest(value),
                 ("tokenCount", Kind::Number) => sheet.counts(value),
                 ("avgLogprobs", Kind::Number) => sheet.vectors(value),
-                ("logprobsResult", Kind::Object) => tokens = Some(value),
+                ("logprobsResult", Kind::Object) => {
+                    if tokens.replace(value).is_some() {
+                        return Err("a candidate with one logprobsResult");
+                    }
+                }
                 (name @ ("safetyRatings" | "citationMetadata" | "groundingMetadata" | "urlContextMetadata"), _) => {
                     self.strays.again(sheet, value, name);
                 }
@@ -108,7 +115,7 @@ impl Candidate {
     fn content(&mut self, sheet: &mut Sheet<'_>, content: usize, said: &mut Said) -> Result<(), Wrong> {
         let doc = sheet.doc;
         for (key, value) in doc.members(content) {
-            match (&*doc.name(key), doc.kind(value)) {
+            match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
                 ("parts", Kind::Array | Kind::Object) => {
                     for (place, part) in each(doc, value).enumerate() {
@@ -135,7 +142,7 @@ impl Candidate {
         }
         let thought = doc.get(part, "thought").is_some_and(|thought| doc.raw(thought) == "true");
         for (key, value) in doc.members(part) {
-            match (&*doc.name(key), doc.kind(value)) {
+            match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("text", Kind::Text) if thought => drop(self.say(sheet, value, Track::Thought)),
                 ("text", Kind::Text) => {
                     said.texts += 1;
@@ -161,7 +168,7 @@ impl Candidate {
     fn code(&mut self, sheet: &mut Sheet<'_>, value: usize, track: Track) {
         let doc = sheet.doc;
         for (key, value) in doc.members(value) {
-            match (&*doc.name(key), doc.kind(value)) {
+            match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("code" | "output", Kind::Text) => drop(self.say(sheet, value, track)),
                 ("language" | "outcome", _) => sheet.word(value),
                 _ => {
@@ -201,8 +208,8 @@ impl Candidate {
 /// (`partialArgs`) could not be judged as a call.
 fn call(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
     let doc = sheet.doc;
-    let in_pieces = doc.get(value, "willContinue").is_some_and(|more| doc.raw(more) == "true");
-    if in_pieces || doc.get(value, "partialArgs").is_some() {
+    let in_pieces = names::get(doc, value, "willContinue").is_some_and(|more| doc.raw(more) == "true");
+    if in_pieces || names::get(doc, value, "partialArgs").is_some() {
         return Err("a candidate whose function calls have whole arguments");
     }
     let call = sheet.parts.begin_call(Nested::proposed());
@@ -210,7 +217,7 @@ fn call(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
     let id = doc.text_of(value, "id").unwrap_or_default().into_owned();
     let name = doc.text_of(value, "name").unwrap_or_default().into_owned();
     for (key, value) in doc.members(value) {
-        match (&*doc.name(key), doc.kind(value)) {
+        match (&*camel(&doc.name(key)), doc.kind(value)) {
             ("name", Kind::Text) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
             ("args", Kind::Object | Kind::Array | Kind::Text) => sheet.fill(value, call, true),
             _ => {
@@ -230,7 +237,7 @@ fn read_tokens(sheet: &mut Sheet<'_>, value: usize) -> Tokens {
     let doc = sheet.doc;
     let (mut text, mut others) = (String::new(), String::new());
     for (key, list) in doc.members(value) {
-        match (&*doc.name(key), doc.kind(list)) {
+        match (&*camel(&doc.name(key)), doc.kind(list)) {
             ("chosenCandidates", Kind::Array) => {
                 doc.items(list).for_each(|item| token(sheet, item, &mut |token| text.push_str(token)));
             }
@@ -264,7 +271,7 @@ fn token(sheet: &mut Sheet<'_>, item: usize, take: &mut dyn FnMut(&str)) {
         return sheet.rest(item);
     }
     for (key, value) in doc.members(item) {
-        match (&*doc.name(key), doc.kind(value)) {
+        match (&*camel(&doc.name(key)), doc.kind(value)) {
             ("token", Kind::Text) => take(&doc.name(value)),
             ("tokenId", Kind::Number) => sheet.rest(value),
             ("logProbability", Kind::Number) => sheet.vectors(value),

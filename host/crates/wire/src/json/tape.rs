@@ -112,7 +112,7 @@ impl Tape {
             self.last.extend_from_slice(bytes);
             self.rules = Some(rules);
         }
-        Ok(Doc { text, nodes: &self.nodes })
+        Ok(Doc { text, nodes: &self.nodes, alike })
     }
 
     fn read_anew(&mut self, text: &str, rules: Rules) -> Result<(), Malformed> {
@@ -265,7 +265,7 @@ impl Scan<'_, '_> {
             what: "a name stands twice in one object",
         };
         if keys.len() > PAIRWISE || keys.iter().any(|name| name.escaped) {
-            let doc = Doc { text: self.text, nodes: &self.tape.nodes };
+            let doc = Doc { text: self.text, nodes: &self.tape.nodes, alike: false };
             let mut seen = HashSet::with_capacity(keys.len());
             return match keys.iter().find(|name| !seen.insert(doc.name(name.node as usize))) {
                 Some(name) => Err(twice(name)),
@@ -424,6 +424,8 @@ pub(crate) struct Doc<'a> {
     pub(crate) text: &'a str,
     /// Never empty; the first is the document's value.
     pub(crate) nodes: &'a [Node],
+    /// Whether it differs from the one that was read before in nothing but what strings say that are values.
+    pub(crate) alike: bool,
 }
 
 impl<'a> Doc<'a> {

@@ -251,7 +251,15 @@ fn strings(text: &[u8]) -> Vec<Range<usize>> {
 
 /// All that a reading comes to.
 fn nodes(tape: &mut Tape, text: &[u8], rules: Rules) -> String {
-    format!("{:?}", tape.read(text, rules))
+    format!("{:?}", tape.read(text, rules).map(|doc| (doc.text, doc.nodes)))
+}
+
+/// The names in a document, and what else is not said by strings; whether it is told to be like the one before.
+fn shape(tape: &mut Tape, text: &[u8], rules: Rules) -> Option<(Vec<String>, bool)> {
+    let doc = tape.read(text, rules).ok()?;
+    let raw = |at: usize| if doc.kind(at) == Kind::Key { doc.raw(at) } else { "" };
+    let nodes = (0..doc.nodes.len()).map(|at| format!("{:?} {} {}", doc.kind(at), raw(at), doc.nodes[at].after));
+    Some((nodes.collect(), doc.alike))
 }
 
 #[test]
@@ -312,6 +320,22 @@ proptest! {
             turn.take(&mut text, &mut rules);
             let (ours, alone) = (nodes(&mut many, &text, rules), nodes(&mut Tape::default(), &text, rules));
             prop_assert_eq!(ours, alone, "{}", String::from_utf8_lossy(&text));
+        }
+    }
+
+    /// What is like the document before has its names, at their places.
+    #[test]
+    fn what_is_like_the_document_before_has_its_names(value in json(), turns in prop::collection::vec(turn(), 1..12)) {
+        let (mut text, mut rules) = (serde_json::to_vec(&value).unwrap(), STRICT);
+        let mut many = Tape::of_many();
+        let mut last = None;
+        for turn in turns {
+            turn.take(&mut text, &mut rules);
+            let next = shape(&mut many, &text, rules);
+            if let Some((shape, true)) = &next {
+                prop_assert_eq!(Some(shape), last.as_ref(), "{}", String::from_utf8_lossy(&text));
+            }
+            last = next.map(|(shape, _)| shape);
         }
     }
 

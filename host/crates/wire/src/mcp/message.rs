@@ -52,6 +52,11 @@ pub(super) fn read(sheet: &mut Sheet<'_>, message: usize, side: Side) -> Result<
     if id.is_some_and(|id| !(is_id(doc.kind(id)) || (method.is_empty() && doc.raw(id) == "null"))) {
         return Err("a message whose id is text or a number");
     }
+    // Of a method that is nobody's here the names are free.
+    let own = ["params", "result", "error"].into_iter().filter(|&name| name != "params" || names::method(&method));
+    if own.filter_map(|name| doc.get(message, name)).any(|value| names::SPELLING.check(doc, value).is_err()) {
+        return Err(case::EXPECTED);
+    }
     for (key, value) in doc.members(message) {
         match &*doc.name(key) {
             "jsonrpc" => {}
@@ -60,9 +65,6 @@ pub(super) fn read(sheet: &mut Sheet<'_>, message: usize, side: Side) -> Result<
             "method" => sheet.field(value),
             "params" if method == "tools/call" => {
                 call(sheet, value, id.map(|id| doc.name(id).into_owned()).unwrap_or_default())?;
-            }
-            "params" if side == Side::Client && names::method(&method) && names::is_odd(doc, value) => {
-                return Err(case::EXPECTED);
             }
             "params" => params(sheet, value, &method, side),
             "result" => result(sheet, value, side),
@@ -89,9 +91,6 @@ fn call(sheet: &mut Sheet<'_>, params: usize, id: String) -> Result<(), Wrong> {
     let Some(name) = doc.text_of(params, "name") else {
         return Err("a call with the name of a tool");
     };
-    if names::is_odd(doc, params) {
-        return Err(case::EXPECTED);
-    }
     let call = sheet.parts.begin_call(Nested::proposed());
     sheet.parts.call_is_json(call);
     sheet.hold(params, call);

@@ -1,16 +1,48 @@
 //! Names that say nothing by themselves: methods, and members of messages and of JSON Schema. Every other name is shown
 //! to policies as a field, since a name can carry what a value can.
 
-use crate::{case, json::Doc, schema};
+use crate::{
+    case::{self, Spelling},
+    json::Doc,
+    schema,
+};
 
-/// Names that decide what a message is and does, as [`case::folded`] has them.
-const FOLDED: [&str; 17] = [
+/// How names are spelled: servers and clients that are written in Go read `Name` as `name`.
+pub(super) static SPELLING: Spelling = Spelling {
+    known,
+    folds: |name| FOLDED.contains(&name),
+    spell: case::as_it_is,
+    free: &[
+        "arguments",
+        "_meta",
+        "data",
+        "input",
+        "structuredContent",
+        "toolResult",
+        "inputSchema",
+        "outputSchema",
+        "requestedSchema",
+        "properties",
+        "experimental",
+        "extensions",
+        "metadata",
+    ],
+    // What a person filled in.
+    untyped: &["content"],
+    keyed: &["inputRequests", "inputResponses"],
+};
+
+/// Names that decide what a message is and does, and what is read as what in it, as [`case::folded`] has them.
+const FOLDED: [&str; 49] = [
     "jsonrpc",
     "id",
     "method",
     "params",
     "result",
     "error",
+    "code",
+    "message",
+    "data",
     "name",
     "arguments",
     "argument",
@@ -20,13 +52,45 @@ const FOLDED: [&str; 17] = [
     "cursor",
     "level",
     "_meta",
+    "inputrequests",
     "inputresponses",
     "requeststate",
+    "content",
+    "contents",
+    "structuredcontent",
+    "toolresult",
+    "tools",
+    "prompts",
+    "resources",
+    "resourcetemplates",
+    "instructions",
+    "messages",
+    "role",
+    "type",
+    "text",
+    "blob",
+    "resource",
+    "mimetype",
+    "annotations",
+    "input",
+    "tooluseid",
+    "title",
+    "description",
+    "inputschema",
+    "outputschema",
+    "requestedschema",
+    "systemprompt",
+    "completion",
+    "statusmessage",
+    "resulttype",
 ];
 
-/// Whether a member of an object is named as one of these, but for case: servers that are written in Go read it as that.
+/// Whether a member of an object is named as one of these, but for case.
 pub(super) fn is_odd(doc: Doc<'_>, object: usize) -> bool {
-    case::is_odd(doc, object, known, |name| FOLDED.contains(&name))
+    doc.members(object).any(|(key, _)| {
+        let name = doc.name(key);
+        !known(&name) && FOLDED.contains(&&*case::folded(&name))
+    })
 }
 
 /// Whether a name is one of the protocol's own.

@@ -2,9 +2,10 @@
 
 use model::{Channel, Speaker};
 
-use super::{complain, names, request::check_names};
+use super::{complain, names};
 use crate::{
     Answer, Asked, Complaint, Endpoint, Flow, Limits, Malformed, Step, Unclaimed,
+    case::Spelling,
     documents::{Documents, Reader},
     json::Kind,
     media::{Body, body},
@@ -67,13 +68,15 @@ impl Reader for Question {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
-        let wrong = |expected| Malformed::Shape { path: String::new(), expected };
         if doc.kind(0) != Kind::Object {
-            return Err(wrong("an object"));
+            return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        check_names(doc, 0).map_err(wrong)?;
         let model = doc.text_of(0, "model").filter(|model| !model.is_empty()).or_else(|| doc.text_of(0, "name"));
         let model = model.unwrap_or_default().into_owned();
         sheet.parts.tell(Step::Asked(Asked { model, parameters: "{}".to_owned(), ..Asked::default() }));

@@ -1,15 +1,23 @@
 //! Names of members that say nothing by themselves: those of Ollama's API and of JSON Schema. Every other name is shown
 //! to policies as a field, since a name can carry what a value can.
 
+use crate::case::{self, Spelling};
+
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {
-    request(name) || RESPONSE.contains(&name) || SCHEMA.contains(&name)
+    REQUEST.contains(&name) || RESPONSE.contains(&name) || SCHEMA.contains(&name)
 }
 
-/// Whether a name is one of a request, or of a message in it.
-pub(super) fn request(name: &str) -> bool {
-    REQUEST.contains(&name)
-}
+/// How names are spelled, in requests and answers: Ollama reads `Model` as `model`, and the last of both counts.
+pub(super) static SPELLING: Spelling = Spelling {
+    known,
+    // Those of schemas stand where names are free.
+    folds: |name| REQUEST.contains(&name) || RESPONSE.contains(&name),
+    spell: case::as_it_is,
+    free: &["arguments", "parameters", "properties", "format", "options", "model_info"],
+    untyped: &[],
+    keyed: &[],
+};
 
 const REQUEST: [&str; 38] = [
     "model",

@@ -7,7 +7,8 @@ use model::{Channel, Speaker};
 
 use super::names;
 use crate::{
-    Asked, Malformed, Step, case,
+    Asked, Malformed, Step,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -43,13 +44,16 @@ impl Reader for Request {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         let wrong = |path: String, expected| Malformed::Shape { path, expected };
         if doc.kind(0) != Kind::Object {
             return Err(wrong(String::new(), "an object"));
         }
-        check_names(doc, 0).map_err(|expected| wrong(String::new(), expected))?;
         // Ollama streams unless it is told not to.
         let streaming = doc.get(0, "stream").is_none_or(|stream| doc.raw(stream) != "false");
         sheet.parts.tell(Step::Asked(Asked { streaming, ..self.0.asked(doc) }));
@@ -105,22 +109,12 @@ fn says_something(doc: Doc<'_>, value: usize) -> bool {
     doc.kind(value) != Kind::Word && !(doc.kind(value) == Kind::Array && doc.items(value).next().is_none())
 }
 
-/// Ollama reads `Model` as `model`, and the last of both counts: one spelling only.
-pub(super) fn check_names(doc: Doc<'_>, object: usize) -> Result<(), Wrong> {
-    if case::is_odd(doc, object, names::request, names::request) {
-        Err("an object with the members' names in lower case")
-    } else {
-        Ok(())
-    }
-}
-
 /// Tells a message.
 fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
     let doc = sheet.doc;
     if doc.kind(message) != Kind::Object {
         return Err("an object");
     }
-    check_names(doc, message)?;
     let (channel, speaker) = match doc.text_of(message, "role").as_deref() {
         Some("system") => (Channel::Content, Speaker::System),
         Some("assistant") => (Channel::Content, Speaker::Assistant),
@@ -136,9 +130,7 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
             ("thinking", Kind::Text) => sheet.once(value, Channel::Reasoning, speaker),
             ("images", Kind::Array) => doc.items(value).for_each(|image| sheet.bulk(image)),
             ("tool_calls", Kind::Array) => {
-                for call in doc.items(value) {
-                    read_call(sheet, call)?;
-                }
+                doc.items(value).for_each(|call| read_call(sheet, call));
             }
             _ => {
                 sheet.key(key);
@@ -150,16 +142,14 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
 }
 
 /// Tells a tool call of the past.
-fn read_call(sheet: &mut Sheet<'_>, call: usize) -> Result<(), Wrong> {
+fn read_call(sheet: &mut Sheet<'_>, call: usize) {
     let doc = sheet.doc;
-    check_names(doc, call)?;
     for (key, value) in doc.members(call) {
         if !(doc.name(key) == "function" && doc.kind(value) == Kind::Object) {
             sheet.key(key);
             sheet.rest(value);
             continue;
         }
-        check_names(doc, value)?;
         for (key, value) in doc.members(value) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("name", Kind::Text) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
@@ -174,5 +164,4 @@ fn read_call(sheet: &mut Sheet<'_>, call: usize) -> Result<(), Wrong> {
     if doc.kind(call) != Kind::Object {
         sheet.rest(call);
     }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use model::{Channel, PartId, Speaker, Usage};
 use super::names;
 use crate::{
     Malformed, Step, ToolCall,
+    case::Spelling,
     documents::Reader,
     frame::Kind as Slot,
     json::Kind,
@@ -75,6 +76,10 @@ impl Reader for Response {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        (!self.failed).then_some(&names::SPELLING)
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {

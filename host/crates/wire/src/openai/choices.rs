@@ -7,6 +7,7 @@ use model::{Speaker, Usage};
 use super::{Wrong, errors, names};
 use crate::{
     Malformed,
+    case::Spelling,
     documents::Reader,
     json::{Doc, Kind},
     parts::{Extra, Parts},
@@ -145,6 +146,10 @@ impl<C: Choice> Reader for Choices<C> {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        (!self.failed).then_some(&names::SPELLING)
     }
 
     fn mark(&mut self, data: &[u8], parts: &mut Parts) -> bool {

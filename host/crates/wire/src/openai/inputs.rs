@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Malformed, Step,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -49,12 +50,15 @@ impl Reader for Inputs {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        names::check(doc, 0).map_err(|expected| Malformed::Shape { path: String::new(), expected })?;
         sheet.parts.tell(Step::Asked(self.terms.asked(doc)));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
@@ -99,10 +103,7 @@ fn texts(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
             for item in doc.items(value) {
                 match doc.kind(item) {
                     Kind::Text => sheet.once(item, Channel::Content, Speaker::User),
-                    Kind::Object => {
-                        names::check(doc, item)?;
-                        part(sheet, item, &mut list);
-                    }
+                    Kind::Object => part(sheet, item, &mut list),
                     _ => return Err(TOKENS),
                 }
             }

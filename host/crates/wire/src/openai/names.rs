@@ -3,8 +3,10 @@
 
 use std::sync::LazyLock;
 
-use super::Wrong;
-use crate::{case, json::Doc, words::Vocabulary};
+use crate::{
+    case::{self, Spelling},
+    words::Vocabulary,
+};
 
 /// Requests of the chat API.
 const REQUEST: &str = "
@@ -61,11 +63,33 @@ static KNOWN: LazyLock<Vocabulary> =
 
 static FOLDED: LazyLock<Vocabulary<String>> = LazyLock::new(|| KNOWN.iter().map(|name| case::folded(name)).collect());
 
-/// Whether a member of an object of the protocol is named as one that it knows, but for case. Gateways and servers that
-/// are written in Go, Ollama among them, read it as that one.
-pub(super) fn check(doc: Doc<'_>, object: usize) -> Result<(), Wrong> {
-    if case::is_odd(doc, object, known, |name| FOLDED.contains(name)) { Err(case::EXPECTED) } else { Ok(()) }
-}
+/// How names are spelled, in requests and answers: gateways, servers and clients that are written in Go, Ollama among
+/// them, do not look at case.
+pub(super) static SPELLING: Spelling = Spelling {
+    known,
+    folds: |name| FOLDED.contains(name),
+    spell: case::as_it_is,
+    free: &[
+        "arguments",
+        "parameters",
+        "schema",
+        "input_schema",
+        "properties",
+        "metadata",
+        "attributes",
+        "variables",
+        "headers",
+        "env",
+        "filters",
+        "logit_bias",
+        "top_logprobs",
+        "prompt_logprobs",
+        "kv_transfer_params",
+    ],
+    // Arguments of a call; elsewhere it is a list.
+    untyped: &["input"],
+    keyed: &[],
+};
 
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {

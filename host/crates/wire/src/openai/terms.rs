@@ -4,7 +4,6 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use model::{Channel, Speaker};
 
-use super::{Wrong, names};
 use crate::{
     Asked, Malformed, Tool,
     frame::Splice,
@@ -144,14 +143,6 @@ fn tool(doc: Doc<'_>, item: usize) -> Tool {
         description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),
         parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
     }
-}
-
-/// Whether the names around the definitions of tools are spelled as the API has them; schemas have names of their own.
-pub(crate) fn check(doc: Doc<'_>, tools: usize) -> Result<(), Wrong> {
-    doc.items(tools).try_for_each(|item| {
-        names::check(doc, item)?;
-        names::check(doc, definition(doc, item))
-    })
 }
 
 /// Tells the definitions of tools.

@@ -8,6 +8,7 @@ use model::{Channel, Speaker};
 use super::names;
 use crate::{
     Malformed, Step,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -44,13 +45,16 @@ impl Reader for Request {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         let wrong = |path: &str, expected| Err(Malformed::Shape { path: path.to_owned(), expected });
         if doc.kind(0) != Kind::Object {
             return wrong("", "an object");
         }
-        names::check(doc, 0).or_else(|expected| wrong("", expected))?;
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
@@ -64,10 +68,7 @@ impl Reader for Request {
                         }
                     }
                 }
-                (name @ ("tools" | "functions"), Kind::Array) => {
-                    terms::check(doc, value).or_else(|expected| wrong(&format!("/{name}"), expected))?;
-                    terms::define(sheet, value);
-                }
+                ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
                 ("prediction", Kind::Object) => predict(sheet, value),
                 ("model", Kind::Text) => {}
                 (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
@@ -126,7 +127,6 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
     if doc.kind(message) != Kind::Object {
         return Err("an object");
     }
-    names::check(doc, message)?;
     let (channel, speaker) = match doc.text_of(message, "role").as_deref() {
         Some("system") => (Channel::Content, Speaker::System),
         Some("developer") => (Channel::Content, Speaker::Developer),
@@ -149,8 +149,8 @@ fn read_message(sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
             ("content", Kind::Object | Kind::Number) => return Err("a message whose content is text or a list"),
             ("refusal", Kind::Text) => sheet.once(value, Channel::Refusal, speaker),
             ("reasoning_content" | "reasoning", Kind::Text) => sheet.once(value, Channel::Reasoning, speaker),
-            ("tool_calls", Kind::Array) => doc.items(value).try_for_each(|call| read_call(sheet, call))?,
-            ("function_call", Kind::Object) => read_function(sheet, value)?,
+            ("tool_calls", Kind::Array) => doc.items(value).for_each(|call| read_call(sheet, call)),
+            ("function_call", Kind::Object) => read_function(sheet, value),
             _ => {
                 sheet.key(key);
                 sheet.rest(value);
@@ -172,7 +172,6 @@ fn read_part(
     if doc.kind(part) != Kind::Object {
         return Err("a message whose content is text or a list of objects");
     }
-    names::check(doc, part)?;
     for (key, value) in doc.members(part) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
@@ -203,29 +202,25 @@ fn read_file(sheet: &mut Sheet<'_>, file: usize) {
 }
 
 /// Tells a tool call of the past.
-fn read_call(sheet: &mut Sheet<'_>, call: usize) -> Result<(), Wrong> {
+fn read_call(sheet: &mut Sheet<'_>, call: usize) {
     let doc = sheet.doc;
     if doc.kind(call) != Kind::Object {
-        sheet.rest(call);
-        return Ok(());
+        return sheet.rest(call);
     }
-    names::check(doc, call)?;
     for (key, value) in doc.members(call) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("function" | "custom", Kind::Object) => read_function(sheet, value)?,
+            ("function" | "custom", Kind::Object) => read_function(sheet, value),
             _ => {
                 sheet.key(key);
                 sheet.rest(value);
             }
         }
     }
-    Ok(())
 }
 
-fn read_function(sheet: &mut Sheet<'_>, function: usize) -> Result<(), Wrong> {
+fn read_function(sheet: &mut Sheet<'_>, function: usize) {
     let doc = sheet.doc;
-    names::check(doc, function)?;
     for (key, value) in doc.members(function) {
         match (&*doc.name(key), doc.kind(value)) {
             ("name", Kind::Text) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
@@ -236,5 +231,4 @@ fn read_function(sheet: &mut Sheet<'_>, function: usize) -> Result<(), Wrong> {
             }
         }
     }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Malformed, Step,
+    case::Spelling,
     documents::Reader,
     frame::Splice,
     json::{Doc, Kind},
@@ -70,20 +71,23 @@ impl Reader for Request {
         names::known
     }
 
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
+    }
+
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         let wrong = |path: String, expected| Err(Malformed::Shape { path, expected });
         if doc.kind(0) != Kind::Object {
             return wrong(String::new(), "an object");
         }
-        names::check(doc, 0).or_else(|expected| wrong(String::new(), expected))?;
         sheet.parts.tell(Step::Asked(self.0.asked(doc)));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("input", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
                 ("input", Kind::Array) => {
                     for (place, item) in doc.items(value).enumerate() {
-                        if let Err(expected) = check_item(sheet, item).and_then(|()| read_item(sheet, item)) {
+                        if let Err(expected) = read_item(sheet, item) {
                             return wrong(format!("/input/{place}"), expected);
                         }
                     }
@@ -91,10 +95,7 @@ impl Reader for Request {
                 ("input", Kind::Object | Kind::Number) => return wrong("/input".into(), "text or a list of items"),
                 ("instructions", Kind::Text) => sheet.once(value, Channel::Content, Speaker::System),
                 ("prompt", Kind::Object) => prompt(sheet, value),
-                ("tools", Kind::Array) => {
-                    terms::check(doc, value).or_else(|expected| wrong("/tools".into(), expected))?;
-                    terms::define(sheet, value);
-                }
+                ("tools", Kind::Array) => terms::define(sheet, value),
                 ("model", Kind::Text) => {}
                 _ => {
                     sheet.key(key);
@@ -122,14 +123,6 @@ impl Reader for Request {
     fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
         self.0.splices(doc)
     }
-}
-
-/// Whether the names of an item and of its content are spelled as the API has them.
-fn check_item(sheet: &Sheet<'_>, item: usize) -> Result<(), Wrong> {
-    let doc = sheet.doc;
-    names::check(doc, item)?;
-    let lists = ["content", "summary"].iter().filter_map(|name| doc.get(item, name));
-    lists.flat_map(|list| doc.items(list)).try_for_each(|part| names::check(doc, part))
 }
 
 fn read_item(sheet: &mut Sheet<'_>, item: usize) -> Result<(), Wrong> {
@@ -167,6 +160,10 @@ impl Reader for InputItems {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        Some(&names::SPELLING)
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Malformed,
+    case::Spelling,
     documents::Reader,
     json::Kind,
     openai::{Wrong, errors, logprobs::Spoken},
@@ -63,6 +64,10 @@ impl Reader for Response {
 
     fn known(&self) -> fn(&str) -> bool {
         names::known
+    }
+
+    fn spelling(&self) -> Option<&'static Spelling> {
+        (!self.failed).then_some(&names::SPELLING)
     }
 
     fn named(&mut self, name: &[u8]) {
