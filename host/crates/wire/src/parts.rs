@@ -250,6 +250,11 @@ impl Parts {
         self.said.get(&source).is_some_and(|said| said == text)
     }
 
+    /// All that was said of a source that is kept.
+    pub(crate) fn said_of(&self, source: Source) -> &str {
+        self.said.get(&source).map_or("", String::as_str)
+    }
+
     /// Whether a source may be repeated.
     pub(crate) fn is_kept(&self, source: Source) -> bool {
         self.said.contains_key(&source)

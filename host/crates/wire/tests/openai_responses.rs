@@ -526,3 +526,14 @@ fn endpoints_about_a_response_are_claimed() {
     );
     assert_eq!(judge.texts(Channel::Content), ["hi"]);
 }
+
+#[test]
+fn a_text_whose_items_have_several_ids_is_judged_by_each_of_them_too() {
+    let delta = |id: &str, text: &str| json!({"type":"response.output_text.delta","item_id":id,"output_index":0,"content_index":0,"delta":text});
+    let body = sse(&[delta("a", "x "), delta("a", CANARY), delta("b", "5"), delta("b", "6"), delta("c", "7")]);
+    let judge = told(stream(), &body);
+    let alone = format!("x {CANARY}");
+    assert_eq!(judge.texts(Channel::Content), [&*format!("{alone}567"), &alone, "56", "7"]);
+    let halves = |one: &str, two: &str| sse(&[delta("a", one), delta("b", two)]);
+    assert_eq!(masked(stream(), &halves("a 078-05", "-1120")), halves("a [SSN]", ""));
+}

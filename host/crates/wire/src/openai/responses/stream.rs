@@ -11,7 +11,7 @@
 //! does not repeat it is judged; no text is joined to a part behind its end; texts of one kind, which clients put
 //! together, are told joined as well, in the order of their places.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use model::{Channel, PartId};
 
@@ -27,6 +27,7 @@ use crate::{
         logprobs::{Form, Spoken, Tokens, Trail},
     },
     parts::{Extra, Parts, Source},
+    seams::Apart,
     sheet::Sheet,
 };
 
@@ -59,6 +60,32 @@ struct Key {
 struct Told {
     parts: Vec<PartId>,
     ended: bool,
+    /// The literal of the id of the item that said the last piece.
+    id: Option<Box<str>>,
+    /// The pieces of each item, once there are several: some servers give an item another name in each event, and some
+    /// clients go by these names.
+    apart: Option<Apart>,
+}
+
+impl Told {
+    /// A piece was said.
+    fn piece(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot, part: PartId, range: Range<u64>) {
+        let id = sheet.doc.get(0, "item_id").map_or("", |id| sheet.doc.raw(id));
+        let voice = (spot.channel, spot.speaker);
+        if self.id.as_deref() != Some(id) && self.id.replace(id.into()).is_some() {
+            let before = range.start;
+            let apart = self.apart.get_or_insert_with(|| {
+                let said = sheet.parts.said_of(Source::Part(part)).get(..before as usize).unwrap_or_default();
+                let (said, mut apart) = (said.to_owned(), Apart::default());
+                apart.say(sheet.parts, part, voice, &said, 0..said.len() as u64);
+                apart
+            });
+            apart.seam(sheet.parts);
+        }
+        if let Some(apart) = &mut self.apart {
+            apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range);
+        }
+    }
 }
 
 /// One answer.
@@ -154,6 +181,7 @@ impl Stream {
         match told.parts.first() {
             Some(&part) if !told.ended => {
                 let range = sheet.say(node, part);
+                told.piece(sheet, node, spot, part, range.clone());
                 self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
                 Ok(Some(Spoken { node, part, range }))
             }
@@ -279,7 +307,7 @@ fn first(output: u64) -> Key {
 fn begin(parts: &mut Parts, spot: Spot) -> Told {
     let part = parts.begin(spot.channel, spot.speaker);
     parts.keep(Source::Part(part));
-    Told { parts: vec![part], ended: false }
+    Told { parts: vec![part], ended: false, id: None, apart: None }
 }
 
 /// A text is complete; what a policy adds behind its end gets a delta of its own.
@@ -287,6 +315,9 @@ fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&
     let Some(&part) = told.parts.first().filter(|_| !std::mem::replace(&mut told.ended, true)) else {
         return;
     };
+    if let Some(apart) = &mut told.apart {
+        apart.end(parts);
+    }
     let Key { output, what, at } = key;
     let event = match what {
         What::Text => Some(("output_text", "content_index")),
