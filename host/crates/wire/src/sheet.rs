@@ -342,13 +342,17 @@ impl Sheet<'_> {
         }
     }
 
-    /// All strings and names in a value, as fields, and its numbers where they have more digits than what they count.
+    /// All strings, names and lists of bytes in a value, as fields, and its numbers where they have more digits than what
+    /// they count.
     pub(crate) fn counts(&mut self, value: usize) {
         self.walk(value, &mut |sheet, node| {
             if sheet.doc.kind(node) != Json::Number || number::whole_digits(sheet.doc.raw(node)) >= COUNT_DIGITS {
                 sheet.field(node);
             }
         });
+        for node in value..self.doc.nodes[value].after as usize {
+            self.bytes(node);
+        }
     }
 
     /// Numbers that are vectors: all strings and names in a value, and its numbers where they are long before the point,

@@ -173,6 +173,8 @@ fn a_list_of_bytes_is_told_as_the_text_that_it_is() {
     let spelled: Vec<u8> = "ssn 078-05-1120".bytes().collect();
     let chunk = |list: Value| sse(&[json!({"choices":[{"index":0,"delta":{"content":"a"},"novel":list}]})]);
     assert_eq!(masked(openai_chat::stream(), &chunk(json!(spelled))), chunk(json!([])));
+    let usage = |list: Value| sse(&[json!({"choices":[],"usage":{"prompt_tokens":1,"novel":list}})]);
+    assert_eq!(masked(openai_chat::stream(), &usage(json!(spelled))), usage(json!([])));
     let body = |list: Value| json!({"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"bytes":list}}}).to_string();
     assert_eq!(masked(mcp::whole(), &body(json!(spelled))), body(json!([])));
     let mixed: Vec<u32> = spelled.iter().map(|byte| u32::from(*byte)).chain([70_000]).collect();

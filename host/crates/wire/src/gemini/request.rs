@@ -134,7 +134,13 @@ impl Request {
                 }),
                 ("generateContentRequest", Kind::Object) => self.object(sheet, value)?,
                 ("requests", Kind::Array) => doc.items(value).try_for_each(|item| self.object(sheet, item))?,
-                ("model", Kind::Text) => self.check_model(&doc.name(value)).map_err(wrong)?,
+                ("model", Kind::Text) => {
+                    let model = doc.name(value);
+                    self.check_model(&model).map_err(wrong)?;
+                    if !is_plain(&model) {
+                        sheet.rest(value);
+                    }
+                }
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);
@@ -185,6 +191,11 @@ impl Request {
         let mut inside = config + 1..doc.nodes[config].after as usize;
         inside.any(|node| doc.kind(node) == Kind::Text && self.removed.contains(&*doc.name(node)))
     }
+}
+
+/// Whether a model's name says nothing before what is checked.
+fn is_plain(model: &str) -> bool {
+    model.rsplit_once('/').is_none_or(|(before, _)| matches!(before, "models" | "publishers/google/models"))
 }
 
 /// The items of a list; Google takes what is no list for a list of one.

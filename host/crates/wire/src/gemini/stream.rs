@@ -243,6 +243,9 @@ fn read_tokens(sheet: &mut Sheet<'_>, value: usize) -> Tokens {
             }
             ("topCandidates", Kind::Array) => {
                 for step in doc.items(list) {
+                    if doc.kind(step) != Kind::Object {
+                        sheet.rest(step);
+                    }
                     for (key, list) in doc.members(step) {
                         sheet.key(key);
                         for item in each(doc, list) {

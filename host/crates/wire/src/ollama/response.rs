@@ -50,6 +50,10 @@ impl Track {
 /// Clients put pieces together whatever they are, and short numbers are not shown.
 const NO_NUMBER: Wrong = "an answer whose text is text";
 
+/// Durations, and counts of tokens.
+const COUNTS: [&str; 6] =
+    ["total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration"];
+
 /// An answer in progress.
 #[derive(Debug, Default)]
 pub(super) struct Response {
@@ -122,14 +126,14 @@ impl Response {
                 ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thought)),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
-                ("done", _) => self.done = doc.raw(value) == "true",
+                ("done", Kind::Word) => self.done = doc.raw(value) == "true",
                 ("done_reason", _) => sheet.word(value),
                 ("context", Kind::Array) => context = Some(value),
                 ("logprobs", Kind::Array) => tokens = Some(value),
                 ("created_at", _) => sheet.fresh(value),
                 (name @ ("model" | "remote_model" | "remote_host"), _) => self.strays.again(sheet, value, name),
                 ("response" | "thinking", Kind::Number) => return Err(NO_NUMBER),
-                (name, Kind::Number) if names::known(name) => sheet.counts(value),
+                (name, Kind::Number) if COUNTS.contains(&name) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);
                     self.strays.read(sheet, value, name);

@@ -65,7 +65,7 @@ impl Reader for Inputs {
                 (name, _) if self.members.contains(&name) => {
                     texts(sheet, value).map_err(|expected| Malformed::Shape { path: format!("/{name}"), expected })?;
                 }
-                ("model", Kind::Text) => {}
+                ("model", Kind::Text) if !self.terms.at_deployment() => {}
                 (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
                     return Err(Malformed::Shape { path: format!("/{name}"), expected: NOTHING });
                 }

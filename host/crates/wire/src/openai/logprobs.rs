@@ -146,9 +146,14 @@ impl Tokens {
                 }
                 ("token_logprobs" | "text_offset", Kind::Array) if numbers(list) => sheet.vectors(list),
                 ("top_logprobs", Kind::Array) => {
-                    for (token, value) in doc.items(list).flat_map(|item| doc.members(item)) {
-                        others.push(doc.name(token));
-                        sheet.rest(value);
+                    for item in doc.items(list) {
+                        if doc.kind(item) != Kind::Object {
+                            sheet.rest(item);
+                        }
+                        for (token, value) in doc.members(item) {
+                            others.push(doc.name(token));
+                            sheet.rest(value);
+                        }
                     }
                 }
                 (_, Kind::Word) => sheet.key(key),

@@ -43,6 +43,11 @@ impl Terms {
         Self { deployment: below.split('/').next().unwrap_or_default().to_owned(), ..self }
     }
 
+    /// Whether the path names the model, so that the body's is a string as any other.
+    pub(crate) fn at_deployment(&self) -> bool {
+        !self.deployment.is_empty()
+    }
+
     /// What the request asks for as it came.
     pub(crate) fn asked(&self, doc: Doc<'_>) -> Asked {
         let mut asked = Asked { parameters: "{".to_owned(), ..Asked::default() };

@@ -70,7 +70,7 @@ impl Reader for Request {
                 }
                 ("tools" | "functions", Kind::Array) => terms::define(sheet, value),
                 ("prediction", Kind::Object) => predict(sheet, value),
-                ("model", Kind::Text) => {}
+                ("model", Kind::Text) if !self.0.at_deployment() => {}
                 (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
                     return wrong(&format!("/{name}"), NOTHING);
                 }

@@ -275,7 +275,7 @@ impl Choice {
                 ("transcript", Kind::Number) => return Err(NO_NUMBER),
                 ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
                 ("data", _) => sheet.bulk(value),
-                ("id", _) => sheet.field(value),
+                ("id", _) => sheet.rest(value),
                 ("expires_at", Kind::Number) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);

@@ -96,7 +96,7 @@ impl Reader for Request {
                 ("instructions", Kind::Text) => sheet.once(value, Channel::Content, Speaker::System),
                 ("prompt", Kind::Object) => prompt(sheet, value),
                 ("tools", Kind::Array) => terms::define(sheet, value),
-                ("model", Kind::Text) => {}
+                ("model", Kind::Text) if !self.0.at_deployment() => {}
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);
