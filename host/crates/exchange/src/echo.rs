@@ -3,7 +3,8 @@
 //!
 //! It stands at the response gate, before everything else. Where text is known, it is a policy of the host's own, the
 //! first of the chain, so that a value is found over any split and in any spelling that a dialect undoes; headers and the
-//! bytes of a raw answer are searched as they are.
+//! bytes of a raw answer are searched as they are. A string that is taken for an encoded file, and so would be shown to
+//! nobody, is text where one of them is in it.
 //!
 //! What must hold: no part of a value leaves that is known to be one; what holds none leaves byte for byte.
 
@@ -17,6 +18,7 @@ use model::{
     Attribute, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Plan, PolicyInfo, PolicyLimits, Scan,
     Substitute, Verdict,
 };
+use wire::Finds;
 
 use crate::ports::{
     About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Guest, Head, HeadDecision, Policy,
@@ -57,6 +59,12 @@ impl Secrets {
     /// Whether there is nothing to look for.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Tells whether one of them is in a string that would be taken for no text. `None`: there is nothing to look for.
+    pub(crate) fn finds(&self) -> Option<Finds> {
+        let secrets = (!self.is_empty()).then(|| self.clone())?;
+        Some(Arc::new(move |bytes: &[u8]| secrets.0.iter().any(|secret| secret.find(bytes).is_some())))
     }
 
     /// Where they stand in a text, and how many bytes of its end must wait for what follows, unless it is the `last`.

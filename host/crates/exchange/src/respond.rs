@@ -53,6 +53,9 @@ pub(crate) async fn respond(
     let mut headers = returnable(&headers, endpoint.raw());
     secrets.mask_headers(&mut headers);
     judge.keep_back(&secrets);
+    if let Some(finds) = secrets.finds() {
+        flow.look_for(&finds);
+    }
     let shown = |headers: &HeaderMap| ports::Head {
         direction: Direction::Response,
         method: asked.head.method.to_string(),

@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use model::{PartId, Usage};
-use wire::{Change, Flow, Malformed, Step, ToolCallId};
+use wire::{Change, Finds, Flow, Malformed, Step, ToolCallId};
 
 /// A flow, and its copy where there is one.
 pub(crate) struct Twin {
@@ -29,6 +29,14 @@ impl Twin {
     /// A flow into which values are put back, and its copy; both fresh, and of the same endpoint.
     pub(crate) fn with_copy(flow: Box<dyn Flow>, copy: Box<dyn Flow>) -> Self {
         Self { flow, copy: Some(copy) }
+    }
+
+    /// A string in which this finds something is told as text, whatever it is.
+    pub(crate) fn look_for(&mut self, finds: &Finds) {
+        if let Some(copy) = self.copy.as_mut() {
+            copy.look_for(finds);
+        }
+        self.flow.look_for(finds);
     }
 
     /// Whether values may be put back.

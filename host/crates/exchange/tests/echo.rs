@@ -7,6 +7,7 @@ mod rig;
 use http::StatusCode;
 use model::{EndpointRule, Entry, Family, View};
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, closed, event, policy, read, set};
+use serde_json::{Value, json};
 
 const OWN: &str = "Bearer sk-own-4f/9+c1";
 const SECRET: &str = "sk-own-4f/9+c1";
@@ -44,11 +45,71 @@ async fn an_error_that_quotes_the_key_does_not_tell_it() {
 #[tokio::test]
 async fn no_string_of_an_answer_tells_it() {
     for place in ["id", "object", "model", "system_fingerprint", "service_tier", "x", SECRET] {
-        let mut body: serde_json::Value = serde_json::from_str(&answer("fine")).unwrap();
+        let mut body: Value = serde_json::from_str(&answer("fine")).unwrap();
         body[place] = SECRET.into();
         let mut rig = echoing(Setting::default());
         rig.say(&body.to_string());
         assert!(said(&mut rig, false).await.contains("[credential]"), "{place}");
+    }
+}
+
+/// A request with this body.
+fn posted(path: &str, body: &str) -> http::Request<exchange::Incoming> {
+    let body = Box::pin(futures_util::stream::iter([Ok(body.to_owned().into())]));
+    http::Request::post(path)
+        .header("host", "gate")
+        .header("authorization", "Bearer good")
+        .header("content-type", "application/json")
+        .body(body as exchange::Incoming)
+        .unwrap()
+}
+
+/// A value that looks like an encoded file, with the credential in it.
+fn encoded() -> String {
+    "QUJDRGVmZ0hp".repeat(30) + "sk-own-4f9" + &"QUJDRGVmZ0hp".repeat(30)
+}
+
+#[tokio::test]
+async fn no_encoded_file_tells_it() {
+    let signed = |kind: &str| json!({"type":kind,"thinking":"t","signature":encoded(),"data":encoded()});
+    let message = json!({"id":"m","type":"message","role":"assistant","content":[signed("thinking"),signed("redacted_thinking")]});
+    let delta = |delta: Value| json!({"type":"content_block_delta","index":0,"delta":delta});
+    let events = [
+        json!({"type":"message_start","message":{"id":"m","content":[]}}),
+        json!({"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":encoded()}}),
+        delta(json!({"type":"signature_delta","signature":encoded()})),
+        json!({"type":"content_block_stop","index":0}),
+        json!({"type":"message_delta","delta":{"stop_reason":"end_turn"}}),
+        json!({"type":"message_stop"}),
+    ];
+    let events: String =
+        events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect();
+    let heard = json!({"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"a","data":encoded()}}}]});
+    let candidate = json!({"candidates":[{"content":{"parts":[{"text":"a","thoughtSignature":encoded()},
+        {"inlineData":{"mimeType":"image/png","data":encoded()}}]}}]});
+    let shown =
+        json!({"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"image","mimeType":"image/png","data":encoded()}]}});
+    for (family, path, content_type, body) in [
+        (Family::Anthropic, "/v1/messages", "application/json", message.to_string()),
+        (Family::Anthropic, "/v1/messages", SSE, events),
+        (Family::Openai, "/v1/chat/completions", "application/json", heard.to_string()),
+        (Family::Gemini, "/v1beta/models/m:generateContent", "application/json", candidate.to_string()),
+        (Family::Mcp, "/mcp", "application/json", shown.to_string()),
+    ] {
+        let setting = Setting { family, content_type, ..Setting::default() };
+        let policies = vec![policy("10-mask", Does::Mask("sk-own-4f9", "SEEN"))];
+        let mut rig = Rig::new(Setting { policies, credentials: vec!["Bearer sk-own-4f9"], ..setting });
+        rig.say(&body);
+        rig.hang_up();
+        let asked = match family {
+            Family::Mcp => json!({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n"}}),
+            Family::Gemini => json!({"contents":[]}),
+            _ => json!({"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}),
+        };
+        let response = rig.carry(posted(path, &asked.to_string())).await;
+        let (said, cut) = read(response).await;
+        assert!(!cut, "{said}");
+        assert_eq!(said, body.replace("sk-own-4f9", "[credential]"), "{family:?}");
     }
 }
 
@@ -95,14 +156,7 @@ async fn bytes_and_views_that_no_dialect_knows_do_not_tell_it() {
             rig.say(&format!("{open}Bearer {}", &SECRET[..at]));
             rig.say(&format!("{}{close}", &SECRET[at..]));
             rig.hang_up();
-            let body = Box::pin(futures_util::stream::iter([Ok("{\"a\":1}".into())]));
-            let request = http::Request::post("/echo")
-                .header("host", "gate")
-                .header("authorization", "Bearer good")
-                .header("content-type", "application/json")
-                .body(body as exchange::Incoming)
-                .unwrap();
-            let (body, _) = read(rig.carry(request).await).await;
+            let (body, _) = read(rig.carry(posted("/echo", "{\"a\":1}")).await).await;
             assert_eq!(body, format!("{open}Bearer [credential]{close}"), "{at}");
             let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
             assert!(!record.contains(SECRET), "{record}");

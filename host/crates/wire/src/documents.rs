@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use model::{Channel, PartId, Speaker, Usage};
 
 use crate::{
-    Change, Flow, Limits, Malformed, Step, ToolCallId, array,
+    Change, Finds, Flow, Limits, Malformed, Step, ToolCallId, array,
     case::{self, Spelling},
     frame::{Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape, literal},
@@ -117,6 +117,8 @@ pub(crate) struct Documents<R> {
     slots: Vec<Slot>,
     lines: Vec<(u32, u32)>,
     joined: Vec<u8>,
+    /// What is told wherever it stands.
+    finds: Option<Finds>,
     /// Nothing is read before the body is complete.
     patient: bool,
 }
@@ -161,12 +163,14 @@ impl<R: Reader> Documents<R> {
             slots: Vec::new(),
             lines: Vec::new(),
             joined: Vec::new(),
+            finds: None,
             patient: false,
         }
     }
 
     fn frames_so_far(&mut self, end: bool) -> Result<(), Malformed> {
-        let Self { framing, limits, queue, parts, reader, tape, slots, lines, joined, patient } = self;
+        let Self { framing, limits, queue, parts, reader, tape, slots, lines, joined, finds, patient } = self;
+        let finds = finds.as_ref();
         if matches!(framing, Framing::Whole) || (*patient && !end) {
             return Ok(());
         }
@@ -193,7 +197,7 @@ impl<R: Reader> Documents<R> {
                 match tape.read(data, rules) {
                     Ok(doc) => {
                         spelled(reader, doc)?;
-                        reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known })?;
+                        reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known, finds })?;
                     }
                     Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) if events => {
                         let part = reader.text(parts).ok_or(error)?;
@@ -227,15 +231,15 @@ impl<R: Reader> Documents<R> {
     }
 
     fn whole_body(&mut self) -> Result<(), Malformed> {
-        let Self { limits, queue, parts, reader, tape, slots, .. } = self;
+        let Self { limits, queue, parts, reader, tape, slots, finds, .. } = self;
         let rest = queue.rest();
         if rest.is_empty() && reader.may_be_empty() {
             return Ok(());
         }
         let doc = tape.read(rest, Rules { depth: limits.json_depth, duplicates: false })?;
         spelled(reader, doc)?;
-        let (known, speaker) = (reader.known(), reader.speaker());
-        reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known })?;
+        let (known, speaker, finds) = (reader.known(), reader.speaker(), finds.as_ref());
+        reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known, finds })?;
         let len = rest.len();
         queue.frame(len, slots);
         Ok(())
@@ -358,6 +362,10 @@ fn gather<'a>(event: &Event, rest: &'a [u8], lines: &mut Vec<(u32, u32)>, joined
 }
 
 impl<R: Reader> Flow for Documents<R> {
+    fn look_for(&mut self, finds: &Finds) {
+        self.finds = Some(finds.clone());
+    }
+
     fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if self.queue.len() + bytes.len() > self.limits.held_bytes {
             return Err(Malformed::TooLarge { bound: "held_bytes", limit: self.limits.held_bytes });

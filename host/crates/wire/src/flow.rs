@@ -1,17 +1,24 @@
 //! The shape that every direction of every dialect has: bytes in, text out, decisions in, bytes out.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use model::{Part, PartId, Usage};
 
 use crate::Malformed;
 
+/// Whether bytes hold what must be seen wherever it stands.
+pub type Finds = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// One direction of one exchange.
 ///
 /// Order of calls: `push`*, `finish` once; after each of them `next` until `None`, then decisions
 /// (`release`, `clear_tool_call`), then `take`.
 pub trait Flow: Send {
+    /// A string in which this finds something is told as text, also where it would be taken for an encoded file. Only
+    /// before anything was pushed.
+    fn look_for(&mut self, _finds: &Finds) {}
+
     /// Takes bytes of the body, content encoding already undone.
     ///
     /// # Errors

@@ -48,5 +48,5 @@ pub use dialect::{
     Answer, Broken, Complaint, DIALECTS, Endpoint, Limits, Unclaimed, claim, endpoint, name_of, spokesman,
 };
 pub use error::Malformed;
-pub use flow::{Asked, Change, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
+pub use flow::{Asked, Change, Finds, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;

@@ -6,7 +6,7 @@ use model::{Channel, PartId, Speaker};
 use smallvec::SmallVec;
 
 use crate::{
-    ToolCallId,
+    Finds, ToolCallId,
     frame::{Kind, Slot},
     json::{Doc, Kind as Json, literal, number},
     named,
@@ -73,6 +73,8 @@ pub(crate) struct Sheet<'a> {
     pub(crate) speaker: Speaker,
     /// Names of members that say nothing by themselves.
     pub(crate) known: fn(&str) -> bool,
+    /// What is told also where it stands in an encoded file.
+    pub(crate) finds: Option<&'a Finds>,
 }
 
 impl Sheet<'_> {
@@ -273,9 +275,13 @@ impl Sheet<'_> {
         }
     }
 
-    /// Whether a value is an encoded file, and long.
+    /// Whether a value is an encoded file, and long, and holds nothing that must be seen.
     pub(crate) fn is_bulk(&self, value: usize) -> bool {
-        self.doc.kind(value) == Json::Text && is_bulk(&self.doc.name(value))
+        if self.doc.kind(value) != Json::Text {
+            return false;
+        }
+        let text = self.doc.name(value);
+        is_bulk(&text) && !self.finds.is_some_and(|finds| finds(text.as_bytes()))
     }
 
     /// The same, of a value that can be text as well: only one that says that it is a file.
