@@ -1,7 +1,7 @@
 //! The one loop for both directions: take all that has arrived, decode it, judge it, hand on what is cleared.
 //!
-//! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one;
-//! everything that has already arrived is one batch, and nothing waits for more.
+//! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one, and
+//! nothing that the one before decided about a field is an answer for it; everything that has already arrived is one batch, and nothing waits for more.
 
 use std::{
     future::poll_fn,
@@ -223,6 +223,7 @@ pub(crate) async fn relay<S: Sink>(
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
                 // A set that stops the exchange at once is on record all the same, and before it does.
+                flow.judged_anew();
                 let opened = judge.switch(set).await;
                 sink.switched(judge).await?;
                 opened?;

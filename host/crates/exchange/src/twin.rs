@@ -106,6 +106,14 @@ impl Twin {
         self.flow.patch_parameters(patch)
     }
 
+    /// Others judge from here on: what those before left as it is, is told again where it comes again.
+    pub(crate) fn judged_anew(&mut self) {
+        if let Some(copy) = self.copy.as_mut() {
+            copy.judged_anew();
+        }
+        self.flow.judged_anew();
+    }
+
     pub(crate) fn take(&mut self) -> Taken {
         let bytes = |flow: &mut dyn Flow| {
             let mut out = BytesMut::new();

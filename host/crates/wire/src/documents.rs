@@ -53,6 +53,9 @@ pub(crate) trait Reader: Send {
         false
     }
 
+    /// Others judge from here on: what was told at once is told again where it comes again.
+    fn judged_anew(&mut self, _parts: &mut Parts) {}
+
     /// Nothing more comes.
     fn end(&mut self, parts: &mut Parts);
 
@@ -411,6 +414,11 @@ impl<R: Reader> Flow for Documents<R> {
 
     fn patch_parameters(&mut self, patch: &str) -> Result<(), Malformed> {
         self.reader.patch(patch)
+    }
+
+    fn judged_anew(&mut self) {
+        self.parts.forget_fields();
+        self.reader.judged_anew(&mut self.parts);
     }
 
     fn take(&mut self, out: &mut BytesMut) {

@@ -56,6 +56,10 @@ pub trait Flow: Send {
     /// [`Malformed`] when the patch is not a JSON object or touches a member that holds conversation or tools.
     fn patch_parameters(&mut self, patch: &str) -> Result<(), Malformed>;
 
+    /// Others judge from here on. What those before left as it is, a field that comes in each event, is told again where
+    /// it comes again. What repeats a text that came in pieces leaves as that did.
+    fn judged_anew(&mut self) {}
+
     /// Moves all bytes that may leave to the end of `out`.
     fn take(&mut self, out: &mut BytesMut);
 

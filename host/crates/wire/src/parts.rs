@@ -5,7 +5,8 @@
 //!
 //! What must hold: text is released only by a decision; the changes of a run are in order and do not overlap; a run
 //! is forgotten only when nothing of it is left in the queue; a repeat is one only if it is the same text; what is told
-//! twice leaves when both ways are decided, with what either changed.
+//! twice leaves when both ways are decided, with what either changed; what one set of policies decided is no answer to
+//! another's.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -66,6 +67,8 @@ pub(crate) struct Run {
     pub(crate) passed: u64,
     /// Its changes stay until the flow ends, since the same text may come again.
     kept: bool,
+    /// It was kept, and the same text is told again where it comes: its changes stay until all of it has left.
+    let_go: bool,
     /// It told a literal that is remembered.
     remembered: bool,
     /// Number of the `Step::Text` that still waits to be fetched.
@@ -79,7 +82,7 @@ impl Run {
     }
 
     fn finished(&self) -> bool {
-        self.ended && self.live == 0 && !self.kept && self.settled()
+        self.ended && self.live == 0 && (!self.kept || self.let_go) && self.settled()
     }
 }
 
@@ -352,6 +355,24 @@ impl Parts {
             (run.kept, run.remembered) = (true, true);
             self.fields.insert(literal.into(), part);
         }
+    }
+
+    /// Others judge from here on: no literal is remembered any more, whatever was decided about it.
+    pub(crate) fn forget_fields(&mut self) {
+        for part in std::mem::take(&mut self.fields).into_values() {
+            self.let_go(Source::Part(part));
+        }
+    }
+
+    /// What a source said is no repeat of it any more where it comes again.
+    pub(crate) fn let_go(&mut self, source: Source) {
+        if let Some(known) = self.said.remove(&source) {
+            self.said_bytes = self.said_bytes.saturating_sub(known.len());
+        }
+        if let Some(run) = self.runs.get_mut(&source) {
+            (run.let_go, run.remembered) = (true, false);
+        }
+        self.forget(source);
     }
 
     /// A new tool call, whose arguments nothing has decided about.

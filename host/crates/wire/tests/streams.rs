@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::{
     CANARY, Judge, events,
     openai_chat::{client, stream, whole},
-    run,
+    openai_responses, run, value,
 };
 
 /// One piece of one choice.
@@ -355,4 +355,84 @@ fn events_leave_as_soon_as_they_are_decided() {
         judge.turn(&mut *flow, &mut out);
         assert_eq!(out, event.as_bytes());
     }
+}
+
+/// Events that all say the same beside their text, and what they are without the canary.
+fn repeating(said: &str) -> String {
+    let chunk = |delta: Value| {
+        json!({"id":format!("id {said}"),"model":format!("model {said}"),"citations":[format!("c {said}"),{"url":format!("u {said}")}],
+            "note":format!("note {said}"),"usage":{"of":format!("usage {said}")},"choices":[{"index":0,"delta":delta,
+            "content_filter_results":{"by":format!("filter {said}")}}]})
+    };
+    format!("id: line {said}\ndata: {}\n\n", chunk(json!({"content":"w "})))
+}
+
+#[test]
+fn what_comes_again_is_told_to_those_who_judge_from_there_on() {
+    let mut flow = stream();
+    let mut judge = Judge::default();
+    let mut next = |judge: &mut Judge, anew: bool| {
+        if anew {
+            flow.judged_anew();
+        }
+        let mut out = BytesMut::new();
+        flow.push(repeating(CANARY).as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    assert_eq!(next(&mut judge, false), repeating(CANARY));
+    assert_eq!(next(&mut judge, false), repeating(CANARY));
+    judge.mask = true;
+    for anew in [true, false, false] {
+        assert_eq!(next(&mut judge, anew), repeating(support::MASK), "it was told again, once");
+    }
+    judge.mask = false;
+    assert_eq!(next(&mut judge, false), repeating(support::MASK), "as it was decided");
+    assert_eq!(next(&mut judge, true), repeating(CANARY));
+}
+
+#[test]
+fn what_was_changed_and_has_not_left_stays_changed() {
+    let mut flow = stream();
+    let mut judge = Judge::masking();
+    let mut out = BytesMut::new();
+    let call = json!({"index":0,"id":"c","function":{"name":"n","arguments":"{"}});
+    let mut chunk = json!({"id":CANARY,"choices":[{"index":0,"delta":{"tool_calls":[call]}}]});
+    for _ in 0..3 {
+        flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        chunk["choices"][0]["delta"] = json!({});
+    }
+    assert!(out.is_empty(), "the call is held");
+    flow.judged_anew();
+    judge.mask = false;
+    chunk["choices"][0]["finish_reason"] = "tool_calls".into();
+    flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
+    judge.turn(&mut *flow, &mut out);
+    let ids: Vec<Value> = events(&out).iter().map(|event| value(event)["id"].clone()).collect();
+    assert_eq!(ids, [support::MASK, support::MASK, support::MASK, CANARY]);
+}
+
+#[test]
+fn what_an_answer_tells_back_is_told_to_those_who_judge_from_there_on() {
+    let echo = |kind: &str, said: &str| {
+        let response = json!({"id":"r","status":"in_progress","instructions":said,"tools":[{"type":"function","name":said}],"output":[]});
+        openai_responses::sse(&[json!({"type":kind,"response":response})])
+    };
+    let mut flow = openai_responses::stream();
+    let mut judge = Judge::default();
+    let mut next = |judge: &mut Judge, kind: &str, anew: bool| {
+        if anew {
+            flow.judged_anew();
+        }
+        let mut out = BytesMut::new();
+        flow.push(echo(kind, CANARY).as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    assert_eq!(next(&mut judge, "response.created", false), echo("response.created", CANARY));
+    judge.mask = true;
+    assert_eq!(next(&mut judge, "response.in_progress", true), echo("response.in_progress", support::MASK));
+    judge.mask = false;
+    assert_eq!(next(&mut judge, "response.in_progress", false), echo("response.in_progress", support::MASK));
 }

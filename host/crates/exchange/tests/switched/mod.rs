@@ -129,3 +129,35 @@ async fn policies_are_told_when_an_exchange_is_over() {
     drop(exchange);
     assert_eq!(over.load(Ordering::Relaxed), 1, "its caller went away");
 }
+
+/// An event that says the same as all others beside its text.
+fn repeating(text: &str, said: &str) -> String {
+    let chunk = serde_json::json!({
+        "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "citations": [said], "note": said,
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}],
+    });
+    format!("data: {chunk}\n\n")
+}
+
+#[tokio::test]
+async fn a_field_that_comes_in_each_event_is_judged_by_the_set_in_force() {
+    let rig = Rig::new(Setting { content_type: SSE, ..Setting::default() });
+    rig.say(&repeating("one", "a secret "));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), repeating("one", "a secret "));
+    rig.say(&repeating("two", "a secret "));
+    assert_eq!(body.next().await.unwrap().unwrap(), repeating("two", "a secret "));
+    rig.publish.send(set(2, vec![policy("10-mask", Does::Mask("secret", "[X]"))])).unwrap();
+    for text in ["three", "four"] {
+        rig.say(&repeating(text, "a secret "));
+        assert_eq!(body.next().await.unwrap().unwrap(), repeating(text, "a [X] "));
+    }
+    rig.publish.send(set(3, vec![policy("10-block", Does::Block("secret"))])).unwrap();
+    rig.say(&repeating("five", "a secret "));
+    let mut rest = String::new();
+    while let Some(Ok(chunk)) = body.next().await {
+        rest.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(rest.contains("no secret here") && !rest.contains("five"), "{rest}");
+    assert_eq!(closed(&rig).0, Outcome::Blocked);
+}

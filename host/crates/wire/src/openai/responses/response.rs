@@ -96,6 +96,10 @@ impl Reader for Response {
         if sheet.whole { self.response(sheet, 0, Moment::Whole) } else { self.event(sheet) }.map_err(wrong)
     }
 
+    fn judged_anew(&mut self, parts: &mut Parts) {
+        self.stream.judged_anew(parts);
+    }
+
     fn may_be_empty(&self) -> bool {
         self.failed
     }

@@ -288,6 +288,12 @@ impl Stream {
         self.calls.end(parts, output);
     }
 
+    /// Others judge from here on: what comes in no pieces is told again where it comes again.
+    pub(super) fn judged_anew(&mut self, parts: &mut Parts) {
+        let whole = self.texts.iter_mut().filter(|(key, _)| !key.what.grows());
+        whole.flat_map(|(_, told)| told.parts.drain(..)).for_each(|part| parts.let_go(Source::Part(part)));
+    }
+
     /// Nothing more comes at all.
     pub(super) fn end(&mut self, parts: &mut Parts) {
         for (&key, told) in &mut self.texts {
