@@ -84,8 +84,8 @@ pub trait Policy: Any + Send + Sync {
     /// What it wants to see.
     fn plan(&self) -> &Plan;
 
-    /// Native matching of the declared patterns. `before` is released text that stands directly before `pending`
-    /// (context for `\b`, `^` and what is not seen; never part of a hit), at least `model::CONTEXT_BYTES` where there are as many;
+    /// Native matching of the declared patterns. `before` is text that stood directly before `pending` when this policy was
+    /// shown it (context for `\b`, `^` and what is not seen; never part of a hit), at least `model::CONTEXT_BYTES` where there are as many;
     /// `last` says that nothing follows.
     fn scan(&self, before: &str, pending: &str, last: bool) -> Scan;
 
@@ -133,7 +133,7 @@ pub struct Window<'a> {
     pub speaker: Speaker,
     /// Which part.
     pub part: PartId,
-    /// Released text directly before; at least `plan.look_behind` bytes where there are as many.
+    /// Text directly before that this policy has let go, as it was shown it; at least `plan.look_behind` bytes where there are as many.
     pub before: &'a str,
     /// The text.
     pub pending: &'a str,

@@ -6,7 +6,9 @@
 
 mod rig;
 
+use futures_util::{FutureExt, StreamExt};
 use http::{HeaderValue, StatusCode};
+use proptest::prelude::*;
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, chat, event, policy, read};
 
 const CANARY: &str = "secret";
@@ -375,5 +377,52 @@ async fn what_no_dialect_speaks_is_denied() {
         let response = exchange::carry(std::sync::Arc::clone(&rig.gate), request).await;
         assert_eq!(response.status(), status, "{method} {path}");
         assert!(rig.received.lock().unwrap().is_empty());
+    }
+}
+
+/// What is said in a stream of these pieces, each judged before the next one comes.
+async fn said_in_pieces(pieces: &[&str]) -> String {
+    let policies =
+        vec![policy("10-find", Does::FindBehind("mail", "card")), policy("20-find", Does::Find("[1]c", "[3]"))];
+    let mut rig = Rig::new(Setting { policies, content_type: SSE, ..Setting::default() });
+    rig.say(&event(""));
+    let mut body = rig.ask("hi", true).await.into_body();
+    let mut out = Vec::new();
+    for piece in pieces {
+        rig.say(&event(piece));
+        while let Some(Some(chunk)) = body.next().now_or_never() {
+            out.extend_from_slice(&chunk.unwrap());
+        }
+    }
+    rig.say(FINISH);
+    rig.hang_up();
+    while let Some(chunk) = body.next().await {
+        out.extend_from_slice(&chunk.unwrap());
+    }
+    let said = |event: &str| -> Option<String> {
+        let event: serde_json::Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
+        Some(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned())
+    };
+    std::str::from_utf8(&out).unwrap().split("\n\n").filter_map(said).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A policy that looks at what stands before a match decides the same wherever a stream is cut.
+    #[test]
+    fn what_stands_before_a_match_is_the_same_at_every_cut(
+        words in prop::collection::vec(prop::sample::select(vec!["mail", "card", " ", "and so on ", "ma", "c"]), 0..12),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let text = words.concat();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        cuts.sort_unstable();
+        cuts.push(text.len());
+        let mut from = 0;
+        let pieces: Vec<&str> = cuts.into_iter().map(|cut| &text[std::mem::replace(&mut from, cut)..cut]).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (whole, cut) = runtime.block_on(async { (said_in_pieces(&[&text]).await, said_in_pieces(&pieces).await) });
+        prop_assert_eq!(whole, cut, "{:?}", pieces);
     }
 }

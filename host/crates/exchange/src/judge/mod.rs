@@ -4,6 +4,7 @@
 //! last policy let go is released to the flow. A policy that stops a request does not end the pass: the others still
 //! edit, so that the record shows the request as masked as it would have gone out.
 
+mod behind;
 mod bytes_hooks;
 mod cleared;
 mod fields;

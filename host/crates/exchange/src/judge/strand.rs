@@ -61,6 +61,11 @@ impl Strand {
         }
     }
 
+    /// How long its pieces are, and what they stand for.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, Range<u64>)> {
+        self.pieces.iter().map(|piece| (piece.len, piece.source.clone()))
+    }
+
     /// Text as it came from the source, from this source offset on.
     pub(crate) fn of_source(begin: u64, text: String) -> Self {
         let end = begin + text.len() as u64;

@@ -8,7 +8,11 @@ use std::ops::Range;
 use model::{CONTEXT_BYTES, Direction, Part, PartId};
 use wire::Change;
 
-use super::{strand::Strand, unseen::Unseen};
+use super::{
+    behind::{Behind, remember},
+    strand::Strand,
+    unseen::Unseen,
+};
 use crate::ports::{Glance, Spared, Window};
 
 /// One part and the stages it passes.
@@ -22,6 +26,8 @@ pub(crate) struct Track {
     /// The run of unseen characters in which the source ends.
     unseen: Unseen,
     exit: Strand,
+    /// The last of what has left, as it left.
+    left: String,
     told: bool,
     /// The text of the source that was glanced at last, whether nothing follows it, and what came of that.
     glanced: Option<(Range<u64>, bool, Spared)>,
@@ -35,7 +41,7 @@ pub(crate) struct Stage {
     shadow: bool,
     look_behind: usize,
     strand: Strand,
-    before: String,
+    behind: Behind,
     /// Bytes of the strand that the guest has seen.
     seen: usize,
     /// All text has come in, and the guest knows.
@@ -73,6 +79,7 @@ impl Track {
             base: 0,
             unseen: Unseen::default(),
             exit: Strand::at(0),
+            left: String::new(),
             told: false,
             glanced: None,
         };
@@ -87,7 +94,7 @@ impl Track {
                 shadow,
                 look_behind: look_behind.max(CONTEXT_BYTES),
                 strand: Strand::at(self.base),
-                before: String::new(),
+                behind: Behind::of("", self.base),
                 seen: 0,
                 closed: false,
             })
@@ -148,7 +155,7 @@ impl Track {
             channel: self.part.channel,
             speaker: self.part.speaker,
             part: self.part.id,
-            before: &stage.before,
+            before: stage.behind.text(),
             pending: stage.strand.text(),
             fresh: stage.seen,
             last,
@@ -190,16 +197,17 @@ impl Track {
         }
         let within = |span: &Range<usize>| span.end <= release && (span.start < release || release == whole);
         let mut front = strand.split_to(release);
+        let Stage { behind, look_behind, .. } = &mut self.stages[stage];
+        if !last {
+            behind.note(&front, *look_behind, self.base);
+        }
         let made: Vec<usize> =
             (0..settlement.edits.len()).filter(|index| within(&settlement.edits[*index].0)).collect();
         let edits = made.iter().map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str()));
         let sources = if made.is_empty() { Vec::new() } else { front.edit(edits) };
-        let Stage { strand, before, seen, closed, look_behind, shadow, .. } = &mut self.stages[stage];
+        let Stage { strand, seen, closed, shadow, .. } = &mut self.stages[stage];
         *seen = strand.text().len();
         *closed = last;
-        if !last {
-            remember(before, front.text(), *look_behind);
-        }
         if !*shadow {
             self.enter(stage + 1, front);
         }
@@ -243,6 +251,10 @@ impl Track {
             return None;
         }
         self.told |= finished;
+        if !finished {
+            let look_behind = self.stages.iter().map(|stage| stage.look_behind).max().unwrap_or(CONTEXT_BYTES);
+            remember(&mut self.left, front.text(), look_behind);
+        }
         self.source.drain(..(front.end() - self.base) as usize);
         self.base = front.end();
         Some(front)
@@ -253,32 +265,20 @@ impl Track {
         self.told
     }
 
-    /// Takes new stages: all raw text that has not left begins its way anew.
+    /// Takes new stages: all raw text that has not left begins its way anew, behind what each place was shown before.
     pub(crate) fn rewind(&mut self, places: impl Iterator<Item = Place>) {
-        let context = self.stages.last().map(|stage| stage.before.clone()).unwrap_or_default();
+        let old = std::mem::take(&mut self.stages);
         self.seat(places);
-        self.unseen = Unseen::behind(&context);
-        for stage in &mut self.stages {
-            stage.before.clone_from(&context);
+        for (at, stage) in self.stages.iter_mut().enumerate() {
+            // At its place what had left was seen so; behind more policies than there were, as it left.
+            let seen = old.get(at).and_then(|old| old.behind.before(self.base));
+            stage.behind = Behind::of(seen.unwrap_or(&self.left), self.base);
         }
+        self.unseen = Unseen::behind(self.stages.first().map_or("", |first| first.behind.text()));
         self.exit = Strand::at(self.base);
         // The policies are others.
         self.glanced = None;
         self.begin(Strand::of_source(self.base, self.source.clone()));
-    }
-}
-
-/// Keeps the end of what has passed.
-fn remember(before: &mut String, passed: &str, bytes: usize) {
-    if passed.len() >= bytes {
-        before.clear();
-        before.push_str(&passed[passed.floor_char_boundary(passed.len() - bytes)..]);
-        return;
-    }
-    before.push_str(passed);
-    // Cut rarely: only when twice as much has gathered.
-    if before.len() > bytes * 2 {
-        before.drain(..before.floor_char_boundary(before.len() - bytes));
     }
 }
 
@@ -390,6 +390,38 @@ mod tests {
         assert_eq!((window.before, window.pending, window.fresh), ("one ", "two three", 0));
         pass(&mut track, 0, 9, &[]);
         assert_eq!(track.leave(), Some((PartId(0), 13, vec![])));
+    }
+
+    #[test]
+    fn a_stage_is_shown_what_it_saw_and_the_next_what_it_made_of_it() {
+        let mut track = track(2);
+        track.feed("my ssn is 078-05-1120, ".into());
+        let edit = [(10..21, "[SSN]".to_owned())];
+        pass(&mut track, 0, 23, &edit);
+        pass(&mut track, 1, 17, &[(0..2, "MY".to_owned())]);
+        assert_eq!(track.leave().map(|(_, upto, _)| upto), Some(23));
+        let before = |track: &Track, stage| track.window(stage, Direction::Response).before.to_owned();
+        assert_eq!(before(&track, 0), "my ssn is 078-05-1120, ");
+        assert_eq!(before(&track, 1), "my ssn is [SSN], ");
+        track.feed("is it ".into());
+        pass(&mut track, 0, 6, &[]);
+        // What the second keeps is shown anew to whoever takes its place, and is not what stands before it.
+        track.rewind((0..3).map(|seat| Place { seat, shadow: false, look_behind: 0 }));
+        assert_eq!(track.window(0, Direction::Response).pending, "is it ");
+        assert_eq!(before(&track, 0), "my ssn is 078-05-1120, ");
+        assert_eq!(before(&track, 1), "my ssn is [SSN], ");
+        assert_eq!(before(&track, 2), "MY ssn is [SSN], ");
+    }
+
+    #[test]
+    fn what_left_past_no_policy_stands_before_what_the_first_one_is_shown() {
+        let mut track = track(0);
+        track.feed("no. ".into());
+        assert_eq!(track.leave(), Some((PartId(0), 4, vec![])));
+        track.rewind([Place { seat: 0, shadow: false, look_behind: 0 }].into_iter());
+        track.feed("7".into());
+        let window = track.window(0, Direction::Response);
+        assert_eq!((window.before, window.pending), ("no. ", "7"));
     }
 
     #[test]

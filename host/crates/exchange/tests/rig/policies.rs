@@ -22,6 +22,8 @@ pub(crate) enum Does {
     Mask(&'static str, &'static str),
     /// Replaces a word, which is matched natively.
     Find(&'static str, &'static str),
+    /// Replaces a word, and behind it within the next bytes another; both are matched natively.
+    FindBehind(&'static str, &'static str),
     /// Looks at each part as a whole.
     Gather,
     /// Looks at each part as a whole, and stops at a word.
@@ -127,8 +129,21 @@ impl Policy for TestPolicy {
     }
 
     fn scan(&self, _before: &str, pending: &str, last: bool) -> Scan {
-        let Does::Find(word, _) = self.does else { return Scan::default() };
-        find(word, pending, last)
+        match self.does {
+            Does::Find(word, _) => find(word, pending, last),
+            Does::FindBehind(first, second) => {
+                let (first, second) = (find(first, pending, last), find(second, pending, last));
+                let keep = first.keep.max(second.keep);
+                let mut hits: Vec<Hit> = first
+                    .hits
+                    .into_iter()
+                    .chain(second.hits.into_iter().map(|hit| Hit { pattern: 1, ..hit }))
+                    .collect();
+                hits.sort_by_key(|hit| hit.start);
+                Scan { hits, keep }
+            }
+            _ => Scan::default(),
+        }
     }
 
     fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
@@ -163,6 +178,15 @@ fn question(word: &str) -> Verdict {
         timeout_seconds: 0,
         remember_key: String::new(),
     })
+}
+
+/// Bytes before a word that decide about it.
+const NEAR: usize = 16;
+
+/// Whether a word stands shortly before a place in the window.
+fn is_behind(window: &Window<'_>, word: &str, at: usize) -> bool {
+    let text = [window.before, &window.pending[..at]].concat();
+    text[text.floor_char_boundary(text.len().saturating_sub(NEAR))..].contains(word)
 }
 
 /// Replaces a word wherever it stands; holds back what could become one.
@@ -213,6 +237,18 @@ impl Guest for TestGuest {
                         reason: "test".into(),
                     };
                     decision.edits = window.hits.iter().map(edit).collect();
+                }
+                Does::FindBehind(first, _) => {
+                    let hits =
+                        window.hits.iter().filter(|hit| hit.pattern == 0 || is_behind(&window, first, hit.start));
+                    let by = |hit: &Hit| if hit.pattern == 0 { "[1]" } else { "[2]" };
+                    let edit = |hit: &Hit| Edit {
+                        start: hit.start,
+                        end: hit.end,
+                        by: Substitute::Literal(by(hit).into()),
+                        reason: "test".into(),
+                    };
+                    decision.edits = hits.map(edit).collect();
                 }
                 Does::Gather | Does::GatherAndBlock(_) if !window.last => decision.hold_back = window.pending.len(),
                 Does::GatherAndBlock(word) if window.pending.contains(word) => decision.verdict = refusal(word),
