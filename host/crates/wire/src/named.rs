@@ -10,7 +10,6 @@ use model::{Channel, PartId, Speaker};
 
 use crate::{
     json::{Doc, Kind},
-    nested::long_number,
     parts::Parts,
     words,
 };
@@ -24,12 +23,14 @@ const NAME_BYTES: usize = 128;
 /// A part, and where in it values stand: their nodes, and their text.
 type Places = (PartId, Vec<(usize, Range<u64>)>);
 
-/// Tells the values in a value that have names, if there are any; the answer is the part, and where in it they stand.
+/// Tells the values in a value that have names, if there are any, of numbers those that are `long`; the answer is the part,
+/// and where in it they stand.
 pub(crate) fn tell(
     parts: &mut Parts,
     doc: Doc<'_>,
     value: usize,
     (channel, speaker): (Channel, Speaker),
+    long: fn(&str) -> bool,
 ) -> Option<Places> {
     let (mut text, mut places) = (String::new(), Vec::new());
     // The names of the lists that are open, and where these end.
@@ -50,7 +51,7 @@ pub(crate) fn tell(
                 continue;
             }
             Kind::Text => "\"",
-            Kind::Number if long_number(doc.raw(node)) => "",
+            Kind::Number if long(doc.raw(node)) => "",
             _ => continue,
         };
         let said = doc.name(node);

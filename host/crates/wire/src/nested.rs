@@ -10,7 +10,7 @@ use model::{Channel, PartId, Speaker};
 use crate::{
     Change, ToolCallId,
     frame::{self, Kind, Slot},
-    json::{Doc, Kind as Json, Node, Rules, Tape},
+    json::{Doc, Kind as Json, Node, Rules, Tape, number},
     named,
     parts::{Parts, Source},
 };
@@ -21,9 +21,10 @@ const ARGUMENTS_DEPTH: usize = 256;
 /// Numbers with this many digits or more can be somebody's: they are shown as text.
 pub(crate) const LONG_NUMBER: usize = 7;
 
-/// Whether a number's literal is worth being shown as text.
+/// Whether a number is worth being shown as text: as it is written, or as it reads (`4.1e15`).
 pub(crate) fn long_number(literal: &str) -> bool {
     literal.bytes().filter(u8::is_ascii_digit).count() >= LONG_NUMBER
+        || (literal.contains(['e', 'E']) && number::whole_digits(literal) >= LONG_NUMBER)
 }
 
 /// The arguments of one tool call.
@@ -124,7 +125,7 @@ impl Parts {
             let (part, range) = self.whole(Channel::ToolInput, Speaker::Assistant, &doc.name(at));
             slots.push(slot(node, part, kind, range, true));
         }
-        if let Some((part, places)) = named::tell(self, doc, 0, (Channel::ToolInput, Speaker::Assistant)) {
+        if let Some((part, places)) = named::tell(self, doc, 0, (Channel::ToolInput, Speaker::Assistant), long_number) {
             for (at, range) in places {
                 let kind = if doc.kind(at) == Json::Number { Kind::Number } else { Kind::Text };
                 slots.push(slot(&doc.nodes[at], part, kind, range, false));

@@ -298,8 +298,14 @@ impl Sheet<'_> {
         }
     }
 
-    /// All strings, names, long numbers and lists of bytes in a value, as fields.
+    /// All strings, names, long numbers and lists of bytes in a value, as fields; in a whole body with their names as well.
     pub(crate) fn rest(&mut self, value: usize) {
+        self.fields(value);
+        self.with_names(value);
+    }
+
+    /// All strings, names, long numbers and lists of bytes in a value, as fields.
+    pub(crate) fn fields(&mut self, value: usize) {
         match self.doc.kind(value) {
             Json::Word => return,
             Json::Number if !long_number(self.doc.raw(value)) => return,
@@ -309,6 +315,10 @@ impl Sheet<'_> {
         for node in value..self.doc.nodes[value].after as usize {
             self.bytes(node);
         }
+    }
+
+    /// In a whole body, the values in a value with their names.
+    pub(crate) fn with_names(&mut self, value: usize) {
         let own = value.checked_sub(1).filter(|&key| self.doc.kind(key) == Json::Key);
         let plain = own.is_some_and(|key| (self.known)(&self.doc.name(key)));
         // An id comes in each event, and says the same under the same name.
@@ -328,7 +338,12 @@ impl Sheet<'_> {
 
     /// Tells the values in a value with their names, besides what is told of them alone.
     pub(crate) fn named(&mut self, value: usize, channel: Channel, speaker: Speaker) {
-        let Some((part, places)) = named::tell(self.parts, self.doc, value, (channel, speaker)) else { return };
+        self.named_as(value, (channel, speaker), long_number);
+    }
+
+    /// The same, of numbers those that are `long`.
+    fn named_as(&mut self, value: usize, voice: (Channel, Speaker), long: fn(&str) -> bool) {
+        let Some((part, places)) = named::tell(self.parts, self.doc, value, voice, long) else { return };
         for (node, text) in places {
             let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
             self.slot(node, Source::Part(part), kind, text, false);
@@ -351,11 +366,7 @@ impl Sheet<'_> {
     /// All strings, names and lists of bytes in a value, as fields, and its numbers where they have more digits than what
     /// they count.
     pub(crate) fn counts(&mut self, value: usize) {
-        self.walk(value, &mut |sheet, node| {
-            if sheet.doc.kind(node) != Json::Number || number::whole_digits(sheet.doc.raw(node)) >= COUNT_DIGITS {
-                sheet.field(node);
-            }
-        });
+        self.but_for(value, |literal| number::whole_digits(literal) >= COUNT_DIGITS);
         for node in value..self.doc.nodes[value].after as usize {
             self.bytes(node);
         }
@@ -364,11 +375,22 @@ impl Sheet<'_> {
     /// Numbers that are vectors: all strings and names in a value, and its numbers where they are long before the point,
     /// which no coordinate is.
     pub(crate) fn vectors(&mut self, value: usize) {
+        self.but_for(value, |literal| number::whole_digits(literal) >= LONG_NUMBER);
+    }
+
+    /// All strings and names in a value, and of its numbers those that are `long`; in a whole body with their names as well.
+    fn but_for(&mut self, value: usize, long: fn(&str) -> bool) {
+        let mut said = false;
         self.walk(value, &mut |sheet, node| {
-            if sheet.doc.kind(node) != Json::Number || number::whole_digits(sheet.doc.raw(node)) >= LONG_NUMBER {
+            if sheet.doc.kind(node) != Json::Number || long(sheet.doc.raw(node)) {
+                said = true;
                 sheet.field(node);
             }
         });
+        let has_names = |node| self.doc.kind(node) == Json::Key;
+        if said && self.whole && (value..self.doc.nodes[value].after as usize).any(has_names) {
+            self.named_as(value, (Channel::Field, self.speaker), long);
+        }
     }
 
     /// Hands out all strings, names that the dialect does not know, and long numbers in a value.

@@ -193,9 +193,10 @@ impl Strays {
         note(&mut known.tail, &text);
     }
 
-    /// A value that the dialect does not know, at this path of the piece.
+    /// A value that the dialect does not know, at this path of the piece; in a whole body with the names in it as well.
     pub(crate) fn read(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &str) {
         self.walk(sheet, value, &mut path.to_owned());
+        sheet.with_names(value);
     }
 
     fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
@@ -208,7 +209,7 @@ impl Strays {
                     let name = doc.name(key);
                     match &*name {
                         "type" | "format" => sheet.word(value),
-                        "id" => sheet.rest(value),
+                        "id" => sheet.fields(value),
                         name => {
                             path.push('/');
                             path.push_str(name);
@@ -227,7 +228,7 @@ impl Strays {
                 }
             }
             Kind::Text => self.text(sheet, value, path),
-            _ => sheet.rest(value),
+            _ => sheet.fields(value),
         }
     }
 

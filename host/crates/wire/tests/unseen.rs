@@ -236,6 +236,65 @@ fn a_value_is_told_with_its_name_as_well() {
     assert!(seen(&told(mcp::whole(), &body.to_string()), Channel::ToolResult, "\"ssn\":\"078051120\""));
 }
 
+/// Opens a flow.
+type Open<'f> = &'f dyn Fn() -> Box<dyn Flow>;
+
+#[test]
+fn a_value_of_a_whole_answer_is_told_with_its_name_wherever_no_dialect_knows_it() {
+    let info = json!({"who":{"ssn":"078051120"}});
+    let chat = || response(Family::Openai, "/v1/chat/completions", JSON);
+    let completions = || response(Family::Openai, "/v1/completions", JSON);
+    let embeddings = || response(Family::Openai, "/v1/embeddings", JSON);
+    let moderations = || response(Family::Openai, "/v1/moderations", JSON);
+    let gemini = || response(Family::Gemini, "/v1beta/models/m:generateContent", JSON);
+    let ollama = || response(Family::Ollama, "/api/chat", JSON);
+    let answers: [(Open<'_>, Value); 18] = [
+        (&chat, json!({"choices":[],"info":info})),
+        (&chat, json!({"choices":[{"index":0,"message":{"content":"a","info":info}}]})),
+        (&chat, json!({"choices":[{"index":0,"message":{"content":"a"},"info":info}]})),
+        (&chat, json!({"choices":[],"usage":{"prompt_tokens":1,"info":info}})),
+        (&chat, json!({"choices":[],"ssn":"078051120"})),
+        (&completions, json!({"choices":[],"info":info})),
+        (&completions, json!({"choices":[{"index":0,"text":"a","info":info}]})),
+        (&embeddings, json!({"data":[{"embedding":{"info":info}}]})),
+        (&embeddings, json!({"data":[],"usage":info})),
+        (&moderations, json!({"results":[{"category_scores":{"info":info}}]})),
+        (&moderations, json!({"results":[{"info":info}]})),
+        (&gemini, json!({"info":info})),
+        (&gemini, json!({"candidates":[{"info":info}]})),
+        (&gemini, json!({"candidates":[{"content":{"parts":[{"info":info}]}}]})),
+        (&gemini, json!({"usageMetadata":info})),
+        (&ollama, json!({"message":{"content":"a"},"done":true,"info":info})),
+        (&ollama, json!({"message":{"content":"a","info":info},"done":true})),
+        (&ollama, json!({"message":{"content":"a"},"ssn":"078051120"})),
+    ];
+    for (open, body) in answers {
+        let masked = body.to_string().replace("078051120", "[SSN]");
+        assert_eq!(without_named(open(), &body.to_string()), masked);
+    }
+}
+
+#[test]
+fn a_number_with_an_exponent_is_told_as_it_reads() {
+    let numbers = [("4.1e15", "4100000000000000"), ("42E+14", "4200000000000000"), ("4.200000e15", "4200000000000000")];
+    for (literal, reads) in numbers {
+        let body = format!("{{\"model\":\"m\",\"messages\":[],\"n\":{literal},\"list\":[{literal}]}}");
+        assert!(told(openai_chat::request(), &body).parts.values().any(|told| told.text == reads), "{literal}");
+        let call = format!(
+            "{{\"choices\":[{{\"index\":0,\"message\":{{\"tool_calls\":[{{\"function\":{{\"name\":\"n\",\"arguments\":{{\"a\":{literal}}}}}}}]}}}}]}}"
+        );
+        let judge = told(openai_chat::whole(), &call);
+        assert!(judge.texts(Channel::ToolInput).contains(&reads), "{literal}: {judge:?}");
+        let line = format!("{{\"message\":{{\"content\":\"\"}},\"n\":{literal}}}\n");
+        let judge = told(response(Family::Ollama, "/api/chat", LINES), &line);
+        assert!(judge.texts(Channel::Field).contains(&reads), "{literal}: {judge:?}");
+    }
+    for literal in ["1.5e-7", "4.1e3", "0.5", "1e5"] {
+        let body = format!("{{\"model\":\"m\",\"messages\":[],\"n\":{literal}}}");
+        assert!(told(openai_chat::request(), &body).parts.is_empty(), "{literal}");
+    }
+}
+
 /// Takes what stands behind a name away.
 fn without_named(mut flow: Box<dyn Flow>, body: &str) -> String {
     flow.push(body.as_bytes()).unwrap();

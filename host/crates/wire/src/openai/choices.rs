@@ -9,7 +9,7 @@ use crate::{
     Malformed,
     case::Spelling,
     documents::Reader,
-    json::{Doc, Kind},
+    json::{Doc, Kind, number},
     parts::{Extra, Parts},
     sheet::{COUNT_DIGITS, Indices, Sheet},
     strays::Strays,
@@ -70,7 +70,7 @@ impl At<'_> {
                 head.push_str(&format!("\"{name}\":{literal},"));
             }
         }
-        if !created.is_empty() && created.len() < COUNT_DIGITS {
+        if !created.is_empty() && created.len() < COUNT_DIGITS && number::whole_digits(created) < COUNT_DIGITS {
             head.push_str(&format!("\"created\":{created},"));
         }
         let index = self.index;
