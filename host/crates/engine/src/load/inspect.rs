@@ -18,6 +18,7 @@ use super::{
     digest::of_bytes,
     folder::{self, Read, SETTINGS_BYTES},
     imports::{self, Import},
+    loader::{MAX_POLICIES, too_many},
     prepare::Candidate,
     shape::{self, Form, Shape},
     sight::{digest_of, read_settings, settings_file, text_of, wasm_file},
@@ -149,6 +150,10 @@ pub async fn inspect_folder(
         Err(Refused::passing(stage::READ, format!("the host failed while reading it: {error}")))
     })?;
     let mut problems: Vec<Problem> = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
+    let beyond = listing.policies.len().saturating_sub(MAX_POLICIES);
+    if beyond > 0 {
+        problems.push(too_many(beyond).problem(folder.display().to_string()));
+    }
     let mut inspections = Vec::new();
     for (id, names) in &listing.policies {
         match (&names.refused, &names.wasm) {

@@ -39,7 +39,7 @@ use super::{
 use crate::runtime::{Runtime, glance};
 
 /// Policies of one folder.
-const MAX_POLICIES: usize = 256;
+pub(super) const MAX_POLICIES: usize = 256;
 /// When a file is being written, or was left to the next look.
 const LOOK_SOON: Duration = Duration::from_millis(50);
 /// Looks of one scan at files that have changed.
@@ -93,7 +93,7 @@ pub struct Loader {
     begun: bool,
     /// Why the folder could not be read, or not whole.
     folder_problem: Option<Problem>,
-    /// What blocks since the start, because of that.
+    /// What blocks since the start, because of that; it goes when the folder has been read whole, not before.
     folder_stand_in: Option<Arc<dyn Policy>>,
     mistakes: Vec<Problem>,
     jobs: JoinSet<Done>,
@@ -166,8 +166,7 @@ impl Loader {
             if round.changing {
                 tokio::time::sleep(LOOK_SOON).await;
             } else if !round.more {
-                self.begun = true;
-                self.entries.values_mut().for_each(Entry::stand_in);
+                self.begin();
                 break round;
             }
         };
@@ -248,10 +247,22 @@ impl Loader {
             Some(refused) => self.folder_failed(&refused),
             None => {
                 self.folder_problem = None;
-                self.folder_stand_in = None;
+                // Until all that is in the folder has been read, the next look may fail again.
+                if self.begun {
+                    self.folder_stand_in = None;
+                }
             }
         }
         round
+    }
+
+    /// The folder has been read once, and all that is in it is in force or stood in for.
+    fn begin(&mut self) {
+        self.begun = true;
+        self.entries.values_mut().for_each(Entry::stand_in);
+        if self.folder_problem.is_none() {
+            self.folder_stand_in = None;
+        }
     }
 
     /// Makes entries for what is new, up to the bound. Those that are in force are never displaced.
@@ -267,9 +278,7 @@ impl Loader {
             }
             self.entries.insert(id.clone(), Entry::new(id));
         }
-        let message =
-            format!("it holds {refused} policies beyond the {MAX_POLICIES} that the host takes; they are not in force");
-        (refused > 0).then(|| Refused::passing(stage::READ, message))
+        (refused > 0).then(|| too_many(refused))
     }
 
     fn apply_one(&mut self, id: &str, seen: Option<Seen>, now: Instant, round: &mut Round) -> Option<Candidate> {
@@ -338,7 +347,7 @@ impl Loader {
         let name = self.config.folder.display().to_string();
         self.folder_problem = Some(refused.problem(name));
         // At the start there is nothing yet that could stay in force.
-        if self.current.is_none() {
+        if !self.begun {
             let settings = Settings { order: i64::MIN, ..Settings::of_name(FOLDER_ID) };
             self.folder_stand_in = Some(Arc::new(StandIn::new(FOLDER_ID, &settings, None, &refused.message)));
         }
@@ -451,7 +460,17 @@ impl Round {
     }
 }
 
+/// What is wrong with a folder that has `beyond` policies more than it may.
+pub(super) fn too_many(beyond: usize) -> Refused {
+    let message =
+        format!("it holds {beyond} policies beyond the {MAX_POLICIES} that the host takes; they are not in force");
+    Refused::passing(stage::READ, message)
+}
+
 /// SHA-256 over ids and digests, in order.
 fn digest_of(policies: &[Arc<dyn Policy>]) -> Digest {
     of_fields(policies.iter().flat_map(|policy| [policy.info().id.as_bytes(), &policy.info().digest.0[..]]))
 }
+
+#[cfg(test)]
+mod tests;
