@@ -64,7 +64,7 @@ pub(crate) async fn watch(
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(again.into()) => {}
             () = loader.finished() => {}
-            _ = events.recv() => settle(&mut events, times.settle).await,
+            () = nudged(&mut events, times.settle) => {}
         }
     }
 }
@@ -75,7 +75,14 @@ fn next_look(outcome: &ScanOutcome, eyes: &Eyes, times: Times) -> Instant {
     outcome.look_again.map_or(regular, |time| time.min(regular))
 }
 
-/// Waits until nothing has happened for a while.
+/// Waits until something has happened and then nothing for a while. Never ready where there is no watch that could tell.
+async fn nudged(events: &mut mpsc::Receiver<()>, quiet: Duration) {
+    match events.recv().await {
+        Some(()) => settle(events, quiet).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn settle(events: &mut mpsc::Receiver<()>, quiet: Duration) {
     let end = Instant::now() + MAX_SETTLE;
     while Instant::now() < end && tokio::time::timeout(quiet, events.recv()).await.is_ok_and(|event| event.is_some()) {}

@@ -170,6 +170,17 @@ async fn what_no_event_tells_the_next_look_finds() {
     watched.stop().await;
 }
 
+/// No watch can be had where a user has as many as the system gives: then the folder is polled, not looked at without a pause.
+#[tokio::test]
+async fn without_a_watch_nothing_nudges() {
+    let (nudge, mut nudges) = mpsc::channel(1);
+    nudge.try_send(()).unwrap();
+    drop(nudge);
+    nudged(&mut nudges, Duration::from_millis(1)).await;
+    let again = tokio::time::timeout(Duration::from_millis(100), nudged(&mut nudges, Duration::from_millis(1))).await;
+    assert!(again.is_err(), "a watch that is gone told of an event");
+}
+
 #[test]
 fn reading_is_no_news() {
     let folder = Path::new("/gate/policies");
