@@ -226,25 +226,37 @@ fn own(path: &Path, folder: bool, mode: u32) -> Result<(), CacheError> {
 fn read_or_make_key(folder: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     let path = folder.join(KEY_FILE);
     let io = |source| CacheError::Io { path: path.clone(), source };
-    if !path.exists() {
-        let mut key = [0; KEY_BYTES];
-        SystemRandom::new().fill(&mut key).map_err(|_| CacheError::Random)?;
-        let fresh = folder.join(format!("{KEY_FILE}.{}", std::process::id()));
-        write_whole(&fresh, &[&key]).map_err(io)?;
-        let linked = fs::hard_link(&fresh, &path);
-        fs::remove_file(&fresh).map_err(io)?;
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
-            Ok(()) | Err(_) => {}
+    if path.try_exists().map_err(io)? {
+        if let Some(key) = read_key(&path)? {
+            return Ok(key);
         }
+        // No reason not to start: what was compiled under another key is compiled again.
+        tracing::warn!(path = %path.display(), "the key of the policy cache is damaged; a new one is made");
+        fs::remove_file(&path).map_err(io)?;
     }
-    own(&path, false, 0o600)?;
-    let bytes = fs::read(&path).map_err(io)?;
-    bytes.try_into().map_err(|_| io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged; remove it")))
+    let mut key = [0; KEY_BYTES];
+    SystemRandom::new().fill(&mut key).map_err(|_| CacheError::Random)?;
+    let fresh = folder.join(format!("{KEY_FILE}.{}", std::process::id()));
+    write_whole(&fresh, &[&key]).and_then(|()| File::open(&fresh)?.sync_all()).map_err(io)?;
+    let linked = fs::hard_link(&fresh, &path);
+    fs::remove_file(&fresh).map_err(io)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let damaged = || io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged; remove it"));
+    read_key(&path)?.ok_or_else(damaged)
+}
+
+/// The key in a file that nobody else can reach; `None` where the file does not hold one.
+fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES]>, CacheError> {
+    own(path, false, 0o600)?;
+    let bytes = fs::read(path).map_err(|source| CacheError::Io { path: path.to_owned(), source })?;
+    Ok(bytes.try_into().ok())
 }
 
 /// Writes a file beside its place and moves it there, mode 0600. No fsync: an entry that a power cut tears fails its
-/// HMAC, and is compiled again; a torn key has the wrong length or makes every entry fail.
+/// HMAC, and is compiled again.
 fn write_whole(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let write = WRITES.fetch_add(1, Ordering::Relaxed);
@@ -327,6 +339,20 @@ mod tests {
         ours.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
         fs::remove_file(folder.path().join("cache/key")).unwrap();
         assert_eq!(kept(&cache(folder.path(), 4), Digest([1; 32]), &engine), None);
+    }
+
+    #[test]
+    fn a_key_that_was_torn_is_made_anew() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
+        let ours = cache(folder.path(), 4);
+        ours.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
+        for torn in [&b""[..], b"half of it"] {
+            fs::write(folder.path().join("cache/key"), torn).unwrap();
+            let again = cache(folder.path(), 4);
+            assert_eq!(kept(&again, Digest([1; 32]), &engine), None);
+            again.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
+            assert!(kept(&cache(folder.path(), 4), Digest([1; 32]), &engine).is_some());
+        }
     }
 
     #[test]
