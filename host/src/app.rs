@@ -7,7 +7,12 @@ mod observe;
 mod terms;
 mod who;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use admin::{AdminToken, Control, HostFacts, Names, Phase};
 use alerts::Alerts;
@@ -23,7 +28,12 @@ use exchange::{
 };
 use model::Connection;
 use store::Store;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -195,31 +205,62 @@ struct Stop {
 }
 
 impl Stop {
-    /// Listens for SIGTERM and SIGINT; the second signal ends the process at once.
+    /// Listens for the signals that stop a host; the second of them ends the process at once.
     fn new() -> Self {
         let stop = Self { intake: CancellationToken::new(), rest: CancellationToken::new() };
-        let intake = stop.intake.clone();
+        let (intake, signals) = (stop.intake.clone(), Signals::new());
         tokio::spawn(async move {
-            signal().await;
+            let Ok(mut signals) = signals else {
+                tracing::error!("signals can't be listened for; this host stops only when it is killed");
+                return;
+            };
+            signals.stop().await;
             tracing::info!("stopping: running exchanges get their time to end; a second signal ends them");
             intake.cancel();
-            signal().await;
+            signals.stop().await;
             std::process::exit(130);
         });
         stop
     }
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be listened for; this host stops only when it is killed");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that a host listens for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// Whether a terminal can hang up on it.
+    on_terminal: bool,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            on_terminal: io::stdin().is_terminal(),
+        })
+    }
+
+    /// Ready on SIGTERM and SIGINT, and when the terminal goes away that the host was started from. A service that is sent
+    /// SIGHUP goes on.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    if self.on_terminal {
+                        return;
+                    }
+                    tracing::warn!(
+                        "SIGHUP changes nothing: policies and credentials are looked for all the time, and a new \
+                         configuration needs a restart"
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -267,9 +308,13 @@ async fn start_built_in_model(
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(route) = config.connections.iter_mut().find(|route| route.built_in) else { return Ok(()) };
+    let mut routes = config.connections.iter_mut().filter(|route| route.built_in).peekable();
+    if routes.peek().is_none() {
+        return Ok(());
+    }
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
-    route.connection.upstream.authority = listener.local_addr()?.to_string();
+    let address = listener.local_addr()?.to_string();
+    routes.for_each(|route| route.connection.upstream.authority.clone_from(&address));
     let stop = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = demo::serve(listener, pace, stop).await {

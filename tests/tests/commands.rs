@@ -63,6 +63,76 @@ fn check_looks_at_the_policies_of_a_file_that_has_errors_too() {
     }
 }
 
+/// Each of these keeps `serve` from starting.
+#[test]
+fn check_finds_what_would_keep_a_host_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("policies")).unwrap();
+    let identity = || rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    put("certificate.pem", &identity().cert.pem());
+    put("key.pem", &identity().signing_key.serialize_pem());
+    put("not-a-folder", "");
+    let listen = "[listen]\naddress = \"127.0.0.1:0\"\n";
+    let control = "[control]\naddress = \"127.0.0.1:0\"\n";
+    let connection = "[[connection]]\nname = \"a\"\nupstream = \"builtin:echo-1\"\ndialect = \"openai\"\n";
+    let cases = [
+        (
+            format!("{listen}tls = {{ certificate = \"certificate.pem\", key = \"key.pem\" }}\n{control}{connection}"),
+            "listen.tls",
+        ),
+        (
+            format!(
+                "{listen}{control}{connection}credential = {{ header = \"x-key\", command = [\"./no-such-command\"] }}\n"
+            ),
+            "no-such-command",
+        ),
+        (format!("{listen}{control}[store]\npath = \"not-a-folder\"\n{connection}"), "not-a-folder"),
+        (
+            format!("[listen]\naddress = \"127.0.0.1:18080\"\n[control]\naddress = \"0.0.0.0:18080\"\n{connection}"),
+            "18080",
+        ),
+    ];
+    for (text, wanted) in cases {
+        put("portcullis.toml", &text);
+        for command in ["check", "serve"] {
+            let told = Told::by(&[command], folder.path());
+            let said = format!("{}{}", told.stdout, told.stderr);
+            assert!(told.code == Some(1) && said.contains(wanted), "{command}, {wanted}: {:?}\n{said}", told.code);
+        }
+    }
+}
+
+#[test]
+fn a_cache_that_others_can_reach_is_told_by_check() {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("policies")).unwrap();
+    let compiled = folder.path().join("portcullis-store/compiled");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&compiled).unwrap();
+    let connection = "[[connection]]\nname = \"a\"\nupstream = \"builtin:echo-1\"\ndialect = \"openai\"\n";
+    std::fs::write(folder.path().join("portcullis.toml"), connection).unwrap();
+    assert_eq!(Told::by(&["check"], folder.path()).code, Some(0));
+    std::fs::set_permissions(&compiled, std::fs::Permissions::from_mode(0o750)).unwrap();
+    let told = Told::by(&["check"], folder.path());
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(told.code == Some(1) && said.contains("open to other users"), "{said}");
+}
+
+#[test]
+fn a_verdict_stays_one_where_nobody_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("portcullis.toml"), "[listen]\naddress = \"nowhere\"\n").unwrap();
+    std::fs::write(folder.path().join("broken.wasm"), b"\0asm").unwrap();
+    for arguments in [&["check"][..], &["policy", "inspect", "broken.wasm"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(binary());
+        let status = command.args(arguments).current_dir(folder.path()).stdout(writer).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}");
+    }
+}
+
 #[test]
 fn inspect_says_whether_a_host_would_take_a_file() {
     let dist = repository().join("policies/dist");

@@ -19,18 +19,25 @@ use exchange::ports::Problem as PolicyProblem;
 use serde_json::{Value, json};
 
 use super::{
-    draw, policy, print_line,
+    draw, policy,
     show::{json_of, line_of},
+    verdict,
 };
-use crate::config::{self, Config, Problems, Severity};
+use crate::{
+    burst::Bursts,
+    config::{self, Config, Problems, Severity},
+    forward::Forwarder,
+    listen,
+};
 
 /// Check a configuration and everything that it names, without starting.
 ///
-/// Reads the configuration, its secrets and certificates, and compiles and configures every policy of the folder. Says
-/// everything that is wrong at once, each with code, file, line and a hint, and ends with 1 if anything is.
+/// Reads the configuration, its secrets and certificates, runs the commands that tell credentials, and compiles and configures
+/// every policy of the folder. Says everything that is wrong at once, each with code, file, line and a hint, and ends with 1 if
+/// anything is.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl reload portcullis"
+    after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl restart portcullis"
 )]
 pub(super) struct CheckArgs {
     /// The configuration file.
@@ -47,13 +54,14 @@ struct Findings {
     problems: Problems,
     policies: Vec<Inspection>,
     folder: Vec<PolicyProblem>,
-    store: Option<String>,
+    /// What else would keep a host from starting.
+    start: Vec<String>,
 }
 
 impl Findings {
     fn good(&self) -> bool {
         self.config.is_some()
-            && self.store.is_none()
+            && self.start.is_empty()
             && self.folder.is_empty()
             && self.policies.iter().all(|policy| policy.problems.is_empty())
     }
@@ -64,18 +72,31 @@ pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         Ok((config, problems)) => look(config, problems).await?,
         Err(problems) => look_all_the_same(&args.config, problems).await?,
     };
-    print_line(&if args.json { json_of(&json(&findings))? } else { text(&args.config, &findings) })?;
-    Ok(if findings.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let told = if args.json { json_of(&json(&findings))? } else { text(&args.config, &findings) };
+    verdict(&told, findings.good())
 }
 
 async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
+    let mut start: Vec<String> = writable(&config.store.path).err().into_iter().collect();
     // A store that is there already has a cache of compiled policies; none is made just to check.
     let cache = config.store.path.is_dir().then(|| Cache::open(CacheConfig::new(config.store.path.join("compiled"))));
+    let cache = cache.transpose().unwrap_or_else(|error| {
+        start.push(error.to_string());
+        None
+    });
+    if let Some(error) = config.listen.tls.as_ref().and_then(|files| listen::acceptor(files).err()) {
+        start.push(format!("listen.tls: {error}"));
+    }
+    start.extend(credentials(&config).await.err().map(|error| error.to_string()));
     let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
-    let cache = cache.and_then(Result::ok);
     let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
-    let store = writable(&config.store.path).err();
-    Ok(Findings { config: Some(config), problems, policies, folder, store })
+    Ok(Findings { config: Some(config), problems, policies, folder, start })
+}
+
+/// Makes ready to dial every upstream, with its credential, as a host does that starts.
+async fn credentials(config: &Config) -> io::Result<()> {
+    let bursts = Bursts::of(config.store.durability);
+    Forwarder::new(&config.connections, &config.limits, bursts)?.fetch().await
 }
 
 /// The policies of a configuration that can't be used: what is wrong with them is told at once, too.
@@ -87,7 +108,7 @@ async fn look_all_the_same(file: &Path, problems: Problems) -> anyhow::Result<Fi
         }
         Some(_) | None => (Vec::new(), Vec::new()),
     };
-    Ok(Findings { config: None, problems, policies, folder, store: None })
+    Ok(Findings { config: None, problems, policies, folder, start: Vec::new() })
 }
 
 async fn look_at_policies(
@@ -133,7 +154,7 @@ fn text(file: &Path, findings: &Findings) -> String {
         lines.extend(config.grants.iter().map(|grant| format!("ok      grant {}  {}", grant.name, grant.who.issuer)));
         lines.extend(config.oauth.iter().map(|oauth| format!("ok      token endpoint {}/oauth", oauth.url)));
     }
-    lines.extend(findings.store.iter().map(|wrong| format!("error[P0110]: {wrong}")));
+    lines.extend(findings.start.iter().map(|wrong| format!("error[P0110]: {}", line_of(wrong))));
     for policy in &findings.policies {
         let id = line_of(&policy.id);
         match &policy.description {
@@ -169,7 +190,7 @@ fn json(findings: &Findings) -> Value {
     json!({
         "good": findings.good(),
         "problems": problems.collect::<Vec<_>>(),
-        "store": findings.store,
+        "start": findings.start,
         "policies": findings.policies.iter().map(policy::inspection_json).collect::<Vec<_>>(),
         "folder": folder.collect::<Vec<_>>(),
     })

@@ -30,6 +30,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use thiserror::Error;
 
 use crate::{config::Problems, shipped::MASK};
 
@@ -110,13 +111,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Whoever read standard output went away, as `head` does.
+#[derive(Debug, Error)]
+#[error("nobody reads standard output any more")]
+struct ReaderGone;
+
 /// The one place that tells people of a failure.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    // A reader that went away (`| head`) is not a failure to tell of.
-    if error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
-    {
+    // That is not a failure to tell of.
+    if error.is::<ReaderGone>() {
         return ExitCode::SUCCESS;
     }
     let text = match error.downcast_ref::<Problems>() {
@@ -128,12 +131,22 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes to standard output, and says so when it can't.
+/// Writes to standard output, and says so when it can't; [`ReaderGone`] when nobody reads it.
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("writing to standard output")),
+    }
+}
+
+/// Tells a verdict, and ends with it also where nobody reads what is told.
+fn verdict(text: &str, good: bool) -> anyhow::Result<ExitCode> {
+    match print_line(text) {
+        Err(error) if !error.is::<ReaderGone>() => Err(error),
+        Ok(()) | Err(_) => Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
 }
 
 /// As [`print`], with a line end.

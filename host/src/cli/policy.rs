@@ -19,6 +19,7 @@ use super::{
     host::HostArgs,
     print_line,
     show::{self, json_of, line_of, lines_of, short, size_of},
+    verdict,
 };
 
 /// Look at policies.
@@ -105,12 +106,8 @@ async fn inspect_file(file: &std::path::Path, json: bool) -> anyhow::Result<Exit
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, None));
     let inspection = inspect(&runtime, &compiler, file, None).await;
-    if json {
-        print_line(&json_of(&inspection_json(&inspection))?)?;
-    } else {
-        print_line(&inspection_text(&inspection))?;
-    }
-    Ok(if inspection.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let text = if json { json_of(&inspection_json(&inspection))? } else { inspection_text(&inspection) };
+    verdict(&text, inspection.problems.is_empty())
 }
 
 /// What is known of a policy, for programs.

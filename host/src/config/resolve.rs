@@ -46,7 +46,7 @@ impl Base<'_> {
 pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Option<Config> {
     let base = Base(path);
     let listen = listen(file.listen, &base, problems);
-    let control = control(file.control, problems);
+    let control = control(file.control, listen.as_ref(), problems);
     let store = store(&file.store, &base);
     let folder = folder(file.policies.folder.as_ref(), &base, problems);
     let connections = connections(file.connections, &base, problems);
@@ -111,8 +111,17 @@ fn listen(table: ListenTable, base: &Base<'_>, problems: &mut Problems) -> Optio
     Some(Listen { address, tls })
 }
 
-fn control(table: ControlTable, problems: &mut Problems) -> Option<Control> {
+fn control(table: ControlTable, listen: Option<&Listen>, problems: &mut Problems) -> Option<Control> {
     let address = address(table.address.as_ref(), Addresses::default().control, problems)?;
+    if listen.is_some_and(|listen| collide(listen.address, address)) {
+        let span = table.address.as_ref().map_or(0..0, Spanned::span);
+        let message = format!("callers and operators can't both come in at {address}");
+        problems.push(
+            Problem::error(Code::Duplicate, span, message)
+                .label("the same port as `listen.address`")
+                .help("give the control listener a port of its own, such as 127.0.0.1:9440"),
+        );
+    }
     if let Some(written) = table.address.filter(|_| !address.ip().is_loopback()) {
         problems.push(
             Problem::warning(Code::Exposed, written.span(), "the control listener has no TLS")
@@ -121,6 +130,12 @@ fn control(table: ControlTable, problems: &mut Problems) -> Option<Control> {
         );
     }
     Some(Control { address, hosts: table.hosts.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// Whether one of two listeners would find its address in use by the other.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    one.port() == other.port() && one.port() != 0 && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
 fn store(table: &StoreTable, base: &Base<'_>) -> Store {
