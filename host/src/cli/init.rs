@@ -21,7 +21,7 @@ const EXPIRES: (&str, i64) = ("2026-01-01", 90);
 
 /// Write a commented configuration to start from.
 ///
-/// Makes beside it: an empty policy folder, and a secrets folder with a fresh token for a first caller. Changes nothing
+/// Makes its folder, where there is none, and beside it: an empty policy folder, and a secrets folder with a fresh token for a first caller. Changes nothing
 /// that is there already.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  portcullis init /etc/portcullis/portcullis.toml")]
@@ -36,6 +36,7 @@ pub(super) fn cmd_init(args: &InitArgs) -> anyhow::Result<ExitCode> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    fs::create_dir_all(folder).with_context(|| format!("can't make the folder {}", folder.display()))?;
     let mut file = create(&args.file, 0o644)?;
     file.write_all(template()?.as_bytes()).with_context(|| format!("writing {}", args.file.display()))?;
     make_folder(&folder.join("policies"), 0o755)?;
@@ -63,7 +64,10 @@ fn template() -> anyhow::Result<String> {
 
 fn create(path: &Path, mode: u32) -> anyhow::Result<fs::File> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.with_context(|| format!("can't make {} (what is there is never overwritten)", path.display()))
+    file.with_context(|| match path.symlink_metadata() {
+        Ok(_) => format!("{} is there already, and is never overwritten", path.display()),
+        Err(_) => format!("can't make {}", path.display()),
+    })
 }
 
 fn make_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
@@ -79,12 +83,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_a_configuration_once_the_key_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("portcullis.toml");
+        let home = tempfile::tempdir().unwrap();
+        // Its folder is made, too.
+        let dir = home.path().join("etc/portcullis");
+        let file = dir.join("portcullis.toml");
         cmd_init(&InitArgs { file: file.clone() }).unwrap();
         let problems = crate::config::load(&file).unwrap_err();
         assert_eq!(problems.len(), 1, "only the upstream's key is missing: {problems}");
-        create(&dir.path().join("secrets/upstream"), 0o600).unwrap().write_all(b"sk-1\n").unwrap();
+        create(&dir.join("secrets/upstream"), 0o600).unwrap().write_all(b"sk-1\n").unwrap();
         let (config, problems) = crate::config::load(&file).unwrap();
         assert!(problems.is_empty(), "{problems}");
         assert_eq!(config.limits, crate::config::Limits::default());
@@ -98,7 +104,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("portcullis.toml");
         fs::write(&file, "mine").unwrap();
-        assert!(cmd_init(&InitArgs { file: file.clone() }).is_err());
+        let error = format!("{:#}", cmd_init(&InitArgs { file: file.clone() }).unwrap_err());
+        assert!(error.contains("never overwritten"), "{error}");
+        let error = format!("{:#}", cmd_init(&InitArgs { file: file.join("below") }).unwrap_err());
+        assert!(error.contains("the folder") && !error.contains("overwritten"), "{error}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     }
 }
