@@ -1,4 +1,6 @@
-//! Block, ask and lockdown, as an unmodified caller meets them.
+//! Block, ask and lockdown, as an unmodified caller meets them; and a hangup, which stops nothing.
+
+use std::time::Duration;
 
 use scenarios::rig::{
     Channel, End, Heard, Host, SSN, Setup, Upstream, entries, events, json_head, request, sse_head, whole, within,
@@ -115,7 +117,7 @@ async fn lockdown_reaches_an_exchange_whose_upstream_is_silent() {
         let asked = tokio::spawn(async move { client.whole(&request("hello", stream)).await });
         let mut turn = upstream.turn().await;
         assert!(!turn.received.body.is_empty(), "the request is on its way, and nothing comes back");
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!asked.is_finished());
         host.install_shipped("00-lockdown.wasm", "lockdown");
         let (reply, body) = within("the end under lockdown", asked).await.unwrap();
@@ -352,4 +354,32 @@ async fn a_held_stream_is_kept_alive_by_comments() {
     got.extend(reply.rest().await);
     let heard = Heard::stream(&got);
     assert_eq!((heard.text(0, "content"), heard.done, reply.end), ("done", true, Some(End::Complete)));
+}
+
+/// Many service files send it to reload: then running exchanges must not be cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_changes_nothing() {
+    let mut upstream = Upstream::start().await;
+    let mut host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    let client = host.client();
+    let asked = tokio::spawn(async move { client.whole(&request("hello", true)).await });
+    let mut turn = upstream.turn().await;
+    turn.write(&sse_head()).await;
+    let events = events(Channel::Content, &["your ssn ", &format!("is {SSN} "), "ok"]);
+    turn.chunk(&events[0]).await;
+    host.hang_up();
+    within("the host's answer to SIGHUP", async {
+        while !host.log_text().contains("SIGHUP changes nothing") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    for event in &events[1..] {
+        turn.chunk(event).await;
+    }
+    turn.write(b"0\r\n\r\n").await;
+    let (reply, got) = within("the end of the stream", asked).await.unwrap();
+    assert_eq!((reply.status, reply.end), (200, Some(End::Complete)), "{}", host.log_text());
+    assert_eq!(Heard::stream(&got).text(0, "content"), "your ssn is [SSN] ok");
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
 }

@@ -23,7 +23,8 @@ use crate::{
 ///     portcullis ready proxy=http://127.0.0.1:8080 control=http://127.0.0.1:9440
 ///
 /// Everything else that it tells goes to standard error. SIGTERM (or Ctrl-C) lets running exchanges end, a second one
-/// ends the host at once.
+/// ends the host at once. SIGHUP changes nothing, unless it comes from the terminal that the host was started from: then it
+/// is as SIGTERM. A new configuration needs a restart; policies and credentials are looked for all the time.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  portcullis init && portcullis check && portcullis serve", verbatim_doc_comment)]
 pub(super) struct ServeArgs {

@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -461,20 +462,22 @@ expires = 2099-12-31
     /// Ends the process in order (SIGTERM) and returns its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
-        let pid = i32::try_from(process.child.id()?).ok().and_then(rustix::process::Pid::from_raw)?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be signalled");
+        process.signal(Signal::TERM);
         within("the host stops", process.child.wait()).await.expect("a child can be waited for").code()
+    }
+
+    /// Tells it to reload, as many services understand that (SIGHUP).
+    pub fn hang_up(&self) {
+        self.process().signal(Signal::HUP);
     }
 
     /// Ends the process as a fault would (SIGABRT); whether it left a core file.
     pub async fn abort(&mut self) -> bool {
         use std::os::unix::process::ExitStatusExt as _;
         let mut process = self.process.take().expect("the host runs");
-        let pid = process.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-        let pid = pid.expect("it has not been waited for");
-        rustix::process::kill_process(pid, rustix::process::Signal::ABORT).expect("a child can be signalled");
+        process.signal(Signal::ABORT);
         let status = within("the host ends", process.child.wait()).await.expect("a child can be waited for");
-        assert_eq!(status.signal(), Some(rustix::process::Signal::ABORT.as_raw()), "{status}");
+        assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
         status.core_dumped()
     }
 
@@ -494,6 +497,13 @@ expires = 2099-12-31
 
     fn log(&self) -> PathBuf {
         self.home.path().join("log")
+    }
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        kill_process(pid.expect("it has not been waited for"), signal).expect("a child can be signalled");
     }
 }
 
