@@ -25,7 +25,7 @@ struct Recogniser {
     host_check: String,
     #[serde(default = "none")]
     check: String,
-    #[serde(default = "whole")]
+    #[serde(default = "bare")]
     value: String,
 }
 
@@ -40,8 +40,8 @@ fn none() -> String {
     "none".to_owned()
 }
 
-fn whole() -> String {
-    "whole".to_owned()
+fn bare() -> String {
+    "bare".to_owned()
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

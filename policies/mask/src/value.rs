@@ -6,9 +6,13 @@ use core::ops::Range;
 /// Where the value is in a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// All of it, but for an escape of quoted text (`\n`) that stands directly before it.
+    /// All of it.
     Whole,
-    /// The number at its end, with its plus or parenthesis: `SSN: 078051120`, `tel. (030) 901820`, `_078-05-1120`.
+    /// The same, but for an escape of quoted text (`\n`) and underscores that stand directly before it.
+    Bare,
+    /// The same, and what stands behind it up to an underscore: `_AKIA…_`.
+    Between,
+    /// The number in it, with its plus or parenthesis: `SSN: 078051120`, `tel. (030) 901820`, `_078-05-1120_`.
     Number,
     /// The last word: `passport no. X1234567`.
     Word,
@@ -26,8 +30,10 @@ impl Value {
     pub fn within(self, found: &str) -> Range<usize> {
         let end = found.len();
         match self {
-            Self::Whole => escape(found)..end,
-            Self::Number => number(found)..end,
+            Self::Whole => 0..end,
+            Self::Bare => marks(found)..end,
+            Self::Between => marks(found)..found.trim_end_matches('_').len().max(marks(found)),
+            Self::Number => number(found),
             Self::Word => word(found)..end,
             Self::Assigned => match found.find([':', '=']) {
                 Some(at) => unquoted(found, at),
@@ -48,11 +54,17 @@ fn escape(found: &str) -> usize {
     }
 }
 
-/// From the first digit on, with a plus or parenthesis before it.
-fn number(found: &str) -> usize {
+/// Bytes of the escape and the underscores that the match begins with.
+fn marks(found: &str) -> usize {
+    found.len() - found[escape(found)..].trim_start_matches('_').len()
+}
+
+/// From the first digit on, with a plus or parenthesis before it, without a letter or underscore behind.
+fn number(found: &str) -> Range<usize> {
     let begin = escape(found);
     let digit = found[begin..].find(|c: char| c.is_ascii_digit()).map_or(found.len(), |at| begin + at);
-    if found[..digit].ends_with(['+', '(']) { digit - 1 } else { digit }
+    let start = if found[..digit].ends_with(['+', '(']) { digit - 1 } else { digit };
+    start..found.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '_').len().max(start)
 }
 
 /// Behind the last thing that no word contains.
@@ -95,11 +107,16 @@ mod tests {
     fn the_value_is_what_stands_behind_its_context() {
         for (value, found, expected) in [
             (Value::Whole, "078-05-1120", "078-05-1120"),
-            (Value::Whole, r"\n078-05-1120", "078-05-1120"),
-            (Value::Whole, r"\u000a078-05-1120", "078-05-1120"),
+            (Value::Whole, r"\n_078-05-1120_", r"\n_078-05-1120_"),
+            (Value::Bare, r"\nsk-abc_", "sk-abc_"),
+            (Value::Bare, r"\u000a__sk-abc", "sk-abc"),
+            (Value::Between, "__AKIA1__", "AKIA1"),
+            (Value::Between, "AKIA1", "AKIA1"),
             (Value::Number, "SSN: 078051120", "078051120"),
             (Value::Number, "_078-05-1120", "078-05-1120"),
             (Value::Number, r"\u000a078-05-1120", "078-05-1120"),
+            (Value::Number, "__078-05-1120_", "078-05-1120"),
+            (Value::Number, "078-05-1120x", "078-05-1120"),
             (Value::Number, "tel. (030) 901820", "(030) 901820"),
             (Value::Number, "mobil +49 30 901820", "+49 30 901820"),
             (Value::Word, "passport no:X1234567", "X1234567"),
@@ -120,8 +137,9 @@ mod tests {
 
     #[test]
     fn a_match_of_another_form_gives_no_place_outside_it() {
-        for value in [Value::Whole, Value::Number, Value::Word, Value::Assigned, Value::Userinfo, Value::Password] {
-            for found in ["", "é", "\\é", "\\u", "\\ué000", ":", "=", "@", "://", "é=é"] {
+        let all = [Value::Whole, Value::Bare, Value::Between, Value::Number, Value::Word, Value::Assigned];
+        for value in all.into_iter().chain([Value::Userinfo, Value::Password]) {
+            for found in ["", "_", "__", "\\n_", "é", "\\é", "\\u", "\\ué000", ":", "=", "@", "://", "é=é"] {
                 assert!(found.get(value.within(found)).is_some(), "{value:?} in {found}");
             }
         }

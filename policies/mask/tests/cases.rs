@@ -106,6 +106,60 @@ fn every_value_goes_at_every_split() {
     }
 }
 
+/// Emphasis and code in Markdown, quoted text in JSON: what stands around a value must not hide it.
+#[test]
+fn marks_around_a_value_do_not_hide_it() {
+    let file = file();
+    let mut alone = 0;
+    for each in recognisers::ALL {
+        let rig = rig(each.name);
+        let label = format!("[{}]", each.label);
+        // One that needs the words before it has them in its other cases.
+        let Some(Find { value, .. }) =
+            cases(&file, each.name).0.into_iter().find(|find| rig.run(&[&find.value]).text == label)
+        else {
+            continue;
+        };
+        alone += 1;
+        for (before, after) in
+            [("_", "_"), ("see __", "__."), ("**", "**"), ("`", "`"), (r"x\n", r"\n"), (r"\u000a_", "_")]
+        {
+            let text = [before, &value, after].concat();
+            let masked = rig.run(&[&text]).text;
+            // Many keys may go on with an underscore, and some with a full stop.
+            let rest = masked.strip_prefix(&[before, &label].concat()).map(|rest| rest.trim_start_matches(['_', '.']));
+            assert_eq!(rest, Some(after.trim_start_matches(['_', '.'])), "{}: {text}: {masked}", each.name);
+            rig.every_split(&text, &masked);
+        }
+    }
+    assert!(alone > recognisers::ALL.len() * 4 / 5, "only {alone} values stand for themselves");
+}
+
+#[test]
+fn a_letter_behind_a_number_does_not_hide_it() {
+    for (name, number) in [
+        ("ssn", "078-05-1120"),
+        ("ssn", "078 - 05 - 1120"),
+        ("itin", "912-91-3457"),
+        ("card", "4111111111111111"),
+        ("card", "3782 822463 10005"),
+        ("phone", "+1 415-555-2671"),
+        ("phone-nanp", "(415) 555-2671"),
+        ("iban", "DE89370400440532013000"),
+        ("iban", "NO93 8601 1117 947"),
+    ] {
+        let rig = rig(name);
+        let label = rig.run(&[number]).text;
+        assert!(label.starts_with('['), "{name}: {number}: {label}");
+        for behind in ["q", "Query", "_id", "z and more", "_"] {
+            rig.every_split(&[number, behind].concat(), &[&label, behind].concat());
+        }
+        rig.every_split(&[number, "9"].concat(), &[number, "9"].concat());
+    }
+    // Joined by one underscore.
+    rig("card").every_split("4111111111111111_078", "[CARD]_078");
+}
+
 #[test]
 fn every_look_alike_stays_at_every_split() {
     let file = file();

@@ -55,9 +55,15 @@ impl Check {
         ends.clear();
         match self {
             Self::None => ends.push(matched.len()),
-            Self::Luhn => luhn(matched, ends),
+            Self::Luhn => {
+                luhn(matched, ends);
+                ends.extend(taken_along(matched, ends.last()));
+            }
             Self::Iban => ends.extend(iban(matched)),
-            Self::Ssn => ends.extend(ssn(matched)),
+            Self::Ssn => {
+                ends.extend(ssn(matched));
+                ends.extend(taken_along(matched, ends.last()));
+            }
             Self::Entropy(least) => ends.extend((entropy(matched) >= least).then_some(matched.len())),
         }
     }
@@ -70,6 +76,13 @@ impl Check {
             Self::Entropy(_) => failed.floor_char_boundary(failed.len() / ENTROPY_TRIES).max(first),
         }
     }
+}
+
+/// All of the match, where behind the number stands one more character, by which the pattern knows the number's end: a
+/// letter or an underscore, where `\b` is no boundary.
+fn taken_along(matched: &str, number: Option<&usize>) -> Option<usize> {
+    let behind = matched.get(*number?..)?;
+    matches!(behind.as_bytes(), [b'_' | b'a'..=b'z' | b'A'..=b'Z']).then_some(matched.len())
 }
 
 /// Every length at which the digits so far are a number with its check digit; separators are passed over.
@@ -108,7 +121,7 @@ fn iban_length(country: &[u8]) -> Option<usize> {
     length?.parse().ok()
 }
 
-/// The one length at which `text` is an account number, if it is one.
+/// The one length at which `text` is an account number, if it is one. Letters may follow it directly.
 fn iban(text: &str) -> Option<usize> {
     let mut letters = [0_u8; 34];
     let mut count = 0;
@@ -129,7 +142,9 @@ fn iban(text: &str) -> Option<usize> {
         b'0'..=b'9' => (remainder * 10 + u32::from(letter - b'0')) % 97,
         _ => (remainder * 100 + u32::from(letter.wrapping_sub(b'A')) + 10) % 97,
     });
-    end.filter(|_| remainder == 1)
+    // A digit more, and it is another number.
+    let longer = |end: usize| text.as_bytes().get(end).is_some_and(u8::is_ascii_digit);
+    end.filter(|end| remainder == 1 && !longer(*end))
 }
 
 /// The length at which `text` is a number of nine digits that may have been issued.
@@ -190,6 +205,10 @@ mod tests {
         assert!(!ends("luhn", "4111 1111 1111 1112").contains(&19));
         assert!(ends("luhn", "4111-1111-1111-1111 12").contains(&19));
         assert!(ends("luhn", "0000 0000 0000 0000").is_empty());
+        assert!(ends("luhn", "4111 1111 1111 1111_").contains(&20));
+        assert!(ends("luhn", "4111111111111111x").contains(&17));
+        assert!(!ends("luhn", "4111111111111112x").contains(&17));
+        assert!(!ends("luhn", "4111111111111111xx").contains(&18));
         assert!(!ends("luhn", "4111x1111111111111").iter().any(|end| *end > 4));
         // Every prefix, against the definition.
         let text = "37828224631000560110009901394243056930902590434";
@@ -212,7 +231,9 @@ mod tests {
         assert_eq!(ends("iban", "GB82 WEST 1234 5698 7654 32"), [27]);
         assert_eq!(ends("iban", "de89370400440532013000"), [22]);
         assert_eq!(ends("iban", "NO9386011117947"), [15]);
-        assert_eq!(ends("iban", "NO93860111179471234"), [15]);
+        assert_eq!(ends("iban", "NO9386011117947and"), [15]);
+        assert_eq!(ends("iban", "NO9386011117947 1234"), [15]);
+        assert!(ends("iban", "NO93860111179471234").is_empty());
         assert!(ends("iban", "NO9386011117948").is_empty());
         assert!(ends("iban", "NO93860111179").is_empty());
         assert!(ends("iban", "ZZ82WEST12345698765432").is_empty());
@@ -226,6 +247,7 @@ mod tests {
     fn ssn_wants_an_issued_number() {
         assert_eq!(ends("ssn", "123-45-6789"), [11]);
         assert_eq!(ends("ssn", "123 45 6789"), [11]);
+        assert_eq!(ends("ssn", "123-45-6789_"), [11, 12]);
         for never in
             ["000-45-6789", "666-45-6789", "900-45-6789", "123-00-6789", "123-45-0000", "123-45-678", "123-45-67890"]
         {

@@ -17,14 +17,22 @@ const NUMBERED: &[&str] =
 
 /// `git@github.com` names a service, and what stands before the `@` in `https://user:password@host` is no mailbox.
 pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
-    // Behind a backslash, the first letter belongs to an escape: `"to:\njane@example.org"`.
-    let escaped = usize::from(before.ends_with('\\') && found.starts_with(['n', 'r', 't']));
-    let start = found.len() - found[escaped..].trim_start_matches(['.', '-']).len();
+    let escaped = if before.ends_with('\\') { escape(found) } else { 0 };
+    let start = found.len() - found[escaped..].trim_start_matches(['.', '-', '_']).len();
     let (local, domain) = found[start..].split_once('@')?;
     let (_, ending) = domain.rsplit_once('.')?;
     let host = !domain.starts_with(['.', '-']) && !domain.contains("..");
     let file = FILES.iter().any(|file| file.eq_ignore_ascii_case(ending));
     (!local.is_empty() && host && !file && local != "git" && !login(before)).then_some(start..found.len())
+}
+
+/// Bytes that belong to the escape before them, where the text before ends in a backslash: `"to:\njane@example.org"`.
+fn escape(found: &str) -> usize {
+    match found.as_bytes() {
+        [b'n' | b'r' | b't', ..] => 1,
+        [b'u', digits @ ..] if digits.len() >= 4 && digits[..4].iter().all(u8::is_ascii_hexdigit) => 5,
+        _ => 0,
+    }
 }
 
 /// Whether the text ends in the login part of a URL, or right before it.
@@ -99,7 +107,9 @@ mod tests {
             (Check::Email, "", "jane@example..org", false),
         ]);
         assert_eq!(Check::Email.passes(r"to:\", "njane@example.org"), Some(1..17));
+        assert_eq!(Check::Email.passes(r"to:\", "u000ajane@example.org"), Some(5..21));
         assert_eq!(Check::Email.passes("", "..jane@example.org"), Some(2..18));
+        assert_eq!(Check::Email.passes("see ", "_jane@example.org"), Some(1..17));
     }
 
     #[test]

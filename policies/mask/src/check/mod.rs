@@ -67,10 +67,11 @@ impl Check {
     }
 }
 
-/// Whether a word may begin behind this text: also behind an escape of quoted text, such as the `\n` of `"x\n4111…"`.
+/// Whether a word may begin behind this text: also behind an escape of quoted text, such as the `\n` of `"x\n4111…"`, and
+/// behind underscores that begin there, such as those of an emphasis.
 fn starts(before: &str) -> bool {
-    let bytes = before.as_bytes();
-    let within = bytes.last().is_some_and(|last| last.is_ascii_alphanumeric() || *last == b'_');
+    let bytes = before.trim_end_matches('_').as_bytes();
+    let within = bytes.last().is_some_and(u8::is_ascii_alphanumeric);
     let escape = matches!(bytes, [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'])
         || matches!(bytes, [.., b'\\', b'u', _, _, _, _]);
     !within || escape
@@ -103,6 +104,9 @@ mod tests {
             (Check::Iban, r"\u000a", "DE89", true),
             (Check::Iban, "号", "DE89", true),
             (Check::Iban, "xn", "DE89", false),
+            (Check::Iban, "see __", "DE89", true),
+            (Check::Iban, r"\n_", "DE89", true),
+            (Check::Iban, "id_", "DE89", false),
         ]);
     }
 }
