@@ -122,7 +122,7 @@ fn marks_around_a_value_do_not_hide_it() {
         };
         alone += 1;
         for (before, after) in
-            [("_", "_"), ("see __", "__."), ("**", "**"), ("`", "`"), (r"x\n", r"\n"), (r"\u000a_", "_")]
+            [("_", "_"), ("see ___", "___."), ("**", "**"), ("`", "`"), (r"x\n", r"\n"), (r"\u000a_", "_")]
         {
             let text = [before, &value, after].concat();
             let masked = rig.run(&[&text]).text;
@@ -136,28 +136,24 @@ fn marks_around_a_value_do_not_hide_it() {
 }
 
 #[test]
-fn a_letter_behind_a_number_does_not_hide_it() {
-    for (name, number) in [
-        ("ssn", "078-05-1120"),
-        ("ssn", "078 - 05 - 1120"),
-        ("itin", "912-91-3457"),
-        ("card", "4111111111111111"),
-        ("card", "3782 822463 10005"),
-        ("phone", "+1 415-555-2671"),
-        ("phone-nanp", "(415) 555-2671"),
-        ("iban", "DE89370400440532013000"),
-        ("iban", "NO93 8601 1117 947"),
+fn what_stands_directly_behind_a_number_does_not_hide_it() {
+    for (name, number, behind) in [
+        ("ssn", "078-05-1120", &["q", "A.", "_id", "_"][..]),
+        ("ssn", "078 - 05 - 1120", &["q", "_"]),
+        ("itin", "912-91-3457", &["q", "_"]),
+        ("card", "4111111111111111", &["n", "_1", "_"]),
+        ("card", "3782 822463 10005", &["x;", "__"]),
+        ("iban", "DE89370400440532013000", &["_"]),
+        ("iban", "NO93 8601 1117 947", &["_", "__"]),
     ] {
         let rig = rig(name);
         let label = rig.run(&[number]).text;
         assert!(label.starts_with('['), "{name}: {number}: {label}");
-        for behind in ["q", "Query", "_id", "z and more", "_"] {
-            rig.every_split(&[number, behind].concat(), &[&label, behind].concat());
+        for behind in behind {
+            rig.every_split(&[number, behind].concat(), &[&label, *behind].concat());
         }
         rig.every_split(&[number, "9"].concat(), &[number, "9"].concat());
     }
-    // Joined by one underscore.
-    rig("card").every_split("4111111111111111_078", "[CARD]_078");
 }
 
 #[test]
