@@ -1,9 +1,12 @@
 //! `portcullis check`.
 
 use std::{
+    fs,
     io::{self, IsTerminal},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    slice,
     sync::Arc,
 };
 
@@ -11,7 +14,7 @@ use clap::Args;
 use engine::{
     Runtime, RuntimeConfig,
     load::{
-        Cache, CacheConfig, CompileConfig, Compiler,
+        Cache, CacheConfig, CacheError, CompileConfig, Compiler,
         inspect::{Inspection, inspect_folder},
     },
 };
@@ -78,25 +81,38 @@ pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
     let mut start: Vec<String> = writable(&config.store.path).err().into_iter().collect();
-    // A store that is there already has a cache of compiled policies; none is made just to check.
-    let cache = config.store.path.is_dir().then(|| Cache::open(CacheConfig::new(config.store.path.join("compiled"))));
-    let cache = cache.transpose().unwrap_or_else(|error| {
+    let cache = cache(&config.store.path).unwrap_or_else(|error| {
         start.push(error.to_string());
         None
     });
     if let Some(error) = config.listen.tls.as_ref().and_then(|files| listen::acceptor(files).err()) {
         start.push(format!("listen.tls: {error}"));
     }
-    start.extend(credentials(&config).await.err().map(|error| error.to_string()));
+    start.extend(credentials(&config).await);
     let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
     let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
     Ok(Findings { config: Some(config), problems, policies, folder, start })
 }
 
-/// Makes ready to dial every upstream, with its credential, as a host does that starts.
-async fn credentials(config: &Config) -> io::Result<()> {
+/// Makes ready to dial every upstream, with its credential, as a host does that starts; tells what went wrong.
+async fn credentials(config: &Config) -> Vec<String> {
     let bursts = Bursts::of(config.store.durability);
-    Forwarder::new(&config.connections, &config.limits, bursts)?.fetch().await
+    let mut wrong = Vec::new();
+    for route in &config.connections {
+        let fetched = match Forwarder::new(slice::from_ref(route), &config.limits, bursts) {
+            Ok(forwarder) => forwarder.fetch().await,
+            Err(error) => Err(error),
+        };
+        wrong.extend(fetched.err().map(|error| error.to_string()));
+    }
+    wrong
+}
+
+/// The cache of compiled policies of a store that is there already; none is made just to check, and only its own user can
+/// tell whether it is as it must be.
+fn cache(store: &Path) -> Result<Option<Cache>, CacheError> {
+    let own = fs::metadata(store).is_ok_and(|data| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw());
+    own.then(|| Cache::open(CacheConfig::new(store.join("compiled")))).transpose()
 }
 
 /// The policies of a configuration that can't be used: what is wrong with them is told at once, too.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -134,8 +134,11 @@ fn control(table: ControlTable, listen: Option<&Listen>, problems: &mut Problems
 
 /// Whether one of two listeners would find its address in use by the other.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    // `[::]` takes what comes by IPv4 as well.
+    let covers =
+        |one: IpAddr, other: IpAddr| one == other || one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     let (a, b) = (one.ip(), other.ip());
-    one.port() == other.port() && one.port() != 0 && (a == b || a.is_unspecified() || b.is_unspecified())
+    one.port() == other.port() && one.port() != 0 && (covers(a, b) || covers(b, a))
 }
 
 fn store(table: &StoreTable, base: &Base<'_>) -> Store {

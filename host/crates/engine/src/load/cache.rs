@@ -226,23 +226,25 @@ fn own(path: &Path, folder: bool, mode: u32) -> Result<(), CacheError> {
 fn read_or_make_key(folder: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     let path = folder.join(KEY_FILE);
     let io = |source| CacheError::Io { path: path.clone(), source };
-    if path.try_exists().map_err(io)? {
-        if let Some(key) = read_key(&path)? {
-            return Ok(key);
-        }
-        // No reason not to start: what was compiled under another key is compiled again.
-        tracing::warn!(path = %path.display(), "the key of the policy cache is damaged; a new one is made");
-        fs::remove_file(&path).map_err(io)?;
+    let there = path.try_exists().map_err(io)?;
+    if there && let Some(key) = read_key(&path)? {
+        return Ok(key);
     }
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| CacheError::Random)?;
     let fresh = folder.join(format!("{KEY_FILE}.{}", std::process::id()));
     write_whole(&fresh, &[&key]).and_then(|()| File::open(&fresh)?.sync_all()).map_err(io)?;
-    let linked = fs::hard_link(&fresh, &path);
-    fs::remove_file(&fresh).map_err(io)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
-        Ok(()) | Err(_) => {}
+    if there {
+        // No reason not to start: what was compiled under another key is compiled again.
+        tracing::warn!(path = %path.display(), "the key of the policy cache is damaged; a new one is made");
+        fs::rename(&fresh, &path).map_err(io)?;
+    } else {
+        let linked = fs::hard_link(&fresh, &path);
+        fs::remove_file(&fresh).map_err(io)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
+            Ok(()) | Err(_) => {}
+        }
     }
     let damaged = || io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged; remove it"));
     read_key(&path)?.ok_or_else(damaged)
