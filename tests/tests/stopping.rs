@@ -234,7 +234,7 @@ async fn a_question_that_nobody_answers_is_a_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     let upstream = answering("done").await;
-    let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
+    let host = asking().approvals("wait = \"500ms\"").start(upstream.address).await;
     let (asked, id) = held(&host, false).await;
     let (status, _, body) = within("the answer", asked).await.unwrap();
     assert_eq!((status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
@@ -250,7 +250,7 @@ async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_lets_no_other_request_pass() {
     let upstream = answering("done").await;
-    let host = asking().approvals("wait = \"50ms\"").start(upstream.address).await;
+    let host = asking().approvals("wait = \"500ms\"").start(upstream.address).await;
     let chat = |messages: &[&str], model: &str| {
         let messages: Vec<Value> =
             messages.iter().map(|text| serde_json::json!({ "role": "user", "content": text })).collect();
@@ -284,7 +284,7 @@ async fn what_the_operator_lets_be_remembered_is_the_same_request_and_no_other()
     let settings = "[settings]\nremember = \"request\"\n";
     let host = Setup::new()
         .policy_with("30-approve.wasm", "approve", settings)
-        .approvals("wait = \"50ms\"")
+        .approvals("wait = \"500ms\"")
         .start(upstream.address)
         .await;
     assert_eq!(host.client().whole(&request("delete it", false)).await.0.status, 403);
