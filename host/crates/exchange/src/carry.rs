@@ -238,7 +238,8 @@ impl Asked<'_> {
     /// What reads the request.
     fn flow(&self) -> Result<Box<dyn Flow>, Stop> {
         let Self { gate, head, route, .. } = self;
-        route.endpoint.request_at(&route.path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
+        let path = wire::named_path(&route.connection, &route.path);
+        route.endpoint.request_at(&path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
             let allow = route.endpoint.how_to_allow(&unclaimed.0);
             Stop::BadContentType { content_type: unclaimed.0, allow }
         })

@@ -458,8 +458,17 @@ mod tests {
 
     #[test]
     fn what_chooses_an_account_or_a_route_is_the_operators_to_allow() {
-        let given =
-            ["openai-organization", "openai-project", "x-portkey-config", "helicone-target-url", "x-litellm-tags"];
+        let given = [
+            "openai-organization",
+            "openai-project",
+            "x-portkey-config",
+            "helicone-target-url",
+            "x-litellm-tags",
+            "x-hf-bill-to",
+            "azureml-model-deployment",
+            "x-gateway-destination-endpoint",
+            "x-ai-eg-model",
+        ];
         let pairs: Vec<(&str, &str)> = given.iter().map(|name| (*name, "x")).chain([("openai-beta", "x")]).collect();
         let left = |allowed: &[&str]| {
             let mut head = head_of(&pairs);

@@ -33,6 +33,9 @@ pub(crate) fn route(gate: &Gate, head: &Head, who: &Identified) -> Result<Route,
     let endpoint = wire::endpoint(connection, head.method.as_str(), path, &head.query).ok_or_else(|| {
         Stop::NoEndpoint { connection: connection.name.clone(), method: head.method.to_string(), path: path.to_owned() }
     })?;
+    if let Some(why) = wire::ambiguity(connection, endpoint, head.method.as_str(), path, &head.query) {
+        return Err(Stop::BadHead(why));
+    }
     scope::check_operation(&who.scope, endpoint)?;
     // A slash more is another path to many servers.
     let is_base = !head.path.ends_with('/') && path == "/" && !connection.upstream.base_path.is_empty();

@@ -82,7 +82,7 @@ const CLAIMS: [&str; 36] = [
 
 /// What says whose account is used at the upstream, and which way a request takes there, by how the names begin. Providers,
 /// then routers, which may be told another provider, model or key.
-const CHOICES: [&str; 10] = [
+const CHOICES: [&str; 13] = [
     "openai-organization",
     "openai-project",
     "x-goog-user-project",
@@ -93,7 +93,13 @@ const CHOICES: [&str; 10] = [
     "litellm-",
     "cf-aig-",
     "x-bf-",
+    "x-hf-bill-to",
+    "azureml-",
+    "x-gateway-",
 ];
+
+/// What a header has in its name that chooses the model past the body (`x-ms-model-mesh-model-name`, `x-ai-eg-model`).
+const MODEL: &str = "model";
 
 /// Conditions on which a reader gets no answer but that nothing has changed: it would go by what it was told before, under
 /// other policies perhaps. Of a request that writes they are its meaning, and stay.
@@ -122,7 +128,7 @@ pub(crate) fn forwardable(method: &Method, headers: &HeaderMap) -> HeaderMap {
 
 /// Whether a header chooses an account or a route.
 pub(crate) fn is_choice(name: &str) -> bool {
-    CHOICES.iter().any(|choice| name.starts_with(choice))
+    CHOICES.iter().any(|choice| name.starts_with(choice)) || name.contains(MODEL)
 }
 
 #[cfg(test)]

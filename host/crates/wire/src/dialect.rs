@@ -40,7 +40,7 @@ pub trait Endpoint: Send + Sync + std::fmt::Debug {
     fn request(&self, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed>;
 
     /// As [`Endpoint::request`], where something of what is asked for stands in the path (below the connection's
-    /// prefix).
+    /// prefix, as [`named_path`](crate::named_path) says).
     ///
     /// # Errors
     /// As [`Endpoint::request`].

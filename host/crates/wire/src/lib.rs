@@ -40,6 +40,7 @@ mod sheet;
 mod splice;
 mod sse;
 mod strays;
+mod target;
 mod text;
 mod views;
 mod words;
@@ -50,3 +51,4 @@ pub use dialect::{
 pub use error::Malformed;
 pub use flow::{Asked, Change, Finds, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;
+pub use target::{ambiguity, named_path};

@@ -16,7 +16,8 @@ pub(crate) mod terms;
 
 use crate::Endpoint;
 
-/// The endpoint at this method, path and query (with its `?`, or empty). Azure's paths (`/openai/deployments/NAME/chat/completions`) end as the others.
+/// The endpoint at this method, path and query (with its `?`, or empty). Azure's paths (`/openai/deployments/NAME/chat/completions`)
+/// end as the others.
 pub(crate) fn claim(method: &str, path: &str, query: &str) -> Option<&'static dyn Endpoint> {
     match method {
         "POST" if path.ends_with("/chat/completions") => Some(&chat::Chat),

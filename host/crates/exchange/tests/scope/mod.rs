@@ -60,6 +60,50 @@ async fn a_router_is_told_no_other_model() {
     }
 }
 
+/// Sends this there; the status of the answer.
+async fn to(rig: &Rig, target: &str, body: &'static [u8]) -> StatusCode {
+    let request = http::Request::post(target)
+        .header("host", "gate")
+        .header("authorization", "Bearer good")
+        .header("content-type", "application/json")
+        .body(futures_util::stream::iter([Ok(bytes::Bytes::from_static(body))]).boxed())
+        .unwrap();
+    rig.carry(request).await.status()
+}
+
+#[tokio::test]
+async fn no_target_names_another_model() {
+    for (target, status) in [
+        ("/v1/chat/completions?model=big", 400),
+        ("/v1/chat/completions?%6dodel=big", 400),
+        ("/engines/big/chat/completions", 403),
+        ("/v1/engines/big/completions", 403),
+        ("/DEPLOYMENTS/big/chat/completions", 403),
+        ("/engines/m/big/chat/completions", 403),
+        ("/models/big/v1/chat/completions", 403),
+        ("/engines/m/chat/completions?api-version=1", 200),
+        ("/models/m/v1/chat/completions", 200),
+    ] {
+        let mut rig = rig(only_models(&["m"]), Vec::new());
+        rig.say(&answer("done"));
+        rig.hang_up();
+        let body = br#"{"model":"m","prompt":"hi","messages":[{"role":"user","content":"hi"}]}"#;
+        assert_eq!(to(&rig, target, body).await, status, "{target}");
+        assert_eq!(rig.received.lock().unwrap().len(), usize::from(status == 200), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_body_may_count_beside_the_path_both_must_be_allowed() {
+    for (target, status) in [("/models/m/v1/chat/completions", 403), ("/deployments/m/chat/completions", 200)] {
+        let mut rig = rig(only_models(&["m"]), Vec::new());
+        rig.say(&answer("done"));
+        rig.hang_up();
+        let body = br#"{"model":"big","messages":[{"role":"user","content":"hi"}]}"#;
+        assert_eq!(to(&rig, target, body).await, status, "{target}");
+    }
+}
+
 #[tokio::test]
 async fn a_policy_can_not_widen_the_scope() {
     let rig = rig(only_models(&["m"]), vec![policy("router", Does::Model("gpt-expensive"))]);

@@ -14,6 +14,7 @@ use crate::{
     documents::Documents,
     media::{Body, body},
     nothing::Nothing,
+    target::unescaped,
 };
 
 /// What is asked about responses.
@@ -50,23 +51,12 @@ pub(super) fn claim(method: &str, path: &str, query: &str) -> Option<&'static dy
 /// Whether a query may ask for a stream from its middle on: there a value could have begun before, and what comes of it
 /// would look like nothing.
 fn resumes(query: &str) -> bool {
-    let Some(plain) = decoded(query) else { return true };
+    let Some(plain) = unescaped(query) else { return true };
     plain.windows(RESUME.len()).any(|window| window.eq_ignore_ascii_case(RESUME))
 }
 
 /// The parameter with the number of the event behind which a stream begins.
 const RESUME: &[u8] = b"starting_after";
-
-/// A query with its escapes undone; `None` where one is none.
-fn decoded(query: &str) -> Option<Vec<u8>> {
-    let mut bytes = query.bytes();
-    let mut out = Vec::with_capacity(query.len());
-    while let Some(byte) = bytes.next() {
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        out.push(if byte == b'%' { u8::try_from(digit()? * 16 + digit()?).ok()? } else { byte });
-    }
-    Some(out)
-}
 
 impl Endpoint for Responses {
     fn dialect(&self) -> &'static str {

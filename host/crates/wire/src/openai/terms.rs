@@ -10,6 +10,7 @@ use crate::{
     json::{Doc, Kind},
     sheet::Sheet,
     splice::{self, Patch},
+    target::{self, Named},
 };
 
 /// Which members of a request are no parameters.
@@ -25,8 +26,8 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) struct Terms {
     members: Members,
-    /// The model that the path names; empty when it names none.
-    deployment: String,
+    /// The model that the path names.
+    named: Named,
     removed: BTreeSet<String>,
     patch: Patch,
 }
@@ -34,18 +35,17 @@ pub(crate) struct Terms {
 impl Terms {
     /// Of a request with these members.
     pub(crate) fn new(members: Members) -> Self {
-        Self { members, deployment: String::new(), removed: BTreeSet::new(), patch: Patch::default() }
+        Self { members, named: Named::default(), removed: BTreeSet::new(), patch: Patch::default() }
     }
 
-    /// The same at this path. Azure's paths name the model (`/openai/deployments/NAME/…`), whatever the body says.
+    /// The same at this path. Some paths name the model (Azure's `/openai/deployments/NAME/…`), whatever the body says.
     pub(crate) fn at(self, path: &str) -> Self {
-        let below = path.split_once("/deployments/").map_or("", |(_, below)| below);
-        Self { deployment: below.split('/').next().unwrap_or_default().to_owned(), ..self }
+        Self { named: target::named(path), ..self }
     }
 
     /// Whether the path names the model, so that the body's is a string as any other.
     pub(crate) fn at_deployment(&self) -> bool {
-        !self.deployment.is_empty()
+        !self.named.model.is_empty()
     }
 
     /// What the request asks for as it came.
@@ -55,25 +55,21 @@ impl Terms {
             match &*doc.name(key) {
                 "model" => {
                     asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() };
+                    if self.at_deployment() && self.named.doubted {
+                        tell(&mut asked.parameters, doc, (key, value));
+                    }
                 }
                 "stream" => asked.streaming = doc.raw(value) == "true",
                 name if self.members.tools.iter().any(|&(list, _)| list == name) => {
                     asked.tools.extend(doc.items(value).map(|item| tool(doc, item)));
                 }
                 name if self.members.conversation.contains(&name) => {}
-                _ => {
-                    if asked.parameters.len() > 1 {
-                        asked.parameters.push(',');
-                    }
-                    asked.parameters.push_str(doc.raw(key));
-                    asked.parameters.push(':');
-                    asked.parameters.push_str(doc.raw(value));
-                }
+                _ => tell(&mut asked.parameters, doc, (key, value)),
             }
         }
         asked.parameters.push('}');
-        if !self.deployment.is_empty() {
-            asked.model.clone_from(&self.deployment);
+        if self.at_deployment() {
+            asked.model.clone_from(&self.named.model);
         }
         asked
     }
@@ -127,6 +123,16 @@ impl Terms {
         let inside = choice + 1..doc.nodes[choice].after as usize;
         inside.into_iter().any(|node| doc.kind(node) == Kind::Text && self.removed.contains(&*doc.name(node)))
     }
+}
+
+/// Puts a member behind the others of an object that is not ended yet.
+fn tell(parameters: &mut String, doc: Doc<'_>, (key, value): (usize, usize)) {
+    if parameters.len() > 1 {
+        parameters.push(',');
+    }
+    parameters.push_str(doc.raw(key));
+    parameters.push(':');
+    parameters.push_str(doc.raw(value));
 }
 
 /// The object that says what a tool is: inside `function` or `custom`, or the item itself.
