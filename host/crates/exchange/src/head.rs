@@ -89,14 +89,18 @@ impl Head {
     }
 
     /// Takes a credential out of the query, where SDKs of the connection's family send one there: it goes nowhere from
-    /// here. One in a header is what counts; two in the query could each be meant.
+    /// here. Two in the query, or another one than a header has, could each be meant.
     pub(crate) fn take_credential(&mut self, parameter: &str) -> Result<(), Stop> {
         let (rest, found) = without(&self.query, parameter)?;
         self.query = rest;
         match found.as_slice() {
             [] => {}
-            [one] if self.credential.is_none() && !one.is_empty() => self.credential = Some(Credential(one.clone())),
-            [_] => {}
+            [one] if one.is_empty() => {}
+            [one] => match &self.credential {
+                None => self.credential = Some(Credential(one.clone())),
+                Some(Credential(given)) if given == one => {}
+                Some(_) => return Err(Stop::BadHead("two different credentials: one in the query, one in a header")),
+            },
             _ => return Err(Stop::BadHead("more than one credential in the query")),
         }
         Ok(())
@@ -449,9 +453,15 @@ mod tests {
         let some = |rest: &str, key: &str| Ok((rest.to_owned(), Some(key.to_owned())));
         assert_eq!(taken("?key=a%2Bb&alt=sse", &[]), some("?alt=sse", "a+b"));
         assert_eq!(taken("?alt=sse&%6Bey=a", &[]), some("?alt=sse", "a"));
-        assert_eq!(taken("?key=a", &[("x-goog-api-key", "b")]), some("", "b"));
+        assert_eq!(taken("?key=a", &[("x-goog-api-key", "a")]), some("", "a"));
+        assert_eq!(taken("?key=&alt=sse", &[("x-goog-api-key", "b")]), some("?alt=sse", "b"));
         assert_eq!(taken("?keys=a&monkey=b", &[]), Ok(("?keys=a&monkey=b".into(), None)));
         assert_eq!(taken("?key=&&alt=sse", &[]), Ok(("?alt=sse".into(), None)));
+        for name in ["x-goog-api-key", "x-api-key", "api-key"] {
+            assert!(taken("?key=a", &[(name, "b")]).is_err(), "{name}");
+            assert!(taken("?%6Bey=a", &[(name, "b")]).is_err(), "{name}");
+        }
+        assert!(taken("?key=a", &[("authorization", "Bearer b")]).is_err());
         assert!(taken("?key=a&key=b", &[]).is_err());
         assert!(taken("?ke%7=a", &[]).is_err());
     }
