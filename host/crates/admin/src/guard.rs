@@ -9,13 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Control, problem::Problem};
+use crate::{Control, problem::Problem, visitor::Visitor};
 
 /// Answered without the token: what a supervisor asks.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
-/// Lets a request through to its route, and marks the answer.
+/// Lets a request through to its route, and marks the answer. Who has not shown the token gets one, and no connection more.
 pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request, next: Next) -> Response {
+    let visitor = request.extensions().get::<Visitor>().cloned();
     let mut response = match check(&control, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -24,6 +25,9 @@ pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request,
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    if visitor.is_some_and(|visitor| !visitor.is_known()) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -34,7 +38,11 @@ fn check(control: &Control, request: &Request) -> Result<(), Problem> {
     }
     // With a query (`?verbose`) even the open routes tell more, so they want the token.
     let open = OPEN.contains(&request.uri().path()) && request.uri().query().is_none();
-    if !open && !bearer(request.headers()).is_some_and(|presented| control.token.is(presented)) {
+    let known = bearer(request.headers()).is_some_and(|presented| control.token.is(presented));
+    if let Some(visitor) = request.extensions().get::<Visitor>().filter(|_| known) {
+        visitor.come_in();
+    }
+    if !open && !known {
         let detail = "needs `authorization: Bearer …` with the token in <store>/admin.token";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail));
     }

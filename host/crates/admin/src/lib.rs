@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   serve.rs     accept, bounds, the thread of its own
+//!   visitor.rs   who is known and who is not: strangers keep nobody out
+//!   patient.rs   writes that wait for so long and no longer
 //!   guard.rs     Host, token, content type: before every route
 //!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  alerts.rs  credentials.rs  records.rs
 //!   problem.rs   every error, as RFC 9457 says
@@ -9,7 +11,8 @@
 //!
 //! What must hold: nothing but `/livez` and `/readyz` is told without the token; no GET decides anything; a request
 //! that names another host than this one is refused (a rebound name can't reach it); no cross-origin access is ever
-//! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own.
+//! allowed; it answers while the data listener is flooded, since it has a thread and a runtime of its own, and
+//! while strangers take all its places, since these are given to who comes next.
 
 mod access;
 mod aim;
@@ -18,6 +21,7 @@ mod approvals;
 mod credentials;
 mod guard;
 mod health;
+mod patient;
 mod policies;
 mod problem;
 mod records;
@@ -27,6 +31,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod visitor;
 
 use std::sync::Arc;
 

@@ -10,19 +10,29 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, access, alerts, approvals, credentials, guard, health, policies, problem::Problem, records, status,
+    Control, access, alerts, approvals, credentials, guard, health,
+    patient::Patient,
+    policies,
+    problem::Problem,
+    records, status,
+    visitor::{Strangers, Visitor},
 };
 
 /// Connections at once.
@@ -82,15 +92,17 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
 pub async fn serve(listener: TcpListener, control: Arc<Control>, shutdown: CancellationToken) {
     let router = router(control);
     let (room, tasks) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+    let mut strangers = Strangers::default();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, &mut strangers) => accepted,
             () = shutdown.cancelled() => break,
         };
         let Some((stream, permit)) = accepted else { break };
-        let (router, shutdown) = (router.clone(), shutdown.clone());
+        let (router, visitor, shutdown) = (router.clone(), strangers.welcome(), shutdown.clone());
         tasks.spawn(async move {
-            connection(stream, router, shutdown).await;
+            connection(stream, router, &visitor, shutdown).await;
+            visitor.leave();
             drop(permit);
         });
     }
@@ -120,31 +132,42 @@ pub fn on_own_thread(
         .spawn(move || runtime.block_on(serve(listener, control, shutdown)))
 }
 
+/// The next connection, and a place for it: a stranger's, where no other is left.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    // Never closed, so there is always one in the end: idle connections are ended by the head deadline.
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
-    loop {
+    strangers: &mut Strangers,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let stream = loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, permit)),
+            Ok((stream, _)) => break stream,
             Err(error) => {
                 tracing::warn!(%error, "the control listener can't accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    };
+    if room.available_permits() == 0 {
+        strangers.make_room();
     }
+    // Never closed, so there is always one in the end: whoever is known ends or is ended, too.
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    Some((stream, permit))
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
-    let service = TowerToHyperService::new(router);
+async fn connection(stream: TcpStream, router: Router, visitor: &Visitor, shutdown: CancellationToken) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(visitor.clone());
+        router.call(request)
+    });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(HEAD_BYTES);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let connection = server.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = visitor.overdue() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -30,6 +30,7 @@ use crate::{AdminToken, Control, HostFacts, Names, Phase, serve::router};
 mod access;
 mod alerts;
 mod credentials;
+mod strangers;
 
 struct Rig {
     dir: tempfile::TempDir,
