@@ -88,7 +88,8 @@ struct Shown {
     model: String,
     policy: String,
     question: Question,
-    #[serde(with = "model::bytes")]
+    /// Not in a list.
+    #[serde(with = "model::bytes", default)]
     shown: Vec<u8>,
     asked_at_ms: u64,
     expires_at_ms: u64,
@@ -159,8 +160,8 @@ fn left(approval: &Shown) -> String {
     duration_of(left_ms / 1000 * 1_000_000)
 }
 
-/// The approval that an id, or a part of one, means.
-async fn find(place: &Place, id: &str) -> anyhow::Result<Value> {
+/// The id of the approval that an id, or a part of one, means.
+async fn find(place: &Place, id: &str) -> anyhow::Result<ApprovalId> {
     let wanted = id.replace('-', "").to_lowercase();
     let fits = |approval: &Value| {
         approval["id"]
@@ -170,7 +171,7 @@ async fn find(place: &Place, id: &str) -> anyhow::Result<Value> {
     };
     let mut found: Vec<Value> = all_of(place).await?.into_iter().filter(fits).collect();
     match (found.pop(), found.len()) {
-        (Some(approval), 0) if !wanted.is_empty() => Ok(approval),
+        (Some(approval), 0) if !wanted.is_empty() => Ok(serde_json::from_value::<Shown>(approval)?.id),
         (Some(_), more) => anyhow::bail!("`{id}` may mean {} approvals; give more of the id", more + 1),
         (None, _) => anyhow::bail!(
             "there is no approval `{}`; `portcullis approvals list --all` shows what there is",
@@ -180,7 +181,8 @@ async fn find(place: &Place, id: &str) -> anyhow::Result<Value> {
 }
 
 async fn one(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
-    let approval = find(place, id).await?;
+    let id = find(place, id).await?;
+    let approval: Value = place.get(&format!("/v1/approvals/{id}")).await?;
     if json {
         return print_line(&json_of(&approval)?);
     }
@@ -216,9 +218,9 @@ fn describe(approval: &Shown) -> String {
 
 async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<()> {
     let place = args.host.place()?;
-    let found: Shown = serde_json::from_value(find(&place, &args.id).await?)?;
+    let id = find(&place, &args.id).await?;
     let said = json!({ "reason": args.reason, "by": args.by });
-    let decided: Value = place.post(&format!("/v1/approvals/{}/{word}", found.id), &said).await?;
+    let decided: Value = place.post(&format!("/v1/approvals/{id}/{word}"), &said).await?;
     if args.json {
         return print_line(&json_of(&decided)?);
     }

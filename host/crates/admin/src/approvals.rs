@@ -16,9 +16,12 @@ use crate::{Control, problem::Problem, said::Said};
 /// Bytes of a reason.
 const REASON_BYTES: usize = 4 << 10;
 
-/// `GET /v1/approvals`: open ones first, then closed ones.
+/// `GET /v1/approvals`: open ones first, then closed ones. What would go on is long, and told of each by itself.
 pub(crate) async fn list(State(control): State<Arc<Control>>) -> Json<Value> {
-    Json(json!({ "approvals": control.approvals.list() }))
+    let mut approvals = json!(control.approvals.list());
+    let members = approvals.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+    members.for_each(|approval| drop(approval.remove("shown")));
+    Json(json!({ "approvals": approvals }))
 }
 
 /// `GET /v1/approvals/{id}`.

@@ -281,6 +281,19 @@ async fn an_approver_sees_every_byte_also_where_they_are_no_text() {
 }
 
 #[tokio::test]
+async fn a_list_of_questions_is_short() {
+    let rig = Rig::new();
+    let ticket = rig.ask_about("ann", &vec![b'x'; 1 << 20]).await;
+    let listed = rig.get("/v1/approvals").await;
+    assert!(listed.text.len() < 2_000, "{}", listed.text.len());
+    let listed = listed.json();
+    assert_eq!(listed["approvals"][0]["state"], "pending");
+    assert_eq!(listed["approvals"][0].get("shown"), None);
+    let one = rig.get(&format!("/v1/approvals/{}", ticket.approval())).await.json();
+    assert_eq!(one["shown"].as_str().map(str::len), Some(1 << 20));
+}
+
+#[tokio::test]
 async fn what_can_not_be_meant_is_a_problem_with_a_reason() {
     let rig = Rig::new();
     let unknown = format!("/v1/approvals/{}/deny", ExchangeId::new());

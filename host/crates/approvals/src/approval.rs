@@ -1,5 +1,7 @@
 //! One question and what came of it.
 
+use std::sync::Arc;
+
 use model::{ApprovalId, Caller, Digest, ExchangeId, Question, SessionId};
 use serde::Serialize;
 
@@ -85,7 +87,7 @@ pub struct Approval {
     pub question: Question,
     /// What would go on; empty once it is closed.
     #[serde(serialize_with = "model::bytes::serialize")]
-    pub shown: Vec<u8>,
+    pub shown: Arc<[u8]>,
     /// SHA-256 over everything that the approval is bound to.
     pub bound_to: Digest,
     /// When it was asked.
@@ -112,6 +114,11 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The same, with nothing to show.
+    pub(crate) fn with_nothing_shown(&self) -> Self {
+        Self { shown: Arc::default(), ..self.clone() }
+    }
+
     /// Whether this person may decide so.
     pub(crate) fn may(&self, approver: &Approver, decision: Decision) -> bool {
         let own = approver.name == self.caller.subject && decision == Decision::Approve;

@@ -1,6 +1,9 @@
 //! The machine behind the desk. Pure: time is an argument (milliseconds since 1970), ids are given, nothing is awaited.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use exchange::ports::{Ask, Ruling, RulingState};
@@ -31,6 +34,8 @@ pub struct Terms {
     pub pending_per_caller: usize,
     /// Bytes shown to approvers, over all open questions.
     pub shown_bytes: usize,
+    /// Of these, by one caller; one question of its own is asked however long it is.
+    pub shown_bytes_per_caller: usize,
 }
 
 impl Default for Terms {
@@ -41,6 +46,7 @@ impl Default for Terms {
             pending: 1_000,
             pending_per_caller: 100,
             shown_bytes: 256 << 20,
+            shown_bytes_per_caller: 32 << 20,
         }
     }
 }
@@ -141,8 +147,10 @@ impl Book {
     }
 
     fn room(&self, ask: &Ask) -> Result<(), Wrong> {
-        let caller = &ask.about.caller;
-        let own = self.open.values().filter(|open| open.caller == **caller).count();
+        let Caller { issuer, subject, .. } = &*ask.about.caller;
+        let is_own = |open: &&Approval| open.caller.issuer == *issuer && open.caller.subject == *subject;
+        let own = self.open.values().filter(is_own).count();
+        let own_shown: usize = self.open.values().filter(is_own).map(|open| open.shown.len()).sum();
         let shown: usize = self.open.values().map(|open| open.shown.len()).sum();
         if self.open.len() >= self.terms.pending {
             return Err(Wrong::Full("pending"));
@@ -152,6 +160,9 @@ impl Book {
         }
         if shown.saturating_add(ask.shown.len()) > self.terms.shown_bytes {
             return Err(Wrong::Full("shown_bytes"));
+        }
+        if own_shown > 0 && own_shown.saturating_add(ask.shown.len()) > self.terms.shown_bytes_per_caller {
+            return Err(Wrong::Full("shown_bytes_per_caller"));
         }
         Ok(())
     }
@@ -173,7 +184,7 @@ impl Book {
             policy_digest: ask.policy.1,
             expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),
             question,
-            shown: ask.shown.clone(),
+            shown: ask.shown.as_slice().into(),
             bound_to: binding(ask),
             asked_at_ms: now_ms,
             decided_at_ms: None,
@@ -273,7 +284,7 @@ impl Book {
             self.remembered.remove(&oldest);
         }
         let known = Remembered {
-            approval: Box::new(Approval { shown: Vec::new(), ..decided.clone() }),
+            approval: Box::new(decided.with_nothing_shown()),
             until_ms: at_ms.saturating_add(REMEMBER_MS),
         };
         self.remembered.insert(memory_of(decided), known);
@@ -383,7 +394,7 @@ impl Book {
     fn shelve(&mut self, id: ApprovalId) {
         let Some(mut approval) = self.open.remove(&id) else { return };
         self.by_binding.remove(&approval.bound_to);
-        approval.shown = Vec::new();
+        approval.shown = Arc::default();
         self.closed.insert(id, approval);
         if self.closed.len() > CLOSED {
             self.closed.pop_first();

@@ -289,3 +289,25 @@ fn one_caller_does_not_fill_the_desk_and_no_text_fills_the_memory() {
     Arc::make_mut(&mut Arc::make_mut(&mut other.about).caller).subject = "bob".to_owned();
     assert!(book.ask(ApprovalId::new(), &other, 0).is_ok());
 }
+
+#[test]
+fn one_caller_leaves_room_for_the_others_to_be_shown() {
+    let mut book = Book::new(Terms { pending: 100, shown_bytes: 100, shown_bytes_per_caller: 20, ..terms() });
+    let by = |subject: &str, groups: &str, text: &str| {
+        let mut ask = ask(text, "");
+        let caller = Arc::make_mut(&mut Arc::make_mut(&mut ask.about).caller);
+        (caller.subject, caller.groups) = (subject.to_owned(), vec![groups.to_owned()]);
+        ask
+    };
+    let own = Err(Wrong::Full("shown_bytes_per_caller"));
+    for (caller, groups, length, full) in [("ann", "a", 12, false), ("ann", "a", 8, false), ("ann", "a", 1, true)] {
+        let asked = book.ask(ApprovalId::new(), &by(caller, groups, &"x".repeat(length)), 0);
+        assert_eq!(asked == own, full, "{length}: {asked:?}");
+    }
+    assert_eq!(book.ask(ApprovalId::new(), &by("ann", "another", "y"), 0), own, "the same one, in another group");
+    let long = book.ask(ApprovalId::new(), &by("bob", "b", &"x".repeat(60)), 0);
+    assert!(long.is_ok(), "the first of a caller is asked however long it is");
+    assert_eq!(book.ask(ApprovalId::new(), &by("bob", "b", "y"), 0), own);
+    let over = book.ask(ApprovalId::new(), &by("eve", "e", &"x".repeat(21)), 0);
+    assert_eq!(over, Err(Wrong::Full("shown_bytes")));
+}

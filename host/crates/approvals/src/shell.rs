@@ -147,12 +147,13 @@ impl Approvals {
         self.0.moved.notify_waiters();
     }
 
-    /// All questions: open ones first, then closed ones, each oldest first.
+    /// All questions: open ones first, then closed ones, each oldest first. What would go on is not among it:
+    /// [`approval`](Self::approval) has that.
     #[must_use]
     pub fn list(&self) -> Vec<Approval> {
         let mut book = self.0.book();
         book.expire(self.0.clock.now_ms());
-        book.iter().cloned().collect()
+        book.iter().map(Approval::with_nothing_shown).collect()
     }
 
     /// One question.
