@@ -4,10 +4,9 @@
 //! What must hold: folding the same events in the same order gives the same view; new kinds and new fields go at the
 //! end, for the store keeps them by number.
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-};
+mod requests;
+
+use std::{cmp::Reverse, collections::HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -207,6 +206,21 @@ impl Revoked {
         let until = |revoked: &Self| revoked.until_ms.unwrap_or(u64::MAX);
         self.target == other.target && before(self) >= before(other) && until(self) >= until(other)
     }
+
+    /// Whether it ends a request for access that is there when it comes: of a caller whom it concerns, as far as the
+    /// caller had no more than what it ends when it asked.
+    #[must_use]
+    pub fn ends(&self, asked: &AccessRequested) -> bool {
+        let Caller { issuer, subject, .. } = &asked.caller;
+        let concerned = match &self.target {
+            Target::Caller { issuer: of, subject: who } => (of, who) == (issuer, subject),
+            Target::Issuer(of) => of == issuer,
+            Target::Everything => true,
+            // These end a credential or a way, and not who asks.
+            Target::Token(_) | Target::Credential(_) | Target::Session { .. } | Target::Connection(_) => false,
+        };
+        concerned && (self.issued_before_ms.is_none() || asked.at_ms <= self.at_ms)
+    }
 }
 
 /// Time for which a fact is kept after it has ended, so that clocks that disagree a little don't matter.
@@ -218,12 +232,11 @@ pub const ALERT_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 pub const ALERTS_KEPT: usize = 1000;
 
 /// Those of `events` that still matter at `now_ms`, in their order: folding them gives the view that folding all of them
-/// gives, but for what has expired.
+/// gives, but for what has expired, and for requests for access that ended with a revocation which is over.
 #[must_use]
 pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
     let over = |end: u64| end.saturating_add(LEEWAY_MS) < now_ms;
     let mut strongest: HashMap<Target, Vec<Revoked>> = HashMap::new();
-    let mut open: HashSet<TokenId> = HashSet::new();
     for event in &events {
         match event {
             ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => {
@@ -236,15 +249,16 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
             ControlEvent::Lifted(lifted) => {
                 strongest.remove(&lifted.target);
             }
-            ControlEvent::AccessRequested(requested) if !over(requested.expires_ms) => {
-                open.insert(requested.id);
-            }
             ControlEvent::TokenIssued(_)
             | ControlEvent::AccessRequested(_)
             | ControlEvent::AccessDecided(_)
             | ControlEvent::Alert(_) => {}
         }
     }
+    let kept = |revoked: &Revoked| {
+        !revoked.until_ms.is_some_and(over) && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
+    };
+    let open = requests::open(&events, |asked| over(asked.expires_ms), kept);
     let alerts = standing(&events, now_ms);
     let mut events = events;
     let mut places = 0..events.len();
@@ -252,10 +266,7 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
         let place = places.next();
         match event {
             ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
-            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => {
-                !revoked.until_ms.is_some_and(over)
-                    && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
-            }
+            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => kept(revoked),
             ControlEvent::Lifted(_) => false,
             ControlEvent::AccessRequested(requested) => open.contains(&requested.id),
             ControlEvent::AccessDecided(decided) => open.contains(&decided.id),

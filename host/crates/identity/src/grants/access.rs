@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Caller, Scope, Target, TokenId,
+    Caller, Scope, TokenId,
     control::{AccessDecided, AccessRequested, ControlEvent, Revoked},
 };
 use thiserror::Error;
@@ -200,18 +200,10 @@ impl AccessBook {
         }
     }
 
-    /// Ends what those asked whom a revocation concerns, as far as they had no more than what it ends when they asked.
+    /// Ends what those asked whom a revocation concerns.
     pub fn revoke(&mut self, revoked: &Revoked) {
         for open in self.open.values_mut() {
-            let Caller { issuer, subject, .. } = &open.asked.caller;
-            let concerned = match &revoked.target {
-                Target::Caller { issuer: of, subject: who } => (of, who) == (issuer, subject),
-                Target::Issuer(of) => of == issuer,
-                Target::Everything => true,
-                // These end a credential or a way, and not who asks.
-                Target::Token(_) | Target::Credential(_) | Target::Session { .. } | Target::Connection(_) => false,
-            };
-            open.revoked |= concerned && (revoked.issued_before_ms.is_none() || open.asked.at_ms <= revoked.at_ms);
+            open.revoked |= revoked.ends(&open.asked);
         }
     }
 
@@ -327,7 +319,10 @@ impl AccessBook {
 
 #[cfg(test)]
 mod tests {
-    use model::{Digest, control::TokenIssued};
+    use model::{
+        Digest, Target,
+        control::{Lifted, TokenIssued, living},
+    };
 
     use super::*;
 
@@ -444,6 +439,34 @@ mod tests {
         let others = ask(&mut book, &asking("eve", "a"), 1);
         book.apply(&revoked(ann, None));
         assert_eq!(book.get(others, 6).unwrap().1, AccessState::Asked, "of another");
+    }
+
+    #[test]
+    fn what_a_revocation_ended_stays_ended_when_that_was_lifted_and_the_book_is_read_anew() {
+        let ann = Target::Caller { issuer: "https://idp".into(), subject: "ann".into() };
+        for target in [ann, Target::Issuer("https://idp".into()), Target::Everything] {
+            let mut book = AccessBook::default();
+            let [given, open] = ["a", "b"].map(|on| book.ask(TokenId::new(), &asking("ann", on), 1).unwrap().unwrap());
+            let (id, by, reason) = (given.id, "bob".into(), String::new());
+            let decided = AccessDecided { at_ms: 2, id, approved: true, by, reason };
+            let (reason, by) = (String::new(), "op".to_owned());
+            let lifted = Lifted { at_ms: 6, target: target.clone(), reason: reason.clone(), by: by.clone() };
+            let revoked = Revoked { at_ms: 5, target, issued_before_ms: None, reason, by, until_ms: None };
+            let mut events = vec![
+                ControlEvent::AccessRequested(given),
+                ControlEvent::AccessRequested(open.clone()),
+                ControlEvent::AccessDecided(decided),
+                ControlEvent::Revoked(revoked),
+                ControlEvent::Lifted(lifted),
+            ];
+            for _ in 0..2 {
+                book = AccessBook::default();
+                events.iter().for_each(|event| book.apply(event));
+                assert!(!approved(&mut book, "ann", "a", 7));
+                assert!(decide(&mut book, open.id, "bob", true, 7).is_err());
+                events = living(events, 7);
+            }
+        }
     }
 
     #[test]
