@@ -265,7 +265,8 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
     events.retain(|event| {
         let place = places.next();
         match event {
-            ControlEvent::TokenIssued(issued) => !over(issued.expires_ms),
+            // That a request was used is told by its token, and counts for as long as the request.
+            ControlEvent::TokenIssued(issued) => !over(issued.expires_ms) || open.contains(&issued.id),
             ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => kept(revoked),
             ControlEvent::Lifted(_) => false,
             ControlEvent::AccessRequested(requested) => open.contains(&requested.id),

@@ -470,6 +470,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_stays_used_when_its_token_has_expired_and_the_book_is_read_anew() {
+        const LATER: u64 = 2 * 3_600_000;
+        let asking = Asking { timeout_ms: 12 * LATER, ..asking("ann", "openai") };
+        let asked = AccessBook::default().ask(TokenId::new(), &asking, 1).unwrap().unwrap();
+        let (id, by, reason) = (asked.id, "bob".into(), String::new());
+        let decided = AccessDecided { at_ms: 2, id, approved: true, by, reason };
+        let other = issued(TokenId::new());
+        let events =
+            vec![ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), other, issued(id)];
+        let left = living(events, LATER);
+        assert_eq!(left.len(), 3, "a token that no request tells of is forgotten");
+        let mut book = AccessBook::default();
+        left.iter().for_each(|event| book.apply(event));
+        assert_eq!(book.get(id, LATER).unwrap().1, AccessState::Used);
+        assert!(!approved(&mut book, "ann", "openai", LATER));
+        assert_eq!(living(left, 14 * LATER), [], "and all of it goes together");
+    }
+
+    #[test]
     fn a_decision_stands() {
         let mut book = AccessBook::default();
         let id = ask(&mut book, &asking("ann", "openai"), 1);

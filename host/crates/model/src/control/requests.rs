@@ -1,7 +1,7 @@
 //! Which requests for access still matter, where those events are picked that are worth keeping.
 //!
-//! What must hold: what a revocation ended stays ended. Where nothing is kept any more that tells of it, the request goes
-//! too.
+//! What must hold: what a revocation ended stays ended, and what was used stays used. Where nothing is kept any more that
+//! tells of it, the request goes too.
 
 use std::collections::{HashMap, HashSet};
 
