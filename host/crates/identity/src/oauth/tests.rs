@@ -1,4 +1,5 @@
-//! Who asked for a token and went away before there was one: nothing of what was given for it is lost.
+//! Who asked for a token and went away before there was one: nothing of what was given for it is lost. Who gives one
+//! back is told so when that is durable.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -6,12 +7,12 @@ use std::{
 };
 
 use exchange::ports::ControlLog;
-use model::{Caller, Scope, TokenId};
+use model::{Caller, Scope, Target, TokenId};
 use serde_json::Map;
 
 use super::*;
 use crate::{
-    AccessTerms, Approval, Asking, Decider, Grant, LIFETIME, Terms, Verified, Wanted, Who,
+    AccessTerms, Approval, Asking, Decider, Grant, LIFETIME, Order, Terms, Verified, Wanted, Who,
     oauth::devices::{Asked, Granted},
     registry::forgetful::Slow,
 };
@@ -60,6 +61,28 @@ impl Rig {
         let issuers = Arc::new(Issuers::new([]).unwrap());
         let oauth = Oauth::new(terms, issuers, grants, registry, access).unwrap();
         Self { log, now, oauth }
+    }
+
+    /// A token, with no log to wait for.
+    async fn token(&self) -> String {
+        self.log.syncs.add_permits(1);
+        self.oauth.issue_by_grant(&who(), &Wanted::default(), None, None).await.unwrap().token
+    }
+
+    /// Gives a token back: the status, or what is wrong.
+    async fn give_back(&self, token: &str) -> Result<StatusCode, &'static str> {
+        let asked = Request::post("/oauth/revoke").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let (parts, ()) = asked.body(()).unwrap().into_parts();
+        let answer = self.oauth.revoke(&parts, format!("token={token}").as_bytes()).await;
+        answer.map(|answer| answer.status()).map_err(|refusal| refusal.error)
+    }
+
+    /// Whether a token is good: here, and after a crash.
+    fn is_good(&self, token: &str) -> (bool, bool) {
+        let log = Arc::clone(&self.log) as Arc<dyn ControlLog>;
+        let reopened = Registry::open_at(log, Terms::default(), self.oauth.registry.clock()).unwrap();
+        let good = |registry: &Registry| registry.introspect(token).is_some();
+        (good(&self.oauth.registry), good(&reopened))
     }
 
     /// Whether a future is still not ready when everything that it does stands still; it is dropped.
@@ -111,4 +134,45 @@ async fn a_sign_in_outlives_a_poll_that_was_dropped() {
     assert_eq!(oauth.poll(&form, peer).await.unwrap().status(), StatusCode::OK, "the next poll has the token");
     now.fetch_add(10_000, Ordering::Relaxed);
     assert_eq!(oauth.poll(&form, peer).await.err().map(|refusal| refusal.error), Some("invalid_grant"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_is_not_told_to_be_done_before_it_is_durable() {
+    let rig = Rig::new(None);
+    let token = rig.token().await;
+    rig.log.kept.broken.store(true, Ordering::Relaxed);
+    rig.log.syncs.add_permits(3);
+    for _ in 0..2 {
+        assert_eq!(rig.give_back(&token).await, Err("temporarily_unavailable"), "the same again is not done either");
+        assert_eq!(rig.is_good(&token), (false, true));
+    }
+    rig.log.kept.broken.store(false, Ordering::Relaxed);
+    assert_eq!(rig.give_back(&token).await, Ok(StatusCode::OK));
+    assert_eq!(rig.is_good(&token), (false, false));
+    assert_eq!(rig.give_back(&token).await, Ok(StatusCode::OK), "it is known and durable: nothing is written");
+
+    let token = rig.token().await;
+    assert!(Rig::goes_away(rig.give_back(&token)).await, "the log takes its time");
+    assert!(Rig::goes_away(rig.give_back(&token)).await, "and for the same again too");
+    rig.log.syncs.add_permits(3);
+    assert_eq!(rig.give_back(&token).await, Ok(StatusCode::OK));
+    assert_eq!(rig.is_good(&token), (false, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_while_its_caller_is_revoked_stays_so_when_that_is_lifted() {
+    let rig = Rig::new(None);
+    let ann = Target::Caller { issuer: IDP.into(), subject: "ann".into() };
+    for target in [ann, Target::Issuer(IDP.into()), Target::Everything] {
+        let (token, other) = (rig.token().await, rig.token().await);
+        rig.log.syncs.add_permits(3);
+        let (reason, by) = (String::new(), String::new());
+        let order = Order { target: target.clone(), issued_before_ms: None, reason, by };
+        rig.oauth.registry.revoke(order).await.unwrap();
+        assert_eq!(rig.give_back(&token).await, Ok(StatusCode::OK));
+        rig.oauth.registry.lift(target, String::new(), String::new()).await.unwrap();
+        assert_eq!(rig.is_good(&token), (false, false));
+        assert_eq!(rig.is_good(&other), (true, true));
+    }
+    assert_eq!(rig.give_back("pct_0").await, Ok(StatusCode::OK), "nobody knows it");
 }

@@ -240,8 +240,9 @@ impl Oauth {
         if !Registry::is_token(token) {
             return Err(Refusal::new("unsupported_token_type", "only tokens that were issued here are revoked here"));
         }
-        // A token that nobody knows, or that is over, is as good as revoked (RFC 7009, 2.2).
-        let Some(facts) = self.registry.introspect(token) else { return Ok(empty(StatusCode::OK)) };
+        // A token that nobody knows, or that has expired, is as good as revoked (RFC 7009, 2.2). One that something else
+        // ended is not: that may be lifted, or not be durable.
+        let Some(facts) = self.registry.unexpired(token) else { return Ok(empty(StatusCode::OK)) };
         self.registry.give_back(&facts).await.map_err(|error| {
             tracing::warn!(token = %facts.id, %error, "a token that was given back is not durably revoked");
             Refusal::later("the revocation could not be kept")

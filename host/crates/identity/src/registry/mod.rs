@@ -301,10 +301,15 @@ impl Registry {
     /// A token that was issued here and is good, by what is presented: for introspection.
     #[must_use]
     pub fn introspect(&self, credential: &str) -> Option<Arc<TokenIssued>> {
-        let state = self.state();
-        let facts = state.view.token(&digest(credential))?;
-        let good = facts.expires_ms > self.now_ms() && state.view.ended(&holder_of(facts)).is_none();
-        good.then(|| Arc::clone(facts))
+        let facts = self.unexpired(credential)?;
+        self.state().view.ended(&holder_of(&facts)).is_none().then_some(facts)
+    }
+
+    /// A token that was issued here and has not expired, by what is presented; also one that is revoked.
+    #[must_use]
+    pub fn unexpired(&self, credential: &str) -> Option<Arc<TokenIssued>> {
+        let facts = self.state().view.token(&digest(credential)).cloned()?;
+        (facts.expires_ms > self.now_ms()).then_some(facts)
     }
 
     /// A token by its name, and what ended it.
