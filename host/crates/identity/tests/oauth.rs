@@ -180,7 +180,11 @@ async fn who_is_revoked_gets_no_new_token() {
         let order = Order { target, issued_before_ms: None, reason: "left".into(), by: "op".into() };
         gate.registry.revoke(order).await.unwrap();
     };
+    let earlier = text(&gate.exchange(&subject, "").await.unwrap()["access_token"]).to_owned();
+    assert!(gate.registry.identify(presented(&earlier, None)).is_ok());
     revoke(Target::Credential(identity::digest(&subject))).await;
+    assert!(gate.registry.identify(presented(&earlier, None)).is_err(), "what it was exchanged for ends with it");
+    assert!(gate.restart(&provider.issuer).registry.identify(presented(&earlier, None)).is_err());
     assert_eq!(gate.exchange(&subject, "").await.unwrap_err()["error"], "invalid_request");
     assert!(gate.direct.identify(presented(&subject, None)).await.is_err());
     let other = provider.token().await;

@@ -30,6 +30,8 @@ pub enum ControlEvent {
     /// A holder gave its own token back: revoked like any other, but anybody with tokens may make as many of these as
     /// of tokens, so they have no part in what is held back for operators.
     GivenBack(Revoked),
+    /// A token was issued for another credential.
+    TokenExchanged(Box<TokenExchanged>),
 }
 
 /// A token that Portcullis issued. Never the token itself.
@@ -56,13 +58,31 @@ pub struct TokenIssued {
     pub proven_ms: Option<u64>,
 }
 
+/// A token that was issued for another credential (RFC 8693), and ends with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenExchanged {
+    /// The token.
+    pub token: TokenIssued,
+    /// What it was issued for.
+    pub origin: Origin,
+}
+
+/// A credential for which a token was issued. Never the credential itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// SHA-256 of what was presented.
+    pub digest: Digest,
+    /// SHA-256 of its twin, where its signature can be written in another way.
+    pub twin: Option<Digest>,
+}
+
 /// What is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// One token that was issued here.
     Token(TokenId),
-    /// One credential of any kind, by the SHA-256 of what is presented.
+    /// One credential of any kind, by the SHA-256 of what is presented, and every token that was issued for it.
     Credential(Digest),
     /// Everything of one caller.
     Caller {
@@ -165,9 +185,27 @@ impl ControlEvent {
         match self {
             Self::Revoked(_) => true,
             Self::AccessDecided(decided) => !decided.approved,
-            Self::TokenIssued(_) | Self::Lifted(_) | Self::AccessRequested(_) | Self::Alert(_) | Self::GivenBack(_) => {
-                false
-            }
+            Self::TokenIssued(_)
+            | Self::TokenExchanged(_)
+            | Self::Lifted(_)
+            | Self::AccessRequested(_)
+            | Self::Alert(_)
+            | Self::GivenBack(_) => false,
+        }
+    }
+
+    /// The token that it issues.
+    #[must_use]
+    pub fn issued(&self) -> Option<&TokenIssued> {
+        match self {
+            Self::TokenIssued(token) => Some(token),
+            Self::TokenExchanged(exchanged) => Some(&exchanged.token),
+            Self::Revoked(_)
+            | Self::GivenBack(_)
+            | Self::Lifted(_)
+            | Self::AccessRequested(_)
+            | Self::AccessDecided(_)
+            | Self::Alert(_) => None,
         }
     }
 
@@ -177,6 +215,7 @@ impl ControlEvent {
         match self {
             Self::Revoked(revoked) | Self::GivenBack(revoked) => Some(revoked),
             Self::TokenIssued(_)
+            | Self::TokenExchanged(_)
             | Self::Lifted(_)
             | Self::AccessRequested(_)
             | Self::AccessDecided(_)
@@ -189,6 +228,7 @@ impl ControlEvent {
     pub fn at_ms(&self) -> u64 {
         match self {
             Self::TokenIssued(issued) => issued.at_ms,
+            Self::TokenExchanged(exchanged) => exchanged.token.at_ms,
             Self::Revoked(revoked) | Self::GivenBack(revoked) => revoked.at_ms,
             Self::Lifted(lifted) => lifted.at_ms,
             Self::AccessRequested(requested) => requested.at_ms,
@@ -250,6 +290,7 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
                 strongest.remove(&lifted.target);
             }
             ControlEvent::TokenIssued(_)
+            | ControlEvent::TokenExchanged(_)
             | ControlEvent::AccessRequested(_)
             | ControlEvent::AccessDecided(_)
             | ControlEvent::Alert(_) => {}
@@ -259,14 +300,16 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
         !revoked.until_ms.is_some_and(over) && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
     };
     let open = requests::open(&events, |asked| over(asked.expires_ms), kept);
+    // That a request was used is told by its token, and counts for as long as the request.
+    let matters = |token: &TokenIssued| !over(token.expires_ms) || open.contains(&token.id);
     let alerts = standing(&events, now_ms);
     let mut events = events;
     let mut places = 0..events.len();
     events.retain(|event| {
         let place = places.next();
         match event {
-            // That a request was used is told by its token, and counts for as long as the request.
-            ControlEvent::TokenIssued(issued) => !over(issued.expires_ms) || open.contains(&issued.id),
+            ControlEvent::TokenIssued(token) => matters(token),
+            ControlEvent::TokenExchanged(exchanged) => matters(&exchanged.token),
             ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => kept(revoked),
             ControlEvent::Lifted(_) => false,
             ControlEvent::AccessRequested(requested) => open.contains(&requested.id),

@@ -17,7 +17,7 @@ use std::{
 use exchange::ports::ControlLog;
 use model::{
     Caller, ControlEvent, Digest, Scope, Target, TokenId,
-    control::{Lifted, Revoked, TokenIssued},
+    control::{Lifted, Origin, Revoked, TokenExchanged, TokenIssued},
 };
 use store::{Durability, EventRecord, Store, StoreConfig};
 use tempfile::tempdir;
@@ -109,8 +109,12 @@ fn every_acknowledged_revocation_survives_kill_9() {
 async fn what_is_alive_comes_back_in_order_and_history_has_all() {
     let folder = tempdir().unwrap();
     let token = issued(u64::MAX);
+    let of = issued(u64::MAX).issued().unwrap().clone();
+    let origin = Origin { digest: Digest([4; 32]), twin: Some(Digest([5; 32])) };
+    let exchanged = ControlEvent::TokenExchanged(Box::new(TokenExchanged { token: of, origin }));
     let said = [
         token.clone(),
+        exchanged.clone(),
         revoked(1),
         revoked(2),
         ControlEvent::Lifted(Lifted { at_ms: 9, target: subject(1), reason: String::new(), by: "bob".into() }),
@@ -134,7 +138,7 @@ async fn what_is_alive_comes_back_in_order_and_history_has_all() {
     }
     for _ in 0..3 {
         let store = common::open(folder.path());
-        assert_eq!(store.replay().unwrap(), [token.clone(), revoked(2)]);
+        assert_eq!(store.replay().unwrap(), [token.clone(), exchanged.clone(), revoked(2)]);
     }
 }
 

@@ -18,6 +18,7 @@ impl Rig {
             by: "grant".to_owned(),
             certificate: None,
             proven_ms: None,
+            origin: None,
         };
         self.control.registry.issue(issue).await.unwrap()
     }

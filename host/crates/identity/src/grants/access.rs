@@ -189,14 +189,17 @@ impl AccessBook {
                     open.decided.get_or_insert_with(|| decided.clone());
                 }
             }
-            ControlEvent::TokenIssued(issued) => {
-                if let Some(open) = self.open.get_mut(&issued.id) {
-                    open.used = true;
-                }
-            }
+            ControlEvent::TokenIssued(token) => self.used(token.id),
+            ControlEvent::TokenExchanged(exchanged) => self.used(exchanged.token.id),
             ControlEvent::Revoked(revoked) => self.revoke(revoked),
             // A lift lets who asked ask again; one that gives a token back asks for nothing with it.
             ControlEvent::Lifted(_) | ControlEvent::GivenBack(_) | ControlEvent::Alert(_) => {}
+        }
+    }
+
+    fn used(&mut self, id: TokenId) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.used = true;
         }
     }
 
@@ -321,7 +324,7 @@ impl AccessBook {
 mod tests {
     use model::{
         Digest, Target,
-        control::{Lifted, TokenIssued, living},
+        control::{Lifted, Origin, TokenExchanged, TokenIssued, living},
     };
 
     use super::*;
@@ -369,6 +372,12 @@ mod tests {
             certificate: None,
             proven_ms: None,
         })
+    }
+
+    fn exchanged(id: TokenId) -> ControlEvent {
+        let token = issued(id).issued().unwrap().clone();
+        let origin = Origin { digest: Digest::default(), twin: None };
+        ControlEvent::TokenExchanged(Box::new(TokenExchanged { token, origin }))
     }
 
     /// Whether a token could be had now; none is.
@@ -477,15 +486,18 @@ mod tests {
         let (id, by, reason) = (asked.id, "bob".into(), String::new());
         let decided = AccessDecided { at_ms: 2, id, approved: true, by, reason };
         let other = issued(TokenId::new());
-        let events =
-            vec![ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), other, issued(id)];
-        let left = living(events, LATER);
-        assert_eq!(left.len(), 3, "a token that no request tells of is forgotten");
-        let mut book = AccessBook::default();
-        left.iter().for_each(|event| book.apply(event));
-        assert_eq!(book.get(id, LATER).unwrap().1, AccessState::Used);
-        assert!(!approved(&mut book, "ann", "openai", LATER));
-        assert_eq!(living(left, 14 * LATER), [], "and all of it goes together");
+        for used in [issued(id), exchanged(id)] {
+            let (asked, decided) = (asked.clone(), decided.clone());
+            let events =
+                vec![ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), other.clone(), used];
+            let left = living(events, LATER);
+            assert_eq!(left.len(), 3, "a token that no request tells of is forgotten");
+            let mut book = AccessBook::default();
+            left.iter().for_each(|event| book.apply(event));
+            assert_eq!(book.get(id, LATER).unwrap().1, AccessState::Used);
+            assert!(!approved(&mut book, "ann", "openai", LATER));
+            assert_eq!(living(left, 14 * LATER), [], "and all of it goes together");
+        }
     }
 
     #[test]

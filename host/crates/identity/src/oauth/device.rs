@@ -74,6 +74,7 @@ impl Oauth {
             return Err(Refusal::new("invalid_grant", "the device code was used"));
         };
         let mut login = InHand { oauth: self, code, taken: Some(taken) };
+        // For no credential that anybody was shown: the ID token went from the issuer to the gate.
         let issued = self.issue_by_grant(&granted.who, &asked.wanted, peer.certificate, None).await?;
         login.taken = None;
         Ok(ok(&token_answer(&issued, now)))

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use exchange::ports::{Credential, Presented};
 use http::{Response, StatusCode, header, request::Parts};
-use model::{Digest, Scope, TokenId, control::AccessRequested};
+use model::{
+    Digest, Scope, TokenId,
+    control::{AccessRequested, Origin},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -47,7 +50,8 @@ impl Oauth {
             return Err(Refusal::request("only access tokens are issued"));
         }
         let (who, wanted) = self.subject(form, peer).await?;
-        let issued = self.issue_by_grant(&who, &wanted, peer.certificate, Some(who.expires)).await?;
+        let origin = Origin { digest: digest(form.need("subject_token")?), twin: who.twin };
+        let issued = self.issue_by_grant(&who, &wanted, peer.certificate, Some((origin, who.expires))).await?;
         Ok(ok(&token_answer(&issued, self.registry.now_ms())))
     }
 
@@ -89,13 +93,14 @@ impl Oauth {
         admitted.ok().map(drop)
     }
 
-    /// A token by the grant that gives what is wanted, at most until `ends` (seconds since 1970).
+    /// A token by the grant that gives what is wanted. One that is exchanged `from` another credential ends with it, and
+    /// at this time (seconds since 1970) at the latest.
     pub(super) async fn issue_by_grant(
         &self,
         who: &Verified,
         wanted: &Wanted,
         certificate: Option<Digest>,
-        ends: Option<u64>,
+        from: Option<(Origin, u64)>,
     ) -> Result<Issued, Refusal> {
         let (grant, scope) = self.choose(who, wanted, certificate)?;
         let claimed = match &grant.approval {
@@ -105,11 +110,12 @@ impl Oauth {
             })?),
         };
         let asked = claimed.as_ref().map(|claimed| &claimed.asked);
-        let lifetime = self.lifetime(grant, wanted, asked, ends)?;
+        let lifetime = self.lifetime(grant, wanted, asked, from.map(|(_, ends)| ends))?;
         let id = asked.map_or_else(TokenId::new, |asked| asked.id);
         let (caller, by) = (who.caller.clone(), grant.name.clone());
         let proven_ms = Some(who.issued.saturating_mul(1000));
-        let issued = self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms }).await?;
+        let origin = from.map(|(origin, _)| origin);
+        let issued = self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms, origin }).await?;
         if let Some(claimed) = claimed {
             claimed.used(&issued.facts);
         }
@@ -152,7 +158,7 @@ impl Oauth {
 
     async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
         let issued = self.registry.issue(issue).await.map_err(|error| match error {
-            IssueError::Revoked => Refusal::new("access_denied", "the caller is revoked"),
+            IssueError::Revoked => Refusal::new("access_denied", error.to_string()),
             IssueError::CallerFull(_) => Refusal::too_often(error.to_string()),
             IssueError::Full(_) | IssueError::Record(_) => {
                 tracing::warn!(%error, "no token could be issued");

@@ -31,7 +31,7 @@ use std::{
 use exchange::ports::{ControlLog, Credential, Ended, Identified, Lease, Presented, RecordError, Unidentified};
 use model::{
     Caller, ControlEvent, Digest, Scope, SessionId, TokenId,
-    control::{Revoked, TokenIssued},
+    control::{Origin, Revoked, TokenExchanged, TokenIssued},
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -138,6 +138,8 @@ pub struct Issue {
     pub certificate: Option<Digest>,
     /// When the caller proved who it is; none: now.
     pub proven_ms: Option<u64>,
+    /// What it is issued for, where that is another credential: the token ends with it.
+    pub origin: Option<Origin>,
 }
 
 /// A token, for the one moment in which it is known.
@@ -151,8 +153,8 @@ pub struct Issued {
 /// Why no token was issued.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum IssueError {
-    /// The caller is revoked.
-    #[error("the caller is revoked")]
+    /// The caller is revoked, or what it showed.
+    #[error("the caller is revoked, or what it showed")]
     Revoked,
     /// There are as many as there may be.
     #[error("{0} tokens are alive, and no more may be")]
@@ -231,7 +233,7 @@ impl Registry {
             let mut state = self.state();
             state.view.prune(now);
             state.view.make_room(tokens.saturating_mul(2));
-            if state.view.ended(&holder_of(&facts)).is_some() {
+            if state.view.ended(&Holder::of(&facts, issue.origin)).is_some() {
                 return Err(IssueError::Revoked);
             }
             let (all, own) = state.view.alive(&facts.caller);
@@ -242,8 +244,12 @@ impl Registry {
                 return Err(IssueError::Full(tokens));
             }
         }
-        self.0.log.append(ControlEvent::TokenIssued(facts.clone())).await?;
-        self.state().view.fold(&ControlEvent::TokenIssued(facts.clone()));
+        let event = match issue.origin {
+            Some(origin) => ControlEvent::TokenExchanged(Box::new(TokenExchanged { token: facts.clone(), origin })),
+            None => ControlEvent::TokenIssued(facts.clone()),
+        };
+        self.0.log.append(event.clone()).await?;
+        self.state().view.fold(&event);
         Ok(Issued { token, facts: Arc::new(facts) })
     }
 
@@ -262,19 +268,17 @@ impl Registry {
             return Err(Unidentified::Unknown);
         }
         let digest = digest(presented.credential);
-        let facts = self.state().view.token(&digest).cloned().ok_or(Unidentified::Unknown)?;
+        let (facts, origin) = {
+            let state = self.state();
+            let facts = state.view.token(&digest).cloned().ok_or(Unidentified::Unknown)?;
+            let origin = state.view.origin(facts.id);
+            (facts, origin)
+        };
         if facts.certificate.is_some() && facts.certificate != presented.certificate {
             return Err(Unidentified::WrongCertificate);
         }
-        self.admit(Admission {
-            credential: Credential::Issued(facts.id),
-            digest,
-            twin: None,
-            caller: Arc::new(facts.caller.clone()),
-            scope: Arc::new(facts.scope.clone()),
-            issued_ms: Some(proven(&facts)),
-            expires_ms: Some(facts.expires_ms),
-        })
+        let (caller, scope) = (Arc::new(facts.caller.clone()), Arc::new(facts.scope.clone()));
+        self.let_in(Holder::of(&facts, origin), caller, scope, Some(facts.expires_ms))
     }
 
     /// Lets in whoever is known, unless its credential has ended; every way to be identified ends here.
@@ -283,15 +287,27 @@ impl Registry {
     /// [`Unidentified::Ended`].
     pub fn admit(&self, admission: Admission) -> Result<Identified, Unidentified> {
         let Admission { credential, digest, twin, caller, scope, issued_ms, expires_ms } = admission;
+        let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
+        let holder = Holder { credential, digest, twin, origin: None, issuer, subject, issued_ms };
+        self.let_in(holder, caller, scope, expires_ms)
+    }
+
+    fn let_in(
+        &self,
+        mut holder: Holder,
+        caller: Arc<Caller>,
+        scope: Arc<Scope>,
+        expires_ms: Option<u64>,
+    ) -> Result<Identified, Unidentified> {
         let now = self.now_ms();
-        let issued_ms = issued_ms.map(|issued| issued.min(now));
+        holder.issued_ms = holder.issued_ms.map(|issued| issued.min(now));
         let until = match expires_ms {
             Some(expires) if expires <= now => return Err(Unidentified::Ended(Ended::Expired)),
             Some(expires) => Instant::now().checked_add(Duration::from_millis(expires - now) + self.0.terms.grace),
             None => None,
         };
-        let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
-        let holder = Arc::new(Holder { credential, digest, twin, issuer, subject, issued_ms });
+        let credential = holder.credential;
+        let holder = Arc::new(holder);
         let lease = Lease::new(until);
         let key = self.state().admit(&holder, &lease).map_err(Unidentified::Ended)?;
         let account = Box::new(Stay::new(self.clone(), key, holder));
@@ -302,7 +318,8 @@ impl Registry {
     #[must_use]
     pub fn introspect(&self, credential: &str) -> Option<Arc<TokenIssued>> {
         let facts = self.unexpired(credential)?;
-        self.state().view.ended(&holder_of(&facts)).is_none().then_some(facts)
+        let state = self.state();
+        state.view.ended(&state.view.holder(&facts)).is_none().then_some(facts)
     }
 
     /// A token that was issued here and has not expired, by what is presented; also one that is revoked.
@@ -317,7 +334,7 @@ impl Registry {
     pub fn token(&self, id: TokenId) -> Option<(Arc<TokenIssued>, Option<Arc<Revoked>>)> {
         let state = self.state();
         let facts = state.view.token_called(id)?;
-        Some((Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned()))
+        Some((Arc::clone(facts), state.view.ended(&state.view.holder(facts)).cloned()))
     }
 
     /// Every token that has not expired, the one that expires first first, and what ended it.
@@ -325,7 +342,7 @@ impl Registry {
     pub fn tokens(&self) -> Vec<(Arc<TokenIssued>, Option<Arc<Revoked>>)> {
         let (state, now) = (self.state(), self.now_ms());
         let alive = state.view.tokens().filter(|facts| facts.expires_ms > now);
-        alive.map(|facts| (Arc::clone(facts), state.view.ended(&holder_of(facts)).cloned())).collect()
+        alive.map(|facts| (Arc::clone(facts), state.view.ended(&state.view.holder(facts)).cloned())).collect()
     }
 
     /// Callers of this name that are known now, by whoever vouches for them: those of tokens that have not expired, and
@@ -357,7 +374,8 @@ impl Registry {
     pub fn is_revoked(&self, caller: &Caller, connection: &str, session: SessionId, asked_ms: u64) -> bool {
         let (issuer, subject) = (caller.issuer.clone(), caller.subject.clone());
         let credential = Credential::Direct;
-        let holder = Holder { credential, digest: Digest::default(), twin: None, issuer, subject, issued_ms: None };
+        let digest = Digest::default();
+        let holder = Holder { credential, digest, twin: None, origin: None, issuer, subject, issued_ms: None };
         let place = Place { connection: connection.into() };
         let state = self.state();
         // Who asks after a revocation of what was issued before some time was let in with something newer.
@@ -375,17 +393,6 @@ impl Registry {
 
 fn proven(facts: &TokenIssued) -> u64 {
     facts.proven_ms.unwrap_or(facts.at_ms)
-}
-
-fn holder_of(facts: &TokenIssued) -> Holder {
-    Holder {
-        credential: Credential::Issued(facts.id),
-        digest: facts.digest,
-        twin: None,
-        issuer: facts.caller.issuer.clone(),
-        subject: facts.caller.subject.clone(),
-        issued_ms: Some(proven(facts)),
-    }
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by the system.

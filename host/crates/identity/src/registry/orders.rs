@@ -11,7 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{
-    Registry, holder_of,
+    Registry,
     running::State,
     view::{Place, hits},
 };
@@ -248,7 +248,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
     };
     let mut callers = BTreeSet::new();
     for facts in state.view.tokens().filter(|facts| facts.expires_ms > now_ms) {
-        let holder = holder_of(facts);
+        let holder = state.view.holder(facts);
         let hit = match &revoked.target {
             Target::Connection(connection) | Target::Session { connection, .. } => {
                 let place = Place { connection: connection.as_str().into() };

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{forgetful::Memory, view::REMEMBERED_MS, *};
 
 mod counted;
+mod exchanged;
 mod kept;
 
 /// A registry on a log in memory, at a time that a test sets.
@@ -45,6 +46,7 @@ impl Rig {
             by: "grant".into(),
             certificate: None,
             proven_ms: None,
+            origin: Some(shown(subject)),
         }))
     }
 
@@ -87,6 +89,11 @@ fn order(target: Target, issued_before_ms: Option<u64>) -> Order {
 
 fn caller(issuer: &str, subject: &str) -> Caller {
     Caller { subject: subject.into(), issuer: issuer.into(), ..Caller::default() }
+}
+
+/// What a caller shows for its tokens.
+fn shown(subject: &str) -> Origin {
+    Origin { digest: digest(format!("shown by {subject}")), twin: Some(digest(format!("twin of {subject}'s"))) }
 }
 
 fn caller_target(subject: &str) -> Target {
@@ -215,6 +222,7 @@ fn what_was_issued_before_a_time_dies_and_what_comes_later_lives() {
         by: String::new(),
         certificate: None,
         proven_ms: Some(now - 1),
+        origin: None,
     };
     assert_eq!(rig.runtime.block_on(rig.registry.issue(proven)).err(), Some(IssueError::Revoked));
 }
@@ -288,6 +296,7 @@ fn a_certificate_must_come_with_the_token_that_is_bound_to_it() {
         by: String::new(),
         certificate: Some(digest("certificate")),
         proven_ms: None,
+        origin: None,
     };
     let issued = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
     let with = |certificate| rig.registry.identify(Presented { credential: &issued.token, certificate }).err();
@@ -346,6 +355,7 @@ enum Step {
 enum Aim {
     Token(u8),
     Value(u8),
+    Shown(u8),
     Caller(u8),
     Issuer,
     Everything,
@@ -355,6 +365,7 @@ fn aim() -> impl Strategy<Value = Aim> {
     prop_oneof![
         4 => (0..12_u8).prop_map(Aim::Token),
         2 => (0..12_u8).prop_map(Aim::Value),
+        2 => (0..3_u8).prop_map(Aim::Shown),
         4 => (0..3_u8).prop_map(Aim::Caller),
         1 => Just(Aim::Issuer),
         1 => Just(Aim::Everything),
@@ -384,6 +395,7 @@ impl Naive {
         Some(match aim {
             Aim::Token(at) => Target::Token(token(at)?.id),
             Aim::Value(at) => Target::Credential(token(at)?.digest),
+            Aim::Shown(who) => Target::Credential(shown(&who.to_string()).digest),
             Aim::Caller(who) => caller_target(&who.to_string()),
             Aim::Issuer => Target::Issuer("idp".into()),
             Aim::Everything => Target::Everything,
@@ -394,7 +406,7 @@ impl Naive {
         self.orders.iter().any(|(target, before)| {
             let hit = match target {
                 Target::Token(id) => *id == facts.id,
-                Target::Credential(digest) => *digest == facts.digest,
+                Target::Credential(digest) => [facts.digest, shown(&facts.caller.subject).digest].contains(digest),
                 Target::Caller { subject, .. } => *subject == facts.caller.subject,
                 Target::Issuer(_) | Target::Everything => true,
                 Target::Session { .. } | Target::Connection(_) => unreachable!("not aimed at"),

@@ -11,8 +11,10 @@ use std::{
 use exchange::ports::Credential;
 use model::{
     Caller, CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
-    control::{Revoked, TokenIssued},
+    control::{Origin, Revoked, TokenIssued},
 };
+
+use super::proven;
 
 /// Time for which an expired token is still known as expired, rather than unknown.
 pub(super) const REMEMBERED_MS: u64 = 3_600_000;
@@ -26,12 +28,36 @@ pub(crate) struct Holder {
     pub(crate) digest: Digest,
     /// SHA-256 of the other text that is as good, where the signature of what was presented allows one.
     pub(crate) twin: Option<Digest>,
+    /// What it was issued for, where that was another credential.
+    pub(crate) origin: Option<Origin>,
     /// The caller's issuer.
     pub(crate) issuer: String,
     /// The caller's subject.
     pub(crate) subject: String,
     /// When the caller proved who it is; none: it was never issued at any time that is known, so before any time.
     pub(crate) issued_ms: Option<u64>,
+}
+
+impl Holder {
+    /// Of a token that was issued here.
+    pub(crate) fn of(facts: &TokenIssued, origin: Option<Origin>) -> Self {
+        Self {
+            credential: Credential::Issued(facts.id),
+            digest: facts.digest,
+            twin: None,
+            origin,
+            issuer: facts.caller.issuer.clone(),
+            subject: facts.caller.subject.clone(),
+            issued_ms: Some(proven(facts)),
+        }
+    }
+
+    /// By what its credential is revoked: its own hash, that of what it was issued for, and those of their twins.
+    fn digests(&self) -> impl Iterator<Item = Digest> + use<> {
+        let origin = self.origin.map(|origin| origin.digest);
+        let twin = self.origin.and_then(|origin| origin.twin);
+        [Some(self.digest), self.twin, origin, twin].into_iter().flatten()
+    }
 }
 
 /// Where an exchange goes.
@@ -46,6 +72,8 @@ pub(crate) struct Place {
 pub(crate) struct View {
     tokens: HashMap<Digest, Arc<TokenIssued>>,
     by_id: HashMap<TokenId, Digest>,
+    /// What those were issued for that were exchanged.
+    origins: HashMap<TokenId, Origin>,
     by_expiry: BTreeSet<(u64, TokenId)>,
     /// Of these, those that had not expired when it was last looked at.
     alive: BTreeSet<(u64, TokenId)>,
@@ -62,6 +90,10 @@ impl View {
     pub(crate) fn fold(&mut self, event: &ControlEvent) {
         match event {
             ControlEvent::TokenIssued(issued) => self.issue(issued),
+            ControlEvent::TokenExchanged(exchanged) => {
+                self.issue(&exchanged.token);
+                self.origins.insert(exchanged.token.id, exchanged.origin);
+            }
             ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => self.revoke(revoked),
             ControlEvent::Lifted(lifted) => {
                 self.revoked.remove(&lifted.target);
@@ -84,6 +116,7 @@ impl View {
     /// Forgets a token.
     fn forget(&mut self, id: TokenId) {
         let Some(facts) = self.by_id.remove(&id).and_then(|digest| self.tokens.remove(&digest)) else { return };
+        self.origins.remove(&id);
         self.by_expiry.remove(&(facts.expires_ms, id));
         if self.alive.remove(&(facts.expires_ms, id)) {
             self.count_out(&facts);
@@ -186,6 +219,16 @@ impl View {
         self.tokens.get(self.by_id.get(&id)?)
     }
 
+    /// Whose a token is, as revocations see it.
+    pub(crate) fn holder(&self, facts: &TokenIssued) -> Holder {
+        Holder::of(facts, self.origin(facts.id))
+    }
+
+    /// What a token was issued for, where that was another credential.
+    pub(crate) fn origin(&self, id: TokenId) -> Option<Origin> {
+        self.origins.get(&id).copied()
+    }
+
     /// Every revocation in force, oldest first.
     pub(crate) fn revocations(&self) -> Vec<Arc<Revoked>> {
         let mut all: Vec<_> = self.revoked.values().cloned().collect();
@@ -239,9 +282,8 @@ fn targets(holder: &Holder) -> Vec<Target> {
     };
     let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
     let issuer = Target::Issuer(holder.issuer.clone());
-    let twin = holder.twin.map(Target::Credential);
-    let others = [Target::Credential(holder.digest), caller, issuer, Target::Everything];
-    token.into_iter().chain(twin).chain(others).collect()
+    let credentials = holder.digests().map(Target::Credential);
+    token.into_iter().chain(credentials).chain([caller, issuer, Target::Everything]).collect()
 }
 
 /// Whose a token is, as tokens are counted.
@@ -261,7 +303,7 @@ pub(crate) fn hits(revoked: &Revoked, holder: &Holder, place: Option<&Place>) ->
     let same_caller = |issuer: &str, subject: &str| holder.issuer == issuer && holder.subject == subject;
     let target = match &revoked.target {
         Target::Token(id) => holder.credential == Credential::Issued(*id),
-        Target::Credential(digest) => holder.digest == *digest || holder.twin == Some(*digest),
+        Target::Credential(digest) => holder.digests().any(|known| known == *digest),
         Target::Caller { issuer, subject } => same_caller(issuer, subject),
         Target::Issuer(issuer) => holder.issuer == *issuer,
         Target::Everything => true,

@@ -53,6 +53,7 @@ fn a_token_whose_first_issue_nobody_heard_of_is_the_one_that_was_handed_out() {
         by: String::new(),
         certificate: None,
         proven_ms: None,
+        origin: None,
     };
     let lost = rig.runtime.block_on(rig.registry.issue(issue.clone())).unwrap();
     let heard = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
@@ -88,6 +89,7 @@ fn a_clock_that_is_ahead_makes_nothing_younger_than_a_revocation() {
         by: String::new(),
         certificate: None,
         proven_ms: Some(now + 30_000),
+        origin: None,
     };
     let issued = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
     assert_eq!(issued.facts.proven_ms, Some(now));

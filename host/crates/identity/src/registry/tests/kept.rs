@@ -115,6 +115,7 @@ async fn a_token_that_is_given_back_is_revoked_and_uses_nothing_of_what_is_held_
         by: String::new(),
         certificate: None,
         proven_ms: None,
+        origin: None,
     };
     let issued = registry.issue(issue).await.unwrap();
     registry.give_back(&issued.facts).await.unwrap();
