@@ -7,7 +7,10 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Doc, Kind};
+use crate::{
+    json::{Doc, Kind},
+    schema,
+};
 
 /// How a dialect spells the names of members.
 #[derive(Debug)]
@@ -18,10 +21,10 @@ pub(crate) struct Spelling {
     pub(crate) folds: fn(&str) -> bool,
     /// A name in the one of its spellings that the lists below have.
     pub(crate) spell: fn(&str) -> Cow<'_, str>,
-    /// Members in whose values names are somebody's own: arguments, schemas.
+    /// Members in whose values names are somebody's own: arguments, schemas. Those that schemas have are, in every dialect.
     pub(crate) free: &'static [&'static str],
-    /// The same of objects that don't say their type.
-    pub(crate) untyped: &'static [&'static str],
+    /// The same of objects, but those of which this says that they are the dialect's.
+    pub(crate) perhaps: &'static [(&'static str, fn(Doc<'_>, usize) -> bool)],
     /// Members that are objects of the dialect's by names of somebody's own.
     pub(crate) keyed: &'static [&'static str],
 }
@@ -54,10 +57,11 @@ impl Spelling {
             return Ok(());
         }
         let name = (self.spell)(&name);
-        if self.free.contains(&&*name) {
-            return Ok(());
-        }
-        if kind == Kind::Object && self.untyped.contains(&&*name) && doc.get(value, "type").is_none() {
+        let perhaps = self.perhaps.iter().find(|(perhaps, _)| kind == Kind::Object && *perhaps == name);
+        if self.free.contains(&&*name)
+            || schema::NAMING.contains(&&*name)
+            || perhaps.is_some_and(|(_, own)| !own(doc, value))
+        {
             return Ok(());
         }
         let below = if kind == Kind::Object && self.keyed.contains(&&*name) {

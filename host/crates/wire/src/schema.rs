@@ -1,5 +1,8 @@
 //! Names of JSON Schema, for the dialects whose tools are described in it.
 
+/// Members of a schema that are schemas by names of somebody's own.
+pub(crate) const NAMING: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+
 /// Whether a name is one that schemas are made of.
 pub(crate) fn known(name: &str) -> bool {
     matches!(

@@ -191,6 +191,69 @@ fn names_of_somebodys_own_may_have_any_case() {
 }
 
 #[test]
+fn names_of_schemas_forms_and_categories_may_have_any_case() {
+    let named = json!({"Message":{"type":"object"},"Text":{},"Name":{},"Model":{},"Tool":{},"Error":{},"Content":{}});
+    let chat = |member: &str, value: Value| json!({"model":"m","messages":[],member:value}).to_string();
+    let gemini = |member: &str, value: &Value| json!({"contents":[],member:value}).to_string();
+    let part = json!({"text":"x","_text":"y","_id":"i"});
+    let candidate = json!({"_id":"i","_metadata":{"_name":"n"},"candidates":[{"content":{"parts":[part]}}]});
+    let call = json!({"id":"c","type":"custom","custom":{"name":"n","input":{"type":"text","Title":"x"}}});
+    let moderation = json!({"results":[{"flagged":true,"categories":{"Violence":true},"category_scores":{"Sexual":0.5},
+        "category_applied_input_types":{"Text":["text"],"Image":[]}}]});
+    let form = json!({"action":"accept","content":{"type":"bug","Title":"x","Text":"y"}});
+    let mut cases: Vec<(Open, String)> = vec![
+        (openai_chat::request, chat("json_schema", json!({"type":"object","default":{"Name":1},"items":{"Text":{}}}))),
+        (openai_chat::whole, json!({"choices":[{"index":0,"message":{"tool_calls":[call]}}]}).to_string()),
+        (openai_chat::whole, json!({"choices":[],"moderation":moderation}).to_string()),
+        (gemini_whole, candidate.to_string()),
+        (gemini_stream, sse(&[candidate])),
+        (mcp::request, mcp::result(form.clone()).to_string()),
+        (mcp::request, mcp::call("tools/call", json!({"name":"n","inputResponses":{"Name":form}})).to_string()),
+    ];
+    for name in ["_responseJsonSchema", "_response_json_schema", "responseJsonSchema", "response_json_schema"] {
+        cases.push((gemini_request, gemini("generationConfig", &json!({name:{"type":"object","Text":named}}))));
+    }
+    for name in ["$defs", "definitions", "patternProperties", "properties", "dependentSchemas"] {
+        let schema = json!({"type":"object",name:named});
+        cases.push((openai_chat::request, chat("json_schema", schema.clone())));
+        cases.push((openai_chat::request, chat("response_format", schema.clone())));
+        cases.push((anthropic::request, chat("output_format", schema.clone())));
+        cases.push((ollama_request, chat("tools", json!([schema]))));
+        cases.push((gemini_request, gemini("toolConfig", &schema)));
+        cases.push((mcp::whole, mcp::result(json!({"tools":[schema]})).to_string()));
+    }
+    for (open, body) in cases {
+        assert!(!refused(open, &body), "{body}");
+    }
+}
+
+#[test]
+fn beside_schemas_and_forms_an_odd_name_is_refused() {
+    let format = |schema: Value| {
+        json!({"model":"m","messages":[],"response_format":{"type":"json_schema","json_schema":schema}}).to_string()
+    };
+    let config = |config: Value| json!({"contents":[],"generationConfig":config}).to_string();
+    let sampled = |content: Value| mcp::result(json!({"role":"assistant","content":content})).to_string();
+    let mut cases: Vec<(Open, String)> = vec![
+        (openai_chat::request, format(json!({"name":"n","Name":"o","schema":{}}))),
+        (openai_chat::request, format(json!({"name":"n","Schema":{}}))),
+        (openai_chat::whole, json!({"choices":[],"moderation":{"results":[{"Categories":{}}]}}).to_string()),
+        (gemini_request, config(json!({"ResponseJsonSchema":{}}))),
+        (gemini_request, config(json!({"_ResponseJsonSchema":{}}))),
+        (gemini_request, config(json!({"Response_json_schema":{}}))),
+        (gemini_request, json!({"contents":[{"parts":[{"Text_":"x"}]}]}).to_string()),
+        (mcp::request, sampled(json!([{"type":"bug","Text":"x"}]))),
+        (mcp::request, mcp::result(json!({"action":"accept","Content":{"type":"bug"}})).to_string()),
+    ];
+    for kind in ["text", "image", "audio", "resource", "resource_link", "tool_use", "tool_result"] {
+        cases.push((mcp::request, sampled(json!({"type":kind,"Text":"x"}))));
+    }
+    for (open, body) in cases {
+        assert!(refused(open, &body), "{body}");
+    }
+}
+
+#[test]
 fn geminis_answers_are_read_in_both_spellings() {
     let part = |name: &str| json!({"candidates":[{"content":{"role":"model","parts":[{name:{"name":"shell","args":{"ssn":"078-05-1120"}}}]}}]});
     for name in ["functionCall", "function_call"] {

@@ -11,8 +11,8 @@ pub(super) static SPELLING: Spelling = Spelling {
     known,
     folds: |name| FOLDED.contains(&name),
     spell: case::as_it_is,
-    free: &["input", "input_schema", "input_examples", "schema", "properties", "metadata", "configs"],
-    untyped: &[],
+    free: &["input", "input_schema", "input_examples", "schema", "metadata", "configs"],
+    perhaps: &[],
     keyed: &[],
 };
 

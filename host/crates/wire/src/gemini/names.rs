@@ -21,12 +21,12 @@ pub(super) static SPELLING: Spelling = Spelling {
         "parametersJsonSchema",
         "responseSchema",
         "responseJsonSchema",
-        "properties",
+        "_responseJsonSchema",
         "labels",
         "metadata",
         "details",
     ],
-    untyped: &[],
+    perhaps: &[],
     keyed: &[],
 };
 
@@ -39,14 +39,17 @@ pub(super) fn known(name: &str) -> bool {
     REQUEST.contains(&&*name) || RESPONSE.contains(&&*name) || SCHEMA.contains(&&*name)
 }
 
-/// A name in the spelling of JSON. Google's servers read `system_instruction` as `systemInstruction`.
+/// A name in the spelling of JSON. Google's servers read `system_instruction` as `systemInstruction`; an underscore in front
+/// begins no word: `_id` is no `Id`.
 pub(super) fn camel(name: &str) -> Cow<'_, str> {
-    if !name.contains('_') {
+    let words = name.trim_start_matches('_');
+    if !words.contains('_') {
         return Cow::Borrowed(name);
     }
     let mut out = String::with_capacity(name.len());
+    out.push_str(&name[..name.len() - words.len()]);
     let mut up = false;
-    for char in name.chars() {
+    for char in words.chars() {
         match char {
             '_' => up = true,
             char if std::mem::take(&mut up) => out.push(char.to_ascii_uppercase()),
@@ -61,7 +64,7 @@ pub(super) fn get(doc: Doc<'_>, object: usize, name: &str) -> Option<usize> {
     doc.members(object).find(|&(key, _)| camel(&doc.name(key)) == name).map(|(_, value)| value)
 }
 
-const REQUEST: [&str; 64] = [
+const REQUEST: [&str; 65] = [
     "contents",
     "content",
     "role",
@@ -96,6 +99,7 @@ const REQUEST: [&str; 64] = [
     "parameters",
     "parametersJsonSchema",
     "responseJsonSchema",
+    "_responseJsonSchema",
     "behavior",
     "googleSearch",
     "googleSearchRetrieval",
@@ -257,6 +261,8 @@ mod tests {
     fn both_spellings_are_one_name() {
         assert_eq!(camel("system_instruction"), "systemInstruction");
         assert_eq!(camel("contents"), "contents");
+        assert_eq!(camel("_response_json_schema"), "_responseJsonSchema");
+        assert_eq!(camel("_id"), "_id");
         assert!(known("inline_data") && known("inlineData") && !known("inline_datum"));
     }
 }

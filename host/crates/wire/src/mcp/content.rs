@@ -2,7 +2,11 @@
 
 use model::{Channel, Speaker};
 
-use crate::{json::Kind, seams::List, sheet::Sheet};
+use crate::{
+    json::{Doc, Kind},
+    seams::List,
+    sheet::Sheet,
+};
 
 /// What a text is, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,12 @@ pub(super) struct Voice {
 
 /// The words of a tool.
 pub(super) const RESULT: Voice = Voice { channel: Channel::ToolResult, speaker: Speaker::Tool };
+
+/// Whether an object says that it is a block.
+pub(super) fn is_block(doc: Doc<'_>, object: usize) -> bool {
+    const BLOCKS: [&str; 7] = ["text", "image", "audio", "resource", "resource_link", "tool_use", "tool_result"];
+    doc.text_of(object, "type").is_some_and(|kind| BLOCKS.contains(&&*kind))
+}
 
 /// Tells every string, unknown name and long number of a value.
 pub(super) fn all(sheet: &mut Sheet<'_>, value: usize, voice: Voice) {

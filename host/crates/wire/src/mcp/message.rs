@@ -174,7 +174,7 @@ fn result(sheet: &mut Sheet<'_>, result: usize, side: Side) {
 fn client_result(sheet: &mut Sheet<'_>, key: usize, value: usize) {
     const SAMPLED: Voice = Voice { channel: Channel::Content, speaker: Speaker::Assistant };
     let doc = sheet.doc;
-    let sampled = doc.kind(value) == Kind::Array || doc.text_of(value, "type").is_some();
+    let sampled = doc.kind(value) == Kind::Array || content::is_block(doc, value);
     match &*doc.name(key) {
         "content" if sampled => content::blocks(sheet, value, SAMPLED),
         "content" => content::all(sheet, value, Side::Client.voice()),

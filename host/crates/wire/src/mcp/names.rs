@@ -1,6 +1,7 @@
 //! Names that say nothing by themselves: methods, and members of messages and of JSON Schema. Every other name is shown
 //! to policies as a field, since a name can carry what a value can.
 
+use super::content;
 use crate::{
     case::{self, Spelling},
     json::Doc,
@@ -22,13 +23,12 @@ pub(super) static SPELLING: Spelling = Spelling {
         "inputSchema",
         "outputSchema",
         "requestedSchema",
-        "properties",
         "experimental",
         "extensions",
         "metadata",
     ],
-    // What a person filled in.
-    untyped: &["content"],
+    // What a person filled in may have any names, `type` among them.
+    perhaps: &[("content", content::is_block)],
     keyed: &["inputRequests", "inputResponses"],
 };
 

@@ -14,8 +14,8 @@ pub(super) static SPELLING: Spelling = Spelling {
     // Those of schemas stand where names are free.
     folds: |name| REQUEST.contains(&name) || RESPONSE.contains(&name),
     spell: case::as_it_is,
-    free: &["arguments", "parameters", "properties", "format", "options", "model_info"],
-    untyped: &[],
+    free: &["arguments", "parameters", "format", "options", "model_info"],
+    perhaps: &[],
     keyed: &[],
 };
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use crate::{
     case::{self, Spelling},
+    json::Doc,
     words::Vocabulary,
 };
 
@@ -74,7 +75,6 @@ pub(super) static SPELLING: Spelling = Spelling {
         "parameters",
         "schema",
         "input_schema",
-        "properties",
         "metadata",
         "attributes",
         "variables",
@@ -85,11 +85,19 @@ pub(super) static SPELLING: Spelling = Spelling {
         "top_logprobs",
         "prompt_logprobs",
         "kv_transfer_params",
+        "categories",
+        "category_scores",
+        "category_applied_input_types",
     ],
-    // Arguments of a call; elsewhere it is a list.
-    untyped: &["input"],
+    // An input that is an object is the arguments of a call; elsewhere it is a list.
+    perhaps: &[("input", |_, _| false), ("json_schema", has_schema)],
     keyed: &[],
 };
+
+/// Whether a schema is in this, which some servers take as it stands.
+fn has_schema(doc: Doc<'_>, object: usize) -> bool {
+    doc.members(object).any(|(key, _)| case::folded(&doc.name(key)) == "schema")
+}
 
 /// Whether a name is one of the protocol's own.
 pub(super) fn known(name: &str) -> bool {
