@@ -536,4 +536,36 @@ fn a_text_whose_items_have_several_ids_is_judged_by_each_of_them_too() {
     assert_eq!(judge.texts(Channel::Content), [&*format!("{alone}567"), &alone, "56", "7"]);
     let halves = |one: &str, two: &str| sse(&[delta("a", one), delta("b", two)]);
     assert_eq!(masked(stream(), &halves("a 078-05", "-1120")), halves("a [SSN]", ""));
+    let refused = |pieces: &[Value]| run(stream(), &mut Judge::masking(), sse(pieces).as_bytes(), &[]).unwrap_err();
+    let said = ["my ssn 078-05-", "x y z ", "1120 ok"];
+    let none = |text: &str| {
+        let mut delta = delta("", text);
+        delta["item_id"] = Value::Null;
+        delta
+    };
+    for pieces in [
+        [delta("a", said[0]), delta("b", said[1]), delta("a", said[2])],
+        [delta("a", said[0]), none(said[1]), delta("a", said[2])],
+        [none(said[0]), delta("b", said[1]), delta("", said[2])],
+    ] {
+        let error = refused(&pieces).to_string();
+        assert!(error.contains("comes back"), "{error}: {pieces:?}");
+    }
+    let added = |text: &str| {
+        json!({"type":"response.content_part.added","item_id":"a","output_index":0,"content_index":0,
+            "part":{"type":"output_text","text":text}})
+    };
+    refused(&[added(said[0]), delta("b", said[1]), delta("a", said[2])]);
+    let judge = told(stream(), &sse(&[added("x "), delta("b", "5")]));
+    assert_eq!(judge.texts(Channel::Content), ["x 5", "x ", "5"]);
+    // However it is spelled.
+    let spelled = sse(&[delta("a", said[0]), delta("b", said[1]), delta("QQ", said[2])]).replace("QQ", "\\u0061");
+    assert!(run(stream(), &mut Judge::masking(), spelled.as_bytes(), &[]).is_err());
+    let mut number = delta("a", "x");
+    number["item_id"] = 1.into();
+    refused(&[number]);
+    // Another text may have the same ids again.
+    let mut other = ["a", "b"].map(|id| delta(id, "x"));
+    other.iter_mut().for_each(|delta| delta["content_index"] = 1.into());
+    told(stream(), &sse(&[&["a", "b"].map(|id| delta(id, "x"))[..], &other].concat()));
 }

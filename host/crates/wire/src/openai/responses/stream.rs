@@ -9,9 +9,12 @@
 //!
 //! What must hold: a text is one part from its first delta to its end; what repeats it is changed as it was, and what
 //! does not repeat it is judged; no text is joined to a part behind its end; texts of one kind, which clients put
-//! together, are told joined as well, in the order of their places.
+//! together, are told joined as well, in the order of their places; what each item's id says of a text is in one piece.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use model::{Channel, PartId};
 
@@ -60,19 +63,38 @@ struct Key {
 struct Told {
     parts: Vec<PartId>,
     ended: bool,
-    /// The literal of the id of the item that said the last piece.
-    id: Option<Box<str>>,
+    /// The id of the item that said the last piece.
+    id: Option<Id>,
+    /// The ids of those that said pieces before it.
+    before: BTreeSet<Id>,
     /// The pieces of each item, once there are several: some servers give an item another name in each event, and some
     /// clients go by these names.
     apart: Option<Apart>,
 }
 
+/// The number of an item's id among those of the answer; 0 where there is none.
+type Id = usize;
+
 impl Told {
+    /// Takes the id of the item that says the next piece; the answer is whether another said the one before.
+    fn changes(&mut self, id: Id) -> Result<bool, Wrong> {
+        let Some(last) = self.id.replace(id).filter(|&last| last != id) else { return Ok(false) };
+        self.before.insert(last);
+        // What it said would be told in two pieces, and a match could lie across them.
+        if self.before.contains(&id) { Err("a text to which no item comes back after another one") } else { Ok(true) }
+    }
+
     /// A piece was said.
-    fn piece(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot, part: PartId, range: Range<u64>) {
-        let id = sheet.doc.get(0, "item_id").map_or("", |id| sheet.doc.raw(id));
+    fn piece(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        node: usize,
+        spot: Spot,
+        id: Id,
+        (part, range): (PartId, Range<u64>),
+    ) -> Result<(), Wrong> {
         let voice = (spot.channel, spot.speaker);
-        if self.id.as_deref() != Some(id) && self.id.replace(id.into()).is_some() {
+        if self.changes(id)? {
             let before = range.start;
             let apart = self.apart.get_or_insert_with(|| {
                 let said = sheet.parts.said_of(Source::Part(part)).get(..before as usize).unwrap_or_default();
@@ -85,6 +107,7 @@ impl Told {
         if let Some(apart) = &mut self.apart {
             apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range);
         }
+        Ok(())
     }
 }
 
@@ -96,9 +119,10 @@ pub(super) struct Stream {
     /// What the tokens of each text have said.
     trails: BTreeMap<(u64, u64), Trail>,
     calls: Calls,
-    /// The literals of the items' ids, by their places, and the other way round.
+    /// The literals of the items' ids, by their places.
     ids: BTreeMap<u64, Box<str>>,
-    outputs: BTreeMap<Box<str>, u64>,
+    /// The places of the items by their ids, which a literal can spell in several ways.
+    outputs: BTreeMap<Box<str>, (u64, Id)>,
     /// Number of the event before.
     pub(super) sequence: u64,
 }
@@ -146,26 +170,41 @@ pub(super) fn name_spot() -> Spot {
 impl Stream {
     /// The place in the output of an item in a list of all of them. A list may lack items that the stream had.
     pub(super) fn place_of(&self, sheet: &Sheet<'_>, item: usize, position: u64) -> u64 {
-        let id = sheet.doc.get(item, "id").map(|id| sheet.doc.raw(id));
-        id.and_then(|id| self.outputs.get(id).copied()).unwrap_or(position)
+        let id = sheet.doc.text_of(item, "id");
+        id.and_then(|id| self.outputs.get(&*id)).map_or(position, |&(output, _)| output)
     }
 
-    /// Notes which item stands at a place. Clients may join deltas by either, so that neither can be ambiguous.
-    pub(super) fn identify(&mut self, sheet: &Sheet<'_>, id: usize, output: u64) -> Result<(), Wrong> {
+    /// Notes which item stands at a place; the answer is the number of its id. Clients may join deltas by either, so that
+    /// neither can be ambiguous.
+    pub(super) fn identify(&mut self, sheet: &Sheet<'_>, id: usize, output: u64) -> Result<Id, Wrong> {
         let literal = sheet.doc.raw(id);
-        if sheet.doc.kind(id) != Kind::Text || literal.len() <= 2 {
-            return Ok(());
+        match sheet.doc.kind(id) {
+            Kind::Text if literal.len() > 2 => {}
+            Kind::Text => return Ok(0),
+            Kind::Word if literal == "null" => return Ok(0),
+            // 1 and 1.0 are one to some clients, and two to others.
+            _ => return Err("an item whose id is text"),
         }
-        match self.outputs.get(literal) {
-            Some(&known) if known != output => return Err("an item that stands at one place in the output"),
-            Some(_) => {}
-            None if self.outputs.len() >= ITEM_IDS => return Err("an answer whose items have fewer names"),
+        let name = sheet.doc.name(id);
+        match self.outputs.get(&*name) {
+            Some(&(known, _)) if known != output => Err("an item that stands at one place in the output"),
+            Some(&(_, id)) => Ok(id),
+            None if self.outputs.len() >= ITEM_IDS => Err("an answer whose items have fewer names"),
             None => {
-                self.outputs.insert(literal.into(), output);
+                let id = self.outputs.len() + 1;
+                self.outputs.insert(name.into(), (output, id));
                 self.ids.insert(output, literal.into());
+                Ok(id)
             }
         }
-        Ok(())
+    }
+
+    /// The id of the item that the event is about.
+    fn says(&mut self, sheet: &Sheet<'_>, output: u64) -> Result<Id, Wrong> {
+        let doc = sheet.doc;
+        let item = || doc.get(0, "item").filter(|&item| doc.kind(item) == Kind::Object);
+        let id = doc.get(0, "item_id").or_else(|| item().and_then(|item| doc.get(item, "id")));
+        id.map_or(Ok(0), |id| self.identify(sheet, id, output))
     }
 
     /// A piece of a text.
@@ -177,11 +216,12 @@ impl Stream {
         output: u64,
     ) -> Result<Option<Spoken>, Wrong> {
         let Spot { what, at, .. } = spot;
+        let id = self.says(sheet, output)?;
         let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(sheet.parts, spot));
         match told.parts.first() {
             Some(&part) if !told.ended => {
                 let range = sheet.say(node, part);
-                told.piece(sheet, node, spot, part, range.clone());
+                told.piece(sheet, node, spot, id, (part, range.clone()))?;
                 self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
                 Ok(Some(Spoken { node, part, range }))
             }
@@ -235,6 +275,7 @@ impl Stream {
         done: bool,
     ) -> Result<Spoken, Wrong> {
         let key = Key { output, what: spot.what, at: spot.at };
+        let id = if done { 0 } else { self.says(sheet, output)? };
         let told = self.texts.entry(key).or_insert_with(|| begin(sheet.parts, spot));
         let first = told.parts.first().copied().filter(|_| !told.ended);
         let says = sheet.doc.raw(node).len() > 2;
@@ -248,6 +289,7 @@ impl Stream {
                 sheet.tail(part);
                 self.seams.stop(sheet.parts, spot.what, part);
             } else {
+                told.piece(sheet, node, spot, id, (part, range.clone()))?;
                 self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
             }
             return Ok(Spoken { node, part, range });
@@ -313,7 +355,7 @@ fn first(output: u64) -> Key {
 fn begin(parts: &mut Parts, spot: Spot) -> Told {
     let part = parts.begin(spot.channel, spot.speaker);
     parts.keep(Source::Part(part));
-    Told { parts: vec![part], ended: false, id: None, apart: None }
+    Told { parts: vec![part], ended: false, id: None, before: BTreeSet::new(), apart: None }
 }
 
 /// A text is complete; what a policy adds behind its end gets a delta of its own.
