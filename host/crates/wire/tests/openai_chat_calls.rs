@@ -92,6 +92,48 @@ fn calls_with_one_index_are_judged_apart_and_as_one() {
     assert_eq!(names(&then), ["ell", "f", "sh", "shell"]);
 }
 
+/// A fragment with neither index nor id.
+fn bare(name: &str, arguments: &str) -> Value {
+    json!({"function":{"name":name,"arguments":arguments}})
+}
+
+#[test]
+fn calls_with_neither_index_nor_id_are_judged_apart_and_as_one() {
+    let three = ["safe1", "shell", "safe2"];
+    let all = ["safe1", "safe1shellsafe2", "safe2", "shell"];
+    for arguments in ["{\"a\":1}", "{\"a\":\"}\\\"\"} ", "{}"] {
+        let calls = three.map(|name| bare(name, arguments));
+        assert_eq!(names(&[json!({ "tool_calls": calls })]), all, "in one event: {arguments}");
+        assert_eq!(names(&calls.clone().map(|call| json!({"tool_calls":[call]}))), all, "over events: {arguments}");
+        let ids = calls.clone().map(|mut call| {
+            call["id"] = "".into();
+            call
+        });
+        assert_eq!(names(&[json!({ "tool_calls": ids })]), all, "empty ids: {arguments}");
+        let legacy = calls.clone().map(|call| json!({"function_call":call["function"]}));
+        assert_eq!(names(&legacy), all, "function_call: {arguments}");
+        // The same with an index, or an id, that says that they are one.
+        for id in [json!(null), json!("a")] {
+            let one = three.map(|name| fragment(json!(0), id.clone(), name, arguments));
+            assert_eq!(names(&one), all, "one index: {arguments}");
+        }
+    }
+    assert_eq!(names(&[json!({"tool_calls":[bare("get", "{}"), bare("put", "{}")]})]), ["get", "getput", "put"]);
+    // Arguments that come in pieces, none, and a name that comes again with each of them.
+    let pieces = [bare("sh", "{\"a\""), bare("", ":1}"), bare("ell", "{"), bare("", "}")];
+    assert_eq!(names(&pieces.map(|call| json!({"tool_calls":[call]}))), ["ell", "sh", "shell"]);
+    let blank = three.map(|name| json!({"tool_calls":[bare(name, "")]}));
+    assert_eq!(names(&blank), all);
+    assert_eq!(names(&[json!({"tool_calls":three.map(|name| bare(name, ""))})]), all);
+    let again = ["{\"a\"", ":1", "}"].map(|arguments| json!({"tool_calls":[bare("f", arguments)]}));
+    assert_eq!(names(&again), ["f", "fff"]);
+    // Which of them a fragment goes on with, nobody can tell.
+    let event = |calls: &[Value]| json!({ "tool_calls": calls });
+    assert!(refused(&[event(&[bare("f", "{\"x\":\"078-05-"), bare("", "1120\"}")])]));
+    assert!(refused(&[event(&[bare("f", "{}"), bare("g", "{}")]), event(&[bare("h", "{}")])]));
+    assert!(refused(&[event(&[bare("f", "{}")]), event(&[bare("g", "{}"), bare("h", "{}")])]));
+}
+
 #[test]
 fn names_and_arguments_of_calls_with_one_index_are_masked_as_one() {
     let calls = |names: [&str; 2], arguments: &str| {
@@ -106,8 +148,10 @@ fn a_name_in_pieces_is_judged_in_every_way_it_may_be_read() {
     let named = |name: &str| fragment(json!(0), json!("a"), name, "");
     assert_eq!(names(&[named("sh"), named("ell")]), ["ell", "sh", "shell"]);
     assert_eq!(names(&[named("shell"), named("shell")]), ["shell", "shellshell"]);
-    assert_eq!(names(&[named("a"), named("b"), named("c")]), ["a", "abc", "c"]);
+    assert_eq!(names(&[named("a"), named("b"), named("c")]), ["a", "abc", "b", "c"]);
     assert_eq!(names(&[named("shell"), named(""), named("")]), ["shell"]);
+    let many: Vec<Value> = (0..65).map(|piece| named(&format!("{piece},"))).collect();
+    assert!(!refused(&many[..64]) && refused(&many));
     let both = json!({"index":0,"id":"a","function":{"name":"a"},"custom":{"name":"b"}});
     assert!(refused(&[json!({ "tool_calls": [both] })]));
     let both = json!({"index":0,"id":"a","function":{"name":"a","arguments":"{}","input":"x"}});

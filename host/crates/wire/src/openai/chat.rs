@@ -4,6 +4,7 @@ mod calls;
 mod refusal;
 mod request;
 mod stream;
+mod whole;
 
 use super::{choices::Choices, complain, names};
 use crate::{

@@ -1,19 +1,20 @@
 //! Tool calls of one choice: gathered fragment by fragment, told when complete.
 //!
-//! Some clients put fragments together by `index`, others by `id`; some join the pieces of a name, others take the first
-//! or the last. What must hold: a call is told as each of them makes it, or is refused; the frame with a call's first
-//! fragment is held until the call is cleared, and with it all that comes after; a call whose end was told takes no more
-//! fragments. Of an answer that is not streamed nobody puts anything together.
+//! Some clients put fragments together by `index`, others by `id`, or take each that has none for a call; some join the
+//! pieces of a name, others take one of them. What must hold: a call is told as each of them makes it, or is refused; the
+//! frame with a call's first fragment is held until the call is cleared, and with it all that comes after; a call whose
+//! end was told takes no more fragments. Of an answer that is not streamed nobody puts anything together.
 
 use std::{collections::BTreeSet, hash::BuildHasher};
 
 use foldhash::fast::FixedState;
 use model::{Channel, PartId, Speaker};
 
+use super::whole::Whole;
 use crate::{
     Step, ToolCall, ToolCallId,
     json::{Doc, Kind},
-    nested::{self, Nested},
+    nested::Nested,
     openai::Wrong,
     parts::{Parts, Source},
     seams::Seam,
@@ -22,7 +23,13 @@ use crate::{
 };
 
 /// Calls that one choice may have.
-const CALLS: usize = 4096;
+const CALLS: u64 = 4096;
+
+/// Pieces that differ, of one name.
+const PIECES: usize = 64;
+
+/// Bytes of arguments that are told once more under pieces of their call's name.
+const PIECES_BYTES: usize = 4 << 20;
 
 /// What should stand where clients would not agree which call a fragment belongs to.
 const APART: Wrong = "tool calls with an index and an id of their own, or each with its name and whole arguments";
@@ -36,6 +43,27 @@ enum Index {
     Legacy,
 }
 
+/// What says which call a fragment belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Fragment<'a> {
+    node: usize,
+    index: Index,
+    id: &'a str,
+    /// Whether it has no index, and stands behind another in its event.
+    beside: bool,
+}
+
+impl Fragment<'_> {
+    /// Whether it brings a name.
+    fn is_named(self, doc: Doc<'_>) -> bool {
+        let named = |function| doc.text_of(function, "name").is_some_and(|name| !name.is_empty());
+        match self.index {
+            Index::Numbered(_) => ["function", "custom"].iter().filter_map(|form| doc.get(self.node, form)).any(named),
+            Index::Legacy => named(self.node),
+        }
+    }
+}
+
 /// A call in progress.
 #[derive(Debug)]
 struct Open {
@@ -43,7 +71,7 @@ struct Open {
     call: ToolCallId,
     id: String,
     name: String,
-    /// Where the name comes in pieces: the same call under the first of them, and under the last.
+    /// Where the name comes in pieces: the same call under each of them.
     others: Vec<(ToolCallId, String)>,
     name_part: Option<PartId>,
     /// Whether there is a place for arguments already.
@@ -51,6 +79,7 @@ struct Open {
     /// Whether it is `custom`, and whether its arguments are `input`, once that is known: a client reads one of them.
     custom: Option<bool>,
     input: Option<bool>,
+    whole: Whole,
 }
 
 /// Calls that are one to some clients, since they have one index, or one id.
@@ -73,7 +102,8 @@ pub(super) struct Calls {
     ids: BTreeSet<u64>,
     /// Whether they have an index, once one has come.
     numbered: Option<bool>,
-    /// Whether one event had several with none.
+    /// How many have begun, and whether one event had several with no index.
+    begun: u64,
     several: bool,
 }
 
@@ -96,7 +126,8 @@ impl Calls {
             None | Some((_, Kind::Word)) => "".into(),
             Some(_) => return Err("a tool call whose id is text"),
         };
-        let mut open = self.open(sheet, Index::Numbered(index), &id, item)?;
+        let beside = place > 0 && !sheet.whole && self.numbered == Some(false);
+        let mut open = self.open(sheet, Fragment { node: item, index: Index::Numbered(index), id: &id, beside })?;
         for (key, value) in doc.members(item) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("index", Kind::Number) => sheet.rest(value),
@@ -126,8 +157,8 @@ impl Calls {
         function: usize,
         strays: &mut Strays,
     ) -> Result<(), Wrong> {
-        let mut open = self.open(sheet, Index::Legacy, "", function)?;
-        open.function(sheet, function, strays, None)?;
+        let mut open = self.open(sheet, Fragment { node: function, index: Index::Legacy, id: "", beside: false })?;
+        open.function(sheet, function, strays, self.joined.as_mut())?;
         self.open = Some(open);
         Ok(())
     }
@@ -143,7 +174,7 @@ impl Calls {
             let index = doc.raw(index).parse().ok().filter(|index| *index < INDICES);
             return index.ok_or("a tool call with a small whole number as its index");
         }
-        if place == 0 && self.several {
+        if (place == 0 && self.several) || (place > 0 && self.begun != place) {
             return Err("tool calls with an index");
         }
         self.several |= place > 0;
@@ -151,18 +182,19 @@ impl Calls {
     }
 
     /// The call that a fragment belongs to.
-    fn open(&mut self, sheet: &mut Sheet<'_>, index: Index, id: &str, node: usize) -> Result<Open, Wrong> {
+    fn open(&mut self, sheet: &mut Sheet<'_>, fragment: Fragment<'_>) -> Result<Open, Wrong> {
+        let Fragment { node, index, id, beside } = fragment;
         let mut same_id = false;
-        if let Some(open) = self.open.take() {
+        if let Some(mut open) = self.open.take() {
             let same_index = open.index == index;
             same_id = open.id == id;
-            if same_index && (id.is_empty() || same_id) {
+            if same_index && !beside && (id.is_empty() || same_id) && !open.is_followed(sheet, fragment) {
                 return Ok(open);
             }
             // Some servers number all calls 0 and tell them apart by their ids.
             let joins = !sheet.whole && (same_index || (same_id && !id.is_empty()));
             if joins {
-                self.join(sheet, &open, node)?;
+                self.join(sheet, &mut open, fragment)?;
             }
             self.end(sheet.parts, open);
             if !joins {
@@ -178,9 +210,10 @@ impl Calls {
         if !sheet.whole && !id.is_empty() && !same_id && self.ids.contains(&print(id)) {
             return Err(APART);
         }
-        if self.ids.len().max(self.complete.len()) >= CALLS {
+        if self.begun >= CALLS {
             return Err("a choice with fewer tool calls");
         }
+        self.begun += 1;
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.hold(node, call);
         Ok(Open::new(index, call, id))
@@ -188,13 +221,10 @@ impl Calls {
 
     /// Another call begins that is a part of the open one to some clients. What they make of both is judged, too; it is
     /// no other text than the two are alone, since none of the arguments goes on in the others.
-    fn join(&mut self, sheet: &mut Sheet<'_>, open: &Open, item: usize) -> Result<(), Wrong> {
-        let doc = sheet.doc;
-        let mut functions = ["function", "custom"].iter().filter_map(|form| doc.get(item, form));
-        let named = functions.any(|function| doc.text_of(function, "name").is_some_and(|name| !name.is_empty()));
+    fn join(&mut self, sheet: &mut Sheet<'_>, open: &mut Open, fragment: Fragment<'_>) -> Result<(), Wrong> {
         let arguments = sheet.parts.call_text(open.call);
         let blank = arguments.trim_ascii().is_empty();
-        if !named || !(blank || (is_object(arguments) && nested::is_json(arguments))) {
+        if !fragment.is_named(sheet.doc) || !(blank || open.whole.is(arguments)) {
             return Err(APART);
         }
         if self.joined.is_some() {
@@ -203,7 +233,7 @@ impl Calls {
         let arguments = arguments.to_owned();
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.parts.fill_call(call, |out| out.push_str(&arguments));
-        sheet.hold(item, call);
+        sheet.hold(fragment.node, call);
         let mut seam = Seam::new(Channel::ToolInput, Speaker::Assistant);
         if let Some(part) = open.name_part {
             seam.say(sheet.parts, part, &open.name, 0..open.name.len() as u64);
@@ -269,7 +299,17 @@ impl Open {
             placed: false,
             custom: None,
             input: None,
+            whole: Whole::default(),
         }
+    }
+
+    /// Whether a fragment that goes on with it is a call of its own to some clients: it brings a name, and nothing more
+    /// is missing here.
+    fn is_followed(&mut self, sheet: &Sheet<'_>, fragment: Fragment<'_>) -> bool {
+        !sheet.whole
+            && !self.name.is_empty()
+            && fragment.is_named(sheet.doc)
+            && self.whole.is(sheet.parts.call_text(self.call))
     }
 
     /// Where a member stands that the dialect does not know.
@@ -291,7 +331,7 @@ impl Open {
         let mut seen = false;
         for (key, value) in doc.members(function) {
             match (&*doc.name(key), doc.kind(value)) {
-                ("name", Kind::Text) => self.named(sheet, value, joined.as_deref_mut()),
+                ("name", Kind::Text) => self.named(sheet, value, joined.as_deref_mut())?,
                 (name @ ("arguments" | "input"), Kind::Text | Kind::Object | Kind::Array) => {
                     seen = true;
                     let input = name == "input";
@@ -315,11 +355,14 @@ impl Open {
             self.placed = true;
             sheet.anchor(function, Source::Call(self.call), "arguments", 0);
         }
+        if self.others.len() * sheet.parts.call_text(self.call).len() > PIECES_BYTES {
+            return Err("a call with long arguments whose name comes whole");
+        }
         Ok(())
     }
 
     /// The name, or a piece of it.
-    fn named(&mut self, sheet: &mut Sheet<'_>, value: usize, joined: Option<&mut Joined>) {
+    fn named(&mut self, sheet: &mut Sheet<'_>, value: usize, joined: Option<&mut Joined>) -> Result<(), Wrong> {
         let piece = sheet.doc.name(value);
         let part = *self.name_part.get_or_insert_with(|| sheet.parts.begin(Channel::ToolInput, Speaker::Assistant));
         let range = sheet.say(value, part);
@@ -328,25 +371,28 @@ impl Open {
             joined.seam.say(sheet.parts, part, &piece, range);
         }
         if !piece.is_empty() && !self.name.is_empty() {
-            self.other(sheet, value, &piece);
+            if self.others.is_empty() {
+                let first = self.name.clone();
+                self.other(sheet, value, &first)?;
+            }
+            self.other(sheet, value, &piece)?;
         }
         self.name.push_str(&piece);
+        Ok(())
     }
 
-    /// The name goes on: some take it as it was at first, some as this piece has it.
-    fn other(&mut self, sheet: &mut Sheet<'_>, value: usize, piece: &str) {
-        if self.others.is_empty() {
-            let first = sheet.parts.begin_call(Nested::proposed());
-            sheet.hold(value, first);
-            self.others.push((first, self.name.clone()));
+    /// A piece of the name, which some take for all of it.
+    fn other(&mut self, sheet: &mut Sheet<'_>, value: usize, piece: &str) -> Result<(), Wrong> {
+        if self.others.iter().any(|(_, other)| other == piece) {
+            return Ok(());
         }
-        if let [_, (_, last)] = self.others.as_mut_slice() {
-            piece.clone_into(last);
-        } else if self.others.iter().all(|(_, first)| first != piece) {
-            let last = sheet.parts.begin_call(Nested::proposed());
-            sheet.hold(value, last);
-            self.others.push((last, piece.to_owned()));
+        if self.others.len() >= PIECES {
+            return Err("a tool call whose name comes in fewer pieces");
         }
+        let call = sheet.parts.begin_call(Nested::proposed());
+        sheet.hold(value, call);
+        self.others.push((call, piece.to_owned()));
+        Ok(())
     }
 
     /// More of the arguments.
