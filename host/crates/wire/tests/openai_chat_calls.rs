@@ -135,6 +135,33 @@ fn calls_with_neither_index_nor_id_are_judged_apart_and_as_one() {
 }
 
 #[test]
+fn a_call_gets_its_id_later_or_another_one_before_its_arguments() {
+    let first = |id: Value, arguments: &str| fragment(json!(0), id, "f", arguments);
+    let more = |id: &str, arguments: &str| fragment(json!(0), json!(id), "", arguments);
+    let ssn = ["{\"x\":\"078-05-", "1120\"}"];
+    let calls = |deltas: &[Value]| {
+        let out = masked(openai_chat::stream(), &sse(deltas));
+        assert!(out.contains("[SSN]") && !out.contains("1120"), "{out}");
+        let told = told(openai_chat::stream(), &sse(deltas)).calls;
+        told.into_iter().map(|(_, id, name)| format!("{id} {name}")).collect::<Vec<_>>()
+    };
+    for none in [json!(null), json!("")] {
+        assert_eq!(calls(&[first(none.clone(), ssn[0]), more("a", ssn[1])]), ["a f"]);
+        let unnamed = fragment(json!(0), none, "", "");
+        assert_eq!(calls(&[unnamed, first(json!("a"), ssn[0]), more("a", ssn[1])]), ["a f"]);
+    }
+    assert_eq!(calls(&[first(json!("a"), ""), more("b", ssn[0]), more("b", ssn[1])]), ["a f"]);
+    // Both ids are that call's now.
+    let two = [first(json!("a"), ""), more("b", "{}")];
+    for id in ["a", "b"] {
+        let later = [fragment(json!(1), json!("c"), "g", "{}"), fragment(json!(2), json!(id), "h", "{}")];
+        assert!(refused(&[two.as_slice(), &later].concat()), "{id}");
+    }
+    assert!(refused(&[first(json!("a"), ""), more("b", ""), more("a", "{}")]), "back to the first");
+    assert!(refused(&[first(json!("a"), ""), more("b", ssn[0]), more("c", ssn[1])]), "in the midst of arguments");
+}
+
+#[test]
 fn names_and_arguments_of_calls_with_one_index_are_masked_as_one() {
     let calls = |names: [&str; 2], arguments: &str| {
         sse(&[fragment(json!(0), json!("a"), names[0], arguments), fragment(json!(0), json!("b"), names[1], arguments)])

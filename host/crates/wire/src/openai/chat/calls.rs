@@ -70,6 +70,8 @@ struct Open {
     index: Index,
     call: ToolCallId,
     id: String,
+    /// The id that the last fragment with one had, where that is not its first.
+    later: Option<String>,
     name: String,
     /// Where the name comes in pieces: the same call under each of them.
     others: Vec<(ToolCallId, String)>,
@@ -187,9 +189,12 @@ impl Calls {
         let mut same_id = false;
         if let Some(mut open) = self.open.take() {
             let same_index = open.index == index;
-            same_id = open.id == id;
+            same_id = open.later.as_ref().unwrap_or(&open.id) == id;
             if same_index && !beside && (id.is_empty() || same_id) && !open.is_followed(sheet, fragment) {
                 return Ok(open);
+            }
+            if same_index && !beside && !same_id && open.takes(sheet, fragment) {
+                return self.rename(open, id);
             }
             // Some servers number all calls 0 and tell them apart by their ids.
             let joins = !sheet.whole && (same_index || (same_id && !id.is_empty()));
@@ -217,6 +222,24 @@ impl Calls {
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.hold(node, call);
         Ok(Open::new(index, call, id))
+    }
+
+    /// The open call goes on under another id.
+    fn rename(&mut self, mut open: Open, id: &str) -> Result<Open, Wrong> {
+        if self.ids.contains(&print(id)) {
+            return Err(APART);
+        }
+        if self.ids.len() as u64 >= CALLS {
+            return Err("a choice with fewer ids of tool calls");
+        }
+        self.ids.insert(print(id));
+        if open.id.is_empty() {
+            id.clone_into(&mut open.id);
+        } else {
+            self.ids.insert(print(&open.id));
+            open.later = Some(id.to_owned());
+        }
+        Ok(open)
     }
 
     /// Another call begins that is a part of the open one to some clients. What they make of both is judged, too; it is
@@ -293,6 +316,7 @@ impl Open {
             index,
             call,
             id: id.to_owned(),
+            later: None,
             name: String::new(),
             others: Vec::new(),
             name_part: None,
@@ -310,6 +334,13 @@ impl Open {
             && !self.name.is_empty()
             && fragment.is_named(sheet.doc)
             && self.whole.is(sheet.parts.call_text(self.call))
+    }
+
+    /// Whether a fragment with another id goes on with it: where it had none yet, and where none of its arguments has
+    /// come, so that they are the same to a client that goes by ids. One that brings a name may be a call of its own.
+    fn takes(&self, sheet: &Sheet<'_>, fragment: Fragment<'_>) -> bool {
+        let blank = sheet.parts.call_text(self.call).trim_ascii().is_empty();
+        if fragment.is_named(sheet.doc) { blank && self.name.is_empty() } else { blank || self.id.is_empty() }
     }
 
     /// Where a member stands that the dialect does not know.
