@@ -12,6 +12,9 @@ use crate::{
     schema,
 };
 
+/// Whether the value at a node is an object of the dialect's.
+type IsOurs = fn(Doc<'_>, usize) -> bool;
+
 /// How a dialect spells the names of members.
 #[derive(Debug)]
 pub(crate) struct Spelling {
@@ -24,7 +27,7 @@ pub(crate) struct Spelling {
     /// Members in whose values names are somebody's own: arguments, schemas. Those that schemas have are, in every dialect.
     pub(crate) free: &'static [&'static str],
     /// The same of objects, but those of which this says that they are the dialect's.
-    pub(crate) perhaps: &'static [(&'static str, fn(Doc<'_>, usize) -> bool)],
+    pub(crate) perhaps: &'static [(&'static str, IsOurs)],
     /// Members that are objects of the dialect's by names of somebody's own.
     pub(crate) keyed: &'static [&'static str],
 }
