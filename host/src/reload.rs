@@ -83,6 +83,7 @@ async fn nudged(events: &mut mpsc::Receiver<()>, quiet: Duration) {
     }
 }
 
+/// Waits until nothing has happened for a while.
 async fn settle(events: &mut mpsc::Receiver<()>, quiet: Duration) {
     let end = Instant::now() + MAX_SETTLE;
     while Instant::now() < end && tokio::time::timeout(quiet, events.recv()).await.is_ok_and(|event| event.is_some()) {}

@@ -96,6 +96,20 @@ fn shown(subject: &str) -> Origin {
     Origin { digest: digest(format!("shown by {subject}")), twin: Some(digest(format!("twin of {subject}'s"))) }
 }
 
+/// What ann asks for: a token for an hour and one connection.
+fn issue() -> Issue {
+    Issue {
+        id: TokenId::new(),
+        caller: caller("idp", "ann"),
+        scope: Scope::on(["one"]),
+        lifetime: HOUR,
+        by: String::new(),
+        certificate: None,
+        proven_ms: None,
+        origin: None,
+    }
+}
+
 fn caller_target(subject: &str) -> Target {
     Target::Caller { issuer: "idp".into(), subject: subject.into() }
 }

@@ -45,16 +45,7 @@ fn one_caller_can_not_take_the_tokens_of_all() {
 #[test]
 fn a_token_whose_first_issue_nobody_heard_of_is_the_one_that_was_handed_out() {
     let mut rig = Rig::new(Terms::default());
-    let issue = Issue {
-        id: TokenId::new(),
-        caller: caller("idp", "ann"),
-        scope: Scope::on(["one"]),
-        lifetime: HOUR,
-        by: String::new(),
-        certificate: None,
-        proven_ms: None,
-        origin: None,
-    };
+    let issue = issue();
     let lost = rig.runtime.block_on(rig.registry.issue(issue.clone())).unwrap();
     let heard = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
     for _ in 0..2 {
@@ -81,16 +72,7 @@ fn a_clock_that_is_ahead_makes_nothing_younger_than_a_revocation() {
         })
     };
     let running = ahead(&rig).ok().unwrap();
-    let issue = Issue {
-        id: TokenId::new(),
-        caller: caller("idp", "ann"),
-        scope: Scope::on(["one"]),
-        lifetime: HOUR,
-        by: String::new(),
-        certificate: None,
-        proven_ms: Some(now + 30_000),
-        origin: None,
-    };
+    let issue = Issue { proven_ms: Some(now + 30_000), ..issue() };
     let issued = rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
     assert_eq!(issued.facts.proven_ms, Some(now));
     rig.pass(1);

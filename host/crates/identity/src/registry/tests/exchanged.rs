@@ -29,16 +29,7 @@ async fn one_whose_issue_is_being_written_is_not_missed() {
     let log = Arc::new(Slow::default());
     let shared = Arc::clone(&log) as Arc<dyn ControlLog>;
     let registry = Registry::open_at(shared, Terms::default(), Arc::new(|| 1_000_000)).unwrap();
-    let issue = Issue {
-        id: TokenId::new(),
-        caller: caller("idp", "ann"),
-        scope: Scope::on(["one"]),
-        lifetime: HOUR,
-        by: String::new(),
-        certificate: None,
-        proven_ms: None,
-        origin: Some(shown("ann")),
-    };
+    let issue = Issue { origin: Some(shown("ann")), ..issue() };
     let revoked = registry.revoke(order(Target::Credential(shown("ann").digest), None));
     let (issued, revoked, ()) = tokio::join!(registry.issue(issue), revoked, async { log.syncs.add_permits(2) });
     assert_eq!(revoked.unwrap().tokens, 0, "it was not known yet");

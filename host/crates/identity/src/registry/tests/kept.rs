@@ -107,16 +107,7 @@ async fn an_order_is_carried_out_to_its_end_when_nobody_waits_for_it_any_more() 
 async fn a_token_that_is_given_back_is_revoked_and_uses_nothing_of_what_is_held_back() {
     let (log, registry) = slow();
     log.syncs.add_permits(9);
-    let issue = Issue {
-        id: TokenId::new(),
-        caller: caller("idp", "ann"),
-        scope: Scope::on(["one"]),
-        lifetime: HOUR,
-        by: String::new(),
-        certificate: None,
-        proven_ms: None,
-        origin: None,
-    };
+    let issue = issue();
     let issued = registry.issue(issue).await.unwrap();
     registry.give_back(&issued.facts).await.unwrap();
     assert!(registry.introspect(&issued.token).is_none() && reopened(&log).introspect(&issued.token).is_none());
