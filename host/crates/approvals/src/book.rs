@@ -7,17 +7,13 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use exchange::ports::{Ask, Ruling, RulingState};
-use model::{ApprovalId, Caller, Digest, SessionId};
+use model::{ApprovalId, Caller, Digest};
 use thiserror::Error;
 
-use crate::{Approval, Approver, Decision, State};
+use crate::{Approval, Approver, Decision, State, memory::Memory, open::Open};
 
 /// Closed questions that are kept to be looked at; the record has them all.
 const CLOSED: usize = 1_000;
-/// Answers that are remembered for policies that asked for it; one that is forgotten is asked again.
-const REMEMBERED: usize = 10_000;
-/// How long they are remembered.
-const REMEMBER_MS: u64 = 12 * 3_600_000;
 /// The longest time that a policy may keep a question open.
 const LONGEST_MS: u64 = 24 * 3_600_000;
 
@@ -86,26 +82,14 @@ pub struct Asked {
     pub new: bool,
 }
 
-/// A policy's wish to be asked once: the session, and all that the question is bound to. So another request never passes
-/// by it, whatever key a policy chose.
-type Memory = (SessionId, Digest);
-
-#[derive(Clone, Debug)]
-struct Remembered {
-    /// The question as it was decided, with nothing to show.
-    approval: Box<Approval>,
-    until_ms: u64,
-}
-
 /// All questions.
 #[derive(Debug)]
 pub struct Book {
     terms: Terms,
-    /// Pending, approved and not used, or denied and not heard.
-    open: BTreeMap<ApprovalId, Approval>,
+    open: Open,
     closed: BTreeMap<ApprovalId, Approval>,
     by_binding: HashMap<Digest, ApprovalId>,
-    remembered: HashMap<Memory, Remembered>,
+    memory: Memory,
     /// Questions that were closed with nobody there to say so, oldest first.
     changes: Vec<Approval>,
 }
@@ -116,10 +100,10 @@ impl Book {
     pub fn new(terms: Terms) -> Self {
         Self {
             terms,
-            open: BTreeMap::new(),
+            open: Open::default(),
             closed: BTreeMap::new(),
             by_binding: HashMap::new(),
-            remembered: HashMap::new(),
+            memory: Memory::default(),
             changes: Vec::new(),
         }
     }
@@ -132,36 +116,32 @@ impl Book {
     pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Result<Asked, Wrong> {
         self.expire(now_ms);
         let binding = binding(ask);
-        if let Some(known) = self.remembered.get(&(ask.about.session, binding)) {
-            return Ok(Asked { id: known.approval.id, new: false });
+        if let Some(id) = self.memory.of(ask.about.session, binding) {
+            return Ok(Asked { id, new: false });
         }
-        if let Some(open) = self.by_binding.get(&binding).and_then(|id| self.open.get_mut(id)) {
-            open.waiting += 1;
-            return Ok(Asked { id: open.id, new: false });
+        if let Some(open) = self.by_binding.get(&binding).copied() {
+            self.open.change(open, |open| open.waiting += 1);
+            return Ok(Asked { id: open, new: false });
         }
         self.room(ask)?;
         let approval = self.approval(id, ask, now_ms);
         self.by_binding.insert(binding, id);
-        self.open.insert(id, approval);
+        self.open.put(approval);
         Ok(Asked { id, new: true })
     }
 
     fn room(&self, ask: &Ask) -> Result<(), Wrong> {
-        let Caller { issuer, subject, .. } = &*ask.about.caller;
-        let is_own = |open: &&Approval| open.caller.issuer == *issuer && open.caller.subject == *subject;
-        let own = self.open.values().filter(is_own).count();
-        let own_shown: usize = self.open.values().filter(is_own).map(|open| open.shown.len()).sum();
-        let shown: usize = self.open.values().map(|open| open.shown.len()).sum();
-        if self.open.len() >= self.terms.pending {
+        let (all, own, more) = (self.open.all(), self.open.of(&ask.about.caller), ask.shown.len());
+        if all.questions >= self.terms.pending {
             return Err(Wrong::Full("pending"));
         }
-        if own >= self.terms.pending_per_caller {
+        if own.questions >= self.terms.pending_per_caller {
             return Err(Wrong::Full("pending_per_caller"));
         }
-        if shown.saturating_add(ask.shown.len()) > self.terms.shown_bytes {
+        if all.shown.saturating_add(more) > self.terms.shown_bytes {
             return Err(Wrong::Full("shown_bytes"));
         }
-        if own_shown > 0 && own_shown.saturating_add(ask.shown.len()) > self.terms.shown_bytes_per_caller {
+        if own.shown > 0 && own.shown.saturating_add(more) > self.terms.shown_bytes_per_caller {
             return Err(Wrong::Full("shown_bytes_per_caller"));
         }
         Ok(())
@@ -219,7 +199,7 @@ impl Book {
         now_ms: u64,
     ) -> Result<Approval, Wrong> {
         self.expire(now_ms);
-        let Some(open) = self.open.get_mut(&id) else {
+        let Some(open) = self.open.get(id) else {
             return Err(self.closed.get(&id).map_or(Wrong::Unknown(id), |closed| Wrong::NotPending(closed.state)));
         };
         if open.state != State::Pending || open.deciding {
@@ -228,8 +208,8 @@ impl Book {
         if !open.may(approver, decision) {
             return Err(Wrong::NotAllowed(approver.name.clone()));
         }
-        open.deciding = true;
         let mut decided = open.clone();
+        decided.deciding = true;
         decided.state = match decision {
             Decision::Approve => State::Approved,
             Decision::Deny => State::Denied,
@@ -239,6 +219,7 @@ impl Book {
         decided.decided_at_ms = Some(now_ms);
         // From the decision on there is the same time again to use it, or to hear it.
         decided.expires_at_ms = now_ms.saturating_add(self.timeout_ms(decided.question.timeout_seconds));
+        self.open.change(id, |open| open.deciding = true);
         Ok(decided)
     }
 
@@ -248,11 +229,13 @@ impl Book {
     /// [`Wrong::NotPending`] for an approval of what was withdrawn meanwhile: it is cancelled.
     pub fn decide(&mut self, decided: Approval) -> Result<(), Wrong> {
         let id = decided.id;
-        let Some(open) = self.open.get_mut(&id) else { return Err(Wrong::Unknown(id)) };
-        // Who waits may have changed since the decision began.
-        let (waiting, left, withdrawn) = (open.waiting, open.left, open.withdrawn.take());
-        *open = Approval { waiting, left, deciding: false, ..decided };
-        let open = open.clone();
+        let decide = |open: &mut Approval| {
+            // Who waits may have changed since the decision began.
+            let (waiting, left, withdrawn) = (open.waiting, open.left, open.withdrawn.take());
+            *open = Approval { waiting, left, deciding: false, ..decided };
+            (open.clone(), withdrawn)
+        };
+        let (open, withdrawn) = self.open.change(id, decide).ok_or(Wrong::Unknown(id))?;
         match withdrawn {
             Some(reason) if open.state == State::Approved => {
                 self.close(id, State::Cancelled, &reason);
@@ -260,34 +243,23 @@ impl Book {
             }
             Some(_) => {}
             None if open.question.remember_key.is_empty() => {}
-            None => self.remember(&open),
+            None => self.memory.put(&open),
         }
         Ok(())
     }
 
     /// Takes back what [`begin`](Self::begin) began: the decision could not be recorded.
     pub fn give_up(&mut self, id: ApprovalId) {
-        let Some(open) = self.open.get_mut(&id) else { return };
-        open.deciding = false;
-        if let Some(reason) = open.withdrawn.take() {
+        let give_up = |open: &mut Approval| {
+            open.deciding = false;
+            (open.withdrawn.take(), open.waiting == 0 && !open.left)
+        };
+        let Some((withdrawn, alone)) = self.open.change(id, give_up) else { return };
+        if let Some(reason) = withdrawn {
             self.close(id, State::Cancelled, &reason);
-        } else if open.waiting == 0 && !open.left {
+        } else if alone {
             self.close(id, State::Cancelled, "nobody waits for it any more");
         }
-    }
-
-    fn remember(&mut self, decided: &Approval) {
-        let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
-        if self.remembered.len() >= REMEMBERED
-            && let Some(oldest) = self.remembered.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| *key)
-        {
-            self.remembered.remove(&oldest);
-        }
-        let known = Remembered {
-            approval: Box::new(decided.with_nothing_shown()),
-            until_ms: at_ms.saturating_add(REMEMBER_MS),
-        };
-        self.remembered.insert(memory_of(decided), known);
     }
 
     /// What a waiting exchange gets. An approval goes to the first that claims it.
@@ -297,7 +269,7 @@ impl Book {
             self.use_up(id);
             return Claim::Ruled(ruling);
         }
-        let Some(open) = self.open.get(&id) else {
+        let Some(open) = self.open.get(id) else {
             let closed = self.closed.get(&id);
             let ruling = closed.map_or_else(|| cancelled("it was closed long ago"), closed_ruling);
             return Claim::Ruled(ruling);
@@ -314,44 +286,41 @@ impl Book {
     }
 
     fn remembered_ruling(&self, id: ApprovalId) -> Option<Ruling> {
-        let known = match self.approval_of(id) {
-            Some(approval) => self.remembered.get(&memory_of(approval)).filter(|known| known.approval.id == id),
-            // Closed so long ago that only the memory is left.
-            None => self.remembered.values().find(|known| known.approval.id == id),
-        }?;
-        let approved = known.approval.state == State::Approved;
+        let known = self.memory.get(id)?;
+        let approved = known.state == State::Approved;
         let state = if approved { RulingState::Approved } else { RulingState::Denied };
         let reason = "decided once for this session".to_owned();
-        Some(Ruling { state, by: known.approval.by.clone(), reason })
+        Some(Ruling { state, by: known.by.clone(), reason })
     }
 
     /// Closes a question whose decision was heard.
     fn use_up(&mut self, id: ApprovalId) {
-        let Some(open) = self.open.get_mut(&id) else { return };
-        match open.state {
-            State::Approved => open.state = State::Consumed,
-            State::Denied => {}
-            State::Pending | State::Expired | State::Cancelled | State::Consumed => return,
+        match self.open.get(id).map(|open| open.state) {
+            Some(State::Approved) => {
+                self.open.change(id, |open| open.state = State::Consumed);
+            }
+            Some(State::Denied) => {}
+            Some(State::Pending | State::Expired | State::Cancelled | State::Consumed) | None => return,
         }
         self.shelve(id);
     }
 
     /// One that waited waits no more. A question that nobody waits for is cancelled, unless it was left open.
     pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool) {
-        let Some(open) = self.open.get_mut(&id) else { return };
-        open.waiting = open.waiting.saturating_sub(1);
-        open.left |= leave;
-        if open.waiting == 0 && !open.left && !open.deciding && open.state == State::Pending {
+        let dropped = self.open.change(id, |open| {
+            open.waiting = open.waiting.saturating_sub(1);
+            open.left |= leave;
+            open.waiting == 0 && !open.left && !open.deciding && open.state == State::Pending
+        });
+        if dropped == Some(true) {
             self.close(id, State::Cancelled, "nobody waits for it any more");
         }
     }
 
     /// Closes everything whose time is up.
     pub fn expire(&mut self, now_ms: u64) {
-        self.remembered.retain(|_, known| known.until_ms > now_ms);
-        let due = |open: &&Approval| open.expires_at_ms <= now_ms && !open.deciding;
-        let over: Vec<(ApprovalId, State)> = self.open.values().filter(due).map(|open| (open.id, open.state)).collect();
-        for (id, state) in over {
+        self.memory.expire(now_ms);
+        while let Some((id, state)) = self.open.next_over(now_ms).map(|open| (open.id, open.state)) {
             match state {
                 // A denial that nobody came to hear needs no second change.
                 State::Denied => self.shelve(id),
@@ -364,35 +333,38 @@ impl Book {
     /// Cancels every open question that may not lead to anything any more, waited for or left, decided or not, and
     /// forgets what was remembered of such. One that is being decided is cancelled when that is recorded.
     pub fn withdraw(&mut self, gone: impl Fn(&Approval) -> bool, reason: &str) {
-        self.remembered.retain(|_, known| !gone(&known.approval));
-        for open in self.open.values_mut().filter(|open| open.deciding).filter(|open| gone(open)) {
-            open.withdrawn.get_or_insert_with(|| reason.to_owned());
-        }
-        let open = |open: &&Approval| matches!(open.state, State::Pending | State::Approved) && !open.deciding;
-        let withdrawn: Vec<_> = self.open.values().filter(open).filter(|open| gone(open)).map(|open| open.id).collect();
-        for id in withdrawn {
-            self.close(id, State::Cancelled, reason);
+        self.memory.withdraw(&gone);
+        let gone: Vec<_> = self.open.iter().filter(|open| gone(open)).map(|open| (open.id, open.deciding)).collect();
+        for (id, deciding) in gone {
+            if deciding {
+                self.open.change(id, |open| {
+                    open.withdrawn.get_or_insert_with(|| reason.to_owned());
+                });
+            } else if self.open.get(id).is_some_and(|open| matches!(open.state, State::Pending | State::Approved)) {
+                self.close(id, State::Cancelled, reason);
+            }
         }
     }
 
     /// When the next question expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.open.values().filter(|open| !open.deciding).map(|open| open.expires_at_ms).min()
+        self.open.next_expiry()
     }
 
     fn close(&mut self, id: ApprovalId, state: State, reason: &str) {
-        if let Some(open) = self.open.get_mut(&id) {
+        let close = |open: &mut Approval| {
             open.state = state;
             reason.clone_into(&mut open.reason);
-            self.changes.push(open.clone());
-        }
+            open.clone()
+        };
+        self.changes.extend(self.open.change(id, close));
         self.shelve(id);
     }
 
     /// Moves a question to the closed ones.
     fn shelve(&mut self, id: ApprovalId) {
-        let Some(mut approval) = self.open.remove(&id) else { return };
+        let Some(mut approval) = self.open.take(id) else { return };
         self.by_binding.remove(&approval.bound_to);
         approval.shown = Arc::default();
         self.closed.insert(id, approval);
@@ -409,12 +381,18 @@ impl Book {
     /// One question.
     #[must_use]
     pub fn approval_of(&self, id: ApprovalId) -> Option<&Approval> {
-        self.open.get(&id).or_else(|| self.closed.get(&id))
+        self.open.get(id).or_else(|| self.closed.get(&id))
     }
 
     /// All questions: open ones first, then closed ones, each oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Approval> {
-        self.open.values().chain(self.closed.values())
+        self.open.iter().chain(self.closed.values())
+    }
+
+    /// That what is known of all open questions at once is what a walk over them says.
+    #[cfg(test)]
+    pub(crate) fn assert_sums(&self) {
+        self.open.assert_sums();
     }
 }
 
@@ -456,8 +434,4 @@ fn binding(ask: &Ask) -> Digest {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(context.finish().as_ref());
     Digest(bytes)
-}
-
-fn memory_of(approval: &Approval) -> Memory {
-    (approval.session, approval.bound_to)
 }

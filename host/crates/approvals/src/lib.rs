@@ -22,6 +22,8 @@
 
 mod approval;
 mod book;
+mod memory;
+mod open;
 #[cfg(test)]
 pub(crate) mod reference;
 mod shell;

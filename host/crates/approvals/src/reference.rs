@@ -202,6 +202,7 @@ proptest! {
             }
             let open = book.iter().filter(|approval| approval.state == State::Pending).count();
             prop_assert!(open <= terms().pending);
+            book.assert_sums();
         }
     }
 }
