@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
-    Digest, Direction,
+    Connection, Digest, Direction,
     record::{Decided, Held},
 };
 
@@ -56,8 +56,7 @@ impl Waiting<'_> {
             context.update(bytes);
         };
         field(self.direction.as_str().as_bytes());
-        // All of its configuration: where it leads, how, what is spoken there, what is put back.
-        field(format!("{:?}", self.route.connection).as_bytes());
+        field(&configuration(&self.route.connection));
         field(self.head.method.as_str().as_bytes());
         field(self.head.path.as_bytes());
         field(self.head.query.as_bytes());
@@ -83,6 +82,12 @@ impl Waiting<'_> {
         bound.sort_by_key(|(name, _)| *name);
         bound
     }
+}
+
+/// All of a connection's configuration: where it leads, how, what is spoken there, what is put back. As JSON, which says
+/// the same of the same configuration always; its lists have their order from the file.
+fn configuration(connection: &Connection) -> Vec<u8> {
+    serde_json::to_vec(connection).expect("texts, lists and choices have a form in JSON")
 }
 
 /// Asks, waits, and comes back only with an approval.
@@ -175,4 +180,52 @@ fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> 
     record.response_head(StatusCode::OK, &headers)?;
     out.head(StatusCode::OK, headers);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{EndpointRule, Family, OnBlock, Restore, Upstream, View};
+
+    use super::*;
+
+    #[test]
+    fn an_approval_is_bound_to_every_field_of_its_connection() {
+        let connection = Connection {
+            name: "openai".into(),
+            path_prefix: "/".into(),
+            upstream: Upstream { tls: true, authority: "model".into(), base_path: String::new() },
+            family: Family::Openai,
+            on_block: OnBlock::Error,
+            endpoints: Vec::new(),
+            restore: Restore::Off,
+            caller_headers: Vec::new(),
+        };
+        // A field more does not compile here; it needs a change of its own below.
+        let Connection { name, path_prefix, upstream, family: _, on_block: _, endpoints, restore: _, caller_headers } =
+            connection.clone();
+        let Upstream { tls, authority, base_path } = upstream.clone();
+        let rule = EndpointRule { path: "/v1/x".into(), methods: vec!["POST".into()], views: vec![View::Json] };
+        let other_rule = EndpointRule { views: vec![View::Sse], ..rule.clone() };
+        let with = |upstream: Upstream| Connection { upstream, ..connection.clone() };
+        let others = [
+            Connection { name: name + "2", ..connection.clone() },
+            Connection { path_prefix: path_prefix + "2", ..connection.clone() },
+            with(Upstream { tls: !tls, ..upstream.clone() }),
+            with(Upstream { authority: authority + "2", ..upstream.clone() }),
+            with(Upstream { base_path: base_path + "/2", ..upstream.clone() }),
+            Connection { family: Family::Raw, ..connection.clone() },
+            Connection { on_block: OnBlock::Refusal, ..connection.clone() },
+            Connection { endpoints: [endpoints.clone(), vec![rule]].concat(), ..connection.clone() },
+            Connection { endpoints: [endpoints, vec![other_rule]].concat(), ..connection.clone() },
+            Connection { restore: Restore::Text, ..connection.clone() },
+            Connection {
+                caller_headers: [caller_headers, vec!["openai-project".into()]].concat(),
+                ..connection.clone()
+            },
+        ];
+        let said: std::collections::BTreeSet<_> = others.iter().chain([&connection]).map(configuration).collect();
+        assert_eq!(said.len(), others.len() + 1, "each another");
+        let form = r#"{"name":"openai","path_prefix":"/","upstream":{"tls":true,"authority":"model","base_path":""},"#;
+        assert!(configuration(&connection).starts_with(form.as_bytes()), "a form that stays");
+    }
 }
