@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     burst::Bursts,
-    config::{Config, Durability},
+    config::Config,
     demo::{self, Pace},
     forward::Forwarder,
     listen::{self, Door, Own},
@@ -326,13 +326,12 @@ async fn start_built_in_model(
 
 fn facts(config: &Config, ready: &Ready) -> HostFacts {
     let scheme = if ready.tls { "https" } else { "http" };
-    let durability = Durability::ALL.iter().find(|(_, mode)| *mode == config.store.durability);
     HostFacts {
         version: env!("CARGO_PKG_VERSION").into(),
         proxy: format!("{scheme}://{}", ready.proxy),
         started_ms: now_ms(),
         connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
-        durability: durability.map(|(word, _)| (*word).to_owned()).unwrap_or_default(),
+        durability: config.store.durability.as_str().to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What many exchanges send leaves in one burst: see `host/docs/decisions/0014-sends-come-in-bursts.md`.
 
-use crate::config::Durability;
+use store::Durability;
 
 /// Whether exchanges are brought together before they send.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use std::{
 
 use engine::load::{Change, ChangeKind, Loader, ScanOutcome, folder::FolderId};
 use exchange::ports::{PolicySet, Recorder};
-use model::{Event, Mode};
+use model::Event;
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind},
@@ -124,12 +124,7 @@ fn tell(change: &Change) {
 pub(crate) fn published(set: &PolicySet, at_ms: u64) -> Event {
     let policies = set.policies.iter().map(|policy| {
         let info = policy.info();
-        let mode = match info.mode {
-            Mode::Enforce => "enforce",
-            Mode::Shadow => "shadow",
-            Mode::Off => "off",
-        };
-        (info.id.clone(), info.digest, mode.to_owned())
+        (info.id.clone(), info.digest, info.mode.as_str().to_owned())
     });
     let problem =
         |problem: &exchange::ports::Problem| format!("{}: {}: {}", problem.file, problem.stage, problem.message);

@@ -7,18 +7,14 @@ use store::StoreConfig;
 
 use super::millis;
 use crate::{
-    config::{self, Config, Durability},
+    config::{self, Config},
     reload,
 };
 
 /// Of the store.
 pub(super) fn store(config: &Config) -> StoreConfig {
     let mut settings = StoreConfig::new(&config.store.path);
-    settings.durability = match config.store.durability {
-        Durability::Strict => store::Durability::Strict,
-        Durability::Bounded => store::Durability::Bounded,
-        Durability::Off => store::Durability::Off,
-    };
+    settings.durability = config.store.durability;
     settings.limits.window = config.store.loss_window;
     settings
 }

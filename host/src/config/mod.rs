@@ -34,6 +34,7 @@ use std::{
 };
 
 use model::{Connection, Digest, Scope};
+use store::Durability;
 
 pub(crate) use self::alerts::Webhook;
 pub(crate) use credential::{Credential, Source};
@@ -135,24 +136,6 @@ impl Store {
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join("admin.token")
     }
-}
-
-/// When a record counts as kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// On the disk before the exchange goes on.
-    #[default]
-    Strict,
-    /// On the disk within the loss window.
-    Bounded,
-    /// Nothing is recorded. For measurements.
-    Off,
-}
-
-impl Durability {
-    /// Every mode by its word in the file.
-    pub(crate) const ALL: [(&'static str, Self); 3] =
-        [("strict", Self::Strict), ("bounded", Self::Bounded), ("off", Self::Off)];
 }
 
 /// The policy folder.

@@ -123,17 +123,11 @@ pub(crate) async fn hold(
         }
     };
     let Ruling { state, by, reason } = ruling;
-    let word = match state {
-        RulingState::Approved => "approved",
-        RulingState::Denied => "denied",
-        RulingState::Expired => "expired",
-        RulingState::Cancelled => "cancelled",
-    };
-    record.decided(Decided { at: 0, approval, state: word.into(), by, reason: reason.clone() }).await?;
+    record.decided(Decided { at: 0, approval, state: state.as_str().into(), by, reason: reason.clone() }).await?;
     match state {
         RulingState::Approved => Ok(()),
         RulingState::Denied | RulingState::Expired | RulingState::Cancelled => {
-            Err(Stop::NotApproved { approval, policy: asking.policy, state: word, reason })
+            Err(Stop::NotApproved { approval, policy: asking.policy, state, reason })
         }
     }
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{
     ApprovalId, Attribute, Caller, Channel, CompactString, Decision, Digest, Direction, Entry, Event, ExchangeId,
-    Generation, Hit, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict, record::SetRef,
+    Generation, Hit, Outcome, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict,
+    record::SetRef,
 };
 use thiserror::Error;
 
@@ -241,8 +242,8 @@ pub struct BodyDecision {
 /// How an exchange ended, as policies are told.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The outcome's word.
-    pub outcome: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
     /// Tokens.
     pub usage: Usage,
     /// How long it took.
@@ -437,6 +438,19 @@ pub enum RulingState {
     Expired,
     /// The question was taken back: stop.
     Cancelled,
+}
+
+impl RulingState {
+    /// The word that the record and callers are told.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The question could not be asked.

@@ -12,7 +12,7 @@ use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
     outlet::{End, Outlet},
-    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, Summary},
+    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, Summary},
     record::Record,
 };
 
@@ -131,14 +131,14 @@ pub enum Stop {
         policy: String,
     },
     /// A person said no, or nobody answered.
-    #[error("approval {approval} was {state}{}", reason_text(.reason))]
+    #[error("approval {approval} was {}{}", .state.as_str(), reason_text(.reason))]
     NotApproved {
         /// The approval.
         approval: ApprovalId,
         /// The policy that asked.
         policy: String,
-        /// `denied`, `expired`, `cancelled`.
-        state: &'static str,
+        /// What it was instead.
+        state: RulingState,
         /// Why.
         reason: String,
     },
@@ -249,10 +249,11 @@ impl Stop {
             Self::Blocked { .. } => "blocked",
             Self::PolicyFailed { .. } => "policy_failed",
             Self::ApprovalPending { .. } => "approval_pending",
-            Self::NotApproved { state, .. } => match *state {
-                "denied" => "approval_denied",
-                "expired" => "approval_expired",
-                _ => "approval_cancelled",
+            Self::NotApproved { state, .. } => match state {
+                RulingState::Denied => "approval_denied",
+                RulingState::Expired => "approval_expired",
+                // An approval that does not count was taken back.
+                RulingState::Cancelled | RulingState::Approved => "approval_cancelled",
             },
             Self::NoDesk(_) => "approval_unavailable",
             Self::NotRecorded(_) => "not_recorded",
@@ -396,7 +397,7 @@ async fn close(
     let mut tallies = Vec::new();
     record.keep_waiting()?;
     if let Some(judge) = judge {
-        let outcome = stop.outcome().as_str();
+        let outcome = stop.outcome();
         judge.over(&Summary { outcome, usage: Usage::default(), duration: record.elapsed() }).await;
         record.findings(judge.findings())?;
         tallies = judge.tallies();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::Direction;
+use model::{Direction, Outcome};
 use tokio::sync::watch;
 
 use crate::{
@@ -156,7 +156,7 @@ impl Sink for Deliver<'_> {
         let head = self.record_head(Some(turn.cleared.delivered().len()))?;
         self.spent.is_whole();
         let usage = turn.usage;
-        turn.judge.over(&Summary { outcome: "completed", usage, duration: self.asked.started.elapsed() }).await;
+        turn.judge.over(&Summary { outcome: Outcome::Completed, usage, duration: self.asked.started.elapsed() }).await;
         self.record.findings(turn.judge.findings())?;
         let recorded = self.record.last_chunk(turn.cleared, usage, turn.judge.tallies()).await?;
         say(self.asked.out, head, recorded).await;

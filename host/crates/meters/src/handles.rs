@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use model::Outcome;
+use model::{Mode, Outcome};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 
 use crate::families::Families;
@@ -149,8 +149,8 @@ pub(crate) struct Verdicts {
 
 impl PolicyHandles {
     pub(crate) fn new(families: &Families, name: &str) -> Self {
-        let verdicts = |mode: &str| {
-            let labels = [("policy", name.to_owned()), ("mode", mode.to_owned())];
+        let verdicts = |mode: Mode| {
+            let labels = [("policy", name.to_owned()), ("mode", mode.as_str().to_owned())];
             Verdicts {
                 blocks: families.blocks.get_or_create_owned(&labels),
                 holds: families.holds.get_or_create_owned(&labels),
@@ -160,8 +160,8 @@ impl PolicyHandles {
         Self {
             name: name.to_owned(),
             calls: families.calls.get_or_create_owned(&[("policy", name.to_owned())]),
-            enforced: verdicts("enforce"),
-            shadow: verdicts("shadow"),
+            enforced: verdicts(Mode::Enforce),
+            shadow: verdicts(Mode::Shadow),
             failures: Cache::default(),
         }
     }

@@ -19,6 +19,25 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// Every mode by its word, in the order in which messages name them.
+    pub const ALL: [(&'static str, Self); 3] = [
+        (Self::Enforce.as_str(), Self::Enforce),
+        (Self::Shadow.as_str(), Self::Shadow),
+        (Self::Off.as_str(), Self::Off),
+    ];
+
+    /// The word that the settings, the record, the CLI and the metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What happens when a policy fails (trap, deadline, memory, nonsense).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -128,5 +147,17 @@ impl Plan {
             && (self.directions.is_empty() || self.directions.contains(&direction))
             && (self.channels.is_empty() || self.channels.iter().any(|name| name == channel.as_str()))
             && (self.speakers.is_empty() || self.speakers.iter().any(|name| name == speaker.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_has_one_word_however_it_is_told() {
+        for (word, mode) in Mode::ALL {
+            assert_eq!((serde_json::to_value(mode).unwrap().as_str(), mode.as_str()), (Some(word), word));
+        }
     }
 }

@@ -37,9 +37,22 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Every mode, in the order in which messages name them.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("strict", Self::Strict), ("bounded", Self::Bounded), ("off", Self::Off)];
+    /// Every mode by its word, in the order in which messages name them.
+    pub const ALL: [(&'static str, Self); 3] = [
+        (Self::Strict.as_str(), Self::Strict),
+        (Self::Bounded.as_str(), Self::Bounded),
+        (Self::Off.as_str(), Self::Off),
+    ];
+
+    /// The word that the configuration and the control API use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Bounded => "bounded",
+            Self::Off => "off",
+        }
+    }
 }
 
 impl FromStr for Durability {

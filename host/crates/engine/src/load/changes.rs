@@ -53,7 +53,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ChangeKind::Bound { digest, before, mode, how } => {
-                write!(f, "+ {} {} ({}", self.subject, digest.short(), mode_word(*mode))?;
+                write!(f, "+ {} {} ({}", self.subject, digest.short(), mode.as_str())?;
                 match how {
                     Some(How { took, cached: false }) => write!(f, ", compiled in {} ms", took.as_millis())?,
                     Some(How { took, cached: true }) => write!(f, ", from the cache in {} ms", took.as_millis())?,
@@ -68,14 +68,6 @@ impl fmt::Display for Change {
             ChangeKind::Wrong(problem) => write!(f, "! {}: {}: {}", self.subject, problem.stage, problem.message),
             ChangeKind::Mended => write!(f, "= {}: in order again", self.subject),
         }
-    }
-}
-
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Shadow => "shadow",
-        Mode::Off => "off",
     }
 }
 

@@ -227,10 +227,7 @@ impl<'a> Reader<'a> {
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "order" => set(&mut settings.order, self.integer(value)),
-                "mode" => {
-                    let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow), ("off", Mode::Off)];
-                    set(&mut settings.mode, self.choice(value, &modes));
-                }
+                "mode" => set(&mut settings.mode, self.choice(value, &Mode::ALL)),
                 "on_failure" => {
                     let modes = [("closed", FailureMode::Closed), ("open", FailureMode::Open)];
                     set(&mut settings.on_failure, self.choice(value, &modes));

@@ -114,7 +114,7 @@ pub(super) fn head<'a>(head: &'a Head, headers: &'a [bytes::HeaderParam<'a>]) ->
 
 pub(super) fn summary(summary: &Summary) -> audit::Summary<'_> {
     audit::Summary {
-        outcome: summary.outcome,
+        outcome: summary.outcome.as_str(),
         input_tokens: summary.usage.input_tokens,
         output_tokens: summary.usage.output_tokens,
         duration_ms: u32::try_from(summary.duration.as_millis()).unwrap_or(u32::MAX),

@@ -41,7 +41,7 @@ pub(super) async fn run(blueprint: &Arc<Blueprint>, plan: &Plan, state: &Arc<Sta
     }
     if hooks.audit {
         let (usage, duration) = (Usage { input_tokens: 12, output_tokens: 5 }, Duration::from_millis(700));
-        let summary = Summary { outcome: Outcome::Completed.as_str(), usage, duration };
+        let summary = Summary { outcome: Outcome::Completed, usage, duration };
         seat().on_end(&summary).await.map_err(|failure| failed("`on-end`", failure))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use exchange::ports::{self, Conversation, ConversationPart, Head, Summary, Window};
-use model::{Attribute, Channel, Direction, Edit, Hit, PartId, Speaker, Substitute, Usage, Verdict};
+use model::{Attribute, Channel, Direction, Edit, Hit, Outcome, PartId, Speaker, Substitute, Usage, Verdict};
 use wasmtime::component::Component;
 
 use crate::{
@@ -163,7 +163,7 @@ async fn the_end_is_told_and_noted() {
     let list = Record::default().list(&mut guest, &[note]);
     let answer = guest.record(&list);
     guest.hook("audit", "on-end", "(param i32 i32 i32 i32 i32 i32 i32) (result i32)", &format!("(i32.const {answer})"));
-    let summary = Summary { outcome: "completed", usage: Usage::default(), duration: Duration::from_secs(1) };
+    let summary = Summary { outcome: Outcome::Completed, usage: Usage::default(), duration: Duration::from_secs(1) };
     let notes = prepare(guest).await.unwrap().guest(&about()).on_end(&summary).await.unwrap();
     assert_eq!(notes, [Attribute { name: "tokens".into(), value: "many".into() }]);
 }
