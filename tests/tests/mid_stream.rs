@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
-use scenarios::rig::{End, Host, Setup, Upstream};
+use scenarios::rig::{End, Host, Setup, Upstream, entries, sse_head, within};
 
 const BLOCK: &str = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
 const ANY: &str = "[[connection.endpoint]]\npath = \"/any\"\nmethods = [\"POST\"]\nview = [\"json\", \"sse\", \"ndjson\", \"text\"]\n";
@@ -194,4 +194,58 @@ fn pieces(case: &'static Case, packed: bool) -> impl FnMut(&str) -> Vec<u8> {
         packing.write_all(piece.as_bytes()).and_then(|()| packing.flush()).expect("memory takes bytes");
         std::mem::take(packing.get_mut())
     }
+}
+
+/// Tokens of requests, by the metrics.
+async fn counted(host: &Host) -> f64 {
+    let metrics = host.metrics().await;
+    let lines =
+        metrics.lines().filter(|line| line.starts_with("portcullis_tokens_total{") && line.contains("\"input\""));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_spent_until_an_answer_ends_is_on_record_however_it_ends() {
+    const PATH: &str = "/v1/messages";
+    let begin =
+        MESSAGE.replace("\"content\":[]", "\"content\":[],\"usage\":{\"input_tokens\":5000,\"output_tokens\":1}");
+    let case = CASES.iter().find(|case| case.path.ends_with(PATH)).expect("Anthropic's messages are one of them");
+    let mut upstream = Upstream::start().await;
+    let setup = Setup::new().policy_with("20-block.wasm", "block", BLOCK).dialect("anthropic");
+    let host = setup.start(upstream.address).await;
+    for (nth, outcome) in [(1, "blocked"), (2, "cancelled")] {
+        let client = host.client();
+        let asked = tokio::spawn(async move {
+            let json = [("content-type", "application/json")];
+            let mut reply = client.send("POST", PATH, &json, case.request.as_bytes()).await;
+            reply.chunk().await.expect("the answer begins");
+            reply
+        });
+        let mut turn = upstream.turn().await;
+        turn.write(&sse_head()).await;
+        turn.chunk(format!("{begin}{}One thing. {}", case.around[0], case.around[1]).as_bytes()).await;
+        let mut reply = asked.await.expect("the caller does not panic");
+        let exchange = reply.header("request-id").expect("it is named").to_owned();
+        if outcome == "blocked" {
+            turn.chunk(format!("{}The launch codes are here. {}", case.around[0], case.around[1]).as_bytes()).await;
+            reply.rest().await;
+        }
+        drop(reply);
+        turn.dropped_by_host().await;
+        let closed = within("the end of the record", async {
+            loop {
+                let record = host.record(&exchange).await;
+                if let Some(closed) = entries(&record, "Closed").next() {
+                    return closed.clone();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert_eq!((&closed["outcome"], &closed["usage"]["input_tokens"]), (&outcome.into(), &5000.into()), "{closed}");
+        assert_eq!(closed["policies"][0]["policy"], "20-block", "{closed}");
+        assert!((counted(&host).await - 5000.0 * f64::from(nth)).abs() < 1e-9, "{}", host.metrics().await);
+    }
+    let sessions = host.look("/v1/sessions").await;
+    assert_eq!(sessions["sessions"][0]["input_tokens"], 10_000, "{sessions}");
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Caller, CompactString, Digest, Direction, ExchangeId, Family, Scope};
+use model::{Caller, CompactString, Digest, Direction, ExchangeId, Family, Scope, Usage};
 use tokio::sync::watch;
 use wire::{Flow, Step};
 
@@ -48,6 +48,15 @@ pub(crate) struct Refused {
     caller: Option<Arc<Caller>>,
     credential: Option<Digest>,
     address: Option<IpAddr>,
+}
+
+impl Drop for Trail {
+    /// The caller went away, if the record is not closed by now: what was spent until then was spent all the same.
+    fn drop(&mut self) {
+        if let Some(record) = self.record.as_mut() {
+            record.left(self.judge.as_mut());
+        }
+    }
 }
 
 /// Carries one exchange. The response's body goes on carrying it as it is polled; dropped, the exchange is over.
@@ -305,6 +314,8 @@ impl Asked<'_> {
 struct Gather(Cleared);
 
 impl Sink for Gather {
+    fn heard(&mut self, _usage: Usage, _text_bytes: Option<(u64, u64)>) {}
+
     async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop> {
         self.0.join(turn.cleared);
         Ok(())

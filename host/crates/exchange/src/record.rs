@@ -18,8 +18,8 @@ use wire::Asked;
 
 use crate::{
     head::{Head, attributes},
-    judge::Cleared,
-    ports::{About, RecordError, Recorder, Safety, Stage, Tape, TurnedAway},
+    judge::{Cleared, Judge},
+    ports::{About, RecordError, Recorder, Safety, Stage, Summary, Tape, TurnedAway},
 };
 
 /// Something that is in the record. Nothing but this module makes one.
@@ -76,17 +76,8 @@ pub(crate) struct Record {
     set: SetRef,
     /// A request that waits for a person: kept when it comes to nothing, however that is.
     waiting: Option<Request>,
-}
-
-impl Drop for Record {
-    /// The caller went away.
-    fn drop(&mut self) {
-        if !self.closed
-            && let Err(error) = self.keep_waiting()
-        {
-            tracing::error!(%error, "a request that waited is not recorded");
-        }
-    }
+    /// Tokens, as far as the provider has told them.
+    usage: Usage,
 }
 
 impl Record {
@@ -110,7 +101,7 @@ impl Record {
             headers: head.attributes(),
             set,
         })?;
-        Ok(Self { tape, started, closed: false, set, waiting: None })
+        Ok(Self { tape, started, closed: false, set, waiting: None, usage: Usage::default() })
     }
 
     /// Whether the last entry is written.
@@ -118,9 +109,14 @@ impl Record {
         self.closed
     }
 
-    /// Time since the exchange began.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    /// What the provider has told so far of the tokens.
+    pub(crate) fn spent(&mut self, usage: Usage) {
+        self.usage = usage;
+    }
+
+    /// The exchange, as policies are told of its end.
+    pub(crate) fn summary(&self, outcome: Outcome) -> Summary {
+        Summary { outcome, usage: self.usage, duration: self.started.elapsed() }
     }
 
     fn at(&self) -> u64 {
@@ -218,11 +214,10 @@ impl Record {
     pub(crate) async fn last_chunk(
         &mut self,
         cleared: Cleared,
-        usage: Usage,
         policies: Vec<PolicyTally>,
     ) -> Result<Recorded<Bytes>, RecordError> {
         let data = self.append_chunk(cleared)?;
-        self.close(Outcome::Completed, String::new(), usage, policies).await?;
+        self.close(Outcome::Completed, String::new(), policies).await?;
         Ok(Recorded(data))
     }
 
@@ -248,15 +243,28 @@ impl Record {
         &mut self,
         outcome: Outcome,
         detail: String,
-        usage: Usage,
         policies: Vec<PolicyTally>,
     ) -> Result<(), RecordError> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        let at = self.at();
+        let (at, usage) = (self.at(), self.usage);
         self.tape.append(Entry::Closed(Closed { at, outcome, detail, usage, policies }))?;
         self.tape.keep(Safety::Durable).await
+    }
+
+    /// The caller went away, if nothing has closed the record: it ends here, with what was found, judged and spent. Nobody
+    /// is there to wait for it to be durable, and no policy can be told any more.
+    pub(crate) fn left(&mut self, judge: Option<&mut Judge>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let (findings, policies) = judge.map(|judge| (judge.findings(), judge.tallies())).unwrap_or_default();
+        let closed = Closed::dropped(self.at(), self.usage, policies);
+        let ended = self.keep_waiting().and_then(|()| self.findings(findings));
+        if let Err(error) = ended.and_then(|()| self.tape.append(Entry::Closed(closed))) {
+            tracing::error!(%error, "the end of an exchange whose caller went away is not recorded");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal, Usage};
+use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal};
 use thiserror::Error;
 use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
 
@@ -12,7 +12,7 @@ use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
     outlet::{End, Outlet},
-    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, Summary},
+    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState},
     record::Record,
 };
 
@@ -397,8 +397,7 @@ async fn close(
     let mut tallies = Vec::new();
     record.keep_waiting()?;
     if let Some(judge) = judge {
-        let outcome = stop.outcome();
-        judge.over(&Summary { outcome, usage: Usage::default(), duration: record.elapsed() }).await;
+        judge.over(&record.summary(stop.outcome())).await;
         record.findings(judge.findings())?;
         tallies = judge.tallies();
     }
@@ -406,7 +405,7 @@ async fn close(
         record.response_head(*status, headers)?;
     }
     record.own_words(words.to_vec()).await?;
-    record.close(stop.outcome(), stop.detail(), Usage::default(), tallies).await
+    record.close(stop.outcome(), stop.detail(), tallies).await
 }
 
 /// Who speaks to the caller: the endpoint, or where the exchange stopped before that was known, any of its family.

@@ -124,6 +124,10 @@ impl Source {
 
 /// Where a direction's cleared bytes go.
 pub(crate) trait Sink {
+    /// Hears what has come, before it is judged: whatever becomes of the turn, that much was spent. `usage`: tokens, as far
+    /// as the provider has told them; `text_bytes`: those of the request's text and of the answer's so far.
+    fn heard(&mut self, usage: Usage, text_bytes: Option<(u64, u64)>);
+
     /// Takes what one turn cleared; `last` with the end of the body.
     async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop>;
 
@@ -135,8 +139,6 @@ pub(crate) trait Sink {
 pub(crate) struct Turn<'t> {
     pub(crate) cleared: Cleared,
     pub(crate) judge: &'t mut Judge,
-    /// Tokens, as far as the provider has told them.
-    pub(crate) usage: Usage,
     /// Time that it took to clear it.
     pub(crate) took: Duration,
     pub(crate) last: bool,
@@ -178,12 +180,15 @@ impl Lane {
             return stop;
         }
         let began = Instant::now();
+        if let Err(stop) = judge.hear(flow) {
+            return stop;
+        }
+        sink.heard(flow.usage(), judge.text_bytes());
         let cleared = match judge.break_off(flow).await {
             Ok(cleared) => cleared,
             Err(stop) => return stop,
         };
-        let usage = flow.usage();
-        let turn = Turn { cleared, judge, usage, took: began.elapsed(), last: false };
+        let turn = Turn { cleared, judge, took: began.elapsed(), last: false };
         sink.deliver(turn).await.err().unwrap_or(stop)
     }
 
@@ -229,10 +234,11 @@ pub(crate) async fn relay<S: Sink>(
                 opened?;
             }
         }
-        judge.follow(flow).await?;
+        judge.hear(flow)?;
+        sink.heard(flow.usage(), judge.text_bytes());
+        judge.decide(flow).await?;
         let cleared = judge.clear(flow, last).await?;
-        let usage = flow.usage();
-        sink.deliver(Turn { cleared, judge, usage, took: began.elapsed(), last }).await?;
+        sink.deliver(Turn { cleared, judge, took: began.elapsed(), last }).await?;
         if last {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::{Direction, Outcome};
+use model::{Direction, Outcome, Usage};
 use tokio::sync::watch;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     hold::{Waiting, hold},
     judge::Judge,
     outlet::Outlet,
-    ports::{self, PolicySet, Stage, Summary},
+    ports::{self, PolicySet, Stage},
     record::{Record, Recorded},
     refuse::{Stop, name_exchange},
     relay::{Lane, Sink, Source, Turn, relay},
@@ -139,8 +139,12 @@ async fn say(out: &Outlet, head: Option<(StatusCode, HeaderMap)>, recorded: Reco
 }
 
 impl Sink for Deliver<'_> {
+    fn heard(&mut self, usage: Usage, text_bytes: Option<(u64, u64)>) {
+        self.spent.tell(usage, text_bytes);
+        self.record.spent(usage);
+    }
+
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
-        self.spent.tell(turn.usage, turn.judge.text_bytes());
         self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
         self.ask(&mut turn).await?;
@@ -155,10 +159,9 @@ impl Sink for Deliver<'_> {
         }
         let head = self.record_head(Some(turn.cleared.delivered().len()))?;
         self.spent.is_whole();
-        let usage = turn.usage;
-        turn.judge.over(&Summary { outcome: Outcome::Completed, usage, duration: self.asked.started.elapsed() }).await;
+        turn.judge.over(&self.record.summary(Outcome::Completed)).await;
         self.record.findings(turn.judge.findings())?;
-        let recorded = self.record.last_chunk(turn.cleared, usage, turn.judge.tallies()).await?;
+        let recorded = self.record.last_chunk(turn.cleared, turn.judge.tallies()).await?;
         say(self.asked.out, head, recorded).await;
         Ok(())
     }

@@ -7,6 +7,7 @@ mod held;
 mod revoke;
 mod rig;
 mod scope;
+mod spent;
 mod switched;
 
 use exchange::ports::RulingState;

@@ -240,6 +240,15 @@ pub struct Closed {
     pub policies: Vec<PolicyTally>,
 }
 
+impl Closed {
+    /// Of an exchange that was dropped: its caller went away, or the host was stopped.
+    #[must_use]
+    pub fn dropped(at: u64, usage: Usage, policies: Vec<PolicyTally>) -> Self {
+        let detail = "the exchange was dropped before its end".to_owned();
+        Self { at, outcome: Outcome::Cancelled, detail, usage, policies }
+    }
+}
+
 /// How often a policy was called in an exchange, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyTally {

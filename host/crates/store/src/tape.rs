@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::hmac;
 use exchange::ports::{ControlLog, RecordError, Recorder, Safety, Tape};
 use model::{
-    ControlEvent, Entry, Event, ExchangeId, Outcome, Usage,
+    ControlEvent, Entry, Event, ExchangeId, Usage,
     record::{Closed, Opened},
 };
 use uuid::Uuid;
@@ -237,13 +237,9 @@ impl Drop for QueueTape {
             }
             return;
         }
-        let closed = Closed {
-            at: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            outcome: Outcome::Cancelled,
-            detail: "the exchange was dropped before its end".to_owned(),
-            usage: Usage::default(),
-            policies: Vec::new(),
-        };
+        // The path closes what it drops; this is for what it could not.
+        let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let closed = Closed::dropped(at, Usage::default(), Vec::new());
         if let Err(error) = self.write(&Entry::Closed(closed)).and_then(|()| self.hand_over(Next::Nothing)) {
             self.lament(&error);
         }

@@ -289,9 +289,8 @@ impl Judge {
         self.stopped_response()
     }
 
-    /// Hears all that the flow has to tell, and decides what can be decided.
-    pub(crate) async fn follow(&mut self, flow: &mut Twin) -> Result<(), Stop> {
-        self.hear(flow)?;
+    /// Decides what can be decided of all that was heard.
+    pub(crate) async fn decide(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         if self.direction == Direction::Request && self.asked.is_some() {
             self.judge_request(flow).await?;
         } else {
@@ -306,7 +305,8 @@ impl Judge {
         }
     }
 
-    fn hear(&mut self, flow: &mut Twin) -> Result<(), Stop> {
+    /// Hears all that the flow has to tell.
+    pub(crate) fn hear(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         while let Some(step) = flow.next() {
             match step {
                 Step::Asked(asked) => {
@@ -382,12 +382,11 @@ impl Judge {
         Ok(())
     }
 
-    /// No more of the answer comes: all text that is pending is judged as the last of its part, but for what could have
+    /// No more of the answer comes, and all that came was heard: all text that is pending is judged as the last of its part, but for what could have
     /// become a match with what will not come, which stays. What can leave so is answered.
     pub(crate) async fn break_off(&mut self, flow: &mut Twin) -> Result<Cleared, Stop> {
         self.broken = true;
         self.guard.break_off();
-        self.hear(flow)?;
         self.due.clear();
         for track in self.tracks.values_mut().filter(|track| !track.is_over()) {
             track.ended = true;

@@ -19,7 +19,7 @@ pub trait Watch: Send + Sync {
     fn event(&self, event: &Event);
 }
 
-/// Follows one exchange. Dropped without `Entry::Closed`: the caller went away.
+/// Follows one exchange. Dropped without `Entry::Closed`: its end could not be told.
 pub trait Follow: Send {
     /// The record takes an entry.
     fn saw(&mut self, entry: &Entry);

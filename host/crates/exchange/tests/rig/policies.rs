@@ -1,7 +1,7 @@
 //! Policies written in Rust, each with one thing that it does.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -11,8 +11,8 @@ use exchange::ports::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use model::{
-    Attribute, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Plan, PolicyInfo, PolicyLimits,
-    Refusal, Scan, Substitute, Verdict,
+    Attribute, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Outcome, Plan, PolicyInfo,
+    PolicyLimits, Refusal, Scan, Substitute, Usage, Verdict,
 };
 
 /// What a test policy does with a window.
@@ -55,6 +55,19 @@ pub(crate) struct TestPolicy {
     failed: Arc<AtomicU32>,
     /// Exchanges of which it was told that they are over.
     pub(crate) over: Arc<AtomicU32>,
+    /// How they ended, where it wants to hear that.
+    pub(crate) told: Told,
+}
+
+/// Ends of exchanges, as a policy was told.
+pub(crate) type Told = Arc<Mutex<Vec<(Outcome, Usage)>>>;
+
+impl TestPolicy {
+    /// The same, wanting to hear of the end.
+    pub(crate) fn auditing(mut self) -> Self {
+        self.plan.hooks.audit = true;
+        self
+    }
 }
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
@@ -82,12 +95,12 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         connections: Vec::new(),
         limits: PolicyLimits::default(),
     };
-    let (failed, over) = Default::default();
+    let (failed, over, told) = Default::default();
     let patterns = match does {
         Does::Find(word, _) => vec![word.to_owned()],
         _ => Vec::new(),
     };
-    TestPolicy { info, plan: Plan { hooks, patterns, ..Plan::default() }, does, failed, over }
+    TestPolicy { info, plan: Plan { hooks, patterns, ..Plan::default() }, does, failed, over, told }
 }
 
 /// Where the word is, and how much of the end could become one.
@@ -153,7 +166,7 @@ impl Policy for TestPolicy {
     }
 
     fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
-        Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed) })
+        Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed), told: Arc::clone(&self.told) })
     }
 
     fn over(&self, _exchange: model::ExchangeId) {
@@ -164,6 +177,7 @@ impl Policy for TestPolicy {
 struct TestGuest {
     does: Does,
     failed: Arc<AtomicU32>,
+    told: Told,
 }
 
 fn refusal(word: &str) -> Verdict {
@@ -291,7 +305,8 @@ impl Guest for TestGuest {
             .boxed()
     }
 
-    fn on_end<'a>(&'a mut self, _summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
-        unreachable!("no test policy has this hook")
+    fn on_end<'a>(&'a mut self, summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
+        self.told.lock().unwrap().push((summary.outcome, summary.usage));
+        async { Ok(Vec::new()) }.boxed()
     }
 }
