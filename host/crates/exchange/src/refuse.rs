@@ -1,9 +1,9 @@
 //! Why an exchange stops, and what the caller is told then. The one place that speaks to callers.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal};
 use thiserror::Error;
 use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
@@ -12,8 +12,9 @@ use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
     outlet::{End, Outlet},
-    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState},
+    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, TurnedAway},
     record::Record,
+    route::spoken,
 };
 
 /// Time that a caller's connection gets to take the last words of a stream that is cut, before it is closed.
@@ -21,6 +22,9 @@ const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// The longest wait for which SDKs are asked to try again by themselves; theirs is a minute too.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// When to try again where there was no place: exchanges come and go.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Time in which the end of an exchange whose credential ended must be recorded: its caller's connection is closed then in
 /// any case, however slow the disk is.
@@ -55,6 +59,20 @@ pub enum Stop {
     /// More than the caller or its token is allowed.
     #[error("{0}")]
     Exceeded(Exceeded),
+    /// The listener has no place for one more exchange.
+    #[error("too many exchanges at once: try again in a moment")]
+    TooMany,
+    /// The head of a request did not come, or not in time.
+    #[error("the head did not come in time")]
+    HeadTooLate,
+    /// What came is no head that has one meaning, so no request was taken from it.
+    #[error("{why}")]
+    Unread {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// The head breaks a rule of HTTP that a gate must insist on.
     #[error("{0}")]
     BadHead(&'static str),
@@ -202,6 +220,8 @@ impl Stop {
             Self::BadRequest(Malformed::TooLarge { .. }) | Self::BadCoding(coding::Fault::TooLarge { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
+            Self::HeadTooLate => StatusCode::REQUEST_TIMEOUT,
+            Self::Unread { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             Self::BadHead(_) | Self::BadRequest(_) | Self::RequestBroke(_) | Self::BadCoding(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -213,9 +233,11 @@ impl Stop {
             | Self::Blocked { .. }
             | Self::ApprovalPending { .. }
             | Self::NotApproved { .. } => StatusCode::FORBIDDEN,
-            Self::NoIdentity(_) | Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TooMany
+            | Self::NoIdentity(_)
+            | Self::PolicyFailed { .. }
+            | Self::NoDesk(_)
+            | Self::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoUpstream { .. }
             | Self::UpstreamBroke(_)
             | Self::UpstreamUnreadable(_)
@@ -235,7 +257,9 @@ impl Stop {
             Self::NoIdentity(_) => "identity_unavailable",
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Exceeded(exceeded) => exceeded.limit.code(),
-            Self::BadHead(_) => "bad_head",
+            Self::TooMany => "too_many_exchanges",
+            Self::HeadTooLate => "head_too_late",
+            Self::Unread { .. } | Self::BadHead(_) => "bad_head",
             Self::NoConnection { .. } => "no_connection",
             Self::NotGranted { .. } => "not_granted",
             Self::NoEndpoint { .. } => "no_endpoint",
@@ -273,6 +297,9 @@ impl Stop {
             | Self::WrongCertificate
             | Self::OutOfScope { .. }
             | Self::Exceeded(_)
+            | Self::TooMany
+            | Self::HeadTooLate
+            | Self::Unread { .. }
             | Self::BadHead(_)
             | Self::NoConnection { .. }
             | Self::NotGranted { .. }
@@ -332,15 +359,31 @@ impl Stop {
         }
     }
 
-    /// Whether SDKs should not try again by themselves. They retry 409, 429 and 5xx; of these an upstream or an
-    /// issuer that is away may be back in a moment, and a limit may have passed.
-    fn should_not_retry(&self) -> bool {
+    /// Whether SDKs should try again by themselves; none where they know best. They retry 409, 429 and 5xx; of these an
+    /// upstream or an issuer that is away may be back in a moment, and a limit may have passed. What found no way in was
+    /// not begun, so that nothing is done twice.
+    fn should_retry(&self) -> Option<bool> {
         match self {
-            Self::NoUpstream { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => false,
-            Self::Exceeded(exceeded) => exceeded.retry_after > LONGEST_RETRY,
-            _ => true,
+            Self::TooMany | Self::HeadTooLate => Some(true),
+            Self::NoUpstream { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => None,
+            Self::Exceeded(exceeded) if exceeded.retry_after <= LONGEST_RETRY => None,
+            _ => Some(false),
         }
     }
+}
+
+/// Refuses what never came to be an exchange: the listener has no place for it, or no request was taken from what came.
+/// `path`: where it leads, as far as that is known. Told to those who watch.
+pub fn at_the_door(gate: &Gate, address: IpAddr, path: Option<&str>, stop: &Stop) -> Response<Bytes> {
+    gate.recorder.turned_away(&TurnedAway { code: stop.code(), address: Some(address), ..TurnedAway::default() });
+    let exchange = ExchangeId::new();
+    let endpoint = spokesman(path.and_then(|path| spoken(gate, path)));
+    let answer = answer(stop, exchange, endpoint, OnBlock::Error, &Asked::default());
+    let (status, headers) = head(stop, &answer, exchange);
+    let mut response = Response::new(Bytes::from(answer.body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// Ends an exchange that stopped: the caller is told, the record is closed, and a stream is cut so that nobody takes
@@ -357,7 +400,7 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
         (endpoint.last_words(broken, &stop.complaint(exchange, &asked)), None)
     } else {
         let answer = answer(stop, exchange, endpoint, on_block, &asked);
-        let head = (StatusCode::from_u16(answer.status).unwrap_or(stop.status()), headers(stop, &answer, exchange));
+        let head = head(stop, &answer, exchange);
         (answer.body, Some(head))
     };
     // The gate's own words hold nothing of the exchange: they are said even when the record can't be kept.
@@ -412,10 +455,14 @@ async fn close(
 fn form(trail: &Trail) -> (&'static dyn Endpoint, OnBlock) {
     match (&trail.route, trail.family) {
         (Some(route), _) => (route.endpoint, route.connection.on_block),
-        (None, Some(family)) => (wire::spokesman(family), OnBlock::Error),
-        // No connection, so the caller's SDK is not known either; OpenAI's form is what most can show.
-        (None, None) => (wire::spokesman(Family::Openai), OnBlock::Error),
+        (None, family) => (spokesman(family), OnBlock::Error),
     }
+}
+
+/// Who speaks for a family. Where there is no connection the caller's SDK is not known either, and OpenAI's form is what most
+/// can show.
+fn spokesman(family: Option<Family>) -> &'static dyn Endpoint {
+    wire::spokesman(family.unwrap_or(Family::Openai))
 }
 
 /// The whole answer for an exchange that stopped before its head was said.
@@ -427,14 +474,22 @@ fn answer(stop: &Stop, exchange: ExchangeId, endpoint: &dyn Endpoint, on_block: 
     }
 }
 
-/// The headers of an answer of the gate's own.
+/// The head of an answer of the gate's own.
+fn head(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> (StatusCode, HeaderMap) {
+    (StatusCode::from_u16(answer.status).unwrap_or(stop.status()), headers(stop, answer, exchange))
+}
+
 fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if stop.should_not_retry() {
-        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    if let Some(retry) = stop.should_retry() {
+        let retry = HeaderValue::from_static(if retry { "true" } else { "false" });
+        headers.insert(HeaderName::from_static("x-should-retry"), retry);
+    }
+    if matches!(stop, Stop::TooMany) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(SOON.as_secs()));
     }
     if matches!(stop, Stop::UnknownCoding(_)) {
         // RFC 9110, 12.5.3: what would have been accepted.

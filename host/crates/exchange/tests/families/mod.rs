@@ -4,6 +4,7 @@
 mod others;
 
 use bytes::Bytes;
+use exchange::refuse::{Stop, at_the_door};
 use futures_util::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
 use model::{Family, OnBlock, Outcome};
@@ -187,5 +188,41 @@ async fn the_prefix_itself_is_the_base_itself() {
         let target = rig.targets.lock().unwrap()[0].clone();
         // The forwarder puts the base path before the target.
         assert_eq!((status, format!("{base_path}{target}")), (StatusCode::OK, expected.to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_finds_no_way_in_is_told_in_the_form_of_where_it_leads() {
+    let setting = Setting { family: Family::Anthropic, path_prefix: "/claude", ..Setting::default() };
+    let rig = Rig::new(setting);
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let full = |path| at_the_door(&rig.gate, address, path, &Stop::TooMany);
+    let cases = [
+        (Some("/claude/v1/messages"), true),
+        (Some("/claude"), true),
+        (Some("/a/../claude/v1/messages"), true),
+        (Some("/claude2/v1/messages"), false),
+        (Some("/other"), false),
+        (Some("/%zz"), false),
+        (None, false),
+    ];
+    for (path, anthropic) in cases {
+        let response = full(path);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["content-length"], response.body().len().to_string());
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["type"] == "error", anthropic, "{path:?}: {body}");
+    }
+    let unread = Stop::Unread { status: 431, why: "the head is too large" };
+    for (stop, status, retry, after) in
+        [(Stop::TooMany, 503, "true", Some("1")), (Stop::HeadTooLate, 408, "true", None), (unread, 431, "false", None)]
+    {
+        let response = at_the_door(&rig.gate, address, None, &stop);
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!((response.status().as_u16(), header("x-should-retry")), (status, Some(retry)), "{stop:?}");
+        assert_eq!((header("retry-after"), header("cache-control")), (after, Some("no-store")));
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains(&stop.to_string()), "{body}");
+        assert!(header("x-request-id").is_some() && header("x-request-id") == header("request-id"));
     }
 }
