@@ -99,11 +99,9 @@ impl<'a> Terms<'a> {
     pub fn plan(self, more: Hooks, directions: &[Direction], speakers: &[String]) -> Plan {
         let mut hooks = more;
         hooks.set(Hooks::TEXT, !self.is_empty());
-        Plan::new(hooks)
-            .directions(directions.iter().copied())
-            .speakers(speakers.iter().cloned())
-            .patterns(self.declared())
-            .only_on_hit()
+        let plan = Plan::new(hooks).directions(directions.iter().copied()).speakers(speakers.iter().cloned());
+        // Without a pattern nothing can hit, and hosts refuse a plan that waits for it.
+        if self.is_empty() { plan } else { plan.patterns(self.declared()).only_on_hit() }
     }
 
     /// What a hit of the pattern with this id was of.

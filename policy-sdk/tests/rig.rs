@@ -18,6 +18,7 @@ const IS_DONE: u32 = 6;
 const REFUSES_TO_OPEN: u32 = 7;
 const NOT_IMPLEMENTED: u32 = 8;
 const BAD_PATTERN: u32 = 9;
+const NEVER_CALLED: u32 = 10;
 
 /// Replaces each `ab` by `X`.
 fn replaced(window: &Window) -> Decision {
@@ -39,6 +40,7 @@ impl<const CASE: u32> Policy for Tried<CASE> {
         let plan = match CASE {
             ON_HIT => Plan::new(Hooks::TEXT).patterns([pattern::regex("ab", "ab", 2)]).only_on_hit(),
             BAD_PATTERN => Plan::new(Hooks::TEXT).patterns([pattern::regex("bad", "a(", 2)]),
+            NEVER_CALLED => Plan::new(Hooks::TOOLS).only_on_hit(),
             NOT_IMPLEMENTED => Plan::new(Hooks::TEXT | Hooks::TOOLS),
             _ => Plan::new(Hooks::TEXT),
         };
@@ -127,4 +129,10 @@ fn a_hook_that_is_asked_for_and_missing_is_a_failure() {
 fn a_pattern_that_is_none_is_a_problem() {
     let problems = Rig::<Tried<BAD_PATTERN>>::new("").err().expect("must be refused");
     assert!(problems[0].message.contains("pattern bad"));
+}
+
+#[test]
+fn a_plan_that_waits_for_hits_of_no_pattern_is_refused_as_the_host_refuses_it() {
+    let problems = Rig::<Tried<NEVER_CALLED>>::new("").err().expect("must be refused");
+    assert!(problems[0].message.contains("declares no pattern"));
 }

@@ -61,9 +61,12 @@ impl<P: Policy> Rig<P> {
     /// Configures the policy with settings (JSON), as the host does when it loads the file.
     ///
     /// # Errors
-    /// What the policy says of its settings, or what is wrong with a pattern that it declares.
+    /// What the policy says of its settings, or what is wrong with its plan or a pattern that it declares.
     pub fn new(json: &str) -> Result<Self, Vec<Problem>> {
         let (_, plan) = settings(json).and_then(P::configure)?;
+        if plan.as_raw().only_on_hit && plan.as_raw().patterns.is_empty() {
+            return Err(vec![Problem::new("", "the plan says only-on-hit, and declares no pattern")]);
+        }
         let matcher = Matcher::new(&plan.as_raw().patterns).map_err(|problem| vec![problem])?;
         Ok(Self {
             settings: json.to_owned(),

@@ -53,6 +53,24 @@ async fn policies_come_go_and_change() {
 }
 
 #[tokio::test]
+async fn each_rule_of_a_shipped_policy_guards_alone() {
+    let mut folder = Folder::new();
+    let alone = [
+        ("10-models", "block", "models = { deny = [\"m\"] }"),
+        ("20-tools", "block", "tools = { deny = [\"shell\"] }"),
+        ("30-size", "block", "max-request-bytes = 10"),
+        ("40-asked", "approve", "tools = [\"shell\"]"),
+    ];
+    for (file, name, rule) in alone {
+        folder.put(&format!("{file}.wasm"), shipped(name));
+        folder.put(&format!("{file}.toml"), format!("[settings]\nwords = []\n{rule}\n"));
+    }
+    let set = folder.scan().await;
+    assert_eq!(ids(&set), alone.map(|(file, ..)| file), "{:?}", set.problems);
+    assert!(set.problems.is_empty(), "{:?}", set.problems);
+}
+
+#[tokio::test]
 async fn a_bad_file_leaves_the_last_good_version_in_force() {
     let mut folder = Folder::new();
     folder.put("stop.wasm", lockdown());
