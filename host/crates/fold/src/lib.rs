@@ -4,8 +4,8 @@
 //! too. It is no normal form of Unicode, but what is left of one (compatibility decomposition without marks) when each
 //! character is treated by itself, so that a text may be folded piece by piece and every place is easily found again.
 //!
-//! What must hold: `fold(a + b) == fold(a) + fold(b)`; folding twice changes nothing; ASCII stays as it is. The table is
-//! derived, see `tests/table.rs`; what no standard says is in `look-alikes.txt`.
+//! What must hold: `fold(a + b) == fold(a) + fold(b)`; folding twice changes nothing; ASCII that is seen or parts words stays
+//! as it is. The table is derived, see `tests/table.rs`; what no standard says is in `look-alikes.txt`.
 
 mod table;
 
@@ -16,7 +16,7 @@ use std::{borrow::Cow, ops::Range};
 pub enum Fold {
     /// It stays.
     Same,
-    /// It goes: a mark, a format character, or another that is not seen or only changes its neighbour.
+    /// It goes: a mark, a format or control character, or another that is not seen or only changes its neighbour.
     Gone,
     /// It is read as this ASCII character.
     Ascii(u8),
@@ -86,12 +86,30 @@ const fn mark(blocks: &mut [u64; WORDS], first: u32, last: u32) {
     }
 }
 
+/// Bytes of ASCII that [`is_plain`] looks at before it asks what it saw: whole registers of any machine.
+const STRIDE: usize = 64;
+
+/// Whether a byte is ASCII that reads as it is: all but control characters, of which white space stays.
+#[must_use]
+pub const fn is_plain_byte(byte: u8) -> bool {
+    // One comparison each, and no branch.
+    byte.wrapping_sub(b' ') < 0x5F || byte.wrapping_sub(b'\t') < 5
+}
+
+/// Whether a text is ASCII that reads as it is, whole.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    text.as_bytes().chunks(STRIDE).all(|bytes| bytes.iter().fold(true, |plain, byte| plain & is_plain_byte(*byte)))
+}
+
 /// What becomes of a character.
 #[must_use]
 pub fn fold_char(char: char) -> Fold {
     let code = u32::from(char);
     let block = code / BLOCK;
-    if char.is_ascii() || BUSY[(block / u64::BITS) as usize] & (1 << (block % u64::BITS)) == 0 {
+    if u8::try_from(code).is_ok_and(is_plain_byte)
+        || BUSY[(block / u64::BITS) as usize] & (1 << (block % u64::BITS)) == 0
+    {
         return Fold::Same;
     }
     let after = table::RUNS.partition_point(|run| run.first <= code);
@@ -134,7 +152,8 @@ pub fn has_tags(text: &str) -> bool {
 
 /// Characters that go, but stand by themselves: what forms the text around them, and fillers.
 const APART: &[(char, char)] = &[
-    ('\u{80}', '\u{9F}'),
+    ('\0', '\u{1F}'),
+    ('\u{7F}', '\u{9F}'),
     ('\u{AD}', '\u{AD}'),
     ('\u{61C}', '\u{61C}'),
     ('\u{115F}', '\u{1160}'),
@@ -246,6 +265,7 @@ mod tests {
             "⁰⁷⁸﹣₀₅﹣₁₁₂₀",
             "0\u{200B}7\u{AD}8-\u{2060}05-1\u{FE0F}1\u{202E}20\u{E0041}",
             "0\u{301}7\u{332}8\u{20E3}-05-1120",
+            "0\07\u{1}8\u{1A}-\u{1B}0\u{7F}5-\u{80}1120",
             "⓿➆❽-⓪⓹-❶➊❷🄌",
         ] {
             assert_eq!(fold(spelled), "078-05-1120", "{spelled}");
@@ -268,11 +288,26 @@ mod tests {
 
     #[test]
     fn text_in_other_scripts_stays_what_it_is() {
-        for text in ["日本語のテキスト", "안녕하세요", "plain ASCII \u{7f}\n\0", "ქართული"] {
+        for text in ["日本語のテキスト", "안녕하세요", "plain ASCII ~\t\n\u{B}\u{C}\r", "ქართული"]
+        {
             assert!(matches!(fold(text), Cow::Borrowed(_)), "{text}");
         }
         // A mark or a form of a letter is not the letter's own matter.
         assert_eq!(fold("Й\u{306}"), fold("И"));
+    }
+
+    #[test]
+    fn plain_text_is_what_each_of_its_bytes_is() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_plain_byte(byte), byte.is_ascii() && fold_char(char::from(byte)) == Fold::Same, "{byte}");
+        }
+        let long = "plain ".repeat(50);
+        assert!(is_plain("") && is_plain(&long));
+        for at in [0, 1, 63, 64, 65, 299, 300] {
+            for odd in ["\0", "\u{1F}", "\u{7F}", "é"] {
+                assert!(!is_plain(&[&long[..at], odd, &long[at..]].concat()), "{at}");
+            }
+        }
     }
 
     #[test]

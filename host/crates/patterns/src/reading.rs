@@ -4,7 +4,7 @@
 //! the window's own offsets. What must hold: a reading is made by a function of each place and a bounded stretch before
 //! it, so that a text reads the same wherever it is cut.
 
-use fold::{Fold, fold_char, fold_tag, has_tags};
+use fold::{Fold, fold_char, fold_tag, has_tags, is_plain_byte};
 
 use model::{CONTEXT_BYTES, UNSEEN_BYTES};
 
@@ -227,7 +227,7 @@ fn read(before: &str, window: &str, fold: fn(char) -> Fold) -> Reading {
         let mut at = 0;
         while at < text.len() {
             let rest = &text[at..];
-            let plain = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+            let plain = rest.bytes().position(|byte| !is_plain_byte(byte)).unwrap_or(rest.len());
             reader.copy(&rest[..plain], shift + at);
             at += plain;
             if let Some(char) = text[at..].chars().next() {

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use fold::{clings, has_tags};
+use fold::{clings, has_tags, is_plain, is_plain_byte};
 use model::{Hit, Scan, UNSEEN_BYTES};
 
 use crate::{
@@ -37,8 +37,8 @@ pub(crate) fn scan(
     if let (Some(engine), Plain::Sought) = (&patterns.plain, plainly) {
         window.as_it_is(engine, before, |_, _| true);
     }
-    // Text in ASCII reads as it is, whatever stands before it in ASCII.
-    let plain = pending.is_ascii() && before.as_bytes().last().is_none_or(u8::is_ascii);
+    // Text in ASCII reads as it is, whatever stands before it in ASCII, but for what is not seen.
+    let plain = is_plain(pending) && before.as_bytes().last().is_none_or(|byte| is_plain_byte(*byte));
     // What must be spelled otherwise is in none, and may only begin where more follows.
     let spelled = patterns.folded.as_ref().filter(|_| !(plain && last));
     if plain && spelled.is_none() && patterns.decoded.is_none() {

@@ -49,6 +49,13 @@ fn every_spelling_of_a_value_is_found_whole() {
         "\u{301}",
         "\u{20E3}",
         "\u{332}\u{200B}\u{E0041}",
+        "\0",
+        "\u{1}",
+        "\u{8}",
+        "\u{1A}",
+        "\u{1F}",
+        "\u{7F}",
+        "\u{1}\u{200B}\0",
     ] {
         spelled.push(between(unseen));
     }
@@ -75,6 +82,7 @@ fn other_kinds_too() {
         ("🄰🄺🄸🄰ABCDEF", "🄰🄺🄸🄰ABCDEF"),
         ("the secret\u{A0}\u{2003}word", "secret\u{A0}\u{2003}word"),
         ("the sec\u{200B}ret w𝗈rd", "sec\u{200B}ret w𝗈rd"),
+        ("the sec\u{1}ret\0 word\u{7F}", "sec\u{1}ret\0 word"),
         ("ПАР\u{200B}ОЛЬ", "ПАР\u{200B}ОЛЬ"),
         ("пaр\u{301}oль", "пaр\u{301}oль"),
     ] {
@@ -206,7 +214,7 @@ fn text() -> impl Strategy<Value = String> {
             "AKIAABCDEF", "ΑКІA1２3ABC", "пароль", "пapoль", "secret\u{2003}word",
         ]).prop_map(str::to_owned),
         3 => prop::sample::select(vec![
-            "\u{200B}", "\u{301}", "\u{FE0F}", "½", "ﬁ", "\u{AD}\u{AD}", " ", "-", "–", "a", "1", "１", "é", "日", "é@b.co", "٣", "\u{600}",
+            "\u{200B}", "\0", "\u{7F}", "\u{301}", "\u{FE0F}", "½", "ﬁ", "\u{AD}\u{AD}", " ", "-", "–", "a", "1", "１", "é", "日", "é@b.co", "٣", "\u{600}",
             "\u{E0030}\u{E0037}\u{E0038}", "\u{E002D}", "\u{E0041}", "\u{E0020}",
         ]).prop_map(str::to_owned),
         2 => "[0-9０-９]{1,4}",
@@ -221,7 +229,7 @@ fn hidden() -> impl Strategy<Value = String> {
     (
         text(),
         prop::collection::vec(
-            (any::<prop::sample::Index>(), prop::sample::select(vec!["\u{200B}", "\u{301}", "\u{E0041}"])),
+            (any::<prop::sample::Index>(), prop::sample::select(vec!["\u{200B}", "\u{301}", "\u{E0041}", "\u{1}"])),
             0..6,
         ),
     )
@@ -269,6 +277,7 @@ proptest! {
             match seed >> 61 {
                 0 => format!("{char}\u{200B}"),
                 1 => format!("{char}\u{301}"),
+                4 => format!("{char}\u{1}"),
                 2 | 3 => full_width.unwrap_or('\u{2003}').to_string(),
                 _ => char.to_string(),
             }

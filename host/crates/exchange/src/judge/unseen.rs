@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use fold::{Fold, fold_char};
+use fold::{Fold, fold_char, is_plain};
 use model::UNSEEN_BYTES;
 
 /// The run in which a text ends.
@@ -25,7 +25,7 @@ impl Unseen {
     /// Takes more text: where in it a run is too long.
     pub(super) fn excess(&mut self, text: &str) -> Vec<Range<usize>> {
         let mut excess: Vec<Range<usize>> = Vec::new();
-        if text.is_ascii() {
+        if is_plain(text) {
             self.bytes = if text.is_empty() { self.bytes } else { 0 };
             return excess;
         }
@@ -57,9 +57,10 @@ mod tests {
     #[test]
     fn a_run_is_cut_to_what_matching_looks_past_wherever_the_text_is_cut() {
         let run = "\u{200B}".repeat(100);
-        let text = format!("a{run}b\u{301}{run}日\u{E0041}{run}");
+        let controls = "\0\u{7F}".repeat(150);
+        let text = format!("a{run}b\u{301}{run}日\u{E0041}{run}c{controls}d");
         let whole = Unseen::default().excess(&text);
-        assert_eq!(whole.len(), 3);
+        assert_eq!(whole.len(), 4);
         assert_eq!(whole[0], 1 + UNSEEN_BYTES..1 + run.len());
         for (at, _) in text.char_indices() {
             let mut unseen = Unseen::default();

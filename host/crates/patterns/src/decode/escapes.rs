@@ -2,6 +2,8 @@
 //!
 //! What must hold: an escape is read from its own characters alone, and one that the text's end cuts off is held.
 
+use fold::is_plain_byte;
+
 use super::Utf8;
 use crate::reading::{Kind, Reader, Reading};
 
@@ -65,7 +67,7 @@ pub(super) fn read(before: &str, window: &str, last: bool) -> Reading {
     let mut at = 0;
     while at < joined.len() {
         let rest = &joined.as_bytes()[at..];
-        let plain = rest.iter().position(|byte| !byte.is_ascii() || matches!(byte, b'%' | b'&' | b'\\'));
+        let plain = rest.iter().position(|byte| !is_plain_byte(*byte) || matches!(byte, b'%' | b'&' | b'\\'));
         let plain = plain.unwrap_or(rest.len());
         if plain > 0 {
             utf8.flush(&mut reader);
