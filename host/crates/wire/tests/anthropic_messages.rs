@@ -186,6 +186,32 @@ fn tools_and_parameters_are_spliced() {
 }
 
 #[test]
+fn a_tool_of_the_servers_keeps_its_type_whatever_it_is_called() {
+    for (tool, names) in [
+        (json!({"type":"web_search_20250305","name":"web_search"}), &["web_search"][..]),
+        (json!({"type":"web_search_20250305","name":"ok"}), &["ok", "web_search_20250305"]),
+        (json!({"type":"web_search_20250305","name":"web"}), &["web", "web_search_20250305"]),
+        (json!({"type":"mcp_toolset"}), &["mcp_toolset"]),
+        (json!({"type":"custom","name":"ok"}), &["ok"]),
+        (json!({}), &[""]),
+    ] {
+        let body = json!({"messages":[],"tools":[{"name":"fine"}, tool]}).to_string();
+        let asked = told(request(), &body).asked.unwrap();
+        let told: Vec<&str> = asked.tools[1..].iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(told, names, "{tool}");
+        for name in names {
+            let mut flow = request();
+            flow.push(body.as_bytes()).unwrap();
+            flow.finish().unwrap();
+            flow.remove_tools(&[(*name).to_owned()]);
+            let mut out = BytesMut::new();
+            Judge::default().turn(&mut *flow, &mut out);
+            assert_eq!(value(std::str::from_utf8(&out).unwrap())["tools"], json!([{"name":"fine"}]), "{tool}");
+        }
+    }
+}
+
+#[test]
 fn a_whole_answer_is_told_by_channel() {
     let body = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "refusal",

@@ -227,6 +227,28 @@ fn tools_are_taken_away_and_parameters_changed() {
 }
 
 #[test]
+fn a_tool_that_stands_alone_is_taken_away_as_one_of_a_list() {
+    let left = |tools: &Value, name: &str| {
+        let body = json!({ "contents": [], "tools": tools });
+        let told = told(request("generateContent"), &body.to_string()).asked.unwrap().tools;
+        assert_eq!(told[0].name, name, "{tools}");
+        let mut flow = request("generateContent");
+        flow.push(body.to_string().as_bytes()).unwrap();
+        flow.finish().unwrap();
+        flow.remove_tools(&[name.to_owned()]);
+        let mut out = BytesMut::new();
+        Judge::default().turn(&mut *flow, &mut out);
+        serde_json::from_slice::<Value>(&out).unwrap()
+    };
+    let none = json!({ "contents": [] });
+    assert_eq!(left(&json!([{ "functionDeclarations": { "name": "shell", "description": "d" } }]), "shell"), none);
+    assert_eq!(left(&json!({ "function_declarations": { "name": "shell" } }), "shell"), none);
+    assert_eq!(left(&json!([{ "functionDeclarations": [{ "description": "d" }] }]), ""), none, "without a name");
+    let search = json!([{ "functionDeclarations": { "name": "shell" }, "googleSearch": {} }]);
+    assert_eq!(left(&search, "shell"), json!({ "contents": [], "tools": [{ "googleSearch": {} }] }));
+}
+
+#[test]
 fn a_canary_is_masked_at_every_split_of_every_channel() {
     let text = format!("é {CANARY}.");
     let channels: [(&str, Write); 5] = [

@@ -123,6 +123,50 @@ fn tools_and_parameters_are_spliced() {
     assert!(flow.patch_parameters("nonsense").is_err());
 }
 
+/// The names of the tools that a request offers, and what is left of it without these.
+fn without(body: &serde_json::Value, names: &[&str]) -> (Vec<String>, serde_json::Value) {
+    let asked = told(request(), &body.to_string()).asked.unwrap();
+    let mut flow = request();
+    flow.push(body.to_string().as_bytes()).unwrap();
+    flow.finish().unwrap();
+    flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+    let mut out = BytesMut::new();
+    Judge::default().turn(&mut *flow, &mut out);
+    (asked.tools.into_iter().map(|tool| tool.name).collect(), value(std::str::from_utf8(&out).unwrap()))
+}
+
+#[test]
+fn a_tool_with_several_names_is_told_by_all_and_taken_away_by_any() {
+    let ok = json!({"type":"function","function":{"name":"fine"}});
+    for (tool, names) in [
+        (json!({"type":"web_search_preview","name":"ok"}), &["ok", "web_search_preview"][..]),
+        (json!({"type":"function","name":"shell","function":{"name":"ok"}}), &["ok", "shell"]),
+        (json!({"type":"custom","custom":{"name":"shell"},"function":{"name":"ok"}}), &["ok", "shell"]),
+        (json!({"type":"web_search","web_search":{"enable":true}}), &["web_search"]),
+        (json!({"type":"namespace","name":"n","tools":[{"type":"function","name":"shell"}]}), &["n", "shell"]),
+        (json!({"name":"shell"}), &["shell"]),
+        (json!({"type":"function"}), &["function"]),
+        (json!({}), &[""]),
+    ] {
+        let body = json!({"messages":[],"tools":[ok, tool]});
+        let (told, _) = without(&body, &[]);
+        assert_eq!(told[0], "fine");
+        assert_eq!(told[1..], *names, "{tool}");
+        for name in names {
+            assert_eq!(without(&body, &[name]).1, json!({"messages":[],"tools":[ok]}), "{tool} without {name}");
+        }
+        // One that is in no list.
+        let alone = json!({"messages":[],"tools":tool,"tool_choice":"auto"});
+        let (told, left) = without(&alone, &[names[0]]);
+        assert_eq!((told, left), (names.iter().map(ToString::to_string).collect(), json!({"messages":[]})), "{tool}");
+    }
+    // A message may bring tools, too.
+    let body = json!({"messages":[{"role":"system","content":"","tools":[ok, {"type":"function","function":{"name":"shell"}}]}]});
+    let (told, left) = without(&body, &["shell"]);
+    assert_eq!(told, ["fine", "shell"]);
+    assert_eq!(left, json!({"messages":[{"role":"system","content":"","tools":[ok]}]}));
+}
+
 #[test]
 fn encoded_files_are_not_text_but_short_ones_are() {
     let long = "QUJD".repeat(100);

@@ -98,6 +98,49 @@ fn tools_and_parameters_are_spliced() {
 }
 
 #[test]
+fn tools_in_lists_of_tools_and_in_items_are_tools() {
+    let body = json!({"input":[
+        {"role":"user","content":"hi"},
+        {"type":"additional_tools","role":"developer","tools":[{"type":"function","name":"shell"},{"type":"web_search"}]},
+        {"type":"tool_search_output","call_id":"c","tools":[{"type":"function","name":"shell"}]}],
+        "tools":[
+            {"type":"namespace","name":"crm","description":"d","tools":[
+                {"type":"function","name":"shell"},
+                {"type":"function","name":"find"}]},
+            {"type":"namespace","name":"ops","tools":[{"type":"function","name":"shell"}]}],
+        "tool_choice":{"type":"function","name":"shell"}});
+    let asked = told(request(), &body.to_string()).asked.unwrap();
+    let names: Vec<&str> = asked.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["shell", "web_search", "shell", "crm", "shell", "find", "ops", "shell"]);
+    let left = |names: &[&str]| {
+        let mut flow = request();
+        flow.push(body.to_string().as_bytes()).unwrap();
+        flow.finish().unwrap();
+        flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        let mut out = BytesMut::new();
+        Judge::default().turn(&mut *flow, &mut out);
+        value(std::str::from_utf8(&out).unwrap())
+    };
+    assert_eq!(left(&["other"]), body);
+    let item = |kind: &str, tools: &serde_json::Value| match kind {
+        "additional_tools" => json!({"type":kind,"role":"developer","tools":tools}),
+        _ => json!({"type":kind,"call_id":"c","tools":tools}),
+    };
+    let crm = json!({"type":"namespace","name":"crm","description":"d","tools":[{"type":"function","name":"find"}]});
+    assert_eq!(
+        left(&["shell"]),
+        json!({"input":[
+            {"role":"user","content":"hi"},
+            item("additional_tools", &json!([{"type":"web_search"}])),
+            item("tool_search_output", &json!([]))],
+            "tools":[crm]})
+    );
+    let none = left(&["shell", "find", "web_search"]);
+    assert_eq!(none["input"][1], item("additional_tools", &json!([])));
+    assert_eq!((none.get("tools"), none.get("tool_choice")), (None, None));
+}
+
+#[test]
 fn requests_of_another_shape_are_refused() {
     for body in [
         "[]",

@@ -100,8 +100,8 @@ impl Reader for Request {
         let mut out = Vec::new();
         let mut gone: Vec<&str> = Vec::new();
         if let Some(array) = doc.get(0, "tools").filter(|&tools| doc.kind(tools) == Kind::Array) {
-            let removed: Vec<bool> =
-                doc.items(array).map(|tool| self.removed.contains(&*tool_name(doc, tool))).collect();
+            let taken = |tool| named(doc, tool).any(|name| self.removed.contains(&*name));
+            let removed: Vec<bool> = doc.items(array).map(taken).collect();
             if !removed.is_empty() && removed.iter().all(|&removed| removed) {
                 // The API refuses a choice where there is nothing to choose from.
                 gone.extend(["tools", "tool_choice"]);
@@ -123,7 +123,7 @@ fn asked(doc: Doc<'_>) -> Asked {
         match &*doc.name(key) {
             "model" => asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() },
             "stream" => asked.streaming = doc.raw(value) == "true",
-            "tools" => asked.tools.extend(doc.items(value).map(|item| tool(doc, item))),
+            "tools" => doc.items(value).for_each(|item| tool(doc, item, &mut asked.tools)),
             "messages" | "system" => {}
             _ => {
                 if asked.parameters.len() > 1 {
@@ -139,17 +139,29 @@ fn asked(doc: Doc<'_>) -> Asked {
     asked
 }
 
-fn tool_name<'a>(doc: Doc<'a>, item: usize) -> Cow<'a, str> {
-    // A set of tools has no name but its type.
-    doc.text_of(item, "name").or_else(|| doc.text_of(item, "type")).unwrap_or_default()
+/// All names of a tool: its name, and its type where that says of a tool of the server's something else. A set of tools has
+/// no name but its type. Where there is none it is empty.
+fn named<'a>(doc: Doc<'a>, item: usize) -> impl Iterator<Item = Cow<'a, str>> {
+    let name = doc.text_of(item, "name");
+    let kind = doc.text_of(item, "type").filter(|kind| !name.as_ref().is_some_and(|name| is_of(kind, name)));
+    let none = (name.is_none() && kind.is_none()).then(Cow::default);
+    name.into_iter().chain(kind).chain(none)
 }
 
-fn tool(doc: Doc<'_>, item: usize) -> Tool {
-    Tool {
-        name: tool_name(doc, item).into_owned(),
-        description: doc.text_of(item, "description").unwrap_or_default().into_owned(),
-        parameters: doc.get(item, "input_schema").map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
-    }
+/// Whether a type says no more than a name does: it is that of the caller's own tools, or the name with a date behind it.
+fn is_of(kind: &str, name: &str) -> bool {
+    let date = kind.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
+    kind == "custom" || kind == name || date.is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn tool(doc: Doc<'_>, item: usize, out: &mut Vec<Tool>) {
+    let description = doc.text_of(item, "description").unwrap_or_default();
+    let schema = doc.get(item, "input_schema").map(|schema| doc.raw(schema)).unwrap_or_default();
+    out.extend(named(doc, item).map(|name| Tool {
+        name: name.into_owned(),
+        description: description.clone().into_owned(),
+        parameters: schema.to_owned(),
+    }));
 }
 
 /// Tells the definitions of tools.

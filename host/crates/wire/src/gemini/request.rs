@@ -3,7 +3,7 @@
 //! What must hold: what is judged is what Google reads, which takes each name in two spellings and one object for a list
 //! of one; the model is the one that the path names.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use model::{Channel, Speaker};
 
@@ -161,7 +161,7 @@ impl Request {
         let (mut stays, mut gone) = (false, Vec::new());
         for (key, value) in doc.members(item) {
             let name = doc.name(key);
-            if camel(&name) != "functionDeclarations" || doc.kind(value) != Kind::Array {
+            if camel(&name) != "functionDeclarations" {
                 if self.removed.contains(&*camel(&name)) {
                     gone.push(name);
                 } else {
@@ -169,10 +169,8 @@ impl Request {
                 }
                 continue;
             }
-            let removed: Vec<bool> = doc
-                .items(value)
-                .map(|tool| doc.text_of(tool, "name").is_some_and(|name| self.removed.contains(&*name)))
-                .collect();
+            let removed: Vec<bool> =
+                each(doc, value).map(|tool| self.removed.contains(&*function_name(doc, tool))).collect();
             if removed.iter().all(|&removed| removed) && !removed.is_empty() {
                 gone.push(name);
             } else {
@@ -216,12 +214,17 @@ fn tools(doc: Doc<'_>, item: usize, out: &mut Vec<Tool>) {
             let schema = ["parameters", "parametersJsonSchema", "parameters_json_schema"];
             let schema = schema.into_iter().find_map(|name| doc.get(tool, name));
             out.push(Tool {
-                name: doc.text_of(tool, "name").unwrap_or_default().into_owned(),
+                name: function_name(doc, tool).into_owned(),
                 description: doc.text_of(tool, "description").unwrap_or_default().into_owned(),
                 parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
             });
         }
     }
+}
+
+/// The name of a declared function; empty where there is none.
+fn function_name<'a>(doc: Doc<'a>, function: usize) -> Cow<'a, str> {
+    doc.text_of(function, "name").unwrap_or_default()
 }
 
 /// Tells contents: a list of turns, or one.

@@ -1,8 +1,12 @@
 //! What a request asks for besides its conversation: model, tools, parameters; and what policies make of these.
+//!
+//! What must hold: a tool is told by every name that some server may know it by, wherever in the request it is offered; one
+//! of which a policy takes away any name goes.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
 use model::{Channel, Speaker};
+use smallvec::SmallVec;
 
 use crate::{
     Asked, Malformed, Tool,
@@ -12,6 +16,12 @@ use crate::{
     splice::{self, Patch},
     target::{self, Named},
 };
+
+/// A list of tools: of a request, of an item of its conversation, of a tool that stands for several.
+const TOOLS: &str = "tools";
+
+/// Types of tools that say nothing of what they are beside their name.
+const NAMED: [&str; 4] = ["function", "builtin_function", "custom", "namespace"];
 
 /// Which members of a request are no parameters.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +71,13 @@ impl Terms {
                 }
                 "stream" => asked.streaming = doc.raw(value) == "true",
                 name if self.members.tools.iter().any(|&(list, _)| list == name) => {
-                    asked.tools.extend(doc.items(value).map(|item| tool(doc, item)));
+                    tools(doc, value, &mut asked.tools);
                 }
-                name if self.members.conversation.contains(&name) => {}
+                name if self.members.conversation.contains(&name) => {
+                    doc.items(value)
+                        .filter_map(|item| doc.get(item, TOOLS))
+                        .for_each(|list| tools(doc, list, &mut asked.tools));
+                }
                 _ => tell(&mut asked.parameters, doc, (key, value)),
             }
         }
@@ -97,25 +111,48 @@ impl Terms {
         let mut out = Vec::new();
         let mut gone: Vec<&str> = Vec::new();
         for &(list, choice) in self.members.tools {
-            let Some(array) = doc.get(0, list).filter(|&list| doc.kind(list) == Kind::Array) else {
-                continue;
-            };
-            let removed: Vec<bool> =
-                doc.items(array).map(|tool| self.removed.contains(&*tool_name(doc, tool))).collect();
-            if !removed.contains(&true) {
-                continue;
-            }
-            if removed.iter().all(|&removed| removed) {
+            let Some(tools) = doc.get(0, list) else { continue };
+            let before = out.len();
+            if self.thin(doc, tools, &mut out) {
                 // Servers refuse an empty list, and a choice where there is nothing to choose from.
                 gone.extend([list, choice]);
-                gone.extend((list == "tools").then_some("parallel_tool_calls"));
-            } else {
-                out.extend(splice::items(doc, array, &removed));
+                gone.extend((list == TOOLS).then_some("parallel_tool_calls"));
+            } else if out.len() > before {
                 gone.extend(doc.get(0, choice).filter(|&value| self.chooses_removed(doc, value)).map(|_| choice));
+            }
+        }
+        let conversation = self.members.conversation.iter().filter_map(|name| doc.get(0, name));
+        for item in conversation.flat_map(|items| doc.items(items)) {
+            let Some(tools) = doc.get(item, TOOLS).filter(|&tools| self.thin(doc, tools, &mut out)) else { continue };
+            // What the item answers, or brings, must not be missed.
+            if doc.kind(tools) == Kind::Array {
+                out.extend(splice::items(doc, tools, &vec![true; doc.items(tools).count()]));
+            } else {
+                out.extend(splice::members(doc, item, &[TOOLS]));
             }
         }
         out.extend(self.patch.splices(doc, &gone));
         out
+    }
+
+    /// Whether nothing stays of a list of tools; else what goes of it is put into `out`.
+    fn thin(&self, doc: Doc<'_>, list: usize, out: &mut Vec<Splice>) -> bool {
+        let mut within = Vec::new();
+        let gone: Vec<bool> = each(doc, list).map(|tool| self.goes(doc, tool, &mut within)).collect();
+        if !gone.is_empty() && gone.iter().all(|&gone| gone) {
+            return true;
+        }
+        out.append(&mut within);
+        if gone.contains(&true) {
+            out.extend(splice::items(doc, list, &gone));
+        }
+        false
+    }
+
+    /// Whether a tool goes: a name of it was taken away, or all that it holds. What goes of what it holds is put into `out`.
+    fn goes(&self, doc: Doc<'_>, tool: usize, out: &mut Vec<Splice>) -> bool {
+        named(doc, tool).any(|(_, name)| self.removed.contains(&*name))
+            || doc.get(tool, TOOLS).is_some_and(|list| self.thin(doc, list, out))
     }
 
     /// Whether a tool choice names a tool that was taken away.
@@ -135,24 +172,44 @@ fn tell(parameters: &mut String, doc: Doc<'_>, (key, value): (usize, usize)) {
     parameters.push_str(doc.raw(value));
 }
 
-/// The object that says what a tool is: inside `function` or `custom`, or the item itself.
-fn definition(doc: Doc<'_>, item: usize) -> usize {
-    doc.get(item, "function").or_else(|| doc.get(item, "custom")).unwrap_or(item)
+/// The items of a list; one that stands alone is a list of one to some servers.
+fn each(doc: Doc<'_>, list: usize) -> impl Iterator<Item = usize> {
+    let alone = (doc.kind(list) == Kind::Object).then_some(list);
+    doc.items(list).chain(alone)
 }
 
-fn tool_name<'a>(doc: Doc<'a>, item: usize) -> Cow<'a, str> {
-    let definition = definition(doc, item);
-    // Tools that the server has built in have no name but their type.
-    doc.text_of(definition, "name").or_else(|| doc.text_of(item, "type")).unwrap_or_default()
+/// All names of a tool, each with the object that has it. Tools that the server has built in have no name but their type,
+/// and keep it whatever else they are called. Where there is no name it is empty.
+fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
+    let definitions = [doc.get(tool, "function"), doc.get(tool, "custom"), Some(tool)];
+    let mut names: SmallVec<[_; 2]> = definitions
+        .into_iter()
+        .flatten()
+        .filter_map(|definition| Some((definition, doc.text_of(definition, "name")?)))
+        .collect();
+    let kind = doc.text_of(tool, "type");
+    names.extend(kind.filter(|kind| names.is_empty() || !NAMED.contains(&&**kind)).map(|kind| (tool, kind)));
+    if names.is_empty() {
+        names.push((tool, Cow::default()));
+    }
+    names.into_iter()
 }
 
-fn tool(doc: Doc<'_>, item: usize) -> Tool {
-    let definition = definition(doc, item);
-    let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
-    Tool {
-        name: tool_name(doc, item).into_owned(),
-        description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),
-        parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
+/// Tells a list of tools, and those that they hold in lists of their own. By recursion, which the bound on the nesting of
+/// JSON ends.
+fn tools(doc: Doc<'_>, list: usize, out: &mut Vec<Tool>) {
+    for item in each(doc, list) {
+        out.extend(named(doc, item).map(|(definition, name)| {
+            let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
+            Tool {
+                name: name.into_owned(),
+                description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),
+                parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
+            }
+        }));
+        if let Some(list) = doc.get(item, TOOLS) {
+            tools(doc, list, out);
+        }
     }
 }
 
