@@ -289,9 +289,11 @@ impl Sheet<'_> {
         self.is_bulk(value) && self.doc.raw(value).starts_with("\"data:")
     }
 
-    /// The encoded file of an object that says what it is in its member `kind`; told where that is text.
-    pub(crate) fn bulk_of(&mut self, value: usize, object: usize, kind: &str) {
-        if self.doc.text_of(object, kind).is_some_and(|kind| is_textual(&kind)) {
+    /// The encoded file of an object that says what it is in one of these members; told where any of them says that it is
+    /// text.
+    pub(crate) fn bulk_of(&mut self, value: usize, object: usize, kinds: &[&str]) {
+        let mut kinds = kinds.iter().filter_map(|kind| self.doc.text_of(object, kind));
+        if kinds.any(|kind| is_textual(&kind)) {
             self.rest(value);
         } else {
             self.bulk(value);
@@ -415,11 +417,46 @@ impl Sheet<'_> {
     }
 }
 
-/// Whether a file of this type is text: encoded it can be read all the same, by policies too.
+/// Types of files that are text: how the names end that are not below one of [`TEXTUAL`].
+const TEXTUAL_ENDS: [&str; 26] = [
+    "json",
+    "xml",
+    "yaml",
+    "csv",
+    "javascript",
+    "ecmascript",
+    "typescript",
+    "sql",
+    "graphql",
+    "rtf",
+    "toml",
+    "x-sh",
+    "x-csh",
+    "x-python",
+    "x-perl",
+    "x-ruby",
+    "x-tcl",
+    "php",
+    "x-tex",
+    "x-latex",
+    "x-texinfo",
+    "x-troff",
+    "x-pem-file",
+    "pem-certificate-chain",
+    "x-www-form-urlencoded",
+    "x-subrip",
+];
+
+/// The same, how they begin: text, and mail, of which most is.
+const TEXTUAL: [&str; 3] = ["text/", "message/", "multipart/"];
+
+/// Whether a file of this type is text: encoded it can be read all the same, by policies too. One of no type is
+/// (RFC 2397, 2).
 fn is_textual(kind: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let words = ["json", "xml", "yaml", "csv", "javascript", "sql", "x-sh", "x-python", "rtf", "toml"];
-    essence.starts_with("text/") || words.iter().any(|word| essence.ends_with(word))
+    essence.is_empty()
+        || TEXTUAL.iter().any(|begin| essence.starts_with(begin))
+        || TEXTUAL_ENDS.iter().any(|end| essence.ends_with(end))
 }
 
 /// Whether this is a long run of base64 (RFC 4648), with or without the head of a data URL (RFC 2397). What spells out a

@@ -210,7 +210,24 @@ fn a_file_that_is_text_is_shown() {
     let shown = |flow: Box<dyn Flow>, body: &Value| {
         told(flow, &body.to_string()).parts.values().any(|told| told.text.contains(&long))
     };
-    for (kind, is_text) in [("text/csv", true), ("application/json", true), ("image/png", false)] {
+    let texts = [
+        "text/csv",
+        "TEXT/plain; charset=utf-8",
+        "application/json",
+        "",
+        ";charset=utf-8",
+        "message/rfc822",
+        "multipart/mixed",
+        "application/typescript",
+        "application/ecmascript",
+        "application/graphql",
+        "application/x-tex",
+        "application/x-httpd-php",
+        "application/x-pem-file",
+    ];
+    let others = ["image/png", "application/pdf", "application/octet-stream"];
+    let kinds = texts.map(|kind| (kind, true)).into_iter().chain(others.map(|kind| (kind, false)));
+    for (kind, is_text) in kinds {
         let url = format!("data:{kind};base64,{long}");
         let body = json!({"messages":[{"role":"user","content":[{"type":"file","file":{"file_data":url}}]}]});
         assert_eq!(shown(openai_chat::request(), &body), is_text, "{kind}");
@@ -224,6 +241,14 @@ fn a_file_that_is_text_is_shown() {
         assert_eq!(shown(flow.request("application/json", Limits::default()).unwrap(), &body), is_text, "{kind}");
         let body = json!({"jsonrpc":"2.0","id":1,"result":{"contents":[{"uri":"u","mimeType":kind,"blob":long}]}});
         assert_eq!(shown(response(Family::Mcp, "/mcp", "application/json"), &body), is_text, "{kind}");
+    }
+    // Google reads a name in two spellings; which of two it takes is its own matter.
+    for (kind, other) in [("image/png", "text/plain"), ("text/plain", "image/png")] {
+        let part = json!({ "inlineData": { "mimeType": kind, "mime_type": other, "data": long } });
+        let body = json!({ "contents": [{ "parts": [part] }] });
+        let path = "/v1/models/m:generateContent";
+        let flow = wire::claim(Family::Gemini, "POST", path).unwrap();
+        assert!(shown(flow.request_at(path, "application/json", Limits::default()).unwrap(), &body), "{kind}");
     }
     // What a tool says is text, whatever it looks like.
     let output = json!({"input":[{"type":"function_call_output","call_id":"c","output":long}]});

@@ -91,7 +91,7 @@ fn source(sheet: &mut Sheet<'_>, source: usize, voice: Voice) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", Kind::Text) if doc.name(value) == "base64" => {}
             ("data", Kind::Text) if plain => sheet.once(value, voice.channel, voice.speaker),
-            ("data", Kind::Text) => sheet.bulk_of(value, source, "media_type"),
+            ("data", Kind::Text) => sheet.bulk_of(value, source, &["media_type"]),
             ("url", Kind::Text) => sheet.bulk(value),
             _ => member(sheet, key, value, voice),
         }

@@ -290,10 +290,13 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker, list: &mut Li
 /// Tells what is said of an encoded file; its bytes are not text.
 pub(super) fn file(sheet: &mut Sheet<'_>, file: usize) {
     let doc = sheet.doc;
-    let kind = if doc.get(file, "mimeType").is_some() { "mimeType" } else { "mime_type" };
     for (key, value) in doc.members(file) {
         sheet.key(key);
-        if doc.name(key) == "data" { sheet.bulk_of(value, file, kind) } else { sheet.rest(value) }
+        if doc.name(key) == "data" {
+            sheet.bulk_of(value, file, &["mimeType", "mime_type"]);
+        } else {
+            sheet.rest(value);
+        }
     }
 }
 

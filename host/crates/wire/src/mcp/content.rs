@@ -86,7 +86,7 @@ fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
             ("text", Kind::Text) => list.once(sheet, value, voice.channel, voice.speaker),
             ("name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             // Encoded files; and addresses, which may hold one.
-            ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => sheet.bulk_of(value, block, "mimeType"),
+            ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => sheet.bulk_of(value, block, &["mimeType"]),
             ("data" | "blob", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             ("uri", Kind::Text) => sheet.bulk(value),
             ("resource", Kind::Object) | ("content", Kind::Array | Kind::Object) => blocks(sheet, value, voice),
