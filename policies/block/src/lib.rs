@@ -6,7 +6,8 @@
 mod settings;
 
 use policy_sdk::{
-    Decision, Hooks, Metadata, Plan, Policy, Problem, Request, RequestDecision, ToolCall, ToolDecision, Verdict, Window,
+    Decision, Exchange, Hooks, Metadata, Plan, Policy, Problem, Request, RequestDecision, ToolCall, ToolDecision,
+    Verdict, Window,
 };
 
 pub use settings::{List, Offered, Refusal, Settings};
@@ -14,7 +15,12 @@ pub use settings::{List, Offered, Refusal, Settings};
 /// The policy.
 pub struct Block {
     settings: Settings,
+    /// Models that the request names besides the one that it is for.
+    further: Vec<String>,
 }
+
+/// The attribute of an exchange that names one of these.
+const FURTHER: &str = "model";
 
 impl Policy for Block {
     type Settings = Settings;
@@ -33,12 +39,19 @@ impl Policy for Block {
             !settings.tools.is_empty() || !settings.models.is_empty() || settings.max_request_bytes > 0,
         );
         let plan = settings.terms().plan(hooks, &settings.directions, &settings.speakers);
-        Ok((Self { settings }, plan))
+        Ok((Self { settings, further: Vec::new() }, plan))
+    }
+
+    fn open(&mut self, exchange: &Exchange) -> Result<Verdict, String> {
+        let further = exchange.extra.iter().filter(|attribute| attribute.name == FURTHER);
+        self.further = further.map(|attribute| attribute.value.clone()).collect();
+        Ok(Verdict::Allow)
     }
 
     fn on_request(&mut self, request: &Request) -> Result<RequestDecision, String> {
-        if !self.settings.models.allows(&request.model) {
-            return Ok(self.refuse("model", "this model may not be used", ["model: ", &request.model].concat()).into());
+        let mut models = std::iter::once(&request.model).chain(&self.further);
+        if let Some(model) = models.find(|model| !self.settings.models.allows(model)) {
+            return Ok(self.refuse("model", "this model may not be used", ["model: ", model].concat()).into());
         }
         let bytes = size(request);
         if self.settings.max_request_bytes > 0 && bytes > self.settings.max_request_bytes {

@@ -4,8 +4,8 @@
 
 use block::Block;
 use policy_sdk::{
-    Direction, Hooks, Policy as _, Request, Tool, ToolCall, Verdict,
-    rig::{End, Rig},
+    Attribute, Direction, Exchange, Hooks, Policy as _, Request, Tool, ToolCall, Verdict,
+    rig::{End, Rig, exchange},
 };
 
 fn rig(json: &str) -> Rig<Block> {
@@ -104,6 +104,20 @@ fn models_by_glob() {
             verdict => assert_eq!((passes, code(&verdict)), (false, "block.model"), "{model}"),
         }
     }
+}
+
+#[test]
+fn every_model_that_a_request_names_counts() {
+    let named = |further: &[&str]| {
+        let mut policy = rig(r#"{"words": [], "models": {"deny": ["big*"]}}"#).instance();
+        let named = |model: &&str| Attribute { name: "model".to_owned(), value: (*model).to_owned() };
+        let other = Attribute { name: "of a later version".to_owned(), value: "big".to_owned() };
+        let extra = further.iter().map(named).chain([other]).collect();
+        assert_eq!(policy.open(&Exchange { extra, ..exchange() }), Ok(Verdict::Allow));
+        policy.on_request(&request("small", &[])).expect("answers").verdict
+    };
+    assert_eq!(named(&["small", "medium"]), Verdict::Allow);
+    assert_eq!(code(&named(&["small", "big-2"])), "block.model");
 }
 
 #[test]

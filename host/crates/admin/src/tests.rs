@@ -143,6 +143,7 @@ impl Rig {
             connection: "openai".into(),
             dialect: "openai-chat",
             model: "m".into(),
+            further_models: Vec::new(),
             streaming: false,
             resumed: false,
         };

@@ -26,6 +26,7 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
         connection: "openai".into(),
         dialect: "openai-chat",
         model: "".into(),
+        further_models: Vec::new(),
         streaming: false,
         resumed: false,
     };

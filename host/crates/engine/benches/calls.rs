@@ -145,6 +145,7 @@ fn about() -> Arc<About> {
         connection: "bench".into(),
         dialect: "openai-chat",
         model: "echo-1".into(),
+        further_models: Vec::new(),
         streaming: true,
         resumed: false,
     })

@@ -75,6 +75,7 @@ fn about() -> Arc<About> {
         connection: "test".into(),
         dialect: "openai-chat",
         model: "NOW".into(),
+        further_models: Vec::new(),
         streaming: true,
         resumed: false,
     })

@@ -260,7 +260,7 @@ impl Asked<'_> {
         flow.push(cleared.bytes()).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
         while let Some(step) = flow.next() {
             if let Step::Asked(asked) = step {
-                scope::check_models(self.scope, &asked)?;
+                scope::check_models(self.scope, &asked, &scope::further_models(&asked))?;
             }
         }
         Ok(())
@@ -335,6 +335,7 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
         connection: route.connection.name.as_str().into(),
         dialect: route.endpoint.dialect(),
         model: CompactString::default(),
+        further_models: Vec::new(),
         streaming: false,
         resumed: false,
     })

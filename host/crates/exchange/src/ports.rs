@@ -117,6 +117,8 @@ pub struct About {
     pub dialect: &'static str,
     /// The model asked for; may be empty.
     pub model: CompactString,
+    /// Models that the request names besides: a router may ask one in the first one's place, a tool may ask one.
+    pub further_models: Vec<String>,
     /// Whether a stream is asked for.
     pub streaming: bool,
     /// True when a guest made from this takes over in the middle.

@@ -1,6 +1,8 @@
 //! What a credential may be used for, checked where it is known: the connection when the request is routed, the operation
 //! when it is claimed, the models when the request was read, and again when a policy changed its parameters.
 
+use std::collections::HashSet;
+
 use model::Scope;
 use serde_json::Value;
 use wire::{Asked, Endpoint};
@@ -8,11 +10,9 @@ use wire::{Asked, Endpoint};
 use crate::refuse::Stop;
 
 /// What a member that names further models has in its name, wherever in the parameters it is: routers ask these models when
-/// the first does not answer (`fallbacks`, `context_window_fallbacks`, `fallback_models`, …).
+/// the first does not answer (`fallbacks`, `context_window_fallbacks`, `fallback_models`, …). Members of the request itself
+/// that choose one are more ([`wire::chooses_model`]).
 const FALLBACK: &str = "fallback";
-
-/// The same for members of the request itself: further models, or what chooses one (`models`, `model_group`, …).
-const MODEL: &str = "model";
 
 /// Members that describe what an answer looks like: names in them are data.
 const SCHEMAS: [&str; 6] = ["response_format", "text", "format", "functions", "generationConfig", "generation_config"];
@@ -29,24 +29,33 @@ pub(crate) fn check_operation(scope: &Scope, endpoint: &dyn Endpoint) -> Result<
     Ok(())
 }
 
-/// Whether every model may be asked that a request names: the one that it is for, and those that a router behind may ask in
-/// its place.
-pub(crate) fn check_models(scope: &Scope, asked: &Asked) -> Result<(), Stop> {
+/// Whether every model may be asked that a request names: the one that it is for, and those besides ([`further_models`]).
+pub(crate) fn check_models(scope: &Scope, asked: &Asked, further: &[String]) -> Result<(), Stop> {
     if scope.allows_any_model() {
         return Ok(());
     }
     check_model(scope, &asked.model)?;
-    let parameters = serde_json::from_str(&asked.parameters).unwrap_or_default();
-    let Value::Object(members) = parameters else { return Ok(()) };
-    let mut further = Vec::new();
-    for (name, value) in &members {
-        if name.to_ascii_lowercase().contains(MODEL) {
-            names(value, &mut further);
-        } else if !SCHEMAS.contains(&name.as_str()) {
-            fallbacks(name, value, &mut further);
+    further.iter().try_for_each(|model| check_model(scope, model))
+}
+
+/// The models that a request names besides the one that it is for: those that a router behind may ask in its place, and those
+/// that tools ask.
+pub(crate) fn further_models(asked: &Asked) -> Vec<String> {
+    let mut further = asked.tool_models.clone();
+    if wire::mentions_model(&asked.parameters)
+        && let Ok(Value::Object(members)) = serde_json::from_str(&asked.parameters)
+    {
+        for (name, value) in &members {
+            if wire::chooses_model(name) {
+                names(value, &mut further);
+            } else if !SCHEMAS.contains(&name.as_str()) {
+                fallbacks(name, value, &mut further);
+            }
         }
     }
-    further.into_iter().try_for_each(|model| check_model(scope, model))
+    let mut known = HashSet::new();
+    further.retain(|model| known.insert(model.clone()));
+    further
 }
 
 fn check_model(scope: &Scope, model: &str) -> Result<(), Stop> {
@@ -57,7 +66,7 @@ fn check_model(scope: &Scope, model: &str) -> Result<(), Stop> {
 }
 
 /// What the members of a value name that say what else to ask.
-fn fallbacks<'v>(name: &str, value: &'v Value, found: &mut Vec<&'v str>) {
+fn fallbacks(name: &str, value: &Value, found: &mut Vec<String>) {
     match value {
         _ if name.to_ascii_lowercase().contains(FALLBACK) => names(value, found),
         Value::Object(members) => members.iter().for_each(|(name, value)| fallbacks(name, value, found)),
@@ -67,14 +76,14 @@ fn fallbacks<'v>(name: &str, value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 /// All that could be a model's name: strings, and the names of members that have a list (`{"one": ["another"]}`).
-fn names<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+fn names(value: &Value, found: &mut Vec<String>) {
     match value {
-        Value::String(name) => found.push(name),
+        Value::String(name) => found.push(name.clone()),
         Value::Array(items) => items.iter().for_each(|item| names(item, found)),
         Value::Object(members) => {
             for (name, value) in members {
                 if value.is_array() {
-                    found.push(name);
+                    found.push(name.clone());
                 }
                 names(value, found);
             }
@@ -90,7 +99,7 @@ mod tests {
     fn refused(parameters: &str) -> Option<String> {
         let scope = Scope { models: vec!["gpt-*".into()], ..Scope::on(["openai"]) };
         let asked = Asked { model: "gpt-4o".into(), parameters: parameters.into(), ..Asked::default() };
-        match check_models(&scope, &asked) {
+        match check_models(&scope, &asked, &further_models(&asked)) {
             Ok(()) => None,
             Err(Stop::OutOfScope { name, .. }) => Some(name),
             Err(other) => unreachable!("{other}"),
@@ -110,6 +119,10 @@ mod tests {
             r#"{"Models":["o3-pro"]}"#,
             r#"{"router_settings_override":{"fallbacks":[{"gpt-4o":["o3-pro"]}]}}"#,
             r#"{"plugins":[{"id":"x","fallback":"o3-pro"}]}"#,
+            r#"{"engine":"o3-pro"}"#,
+            r#"{"deployment":"o3-pro"}"#,
+            r#"{"deployment_id":"o3-pro"}"#,
+            r#"{"\u006dodels":["o3-pro"]}"#,
         ] {
             assert_eq!(refused(parameters).as_deref(), Some("o3-pro"), "{parameters}");
         }
@@ -123,12 +136,24 @@ mod tests {
             r#"{"fallbacks":[{"model":"gpt-4o-mini"}],"num_retries":2}"#,
             r#"{"fallbacks":[]}"#,
             r#"{"disable_fallbacks":true}"#,
+            r#"{"search_engine":"any","plugins":[{"id":"web","engine":"any"}]}"#,
             r#"{"metadata":{"model":"mine"},"modalities":["text"]}"#,
             r#"{"response_format":{"json_schema":{"properties":{"models":{"type":"string"},"fallback":{"type":"string"}}}}}"#,
         ] {
             assert_eq!(refused(parameters), None, "{parameters}");
         }
         let asked = Asked { model: "any".into(), parameters: r#"{"models":["o3-pro"]}"#.into(), ..Asked::default() };
-        assert_eq!(check_models(&Scope::on(["openai"]), &asked), Ok(()));
+        assert_eq!(check_models(&Scope::on(["openai"]), &asked, &further_models(&asked)), Ok(()));
+    }
+
+    #[test]
+    fn a_model_is_told_once_however_often_it_is_named() {
+        let asked = Asked {
+            model: "a".into(),
+            tool_models: vec!["b".into(), "b".into()],
+            parameters: r#"{"models":["a","b","c"],"fallbacks":["c"]}"#.into(),
+            ..Asked::default()
+        };
+        assert_eq!(further_models(&asked), ["b", "a", "c"]);
     }
 }

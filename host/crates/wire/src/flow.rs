@@ -105,6 +105,8 @@ pub struct Asked {
     pub streaming: bool,
     /// The tools offered to the model.
     pub tools: Vec<Tool>,
+    /// Models that the tools name: those that run at the server may ask one of their own.
+    pub tool_models: Vec<String>,
     /// The other members of the request, as one JSON object.
     pub parameters: String,
     /// The messages in it that want an answer which names them; none in a dialect whose answers name nothing.

@@ -23,6 +23,7 @@ mod error;
 mod flow;
 mod frame;
 mod gemini;
+mod hosted;
 mod json;
 mod lines;
 mod mcp;
@@ -51,4 +52,4 @@ pub use dialect::{
 pub use error::Malformed;
 pub use flow::{Asked, Change, Finds, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;
-pub use target::{ambiguity, named_path};
+pub use target::{ambiguity, chooses_model, mentions_model, named_path};

@@ -34,6 +34,9 @@ const ENDPOINTS: [&str; 9] = [
 /// What a parameter that chooses a model has in its name.
 const CHOOSES: [&str; 4] = ["model", "fallback", "deployment", "engine"];
 
+/// That of them which in a body only counts at a name's begin: others name engines of searches.
+const ENGINE: &str = "engine";
+
 /// A path below a connection's prefix, as far as it may name a model: the folder of the models may be the last one of the
 /// upstream's own path.
 #[must_use]
@@ -143,6 +146,22 @@ fn names_model(query: &str) -> bool {
     })
 }
 
+/// Whether a member of a body may choose a model (`models`, `fallbacks`, `deployment_id`, …), to some of those who may read
+/// it.
+#[must_use]
+pub fn chooses_model(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CHOOSES.iter().any(|&chooses| if chooses == ENGINE { name.starts_with(ENGINE) } else { name.contains(chooses) })
+}
+
+/// Whether JSON may have a member of which [`chooses_model`] says so: most has none, and need not be read for it. A name
+/// with escapes may be one.
+#[must_use]
+pub fn mentions_model(json: &str) -> bool {
+    let folded = json.to_ascii_lowercase();
+    folded.contains('\\') || CHOOSES.iter().any(|chooses| folded.contains(chooses))
+}
+
 /// A path with its escapes undone.
 fn plain(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
@@ -246,6 +265,21 @@ mod tests {
             (Family::Ollama, chat, "?model=big"),
         ] {
             assert!(ambiguous(family, "POST", path, query), "{path}{query}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_body_choose_as_parameters_of_a_query_do() {
+        for name in
+            ["model", "Models", "fallbacks", "context_window_fallbacks", "deployment", "deployment_id", "engine"]
+        {
+            assert!(chooses_model(name), "{name}");
+        }
+        for name in ["", "mode", "modalities", "search_engine", "user"] {
+            assert!(!chooses_model(name), "{name}");
+        }
+        for (json, mentions) in [(r#"{"a":1}"#, false), (r#"{"a":{"MODEL":1}}"#, true), (r#"{"\u006dodel":1}"#, true)] {
+            assert_eq!(mentions_model(json), mentions, "{json}");
         }
     }
 

@@ -168,6 +168,26 @@ fn a_tool_with_several_names_is_told_by_all_and_taken_away_by_any() {
 }
 
 #[test]
+fn models_that_tools_name_are_told() {
+    let body = json!({"messages":[{"role":"user","content":"","tools":[{"type":"advisor","model":"d"}]}],"tools":[
+        {"type":"image_generation","model":"a"},
+        {"type":"advisor","parameters":{"deep":[{"fallback_models":["b","c"]}]}},
+        {"type":"function","function":{"name":"x","parameters":{"type":"object","required":["model"],
+            "properties":{"model":{"type":"string","default":"no"}},"default":{"model":"no"},"examples":[{"model":"no"}]}}}]});
+    let asked = told(request(), &body.to_string()).asked.unwrap();
+    assert_eq!(asked.tool_models, ["d", "a", "b", "c"]);
+    let body = json!({"messages":[],"tools":[{"type":"advisor_20260301","name":"advisor","model":"a"}]}).to_string();
+    let flow = wire::claim(model::Family::Anthropic, "POST", "/v1/messages").unwrap();
+    let flow = flow.request("application/json", wire::Limits::default()).unwrap();
+    assert_eq!(told(flow, &body).asked.unwrap().tool_models, ["a"]);
+    let path = "/v1beta/models/m:generateContent";
+    let flow = wire::claim(model::Family::Gemini, "POST", path).unwrap();
+    let flow = flow.request_at(path, "application/json", wire::Limits::default()).unwrap();
+    let body = json!({"contents":[],"tools":{"novelTool":{"model":"a"}}}).to_string();
+    assert_eq!(told(flow, &body).asked.unwrap().tool_models, ["a"]);
+}
+
+#[test]
 fn encoded_files_are_not_text_but_short_ones_are() {
     let long = "QUJD".repeat(100);
     let body = format!(

@@ -96,7 +96,8 @@ impl Live {
         let time = self.arm();
         let groups: Vec<&str> = about.caller.groups.iter().map(String::as_str).collect();
         let (id, session) = (about.exchange.to_string(), about.session.to_string());
-        let exchange = shown::exchange(about, &id, &session, &groups, resumed);
+        let extra = shown::extra(about);
+        let exchange = shown::exchange(about, &id, &session, &groups, &extra, resumed);
         let answer = self.hooks.policy.call_open(&mut self.store, exchange);
         let answer = tokio::time::timeout(wall(time), answer).await;
         self.told(answer).map(answers::verdict)

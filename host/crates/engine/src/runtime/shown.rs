@@ -24,6 +24,7 @@ pub(super) fn exchange<'a>(
     id: &'a str,
     session: &'a str,
     groups: &'a [&'a str],
+    extra: &'a [types::AttributeParam<'a>],
     resumed: bool,
 ) -> types::Exchange<'a> {
     types::Exchange {
@@ -40,8 +41,13 @@ pub(super) fn exchange<'a>(
         model: &about.model,
         streaming: about.streaming,
         resumed,
-        extra: &[],
+        extra,
     }
+}
+
+/// What the contract has no field for: the attribute `model` for each further model that the request names.
+pub(super) fn extra(about: &About) -> Vec<types::AttributeParam<'_>> {
+    about.further_models.iter().map(|model| types::AttributeParam { name: "model", value: model }).collect()
 }
 
 /// Hits in the guest's unit.

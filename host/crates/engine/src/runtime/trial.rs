@@ -60,6 +60,7 @@ fn about(dialect: &'static str) -> About {
         connection: "trial".into(),
         dialect,
         model: "trial".into(),
+        further_models: Vec::new(),
         streaming: false,
         resumed: false,
     }

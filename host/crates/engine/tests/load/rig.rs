@@ -165,6 +165,7 @@ pub(crate) async fn opened(policy: &Arc<dyn Policy>) -> Result<model::Verdict, e
         connection: "test".into(),
         dialect: "raw",
         model: "".into(),
+        further_models: Vec::new(),
         streaming: false,
         resumed: false,
     };

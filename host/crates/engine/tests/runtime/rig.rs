@@ -69,6 +69,7 @@ pub fn about_in(session: SessionId) -> Arc<About> {
         connection: "main".into(),
         dialect: "openai-chat",
         model: "m".into(),
+        further_models: Vec::new(),
         streaming: true,
         resumed: false,
     })

@@ -311,9 +311,11 @@ impl Judge {
             match step {
                 Step::Asked(asked) => {
                     // No policy has seen it yet, so nothing of it may be recorded.
-                    scope::check_models(&self.scope, &asked).inspect_err(|_| self.unmasked = true)?;
+                    let further = scope::further_models(&asked);
+                    scope::check_models(&self.scope, &asked, &further).inspect_err(|_| self.unmasked = true)?;
                     let mut about = About::clone(&self.about);
                     about.model = asked.model.as_str().into();
+                    about.further_models = further;
                     about.streaming = asked.streaming;
                     self.about = Arc::new(about);
                     self.asked = Some(asked);

@@ -122,6 +122,7 @@ fn about(who: &Identified, connection: &str, session: SessionId) -> About {
         connection: connection.into(),
         dialect: "openai-chat",
         model: "".into(),
+        further_models: Vec::new(),
         streaming: true,
         resumed: false,
     }

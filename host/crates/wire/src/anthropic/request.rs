@@ -17,6 +17,7 @@ use crate::{
     case::Spelling,
     documents::Reader,
     frame::Splice,
+    hosted,
     json::{Doc, Kind},
     parts::Parts,
     sheet::Sheet,
@@ -123,7 +124,10 @@ fn asked(doc: Doc<'_>) -> Asked {
         match &*doc.name(key) {
             "model" => asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() },
             "stream" => asked.streaming = doc.raw(value) == "true",
-            "tools" => doc.items(value).for_each(|item| tool(doc, item, &mut asked.tools)),
+            "tools" => {
+                doc.items(value).for_each(|item| tool(doc, item, &mut asked.tools));
+                hosted::models(doc, value, &mut asked.tool_models);
+            }
             "messages" | "system" => {}
             _ => {
                 if asked.parameters.len() > 1 {

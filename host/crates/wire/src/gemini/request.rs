@@ -13,6 +13,7 @@ use crate::{
     case::Spelling,
     documents::Reader,
     frame::Splice,
+    hosted,
     json::{Doc, Kind},
     parts::Parts,
     seams::List,
@@ -108,7 +109,10 @@ impl Request {
         let mut parameters = Vec::new();
         for (key, value) in doc.members(0) {
             match &*doc.name(key) {
-                "tools" => each(doc, value).for_each(|item| tools(doc, item, &mut asked.tools)),
+                "tools" => {
+                    each(doc, value).for_each(|item| tools(doc, item, &mut asked.tools));
+                    hosted::models(doc, value, &mut asked.tool_models);
+                }
                 name if NOT_PARAMETERS.contains(&name) || NOT_PARAMETERS.contains(&&*camel(name)) => {}
                 _ => parameters.push(format!("{}:{}", doc.raw(key), doc.raw(value))),
             }

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::{
     Asked, Malformed, Tool,
     frame::Splice,
+    hosted,
     json::{Doc, Kind},
     sheet::Sheet,
     splice::{self, Patch},
@@ -71,12 +72,12 @@ impl Terms {
                 }
                 "stream" => asked.streaming = doc.raw(value) == "true",
                 name if self.members.tools.iter().any(|&(list, _)| list == name) => {
-                    tools(doc, value, &mut asked.tools);
+                    tools(doc, value, &mut asked);
                 }
                 name if self.members.conversation.contains(&name) => {
                     doc.items(value)
                         .filter_map(|item| doc.get(item, TOOLS))
-                        .for_each(|list| tools(doc, list, &mut asked.tools));
+                        .for_each(|list| tools(doc, list, &mut asked));
                 }
                 _ => tell(&mut asked.parameters, doc, (key, value)),
             }
@@ -195,9 +196,15 @@ fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (usize, Cow<'a, 
     names.into_iter()
 }
 
+/// Tells a list of tools, and what models they name.
+fn tools(doc: Doc<'_>, list: usize, asked: &mut Asked) {
+    tell_tools(doc, list, &mut asked.tools);
+    hosted::models(doc, list, &mut asked.tool_models);
+}
+
 /// Tells a list of tools, and those that they hold in lists of their own. By recursion, which the bound on the nesting of
 /// JSON ends.
-fn tools(doc: Doc<'_>, list: usize, out: &mut Vec<Tool>) {
+fn tell_tools(doc: Doc<'_>, list: usize, out: &mut Vec<Tool>) {
     for item in each(doc, list) {
         out.extend(named(doc, item).map(|(definition, name)| {
             let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
@@ -208,7 +215,7 @@ fn tools(doc: Doc<'_>, list: usize, out: &mut Vec<Tool>) {
             }
         }));
         if let Some(list) = doc.get(item, TOOLS) {
-            tools(doc, list, out);
+            tell_tools(doc, list, out);
         }
     }
 }
