@@ -155,6 +155,26 @@ async fn what_was_heard_before_an_upstream_breaks_off_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_cut_over_two_parts_goes_from_both() {
+    let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+    let key = format!(
+        "-----BEGIN RSA PRIVATE KEY-----\n{}-----END RSA PRIVATE KEY-----\n",
+        [line, "\n"].concat().repeat(100)
+    );
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    for cut in [32, 1000, 3000, 6000] {
+        let text = |text: &str| serde_json::json!({"type": "text", "text": text});
+        let content = [text(&key[..cut]), text(&key[cut..])];
+        let body = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": content}]});
+        host.client().whole(body.to_string().as_bytes()).await;
+        let sent = String::from_utf8(upstream.received().last().unwrap().body.clone()).unwrap();
+        assert!(sent.contains("[PRIVATE_KEY]"), "{cut}: {sent}");
+        assert!(!sent.contains(&line[..20]) && !sent.contains("END RSA"), "{cut}: {sent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_number_of_unseen_characters_parts_a_value() {
     let tags: String = SSN.chars().filter_map(|char| char::from_u32(char as u32 + 0xE0000)).collect();
     for spelled in [

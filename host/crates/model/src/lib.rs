@@ -27,4 +27,6 @@ pub use record::{Entry, Event, Outcome, Usage};
 pub use scope::Scope;
 pub use text::{Channel, Direction, Part, PartId, Speaker};
 
-pub use verdict::{CONTEXT_BYTES, Decision, Edit, Hit, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict};
+pub use verdict::{
+    CONTEXT_BYTES, Decision, Edit, Hit, MATCH_BYTES, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict,
+};

@@ -76,6 +76,9 @@ pub struct Hit {
     pub end: usize,
 }
 
+/// Bytes of the longest match that a pattern may ask for.
+pub const MATCH_BYTES: usize = 16 << 10;
+
 /// Released text that native matching must be shown before a window, in bytes, where there is as much: what stands there
 /// decides where a word ends, and some of it may not be seen.
 pub const CONTEXT_BYTES: usize = 256;

@@ -44,7 +44,7 @@ mod steps;
 mod tests;
 mod window;
 
-use model::{Hit, Scan};
+use model::{Hit, MATCH_BYTES, Scan};
 
 pub use glance::{Glance, MAX_PLANS};
 
@@ -58,6 +58,7 @@ pub const MAX_PATTERNS: usize = 256;
 pub const MAX_REGEX_BYTES: usize = 16 << 10;
 /// Bytes of the longest match that a pattern may ask for.
 pub const MAX_LENGTH: u32 = 16 << 10;
+const _: () = assert!(MAX_LENGTH as usize == MATCH_BYTES, "so much is shown joined where texts are joined");
 /// The same for a pattern with a check, which may be tried at every place of the text.
 pub const MAX_CHECKED_LENGTH: u32 = 512;
 /// No place.

@@ -11,35 +11,45 @@
 
 use std::ops::Range;
 
-use model::{Channel, PartId, Speaker};
+use model::{Channel, MATCH_BYTES, PartId, Speaker};
 
 use crate::{parts::Parts, sheet::Sheet};
 
-/// Bytes of text on each side of a seam that are told twice: more than a match has.
-const SEAM: usize = 4096;
+/// Bytes of text on each side of a seam that are told joined as well: as many as a match can have.
+const SEAM: usize = MATCH_BYTES;
+
+/// The same of texts that are told joined from end to end, and alone as well: all of a match is seen joined, and only what
+/// stands close to the seam reads otherwise alone.
+const ALONE: usize = 4096;
 
 /// Bytes of a word that are told whole where a text is cut in it.
 const WORD: usize = 1024;
 
 /// The last of a text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tail {
     text: String,
     /// Where in its part it ends.
     end: u64,
+    /// Bytes that it has at least, where there are as many.
+    reach: usize,
 }
 
 impl Tail {
+    fn of(reach: usize) -> Self {
+        Self { text: String::new(), end: 0, reach }
+    }
+
     fn note(&mut self, text: &str, end: u64) {
         self.end = end;
         // Cut rarely: only when twice as much has gathered.
-        if text.len() > 2 * SEAM {
-            text[behind(text)..].clone_into(&mut self.text);
+        if text.len() > 2 * self.reach {
+            text[behind(text, self.reach)..].clone_into(&mut self.text);
             return;
         }
         self.text.push_str(text);
-        if self.text.len() > 2 * SEAM {
-            self.text.drain(..behind(&self.text));
+        if self.text.len() > 2 * self.reach {
+            self.text.drain(..behind(&self.text, self.reach));
         }
     }
 
@@ -48,10 +58,10 @@ impl Tail {
     }
 }
 
-/// Where the last [`SEAM`] bytes of a text begin: before the word in which they do, where that is short. Never later, so
+/// Where the last `reach` bytes of a text begin: before the word in which they do, where that is short. Never later, so
 /// that no match that ends at the seam is cut.
-fn behind(text: &str) -> usize {
-    let at = text.floor_char_boundary(text.len() - SEAM);
+fn behind(text: &str, reach: usize) -> usize {
+    let at = text.floor_char_boundary(text.len() - reach);
     let from = text.ceil_char_boundary(at.saturating_sub(WORD));
     text[from..at].rfind(char::is_whitespace).map_or(at, |space| from + space)
 }
@@ -62,7 +72,7 @@ fn near(text: &str, left: usize) -> &str {
         return text;
     }
     let at = text.floor_char_boundary(left);
-    let word = text[at..].find(char::is_whitespace).filter(|&word| word < SEAM);
+    let word = text[at..].find(char::is_whitespace).filter(|&word| word < ALONE);
     &text[..at + word.unwrap_or(0)]
 }
 
@@ -120,7 +130,7 @@ impl Seam {
                 self.joined = None;
             }
         }
-        self.before.get_or_insert_with(|| (Some(part), Tail::default())).1.note(text, range.end);
+        self.before.get_or_insert_with(|| (Some(part), Tail::of(SEAM))).1.note(text, range.end);
     }
 
     /// A part says no more: it ends, or lingers where it could still be joined with what follows.
@@ -272,9 +282,9 @@ impl Apart {
                 parts.echo(joined, tail.range(), alone, told.start);
             }
             self.alone = Some(parts.begin(channel, speaker));
-            self.left = SEAM;
+            self.left = ALONE;
         }
-        self.tail.get_or_insert_default().note(text, range.end);
+        self.tail.get_or_insert_with(|| Tail::of(ALONE)).note(text, range.end);
         let Some(alone) = self.alone else { return };
         let near = near(text, self.left);
         self.left = self.left.saturating_sub(near.len());

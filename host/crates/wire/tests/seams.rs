@@ -373,14 +373,27 @@ const SPACED: &str = "078 05 1120";
 
 #[test]
 fn a_long_text_is_joined_with_the_next_wherever_its_white_space_is() {
-    for long in
-        ["A".repeat(8200), "字".repeat(2800), "a word ".repeat(1200), "A".repeat(9000) + " " + &"B".repeat(4090)]
-    {
+    // For texts that are joined from end to end, and for those that are joined near the seam.
+    let near = |bytes: usize| "A".repeat(2 * bytes + 1000) + " " + &"B".repeat(bytes - 6);
+    for long in ["A".repeat(33_000), "字".repeat(11_200), "a word ".repeat(4800), near(4096), near(16_384)] {
         for (first, second) in [(":078 05 ", "1120 ok"), (":078 ", "05 1120 ok"), (": 0", "78 05 1120 ok")] {
             for (what, open, write) in bodies() {
                 let judge = told(open(), &write(&[&(long.clone() + first), second]).to_string());
                 assert!(judge.parts.values().any(|part| part.text.contains(SPACED)), "{what}: {first:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_match_as_long_as_any_is_seen_whole_wherever_it_is_cut() {
+    let key: String = (0..16_384 / 16).map(|line| format!("{line:015}\n")).collect();
+    let around = "some words ".repeat(6000);
+    for at in [1, 32, 4095, 8192, 16_300, key.len() - 1] {
+        for (name, open, write) in bodies() {
+            let texts = [&(around.clone() + &key[..at]), &(key[at..].to_owned() + &around)];
+            let judge = told(open(), &write(&texts.map(String::as_str)).to_string());
+            assert!(judge.parts.values().any(|part| part.text.contains(&key)), "{name}: {at}");
         }
     }
 }
