@@ -242,6 +242,69 @@ async fn a_replay_on_a_stopped_host_does_not_keep_it_from_starting() {
     assert!(replay.try_wait().unwrap().is_none(), "the replay goes on");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_told_the_same_whether_the_host_runs_or_not() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().policy("10-mask.wasm", "mask").start(upstream.address).await;
+    let reason = "left \u{1b}[2J";
+    let order = json!({ "target": { "connection": "openai" }, "reason": reason, "by": "lea" });
+    assert_eq!(host.order("/v1/revoke", &order).await.0, 200);
+    let mut told = Vec::new();
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let mut events = cli.json(&["sessions", "events"])["events"].as_array().unwrap().clone();
+        if !running {
+            assert!(events.remove(0)["event"]["Stopped"].is_object());
+        }
+        let newest = events[0]["number"].as_u64().unwrap();
+        let page = cli.json(&["sessions", "events", "--limit", "1", "--before", &newest.to_string()]);
+        assert_eq!(page["events"].as_array().unwrap()[..], events[1..2], "the page after it");
+        let table = cli.run(&["sessions", "events"]).stdout;
+        for wanted in ["started", "policy set", "revoked", "connection openai by lea: left \\u{1b}[2J"] {
+            assert!(table.contains(wanted), "{wanted} is missing in:\n{table}");
+        }
+        told.push(events);
+    }
+    assert_eq!(told[0], told[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_verified_when_its_host_is_stopped() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().start(upstream.address).await;
+    let mark = "a-mark-in-a-prompt";
+    assert_eq!(host.client().whole(&request(mark, false)).await.0.status, 200);
+    let refused = host.cli().run(&["sessions", "verify"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    for wanted in ["of a host that is stopped, or a copy of one", &format!("in use by process {}", host.pid())] {
+        assert!(refused.stderr.contains(wanted), "{wanted} is missing in: {}", refused.stderr);
+    }
+
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    let told = host.cli().json(&["sessions", "verify"]);
+    assert_eq!((&told["good"], &told["verified"]["exchanges"]), (&json!(true), &json!(1)), "{told}");
+    assert!(told["verified"]["events"].as_u64() >= Some(2), "{told}");
+
+    let segment = host.home().join("store/segment-000001.redb");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(mark.len()).position(|window| window == mark.as_bytes()).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let wrong = host.cli().run(&["sessions", "verify"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stdout);
+    for wanted in ["WRONG", "segment-000001.redb is damaged in exchange"] {
+        assert!(wrong.stdout.contains(wanted), "{wanted} is missing in: {}{}", wrong.stdout, wrong.stderr);
+    }
+    let json = host.cli().run(&["sessions", "verify", "--json"]);
+    let said: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(json.code == Some(1) && said["good"] == json!(false), "{said}");
+    let nowhere = host.cli().run(&["sessions", "verify", "--store", "no-such-folder"]);
+    assert!(nowhere.code == Some(1) && nowhere.stdout.contains("no-such-folder"), "{}", nowhere.stdout);
+}
+
 #[test]
 fn settings_that_a_policy_does_not_take_are_shown_in_their_file() {
     let folder = tempfile::tempdir().unwrap();

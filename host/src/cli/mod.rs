@@ -181,6 +181,8 @@ mod tests {
             "portcullis approvals deny 01 --reason no --config x",
             "portcullis sessions list --since 7d --config x --json",
             "portcullis sessions replay 01 --speed 0 --control http://127.0.0.1:1 --token-file t",
+            "portcullis sessions events --limit 5 --before 7 --config x --json",
+            "portcullis sessions verify --config x --store copy --json",
             "portcullis revoke --caller ann --reason INC-1 --dry-run --config x --json",
             "portcullis token list --config x --json",
             "portcullis token issue --subject-env JWT --url https://g --ca c --model m* --lifetime 5m --json",

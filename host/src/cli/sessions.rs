@@ -1,7 +1,9 @@
 //! `portcullis sessions`.
 
+mod events;
 mod records;
 mod replay;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,7 @@ use super::{
 use crate::app::now_ms;
 use records::{ExchangeShown, Found, Records};
 
-/// Look at what was recorded: sessions, and the exchanges in them.
+/// Look at what was recorded: sessions, the exchanges in them, and what belongs to no exchange.
 ///
 /// Asks the running host; when none runs, reads its store directly.
 #[derive(Debug, Args)]
@@ -29,6 +31,8 @@ Examples:
   portcullis sessions replay 0199f3…       what was delivered, as fast as it was delivered
   portcullis sessions replay 0199f3… --speed 10
   portcullis sessions replay 0199f3… --speed 0 --json
+  portcullis sessions events               starts, policy sets, approvals, tokens, revocations
+  portcullis sessions verify               of a host that is stopped: whether all that was recorded is still there
 
 What was recorded is shown with control characters escaped: it can't change your terminal.")]
 pub(super) struct SessionsArgs {
@@ -63,6 +67,9 @@ enum SessionsCommand {
         #[command(flatten)]
         host: HostArgs,
     },
+    /// List what belongs to no exchange, the newest first: starts, policy sets, approvals, tokens, revocations, alerts.
+    Events(events::EventsArgs),
+    Verify(verify::VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +106,8 @@ pub(super) async fn cmd_sessions(args: SessionsArgs) -> anyhow::Result<ExitCode>
         SessionsCommand::List(args) => list(args).await?,
         SessionsCommand::Show { id, json, host } => show_one(&host, &id, json).await?,
         SessionsCommand::Replay { id, speed, json, host } => replay_one(&host, &id, speed, json).await?,
+        SessionsCommand::Events(args) => events::list(args).await?,
+        SessionsCommand::Verify(args) => return verify::verify(args).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -65,7 +65,7 @@ fn frame(kind: u8, content: &[u8]) -> Vec<u8> {
 fn found(path: &Path) -> Option<(usize, u64)> {
     let store = Store::open(&StoreConfig::new(path)).ok()?;
     let exchanges = store.exchanges(&store::ExchangeFilter::default()).map(|all| all.len()).unwrap_or_default();
-    let frames = store.verify().unwrap_or_default();
+    let frames = store.verify().map_or(0, |verified| verified.exchanges);
     drop(store);
     Some((exchanges, frames))
 }

@@ -113,7 +113,7 @@ async fn ask_everything(host: &Host, seen: &mut Seen, credentials: &[&str]) {
 /// What the control listener and the command line tell.
 async fn look_everywhere(host: &Host, seen: &mut Seen) {
     let paths = ["/v1/status", "/v1/policies", "/v1/sessions", "/v1/exchanges", "/v1/approvals", "/v1/tokens"];
-    for path in paths.into_iter().chain(["/v1/revocations", "/v1/access", "/v1/alerts"]) {
+    for path in paths.into_iter().chain(["/v1/revocations", "/v1/access", "/v1/alerts", "/v1/events"]) {
         seen.add(path, host.look(path).await.to_string());
     }
     let metrics = host.operator().send("GET", "/metrics", &[], b"").await;
@@ -135,6 +135,8 @@ async fn look_everywhere(host: &Host, seen: &mut Seen) {
         &["sessions", "show", &session],
         &["sessions", "show", &session, "--json"],
         &["sessions", "replay", &session],
+        &["sessions", "events"],
+        &["sessions", "events", "--json"],
         &["token", "list"],
         &["token", "list", "--json"],
         &["approvals", "list"],

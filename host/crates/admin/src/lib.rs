@@ -6,6 +6,7 @@
 //!   patient.rs   writes that wait for so long and no longer
 //!   guard.rs     Host, token, content type: before every route
 //!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  alerts.rs  credentials.rs  records.rs
+//!           events.rs
 //!   problem.rs   every error, as RFC 9457 says
 //! ```
 //!
@@ -19,6 +20,7 @@ mod aim;
 mod alerts;
 mod approvals;
 mod credentials;
+mod events;
 mod guard;
 mod health;
 mod patient;
@@ -43,6 +45,7 @@ use store::Store;
 use tokio::sync::watch;
 
 pub use aim::Names;
+pub use events::told as event_told;
 pub use serve::{on_own_thread, serve};
 pub use token::{AdminToken, TokenError};
 

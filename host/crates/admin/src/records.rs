@@ -101,11 +101,11 @@ pub(crate) async fn exchange(
     read(&control, move |store| store.exchange(id)).await.map(Json)
 }
 
-fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+pub(crate) fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
     query.map(|Query(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 
-fn rows(asked: Option<usize>) -> Result<usize, Problem> {
+pub(crate) fn rows(asked: Option<usize>) -> Result<usize, Problem> {
     match asked {
         None => Ok(ROWS),
         Some(rows) if (1..=ROWS_MOST).contains(&rows) => Ok(rows),
@@ -114,7 +114,7 @@ fn rows(asked: Option<usize>) -> Result<usize, Problem> {
 }
 
 /// Reads what was recorded up to now, away from the thread that serves.
-async fn read<T, F>(control: &Control, look: F) -> Result<T, Problem>
+pub(crate) async fn read<T, F>(control: &Control, look: F) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,

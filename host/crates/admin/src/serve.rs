@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, access, alerts, approvals, credentials, guard, health,
+    Control, access, alerts, approvals, credentials, events, guard, health,
     patient::Patient,
     policies,
     problem::Problem,
@@ -62,6 +62,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/sessions/{id}", get(records::session))
         .route("/v1/exchanges", get(records::exchanges))
         .route("/v1/exchanges/{id}", get(records::exchange))
+        .route("/v1/events", get(events::list))
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{id}", get(approvals::show))
         .route("/v1/approvals/{id}/approve", post(approvals::approve))

@@ -30,6 +30,7 @@ use crate::{AdminToken, Control, HostFacts, Names, Phase, serve::router};
 mod access;
 mod alerts;
 mod credentials;
+mod events;
 mod strangers;
 
 struct Rig {
@@ -194,7 +195,16 @@ impl Rig {
 #[tokio::test]
 async fn nothing_is_told_without_the_token() {
     let rig = Rig::new();
-    for path in ["/v1/status", "/v1/policies", "/v1/approvals", "/v1/sessions", "/metrics", "/readyz?verbose", "/x"] {
+    for path in [
+        "/v1/status",
+        "/v1/policies",
+        "/v1/approvals",
+        "/v1/sessions",
+        "/v1/events",
+        "/metrics",
+        "/readyz?verbose",
+        "/x",
+    ] {
         for credential in [None, Some("Bearer wrong"), Some("Basic eDp5"), Some("Bearer ")] {
             let mut request = Request::builder().uri(path).header(header::HOST, "localhost");
             if let Some(credential) = credential {

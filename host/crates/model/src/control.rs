@@ -41,7 +41,8 @@ pub struct TokenIssued {
     pub at_ms: u64,
     /// What it is called.
     pub id: TokenId,
-    /// SHA-256 of the token.
+    /// SHA-256 of the token. It is kept, and told to nobody: what is read of what was told has none.
+    #[serde(default)]
     pub digest: Digest,
     /// Whose it is.
     pub caller: Caller,
@@ -63,12 +64,13 @@ pub struct TokenIssued {
 pub struct TokenExchanged {
     /// The token.
     pub token: TokenIssued,
-    /// What it was issued for.
+    /// What it was issued for: kept, and told to nobody, as the token's own hash is.
+    #[serde(default)]
     pub origin: Origin,
 }
 
 /// A credential for which a token was issued. Never the credential itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// SHA-256 of what was presented.
     pub digest: Digest,

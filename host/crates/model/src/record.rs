@@ -355,3 +355,17 @@ pub enum Event {
     /// Who may do what changed.
     Control(ControlEvent),
 }
+
+impl Event {
+    /// When.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
+        match self {
+            Self::Started { at_ms, .. }
+            | Self::SetPublished { at_ms, .. }
+            | Self::Approval { at_ms, .. }
+            | Self::Stopped { at_ms } => *at_ms,
+            Self::Control(event) => event.at_ms(),
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Every value carries a hash over its key and itself, verified on every read. Everything here can be made again from
 //! the segments.
 
-use std::path::Path;
+use std::{ops::Bound, path::Path};
 
 use model::{ExchangeId, SessionId};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
@@ -216,11 +216,12 @@ impl Index {
         })
     }
 
-    /// The newest event frames, the newest first.
-    pub(crate) fn events(&self, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    /// The newest event frames before number `before`, the newest first.
+    pub(crate) fn events(&self, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.db.read(|transaction| {
             let table = transaction.open_table(EVENTS)?;
-            let newest = table.iter()?.rev().take(limit);
+            let before = before.map_or(Bound::Unbounded, Bound::Excluded);
+            let newest = table.range::<u64>((Bound::Unbounded, before))?.rev().take(limit);
             newest
                 .map(|event| event.map(|(number, frame)| (number.value(), frame.value().to_vec())).map_err(Fault::from))
                 .collect()

@@ -46,7 +46,7 @@ mod writer;
 
 pub use config::{Durability, Limits, StoreConfig};
 pub use error::StoreError;
-pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry};
+pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry, Verified};
 pub use recover::{Damage, Recovery};
 pub use store::{Status, Store};
 pub use summary::{ExchangeSummary, SessionSummary, State};

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use model::{Entry, Event, ExchangeId, Outcome, SessionId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ExchangeSummary, SessionSummary, Store, StoreError,
@@ -84,12 +84,23 @@ pub struct SessionRecord {
 }
 
 /// A control event and its number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Its number in the store, from 0, in the order in which they came.
     pub number: u64,
     /// What happened.
     pub event: Event,
+}
+
+/// How much was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Exchanges, with each of their entries.
+    pub exchanges: u64,
+    /// Control events of the history.
+    pub events: u64,
+    /// Segments that are sealed, with each of their pages.
+    pub segments: u64,
 }
 
 impl Store {
@@ -160,12 +171,12 @@ impl Store {
         Ok(ExchangeRecord { summary: row.told(self.run()), entries: reading.entries, root })
     }
 
-    /// The newest control events, the newest first.
+    /// The newest control events before number `before`, at most `limit`, the newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the index can't be read or is damaged.
-    pub fn events(&self, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
-        let events = self.index().events(limit)?.into_iter().map(|(number, bytes)| {
+    pub fn events(&self, before: Option<u64>, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
+        let events = self.index().events(before, limit)?.into_iter().map(|(number, bytes)| {
             let frame = frame::read(&bytes).ok().filter(|frame| frame.kind == Kind::Event && frame.number == number);
             let event = frame.and_then(|frame| frame.decode().ok());
             let file = || self.index().path().to_owned();
@@ -177,12 +188,22 @@ impl Store {
         events.collect()
     }
 
-    /// Verifies everything that can be read: each exchange, each session, the newest events, and the sealed segments'
-    /// pages. Gives how many exchanges there are. Reads the whole store.
+    /// Verifies everything that can be read: each exchange, each session, each event, the control log, and the sealed
+    /// segments' pages. Gives how much that was. Reads the whole store. What could not be read when the store was opened is
+    /// told by [`Store::recovery`].
     ///
     /// # Errors
     /// The first [`StoreError`] that comes up.
-    pub fn verify(&self) -> Result<u64, StoreError> {
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        let exchanges = self.verify_exchanges()?;
+        self.sessions(&SessionFilter::default())?;
+        let events = self.verify_events()?;
+        self.control().replay()?;
+        let segments = self.segments().verify_sealed()?;
+        Ok(Verified { exchanges, events, segments })
+    }
+
+    fn verify_exchanges(&self) -> Result<u64, StoreError> {
         let expected = self.index().meta()?.exchanges;
         let (mut count, mut before) = (0, None);
         loop {
@@ -206,14 +227,23 @@ impl Store {
             let what = format!("it lists {count} exchanges and counts {expected}");
             return Err(self.index().corrupt(None, what));
         }
-        self.sessions(&SessionFilter::default())?;
-        self.events(usize::MAX)?;
-        self.segments().verify_sealed()?;
         Ok(count)
+    }
+
+    fn verify_events(&self) -> Result<u64, StoreError> {
+        let (mut count, mut before) = (0, None);
+        loop {
+            let page = self.events(before, VERIFY_PAGE)?;
+            count += page.len() as u64;
+            before = page.last().map(|event| event.number);
+            if page.len() < VERIFY_PAGE {
+                return Ok(count);
+            }
+        }
     }
 }
 
-/// Exchanges that `verify` looks at between two looks at the index.
+/// Exchanges, or events, that `verify` looks at between two looks at the index.
 const VERIFY_PAGE: usize = 1000;
 
 /// An exchange while its frames are read.

@@ -126,7 +126,7 @@ async fn what_is_alive_comes_back_in_order_and_history_has_all() {
             store.append(event.clone()).await.unwrap();
         }
         store.settle().await.unwrap();
-        let mut history = store.events(100).unwrap();
+        let mut history = store.events(None, 100).unwrap();
         history.sort_by_key(|record| record.number);
         let control = |record: &EventRecord| match &record.event {
             model::Event::Control(event) => Some(event.clone()),

@@ -11,7 +11,9 @@ use std::{
 use anyhow::{Context, bail};
 use model::{Entry, ExchangeId, SessionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use store::{ExchangeRecord, ExchangeSummary, SessionFilter, SessionRecord, SessionSummary, Store, StoreError};
+use store::{
+    EventRecord, ExchangeRecord, ExchangeSummary, SessionFilter, SessionRecord, SessionSummary, Store, StoreError,
+};
 
 use crate::cli::host::{HostArgs, Place, Unanswered};
 
@@ -71,6 +73,11 @@ struct SessionList {
     sessions: Vec<SessionSummary>,
 }
 
+#[derive(Deserialize)]
+struct EventList {
+    events: Vec<EventRecord>,
+}
+
 impl Records {
     pub(super) fn open(host: &HostArgs) -> anyhow::Result<Self> {
         Ok(Self { place: host.place()? })
@@ -80,6 +87,13 @@ impl Records {
     pub(super) async fn sessions(&self, filter: SessionFilter) -> anyhow::Result<Vec<SessionSummary>> {
         let path = format!("/v1/sessions?{}", query(&filter));
         self.ask(&path, |SessionList { sessions }| sessions, move |store| store.sessions(&filter)).await
+    }
+
+    /// Control events before number `before`, the newest first.
+    pub(super) async fn events(&self, before: Option<u64>, limit: usize) -> anyhow::Result<Vec<EventRecord>> {
+        let before_this = before.map_or_else(String::new, |before| format!("&before={before}"));
+        let path = format!("/v1/events?limit={limit}{before_this}");
+        self.ask(&path, |EventList { events }| events, move |store| store.events(before, limit)).await
     }
 
     async fn session(&self, id: SessionId) -> anyhow::Result<SessionShown> {
