@@ -13,8 +13,8 @@ use super::{
     Durability, Limits, Problem, Problems,
     alerts::WebhookTable,
     endpoint::EndpointTable,
-    grant::GrantTable,
-    issuer::IssuerTable,
+    grant::{GrantTable, warn_of_approvers},
+    issuer::{IssuerTable, plain},
     limits::{Bound, Unit},
     oauth::OauthTable,
     problem::Code,
@@ -232,11 +232,13 @@ fn policies(section: &mut Section<'_, '_>, problems: &mut Problems) -> PoliciesT
 }
 
 fn approvals(section: &mut Section<'_, '_>, problems: &mut Problems) -> super::Approvals {
+    let approvers = section.texts("approvers", problems);
+    warn_of_approvers(&approvers, problems);
     super::Approvals {
         default_timeout: section.time(&bounds::DEFAULT_TIMEOUT, problems),
         wait: section.time(&bounds::WAIT, problems),
         heartbeat: section.time(&bounds::HEARTBEAT, problems),
-        approvers: section.texts("approvers", problems).into_iter().map(Spanned::into_inner).collect(),
+        approvers: plain(approvers),
         pending: section.count(&bounds::PENDING, problems),
         pending_per_caller: section.count(&bounds::PENDING_PER_CALLER, problems),
     }

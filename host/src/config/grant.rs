@@ -74,6 +74,7 @@ impl GrantTable {
             bound: section.flag("bound", problems),
             approval: section.table("approval", "approval = { … }", problems).map(|mut table| {
                 let approvers = table.needed_texts("approvers", "[\"leads\"]", problems);
+                warn_of_approvers(&approvers, problems);
                 let timeout = table.time(&TIMEOUT, problems);
                 table.finish(problems);
                 ApprovalTable { approvers, timeout }
@@ -125,6 +126,17 @@ impl GrantTable {
             return None;
         }
         Some(grant)
+    }
+}
+
+/// Who decides comes over the control listener, whose token is the operator's: there a group is never asked for.
+pub(super) fn warn_of_approvers(approvers: &[Spanned<String>], problems: &mut Problems) {
+    if let Some(first) = approvers.first() {
+        problems.push(
+            Problem::warning(Code::NotEnforced, first.span(), "nobody is held to the groups of `approvers`")
+                .label("whoever holds the control token decides, as operator")
+                .help("give the control token to nobody who may not decide"),
+        );
     }
 }
 

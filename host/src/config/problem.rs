@@ -46,6 +46,8 @@ pub(crate) enum Code {
     WeakSecret,
     /// Something that should stay on this machine, or be encrypted, and is not.
     Exposed,
+    /// Something that can be said, and that nothing holds anybody to.
+    NotEnforced,
 }
 
 impl Code {
@@ -66,6 +68,7 @@ impl Code {
             Self::BadFile => "P0110",
             Self::WeakSecret => "P0111",
             Self::Exposed => "P0112",
+            Self::NotEnforced => "P0113",
         }
     }
 }

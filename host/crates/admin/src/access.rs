@@ -8,8 +8,8 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use identity::{AccessError, AccessFault, AccessView, Decider};
-use model::TokenId;
+use identity::{AccessError, AccessFault, AccessView};
+use model::{Decider, TokenId};
 use serde_json::{Value, json};
 
 use crate::{Control, problem::Problem, said::Said};
@@ -52,7 +52,7 @@ pub(crate) async fn deny(
 async fn decide(control: &Control, id: &str, approved: bool, body: &Bytes) -> Result<Json<Value>, Problem> {
     let id = parse(id)?;
     let said = Said::read(body, REASON_BYTES)?;
-    let decider = Decider { name: said.by, groups: None };
+    let decider = Decider::operator(said.by);
     Ok(Json(shown(&control.access.decide(id, approved, decider, said.reason).await?)))
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use ::approvals::{Approval, Approver, Decision};
+use ::approvals::{Approval, Decision};
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
 };
-use model::ApprovalId;
+use model::{ApprovalId, Decider};
 use serde_json::{Value, json};
 
 use crate::{Control, problem::Problem, said::Said};
@@ -55,8 +55,8 @@ pub(crate) async fn deny(
 async fn decide(control: &Control, id: &str, decision: Decision, body: &Bytes) -> Result<Json<Approval>, Problem> {
     let id = parse(id)?;
     let said = Said::read(body, REASON_BYTES)?;
-    let approver = Approver { name: said.by, groups: None };
-    Ok(Json(control.approvals.decide(id, decision, &approver, &said.reason).await?))
+    let decider = Decider::operator(said.by);
+    Ok(Json(control.approvals.decide(id, decision, &decider, &said.reason).await?))
 }
 
 fn parse(id: &str) -> Result<ApprovalId, Problem> {

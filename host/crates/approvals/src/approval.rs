@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ApprovalId, Caller, Digest, ExchangeId, Question, SessionId};
+use model::{ApprovalId, Caller, Decider, Digest, ExchangeId, Question, SessionId};
 use serde::Serialize;
 
 /// Where a question stands.
@@ -51,15 +51,6 @@ pub enum Decision {
     Approve,
     /// Stop.
     Deny,
-}
-
-/// Who decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approver {
-    /// Name, for the record; compared with the caller's subject.
-    pub name: String,
-    /// Groups, as far as they are known; `None`: an operator, who may decide everything.
-    pub groups: Option<Vec<String>>,
 }
 
 /// A question, and what came of it. Times are milliseconds since 1970-01-01T00:00:00Z.
@@ -120,12 +111,8 @@ impl Approval {
     }
 
     /// Whether this person may decide so.
-    pub(crate) fn may(&self, approver: &Approver, decision: Decision) -> bool {
-        let own = approver.name == self.caller.subject && decision == Decision::Approve;
-        let member = approver
-            .groups
-            .as_ref()
-            .is_none_or(|groups| self.question.approvers.iter().any(|wanted| groups.contains(wanted)));
-        !own && member
+    pub(crate) fn may(&self, decider: &Decider, decision: Decision) -> bool {
+        let own = decider.name == self.caller.subject && decision == Decision::Approve;
+        !own && decider.is_one_of(&self.question.approvers)
     }
 }

@@ -7,10 +7,10 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use exchange::ports::{Ask, Ruling, RulingState};
-use model::{ApprovalId, Caller, Digest};
+use model::{ApprovalId, Caller, Decider, Digest};
 use thiserror::Error;
 
-use crate::{Approval, Approver, Decision, State, memory::Memory, open::Open};
+use crate::{Approval, Decision, State, memory::Memory, open::Open};
 
 /// Closed questions that are kept to be looked at; the record has them all.
 const CLOSED: usize = 1_000;
@@ -194,7 +194,7 @@ impl Book {
         &mut self,
         id: ApprovalId,
         decision: Decision,
-        approver: &Approver,
+        decider: &Decider,
         reason: &str,
         now_ms: u64,
     ) -> Result<Approval, Wrong> {
@@ -205,8 +205,8 @@ impl Book {
         if open.state != State::Pending || open.deciding {
             return Err(Wrong::NotPending(open.state));
         }
-        if !open.may(approver, decision) {
-            return Err(Wrong::NotAllowed(approver.name.clone()));
+        if !open.may(decider, decision) {
+            return Err(Wrong::NotAllowed(decider.name.clone()));
         }
         let mut decided = open.clone();
         decided.deciding = true;
@@ -214,7 +214,7 @@ impl Book {
             Decision::Approve => State::Approved,
             Decision::Deny => State::Denied,
         };
-        decided.by.clone_from(&approver.name);
+        decided.by.clone_from(&decider.name);
         reason.clone_into(&mut decided.reason);
         decided.decided_at_ms = Some(now_ms);
         // From the decision on there is the same time again to use it, or to hear it.

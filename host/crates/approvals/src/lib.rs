@@ -28,6 +28,6 @@ mod open;
 pub(crate) mod reference;
 mod shell;
 
-pub use approval::{Approval, Approver, Decision, State};
+pub use approval::{Approval, Decision, State};
 pub use book::{Asked, Book, Claim, Terms, Wrong};
 pub use shell::{Approvals, DecideError};

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use exchange::ports::{About, Ask, RulingState};
-use model::{ApprovalId, Caller, Digest, ExchangeId, Question, SessionId};
+use model::{ApprovalId, Caller, Decider, Digest, ExchangeId, Question, SessionId};
 use proptest::{collection::vec, prelude::*};
 
-use crate::{Approver, Book, Claim, Decision, State, Terms, Wrong};
+use crate::{Book, Claim, Decision, State, Terms, Wrong};
 
 /// The session of every question here.
 const SESSION: &str = "00000000000070008000000000000001";
@@ -45,8 +45,8 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
     }
 }
 
-pub(crate) fn operator() -> Approver {
-    Approver { name: "admin".to_owned(), groups: None }
+pub(crate) fn operator() -> Decider {
+    Decider::operator("admin")
 }
 
 /// One step; numbers choose among what there is.
@@ -222,7 +222,7 @@ fn two_policies_that_ask_about_one_request_ask_two_questions() {
 fn the_caller_may_deny_its_own_request_and_never_approve_it() {
     let mut book = Book::new(terms());
     let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
-    let caller = Approver { name: "ann".to_owned(), groups: None };
+    let caller = Decider::operator("ann");
     assert_eq!(book.begin(id, Decision::Approve, &caller, "", 1), Err(Wrong::NotAllowed("ann".to_owned())));
     let denied = book.begin(id, Decision::Deny, &caller, "", 1).unwrap();
     book.decide(denied).unwrap();
@@ -233,7 +233,7 @@ fn the_caller_may_deny_its_own_request_and_never_approve_it() {
 fn who_has_groups_needs_the_right_one() {
     let mut book = Book::new(Terms { approvers: vec!["security".to_owned()], ..terms() });
     let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
-    let member = |group: &str| Approver { name: "eve".to_owned(), groups: Some(vec![group.to_owned()]) };
+    let member = |group: &str| Decider { name: "eve".to_owned(), groups: Some(vec![group.to_owned()]) };
     assert!(book.begin(id, Decision::Approve, &member("sales"), "", 1).is_err());
     assert!(book.begin(id, Decision::Approve, &member("security"), "", 1).is_ok());
 }

@@ -9,11 +9,11 @@ use exchange::{
     ports::{Ask, Desk, DeskError, RecordError, Recorder, Ruling, RulingState, Ticket},
 };
 use futures_util::future::BoxFuture;
-use model::{ApprovalId, Event};
+use model::{ApprovalId, Decider, Event};
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::{Approval, Approver, Book, Claim, Decision, State, Terms, Wrong};
+use crate::{Approval, Book, Claim, Decision, State, Terms, Wrong};
 
 /// Why a decision was not taken.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -119,10 +119,10 @@ impl Approvals {
         &self,
         id: ApprovalId,
         decision: Decision,
-        approver: &Approver,
+        decider: &Decider,
         reason: &str,
     ) -> Result<Approval, DecideError> {
-        let decided = self.0.book().begin(id, decision, approver, reason, self.0.clock.now_ms())?;
+        let decided = self.0.book().begin(id, decision, decider, reason, self.0.clock.now_ms())?;
         let inner = Arc::clone(&self.0);
         // A task of its own: what is begun is ended even when the approver's connection breaks meanwhile.
         let task = tokio::spawn(async move {

@@ -8,7 +8,8 @@ mod rig;
 use bytes::Bytes;
 use exchange::ports::Presented;
 use http::{Method, Request, Response, StatusCode, header};
-use identity::{CLIENT, Decider};
+use identity::CLIENT;
+use model::Decider;
 use openid_provider::{Browser, Provider, html, link, proof};
 use rig::gate::{CALLBACK, DEVICE, GATE, Gate, request};
 use serde_json::Value;
@@ -306,7 +307,7 @@ async fn a_contractors_device_waits_for_an_approver() {
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "authorization_pending");
     let asked = gate.access.list().pop().unwrap().asked;
     assert_eq!((asked.reason.as_str(), asked.caller.subject.as_str()), ("release night", "bob"));
-    let own = Decider { name: "bob".into(), groups: None };
+    let own = Decider::operator("bob");
     assert!(gate.access.decide(asked.id, true, own, String::new()).await.is_err(), "never by who asks");
     let lead = Decider { name: "lea".into(), groups: Some(vec!["leads".into()]) };
     gate.access.decide(asked.id, true, lead, "go".into()).await.unwrap();

@@ -6,8 +6,8 @@ mod rig;
 
 use exchange::ports::{Credential, Identify, Presented, Unidentified};
 use http::{Method, Request, StatusCode, header};
-use identity::{Approval, Decider, Grant, LIFETIME, Order};
-use model::{Digest, Target};
+use identity::{Approval, Grant, LIFETIME, Order};
+use model::{Decider, Digest, Target};
 use openid_provider::Provider;
 use rig::gate::{CALLBACK, EXCHANGE, Gate, grants, request};
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ pub mod text;
 pub mod verdict;
 
 pub use alert::{Alert, Rule, Subject};
-pub use caller::{Attribute, Caller};
+pub use caller::{Attribute, Caller, Decider};
 pub use compact_str::CompactString;
 pub use connection::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 pub use control::{ControlEvent, Target};

@@ -67,7 +67,7 @@ fn folder() -> Folder {
 fn the_documented_identity_is_taken() {
     let (config, problems) =
         folder().parse(&format!("{BASE}{IDENTITY}")).map_err(|problems| problems.render(false)).unwrap();
-    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(codes(&problems), [Code::NotEnforced], "{problems}");
     let issuer = &config.issuers[0];
     assert_eq!(
         (issuer.url.as_str(), &issuer.audiences[..]),
@@ -167,6 +167,12 @@ fn a_grant_that_nobody_can_use_is_a_warning() {
     let grant =
         "[[grant]]\nname = \"staff\"\nissuer = \"https://login.example.com/realms/acme\"\nconnections = [\"openai\"]\n";
     snapshot("identity_warning", &folder().said(&format!("{BASE}{text}{grant}")));
+}
+
+#[test]
+fn that_groups_of_approvers_hold_nobody_is_a_warning() {
+    let approvals = "[approvals]\napprovers = [\"security\", \"dpo\"]\n";
+    snapshot("approvers_warning", &folder().said(&format!("{BASE}{approvals}{IDENTITY}")));
 }
 
 #[test]

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Caller, Scope, TokenId,
+    Caller, Decider, Scope, TokenId,
     control::{AccessDecided, AccessRequested, ControlEvent, Revoked},
 };
 use thiserror::Error;
@@ -105,15 +105,6 @@ pub struct Asking {
     pub grant: String,
     /// How long the question stays open, in milliseconds.
     pub timeout_ms: u64,
-}
-
-/// Who decides.
-#[derive(Clone, Debug)]
-pub struct Decider {
-    /// Name, for the record; compared with the caller's subject.
-    pub name: String,
-    /// Groups, as far as they are known; `None`: an operator, who may decide everything but their own.
-    pub groups: Option<Vec<String>>,
 }
 
 /// A decision to take.
@@ -272,10 +263,7 @@ impl AccessBook {
             closed => return Err(AccessError::Closed(closed.as_str())),
         }
         let decider = decision.decider;
-        let own = decider.name == open.asked.caller.subject;
-        let member =
-            decider.groups.as_ref().is_none_or(|groups| groups.iter().any(|group| decision.approvers.contains(group)));
-        if own || !member {
+        if decider.name == open.asked.caller.subject || !decider.is_one_of(decision.approvers) {
             return Err(AccessError::NotAllowed(decider.name.clone()));
         }
         Ok(AccessDecided {

@@ -10,13 +10,13 @@ use std::sync::{
 
 use exchange::ports::{ControlLog, RecordError};
 use model::{
-    Caller, ControlEvent, Scope, TokenId,
+    Caller, ControlEvent, Decider, Scope, TokenId,
     control::{AccessDecided, AccessRequested, TokenIssued},
 };
 use thiserror::Error;
 
 use crate::{
-    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Decider, Grants, Standing},
+    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Grants, Standing},
     registry::{Clock, Registry},
 };
 

@@ -7,12 +7,12 @@ use std::{
 };
 
 use exchange::ports::ControlLog;
-use model::{Caller, Scope, Target, TokenId};
+use model::{Caller, Decider, Scope, Target, TokenId};
 use serde_json::Map;
 
 use super::*;
 use crate::{
-    AccessTerms, Approval, Asking, Decider, Grant, LIFETIME, Order, Terms, Verified, Wanted, Who,
+    AccessTerms, Approval, Asking, Grant, LIFETIME, Order, Terms, Verified, Wanted, Who,
     oauth::devices::{Asked, Granted},
     registry::forgetful::Slow,
 };
