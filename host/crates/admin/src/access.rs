@@ -6,9 +6,8 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
 };
-use identity::{AccessError, AccessFault, AccessView};
+use identity::AccessView;
 use model::{Decider, TokenId};
 use serde_json::{Value, json};
 
@@ -74,18 +73,4 @@ fn shown(view: &AccessView) -> Value {
 
 fn parse(id: &str) -> Result<TokenId, Problem> {
     id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not the id of a request for access")))
-}
-
-impl From<AccessFault> for Problem {
-    fn from(error: AccessFault) -> Self {
-        let (status, code) = match &error {
-            AccessFault::Wrong(AccessError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
-            AccessFault::Wrong(AccessError::Closed(_)) => (StatusCode::CONFLICT, "not_pending"),
-            AccessFault::Wrong(AccessError::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
-            AccessFault::Wrong(AccessError::Full | AccessError::Reason)
-            | AccessFault::Record(_)
-            | AccessFault::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "not_recorded"),
-        };
-        Self::new(status, code, error.to_string())
-    }
 }

@@ -4,14 +4,14 @@
 //! What must hold: an order means one target or is refused; one that means nobody who is known is refused with the
 //! names that are, unless it insists.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use identity::STATIC_ISSUER;
 use model::{Digest, SessionId, Target, TokenId};
 use serde::Deserialize;
 
-use crate::{Control, problem::Problem};
+use crate::{Control, problem::Problem, records::look_up};
 
 /// Names that an answer lists; of more it says how many there are.
 const LISTED: usize = 20;
@@ -183,16 +183,13 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What a session's revocation is about: from those that run or ran of late, else from the record.
+/// What a session's revocation is about: from those that run or ran of late, else from the record. It does not wait for what
+/// was recorded just now: that is known without it, and a revocation must not wait for a disk.
 async fn session(control: &Control, session: SessionId) -> Result<Target, Problem> {
     if let Some(target) = control.registry.session(session) {
         return Ok(target);
     }
-    let store = Arc::clone(&control.store);
-    let found = tokio::task::spawn_blocking(move || store.session(session)).await;
-    let record =
-        found.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string()))??;
-    let summary = record.summary;
+    let summary = look_up(control, move |store| store.session(session)).await?.summary;
     let [issuer, subject, connection] = [summary.issuer, summary.caller, summary.connection].map(String::from);
     Ok(Target::Session { session, token: None, issuer, subject, connection })
 }

@@ -7,10 +7,9 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use identity::{Blast, Order, RevokeError};
+use identity::{Blast, Order};
 use model::{
     Target,
     control::{Revoked, TokenIssued},
@@ -131,26 +130,4 @@ fn parse<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, Problem> {
 fn signed(by: String, reason: String) -> Result<(String, String), Problem> {
     let said = Said { reason, by }.checked(REASON_BYTES)?;
     Ok((said.by, said.reason))
-}
-
-impl From<RevokeError> for Problem {
-    fn from(error: RevokeError) -> Self {
-        let (status, code) = match &error {
-            RevokeError::NoToken(_) => (StatusCode::NOT_FOUND, "not_found"),
-            RevokeError::NotKept { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_kept"),
-            RevokeError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        };
-        Self::new(status, code, error.to_string())
-    }
-}
-
-impl From<identity::LiftError> for Problem {
-    fn from(error: identity::LiftError) -> Self {
-        let (status, code) = match &error {
-            identity::LiftError::NotRevoked => (StatusCode::NOT_FOUND, "not_found"),
-            identity::LiftError::Record(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_kept"),
-            identity::LiftError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        };
-        Self::new(status, code, error.to_string())
-    }
 }

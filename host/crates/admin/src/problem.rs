@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use identity::{AccessError, AccessFault, LiftError, RevokeError};
 use serde_json::json;
 use store::StoreError;
 
@@ -30,7 +31,15 @@ impl Problem {
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
+
+    /// The host is stopping, and what was asked may not have been done.
+    pub(crate) fn stopping(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, STOPPING, detail)
+    }
 }
+
+/// The word for it, on every route.
+const STOPPING: &str = "stopping";
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -58,9 +67,47 @@ impl From<DecideError> for Problem {
             DecideError::Wrong(Wrong::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
             DecideError::Wrong(Wrong::NotPending(_)) => (StatusCode::CONFLICT, "not_pending"),
             DecideError::Wrong(Wrong::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
-            DecideError::Wrong(Wrong::Full(_)) | DecideError::Record(_) | DecideError::Stopping => {
+            DecideError::Wrong(Wrong::Full(_)) | DecideError::Record(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not_recorded")
             }
+            DecideError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, STOPPING),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<AccessFault> for Problem {
+    fn from(error: AccessFault) -> Self {
+        let (status, code) = match &error {
+            AccessFault::Wrong(AccessError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
+            AccessFault::Wrong(AccessError::Closed(_)) => (StatusCode::CONFLICT, "not_pending"),
+            AccessFault::Wrong(AccessError::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
+            AccessFault::Wrong(AccessError::Full | AccessError::Reason) | AccessFault::Record(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not_recorded")
+            }
+            AccessFault::Stopping => (StatusCode::SERVICE_UNAVAILABLE, STOPPING),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        let (status, code) = match &error {
+            RevokeError::NoToken(_) => (StatusCode::NOT_FOUND, "not_found"),
+            RevokeError::NotKept { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_kept"),
+            RevokeError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, STOPPING),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<LiftError> for Problem {
+    fn from(error: LiftError) -> Self {
+        let (status, code) = match &error {
+            LiftError::NotRevoked => (StatusCode::NOT_FOUND, "not_found"),
+            LiftError::Record(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_kept"),
+            LiftError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, STOPPING),
         };
         Self::new(status, code, error.to_string())
     }
@@ -78,5 +125,24 @@ impl From<StoreError> for Problem {
             | StoreError::Format { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_stopping_says_so_alike() {
+        let told: [Problem; 5] = [
+            DecideError::Stopping.into(),
+            AccessFault::Stopping.into(),
+            RevokeError::Stopping.into(),
+            LiftError::Stopping.into(),
+            Problem::stopping("the host is stopping"),
+        ];
+        for Problem { status, code, detail } in told {
+            assert_eq!((status.as_u16(), code, detail.as_str()), (503, "stopping", "the host is stopping"));
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::StatusCode,
 };
 use model::{ExchangeId, Outcome, SessionId};
 use serde::Deserialize;
@@ -123,8 +122,16 @@ where
     if control.store.status().failed.is_none() {
         control.store.settle().await?;
     }
+    look_up(control, look).await
+}
+
+/// Reads what can be read already, away from the thread that serves: for what must not wait for a disk.
+pub(crate) async fn look_up<T, F>(control: &Control, look: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+{
     let store = Arc::clone(&control.store);
     let read = tokio::task::spawn_blocking(move || look(&store)).await;
-    let stopped = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the host is stopping");
-    Ok(read.map_err(stopped)??)
+    Ok(read.map_err(|_| Problem::stopping("the host is stopping"))??)
 }
