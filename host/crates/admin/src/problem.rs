@@ -122,6 +122,7 @@ impl From<StoreError> for Problem {
             StoreError::Io { .. }
             | StoreError::InUse { .. }
             | StoreError::Database { .. }
+            | StoreError::Busy { .. }
             | StoreError::Format { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable"),
         };
         Self::new(status, code, error.to_string())

@@ -56,6 +56,7 @@ impl Db {
     }
 
     /// Opens a file that nothing is written to any more. One that its last process left in a hurry is repaired first.
+    /// [`StoreError::Busy`] when it is open already.
     pub(crate) fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let handle = shield(path, "open", || match builder(cache_bytes).open_read_only(path) {
             Ok(database) => Ok(Handle::Sealed(database)),
@@ -128,8 +129,9 @@ fn shield<T>(path: &Path, operation: &'static str, work: impl FnOnce() -> Result
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Fault::Store(error))) => Err(error),
+        Ok(Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen))) => Err(StoreError::Busy { path: path.to_owned() }),
         Ok(Err(Fault::Redb(error))) => {
-            Err(StoreError::Database { operation, path: path.to_owned(), message: error.to_string() })
+            Err(StoreError::Database { operation, path: path.to_owned(), source: error.into() })
         }
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

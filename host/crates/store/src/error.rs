@@ -1,12 +1,11 @@
 //! What can go wrong outside the path of an exchange. On the path there is only `exchange::ports::RecordError`.
 
-use std::{fmt, io, path::PathBuf};
+use std::{error::Error, fmt, io, path::PathBuf};
 
 use model::{ExchangeId, SessionId};
-use thiserror::Error;
 
 /// Why the store can't be opened, read or closed.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system said no.
     #[error("can't {operation} {}: {source}", path.display())]
@@ -27,14 +26,20 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A database file said no.
-    #[error("can't {operation} {}: {message}", path.display())]
+    #[error("can't {operation} {}: {source}", path.display())]
     Database {
         /// What was tried.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// The answer.
-        message: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A database file is open already.
+    #[error("can't open {}: it is open elsewhere", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
     },
     /// What is stored is not what was recorded.
     #[error("{} is damaged{}: {what}", file.display(), Place(*exchange, *entry))]

@@ -112,12 +112,14 @@ impl Ingest {
         let exchanges = HashMap::with_capacity(self.usual.min(MOST_USUAL));
         let mut harvest = Harvest { exchanges, ..Harvest::default() };
         let mut end = self.meta.ingested;
+        // It changes only after a commit.
+        let segment = self.segments.current();
         for (start, bytes) in parts {
             let mut at = 0;
             while at < bytes.len() {
                 let frame = frame::peek(&bytes[at..]).map_err(|flaw| self.not_a_frame(start + at as u64, flaw))?;
                 at += frame.bytes.len();
-                self.harvest(&mut harvest, &frame, start + at as u64)?;
+                self.harvest(&mut harvest, &frame, start + at as u64, segment)?;
             }
             end = end.max(start + bytes.len() as u64);
         }
@@ -136,13 +138,19 @@ impl Ingest {
         if position <= self.meta.ingested { Ok(()) } else { self.store(Harvest::default(), position) }
     }
 
-    /// `end` is the position after the frame.
-    fn harvest<'f>(&mut self, harvest: &mut Harvest<'f>, frame: &Frame<'f>, end: u64) -> Result<(), StoreError> {
+    /// `end` is the position after the frame, which lies, or will lie, in `segment`.
+    fn harvest<'f>(
+        &mut self,
+        harvest: &mut Harvest<'f>,
+        frame: &Frame<'f>,
+        end: u64,
+        segment: u32,
+    ) -> Result<(), StoreError> {
         if end <= self.meta.ingested {
             return Ok(());
         }
         let stored = end <= self.fill.ingested;
-        let Some(growth) = self.take(harvest, frame, self.segments.current())? else {
+        let Some(growth) = self.take(harvest, frame, segment)? else {
             return Ok(());
         };
         if stored {

@@ -63,21 +63,27 @@ pub(crate) struct Addition<'a> {
     pub(crate) fill: Fill,
 }
 
-/// All segments of a store.
+/// All segments of a store. Neither `current` nor `sealed` is held while a file is opened, repaired, checked or closed: what is
+/// recorded never waits for what is read.
 pub(crate) struct Segments {
     folder: PathBuf,
     limits: Limits,
-    inner: Mutex<Inner>,
+    /// The one being written, and its number.
+    current: Mutex<(u32, Arc<Db>)>,
+    sealed: Mutex<Sealed>,
 }
 
-struct Inner {
-    number: u32,
-    current: Arc<Db>,
-    /// Sealed ones, the last used last.
+#[derive(Default)]
+struct Sealed {
+    /// Those that are kept open, the last used last.
     recent: VecDeque<(u32, Arc<Db>)>,
-    /// Those that somebody still reads: a file must not be opened twice.
-    alive: HashMap<u32, Weak<Db>>,
+    /// Each one that was open since the store was.
+    slots: HashMap<u32, Arc<Slot>>,
 }
+
+/// A sealed segment while somebody reads it, or has it kept open: a file must not be opened twice. Held while it is opened or
+/// checked, so that only who wants the same one waits; taken before `sealed`, where both are.
+type Slot = Mutex<Weak<Db>>;
 
 /// How far the segments are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +106,8 @@ impl Segments {
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
         let (format, fill) = state(&current)?;
-        let inner = Inner { number, current: Arc::new(current), recent: VecDeque::new(), alive: HashMap::new() };
-        let segments = Self { folder: folder.to_owned(), limits, inner: Mutex::new(inner) };
+        let current = Mutex::new((number, Arc::new(current)));
+        let segments = Self { folder: folder.to_owned(), limits, current, sealed: Mutex::default() };
         if format == FORMAT {
             return Ok((segments, fill));
         }
@@ -109,19 +115,18 @@ impl Segments {
         Ok((segments, Fill { bytes: 0, ..fill }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The number of the segment being written.
     pub(crate) fn current(&self) -> u32 {
-        self.lock().number
+        lock(&self.current).0
+    }
+
+    fn written(&self) -> Arc<Db> {
+        Arc::clone(&lock(&self.current).1)
     }
 
     /// Stores all of it in one transaction.
     pub(crate) fn store(&self, addition: &Addition<'_>) -> Result<(), StoreError> {
-        let current = Arc::clone(&self.lock().current);
-        current.write(|transaction| {
+        self.written().write(|transaction| {
             let mut packs = transaction.open_table(PACKS)?;
             for (id, pack) in addition.packs {
                 packs.insert(&pack_key(*id), pack.as_slice())?;
@@ -146,12 +151,11 @@ impl Segments {
         let number = self.current() + 1;
         create(&self.folder, number, Fill { ingested, bytes: 0 }, &self.limits)?;
         let next = Arc::new(Db::open(&path(&self.folder, number), self.limits.cache_bytes)?);
-        let mut inner = self.lock();
-        let old = (inner.number, std::mem::replace(&mut inner.current, next));
-        inner.number = number;
-        let gone = inner.remember(old, self.limits.sealed_open);
-        drop(inner);
-        drop(gone);
+        let (sealed, old) = lock(&self.current).clone();
+        // Known to be open before it is looked for among the sealed ones.
+        *lock(&self.slot(sealed)) = Arc::downgrade(&old);
+        *lock(&self.current) = (number, next);
+        drop(self.keep_open(sealed, old));
         Ok(())
     }
 
@@ -233,8 +237,7 @@ impl Segments {
 
     /// Where the segment being written holds the short exchanges of commits that went beyond `position`.
     pub(crate) fn places_after(&self, position: u64) -> Result<HashMap<ExchangeId, Place>, StoreError> {
-        let current = Arc::clone(&self.lock().current);
-        current.read(|transaction| {
+        self.written().read(|transaction| {
             let mut places = HashMap::new();
             each_packed(transaction, position.saturating_add(1), |_, found| {
                 places.extend(found.map(|(exchange, place, _)| (exchange, place)));
@@ -249,52 +252,57 @@ impl Segments {
         numbers(&self.folder)
     }
 
-    /// Verifies every page of every sealed segment; tells how many there are. Whoever wants to read one meanwhile waits.
+    /// Verifies every page of every sealed segment; tells how many there are. Whoever wants to read one meanwhile waits for its
+    /// own check.
     pub(crate) fn verify_sealed(&self) -> Result<u64, StoreError> {
         let mut sealed = 0;
         for number in self.numbers()? {
-            let mut inner = self.lock();
-            if number != inner.number {
-                inner.recent.retain(|(open, _)| *open != number);
-                open_sealed(&path(&self.folder, number), self.limits.cache_bytes)?.verify()?;
-                sealed += 1;
+            if number == self.current() {
+                continue;
             }
+            let slot = self.slot(number);
+            let checked = lock(&slot);
+            lock(&self.sealed).recent.retain(|(open, _)| *open != number);
+            open_sealed(&path(&self.folder, number), self.limits.cache_bytes)?.verify()?;
+            drop(checked);
+            sealed += 1;
         }
         Ok(sealed)
     }
 
     fn segment(&self, number: u32) -> Result<Arc<Db>, StoreError> {
-        let mut inner = self.lock();
-        if inner.number == number {
-            return Ok(Arc::clone(&inner.current));
+        let (current, written) = lock(&self.current).clone();
+        if current == number {
+            return Ok(written);
         }
-        let segment = match inner.living(number) {
+        let slot = self.slot(number);
+        let mut open = lock(&slot);
+        let segment = match open.upgrade() {
             Some(segment) => segment,
             None => Arc::new(open_sealed(&path(&self.folder, number), self.limits.cache_bytes)?),
         };
-        let gone = inner.remember((number, Arc::clone(&segment)), self.limits.sealed_open);
-        drop(inner);
+        *open = Arc::downgrade(&segment);
+        let gone = self.keep_open(number, Arc::clone(&segment));
+        drop(open);
         drop(gone);
         Ok(segment)
     }
+
+    fn slot(&self, number: u32) -> Arc<Slot> {
+        Arc::clone(lock(&self.sealed).slots.entry(number).or_default())
+    }
+
+    /// Keeps a sealed segment open; gives back the one that has to go, to be closed with nothing held.
+    fn keep_open(&self, number: u32, segment: Arc<Db>) -> Option<(u32, Arc<Db>)> {
+        let mut sealed = lock(&self.sealed);
+        sealed.recent.retain(|(open, _)| *open != number);
+        sealed.recent.push_back((number, segment));
+        if sealed.recent.len() > self.limits.sealed_open { sealed.recent.pop_front() } else { None }
+    }
 }
 
-impl Inner {
-    fn living(&mut self, number: u32) -> Option<Arc<Db>> {
-        if let Some(at) = self.recent.iter().position(|(open, _)| *open == number) {
-            return self.recent.remove(at).map(|(_, segment)| segment);
-        }
-        self.alive.get(&number).and_then(Weak::upgrade)
-    }
-
-    /// Keeps a sealed segment open; gives back the one that has to go.
-    fn remember(&mut self, segment: (u32, Arc<Db>), limit: usize) -> Option<(u32, Arc<Db>)> {
-        self.alive.retain(|_, segment| segment.strong_count() > 0);
-        self.alive.insert(segment.0, Arc::downgrade(&segment.1));
-        self.recent.retain(|(open, _)| *open != segment.0);
-        self.recent.push_back(segment);
-        if self.recent.len() > limit { self.recent.pop_front() } else { None }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often, and how long apart, a file is tried that another reader of this process is just closing.
@@ -309,7 +317,7 @@ fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Db, StoreError> {
     let mut tries = 0;
     loop {
         match Db::open_sealed(path, cache_bytes) {
-            Err(StoreError::Database { message, .. }) if message == ALREADY_OPEN && tries < CLOSING_TRIES => {
+            Err(StoreError::Busy { .. }) if tries < CLOSING_TRIES => {
                 tries += 1;
                 std::thread::sleep(CLOSING_PAUSE);
             }
@@ -317,9 +325,6 @@ fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Db, StoreError> {
         }
     }
 }
-
-/// What redb says of a file that is open; `tests::redb_says_so` holds it to that.
-const ALREADY_OPEN: &str = "Database already open. Cannot acquire lock.";
 
 fn key(exchange: ExchangeId, offset: u64) -> [u8; KEY] {
     let mut key = [0; KEY];
@@ -456,13 +461,47 @@ fn put_fill(transaction: &WriteTransaction, fill: Fill) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
-    /// `open_sealed` waits for a file that is just being closed; it must recognise one.
     #[test]
-    fn redb_says_so() {
-        assert_eq!(redb::DatabaseError::DatabaseAlreadyOpen.to_string(), ALREADY_OPEN);
-        let from_any = redb::Error::from(redb::DatabaseError::DatabaseAlreadyOpen);
-        assert_eq!(from_any.to_string(), ALREADY_OPEN);
+    fn a_file_that_is_open_is_told_as_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (segments, _) = Segments::open(folder.path(), Limits::default()).unwrap();
+        let again = Db::open_sealed(&path(folder.path(), 1), 1 << 20).err().unwrap();
+        assert!(matches!(&again, StoreError::Busy { path } if path.ends_with("segment-000001.redb")), "{again}");
+        drop(segments);
+        Db::open_sealed(&path(folder.path(), 1), 1 << 20).unwrap();
+    }
+
+    #[test]
+    fn while_a_sealed_segment_is_opened_or_checked_others_are_read_and_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (segments, _) = Segments::open(folder.path(), Limits::default()).unwrap();
+        let long = Run { exchange: ExchangeId::new(), offset: 0, frames: vec![7; 100] };
+        let runs = [long];
+        let addition = || Addition { runs: &runs, packs: &[], events: &[], fill: Fill::default() };
+        for number in 1..=2 {
+            segments.store(&addition()).unwrap();
+            segments.rotate(0).unwrap();
+            assert_eq!(segments.current(), number + 1);
+        }
+        let read = |number| segments.frames(number, runs[0].exchange, None, 0, 100).map(|(_, frames)| frames);
+        thread::scope(|scope| {
+            let slot = segments.slot(1);
+            let opened = lock(&slot);
+            let waiting = scope.spawn(|| read(1));
+            segments.store(&addition()).unwrap();
+            for number in 2..=3 {
+                assert_eq!(read(number).unwrap(), [7; 100], "segment {number}");
+            }
+            segments.rotate(0).unwrap();
+            assert!(!waiting.is_finished(), "who wants it waits for it");
+            drop(opened);
+            assert_eq!(waiting.join().unwrap().unwrap(), [7; 100]);
+        });
+        assert_eq!(segments.verify_sealed().unwrap(), 3);
+        assert_eq!(read(1).unwrap(), [7; 100], "also after the check");
     }
 }
