@@ -110,7 +110,7 @@ fn config(folder: &Path, limits: Limits) -> StoreConfig {
     StoreConfig { limits, ..StoreConfig::new(folder) }
 }
 
-fn opened() -> Opened {
+pub(crate) fn opened() -> Opened {
     Opened {
         exchange: ExchangeId::new(),
         session: SessionId::new(),
@@ -126,7 +126,7 @@ fn opened() -> Opened {
 }
 
 /// Bytes that can't be squeezed.
-fn chunk(length: usize) -> Entry {
+pub(crate) fn chunk(length: usize) -> Entry {
     let noise = (0_u64..).flat_map(|block| *blake3::hash(&block.to_le_bytes()).as_bytes());
     Entry::Chunk(Chunk { at: 1, data: noise.take(length).collect() })
 }

@@ -285,6 +285,12 @@ impl Queue {
         }
     }
 
+    /// Whether the writer sleeps until somebody wakes it.
+    #[cfg(test)]
+    pub(crate) fn writer_idles(&self) -> bool {
+        self.lock().writer_idle
+    }
+
     /// What there is to write. Whoever takes it writes it before anybody takes more.
     pub(crate) fn take_buffer(&self) -> Option<Batch> {
         let mut inner = self.lock();

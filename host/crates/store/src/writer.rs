@@ -78,3 +78,47 @@ pub(crate) fn spawn(
         .spawn(move || body(&queue))
         .map_err(StoreError::io("start a thread for", name))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use exchange::ports::{Recorder, Safety};
+    use futures_util::FutureExt;
+
+    use crate::{
+        Store, StoreConfig,
+        failing::{chunk, opened},
+        store::Sink,
+    };
+
+    /// Waits for something that must happen.
+    async fn until(what: &str, happened: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !happened() {
+            assert!(Instant::now() < deadline, "waited for: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// A deadline passed, or the caller hung up, right after the entries were handed over.
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_written_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreConfig::new(folder.path())).unwrap();
+        let Sink::Queue(queue) = store.sink() else { panic!("it records") };
+        let mut tape = store.open(opened()).unwrap();
+        tape.keep(Safety::Durable).await.unwrap();
+        store.settle().await.unwrap();
+        // Nothing else will wake it then.
+        until("a writer that idles", || queue.writer_idles()).await;
+        let before = store.status().written;
+        tape.append(chunk(1)).unwrap();
+        assert_eq!(tape.keep(Safety::Durable).now_or_never(), None, "it waits, and goes away");
+        // The tape goes on and has not kept anything since.
+        until("what was handed over", || store.status().written > before).await;
+        let status = store.status();
+        assert_eq!(status.written, status.appended);
+        drop(tape);
+    }
+}

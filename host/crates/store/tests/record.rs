@@ -7,7 +7,6 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started, sums_agree};
 use exchange::ports::{Recorder, Safety};
-use futures_util::FutureExt;
 use model::{Entry, ExchangeId, Outcome, SessionId};
 use redb::TableDefinition;
 use store::{Durability, ExchangeFilter, SessionFilter, State, Store, StoreConfig, StoreError};
@@ -453,36 +452,6 @@ async fn what_repeats_itself_takes_less_room_and_is_read_as_it_was() {
     let [(events, ..), (noise, _, bytes)] = told[..] else { panic!("{told:?}") };
     assert!(events * 20 < noise && noise > bytes, "{told:?}");
     store.close().await.unwrap();
-}
-
-/// A deadline passed, or the caller hung up, right after the entries were handed over.
-#[tokio::test]
-async fn what_nobody_waits_for_any_more_is_written_all_the_same() {
-    let folder = tempdir().unwrap();
-    let store = open(folder.path());
-    let mut tape = store.open(opened(SessionId::new())).unwrap();
-    tape.keep(Safety::Durable).await.unwrap();
-    store.settle().await.unwrap();
-    // Its writer idles then, and nothing else will wake it.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    let before = written(&store).await;
-    tape.append(head()).unwrap();
-    assert_eq!(tape.keep(Safety::Durable).now_or_never(), None, "it waits, and goes away");
-    assert!(written(&store).await > before, "the tape goes on and has not kept anything since");
-    drop(tape);
-}
-
-/// How much is written, once that is all.
-async fn written(store: &Store) -> u64 {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    loop {
-        let status = store.status();
-        if status.written == status.appended {
-            return status.written;
-        }
-        assert!(std::time::Instant::now() < deadline, "{status:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 use engine::load::{Cache, CacheConfig, Compiler, LoaderConfig};
 use model::Digest;
 
-use crate::rig::{Folder, GRACE, children, ids, lockdown, opened, policy, runtime, script, version, wrong};
+use crate::rig::{
+    Folder, GRACE, children, ids, lockdown, opened, policy, runtime, script, until, version, within, wrong,
+};
 
 const SETTINGS: &str = "order = 5\nmode = \"shadow\"\n[settings]\nincident = \"INC-1\"\n";
 
@@ -122,25 +124,16 @@ async fn only_the_version_in_force_is_optimised_and_no_draft_waits_for_that() {
     folder.scan().await;
     for number in 0..6 {
         folder.put("p.wasm", version(number));
-        let set = tokio::time::timeout(Duration::from_secs(120), folder.scan()).await.expect("no draft waits");
+        let set = within("a draft, which waits for nothing", folder.scan()).await;
         assert_eq!((ids(&set), set.problems.len()), (vec!["p"], 0));
     }
-    let settled = async {
-        while fs::read_to_string(&pids).unwrap_or_default().is_empty() || alive(&pids) != 1 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), settled).await.expect("one optimiser, for the last version");
+    let begun = || !fs::read_to_string(&pids).unwrap_or_default().is_empty();
+    until("one optimiser, for the last version", || (begun() && alive(&pids) == 1).then_some(())).await;
     folder.remove("p.wasm");
     folder.scan_same().await;
     folder.wait(GRACE);
     assert!(folder.scan().await.policies.is_empty());
-    let ended = async {
-        while alive(&pids) > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("none for what is in no set");
+    until("no optimiser for what is in no set", || (alive(&pids) == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -169,9 +162,7 @@ async fn one_file_is_compiled_once_and_optimised_once_whoever_uses_it_with_whate
         assert_eq!((ids(&set), set.problems.len()), (vec!["p", "q"], 0));
         digest = policy(&set, "p").info().wasm_digest;
         // The optimiser has begun before the next change comes.
-        while started().lines().count() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("an optimiser that begins", || (started().lines().count() >= 2).then_some(())).await;
         assert_eq!(started(), "draft\noptimised\n", "change {number}");
     }
     fs::write(go, "").unwrap();
@@ -181,5 +172,5 @@ async fn one_file_is_compiled_once_and_optimised_once_whoever_uses_it_with_whate
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), kept).await.expect("it comes to its end, and is kept");
+    within("the optimised one, kept", kept).await;
 }

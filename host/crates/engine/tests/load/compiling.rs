@@ -11,7 +11,7 @@ use std::{
 use engine::load::{Cache, CacheConfig, CompileConfig, Compiled, Compiler, Refused};
 use model::Digest;
 
-use crate::rig::{children, lockdown, runtime, script};
+use crate::rig::{children, lockdown, runtime, script, until, within};
 
 async fn compile_with(config: CompileConfig, cache: Option<Cache>, wasm: &[u8]) -> Result<Compiled, Refused> {
     let compiler = Arc::new(Compiler::new(config, &runtime(), cache));
@@ -174,14 +174,8 @@ async fn a_compilation_that_nobody_waits_for_any_more_ends() {
     // The shell's own id, which `exec` hands on.
     let config = script(&format!("echo $$ > {}; exec sleep 600", file.display()));
     let compiling = tokio::spawn(async move { compile_with(config, None, &lockdown()).await.map(|_| ()) });
-    let pid = loop {
-        if let Ok(text) = fs::read_to_string(&file)
-            && let Ok(pid) = text.trim().parse::<i32>()
-        {
-            break pid;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let pid = || fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok();
+    let pid = until("a child that runs", pid).await;
     compiling.abort();
     let _ = compiling.await;
     let process = rustix::process::Pid::from_raw(pid).unwrap();
@@ -190,9 +184,7 @@ async fn a_compilation_that_nobody_waits_for_any_more_ends() {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         rustix::process::test_kill_process(process).is_ok() && !state.contains(") Z ")
     };
-    while alive() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the child's end", || (!alive()).then_some(())).await;
 }
 
 #[tokio::test]
@@ -218,14 +210,12 @@ async fn a_spare_child_that_died_is_replaced() {
     let second = script(&format!("if [ -e {0} ]; then exec {real}; fi; : > {0}; exit 0", mark.display()));
     let compiler = Arc::new(Compiler::new(second, &runtime(), None));
     compiler.keep_spare();
-    while !mark.exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("a spare child's mark", || mark.exists().then_some(())).await;
     // From the mark to its end it takes a moment; one that ends in between is worth another try.
-    loop {
-        match compiler.compile(lockdown().into(), Digest([1; 32])).await {
-            Ok(_) => break,
-            Err(refused) => assert!(refused.message.contains("answered nothing"), "{refused}"),
+    let compiled = async {
+        while let Err(refused) = compiler.compile(lockdown().into(), Digest([1; 32])).await {
+            assert!(refused.message.contains("answered nothing"), "{refused}");
         }
-    }
+    };
+    within("a child in its place", compiled).await;
 }

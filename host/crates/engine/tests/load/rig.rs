@@ -16,6 +16,28 @@ use exchange::ports::{Policy, PolicySet};
 /// The grace in all tests; their time is a number that they add to.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
+/// Longest wait for anything that must happen, on debug builds with many tests at once. None passes by waiting.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Waits for something that must happen.
+pub(crate) async fn within<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    let happened = tokio::time::timeout(DEADLINE, happens).await;
+    happened.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for: {what}"))
+}
+
+/// Looks again and again until there is something.
+pub(crate) async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(what, found).await
+}
+
 /// A policy that ships: `lockdown`.
 pub(crate) fn lockdown() -> Vec<u8> {
     shipped("lockdown")
