@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use self::pattern::fits;
 pub use self::{
-    access::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Standing},
+    access::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asked, Asking, Standing},
     wanted::{Wanted, scope_words},
 };
 use crate::oidc::{ClaimPath, Verified};

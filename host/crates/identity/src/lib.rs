@@ -19,8 +19,8 @@ mod tokens;
 pub use credentials::Credentials;
 pub use direct::Direct;
 pub use grants::{
-    AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Approval, Asking, Grant, GrantError, Grants,
-    LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Standing, Wanted, Who, scope_words,
+    AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Approval, Asked, Asking, Grant, GrantError,
+    Grants, LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Standing, Wanted, Who, scope_words,
 };
 pub use jwt::{Algorithm, Fault};
 pub use oauth::{Access, AccessFault, AccessView, CLIENT, Login, Oauth, OauthError, OauthTerms, Peer};

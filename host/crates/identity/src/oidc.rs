@@ -273,11 +273,6 @@ impl Issuers {
         let about = trusted.keeper.about()?;
         Some((about.as_ref().clone()?, Arc::clone(&trusted.http)))
     }
-
-    /// Each issuer and the age of the keys of it that are in force.
-    pub fn ages(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
-        self.by_url.iter().map(|(url, trusted)| (url.as_str(), trusted.keeper.age()))
-    }
 }
 
 impl Trusted {

@@ -14,7 +14,9 @@ use super::{
     bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
     blueprint::{Blueprint, Exports},
     inside::{Inside, OutOfTime, arm},
-    journal, shown,
+    journal,
+    prepare::refused_by_guest,
+    shown,
     state::State,
 };
 
@@ -65,7 +67,10 @@ impl Live {
         let mut live = Self::instantiate(blueprint, Arc::clone(state)).await?;
         match live.configure(&blueprint.settings).await? {
             Ok(_) => Ok(live),
-            Err(_) => Err(instance(&"it no longer takes the settings that it took when it was loaded")),
+            Err(problems) => {
+                let why = refused_by_guest(problems).message;
+                Err(instance(&format!("it no longer takes the settings that it took when it was loaded: {why}")))
+            }
         }
     }
 

@@ -335,20 +335,23 @@ async fn configure(blueprint: &Arc<Blueprint>, state: &Arc<State>) -> Result<pol
         Live::instantiate(blueprint, Arc::clone(state)).await.map_err(|failure| fail("instantiate")(&failure))?;
     match live.configure(&blueprint.settings).await.map_err(|failure| fail("configure")(&failure))? {
         Ok(plan) => Ok(plan),
-        Err(problems) => {
-            let more = problems.len().saturating_sub(PROBLEMS);
-            if problems.is_empty() {
-                return Err(fail("configure")(&"it refuses its settings, and does not say why"));
-            }
-            let told = problems.into_iter().take(PROBLEMS).map(|problem| SettingProblem {
-                message: journal::line(&problem.message),
-                pointer: problem.path,
-                name: false,
-                hint: None,
-            });
-            Err(refused("configure", told.collect(), more))
-        }
+        Err(problems) => Err(refused_by_guest(problems)),
     }
+}
+
+/// The guest refuses its settings, for these reasons of its own.
+pub(super) fn refused_by_guest(problems: Vec<policy::Problem>) -> PrepareError {
+    if problems.is_empty() {
+        return fail("configure")(&"it refuses its settings, and does not say why");
+    }
+    let more = problems.len().saturating_sub(PROBLEMS);
+    let told = problems.into_iter().take(PROBLEMS).map(|problem| SettingProblem {
+        message: journal::line(&problem.message),
+        pointer: problem.path,
+        name: false,
+        hint: None,
+    });
+    refused("configure", told.collect(), more)
 }
 
 /// The plan in the host's terms.

@@ -6,7 +6,7 @@ use model::{Edit, PartId, record::EditRecord};
 
 use super::Judge;
 use crate::{
-    ports::{Conversation, ConversationDecision, ConversationPart},
+    ports::{Conversation, ConversationDecision, ConversationPart, Failure, FailureKind},
     refuse::Stop,
     twin::Twin,
 };
@@ -17,19 +17,19 @@ impl Judge {
         self.open().await?;
         for seat in 0..self.seats.len() {
             if self.seats[seat].policy.plan().hooks.conversation && !self.seats[seat].done {
-                self.judge_conversation(seat, flow).await?;
+                self.judge_conversation(seat, flow).await;
             }
             self.judge_seat(seat).await;
         }
         Ok(())
     }
 
-    async fn judge_conversation(&mut self, seat: usize, flow: &mut Twin) -> Result<(), Stop> {
+    async fn judge_conversation(&mut self, seat: usize, flow: &mut Twin) {
         let request = self.conversation(seat);
         let about = Arc::clone(&self.about);
         let answer = self.seats[seat].call(&about, &request, |guest, request| guest.on_request(request)).await;
         let Some(decision) = self.heard(seat, "on-request", None, answer) else {
-            return Ok(());
+            return;
         };
         let ConversationDecision { verdict, edits, remove_tools, patch, notes } = decision;
         let mut made = Vec::new();
@@ -38,10 +38,9 @@ impl Judge {
                 made.extend(self.rewrite(seat, part, edits));
             }
             self.take_tools(&remove_tools, flow);
-            self.patch(seat, &patch, flow)?;
+            self.patch(seat, &patch, flow);
         }
         self.obey(seat, "on-request", None, verdict, made, notes);
-        Ok(())
     }
 
     /// The request as it stands before a seat.
@@ -103,21 +102,16 @@ impl Judge {
         }
     }
 
-    fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) -> Result<(), Stop> {
+    fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) {
         if patch.is_empty() {
-            return Ok(());
+            return;
         }
-        let failure = match flow.patch_parameters(patch) {
-            Ok(()) => {
-                self.patched = true;
-                return Ok(());
+        match flow.patch_parameters(patch) {
+            Ok(()) => self.patched = true,
+            Err(malformed) => {
+                let message = format!("its patch can't be applied: {malformed}");
+                self.heard::<()>(seat, "on-request", None, Err(Failure { kind: FailureKind::Answer, message }));
             }
-            Err(malformed) => crate::ports::Failure {
-                kind: crate::ports::FailureKind::Answer,
-                message: format!("its patch can't be applied: {malformed}"),
-            },
-        };
-        self.heard::<()>(seat, "on-request", None, Err(failure));
-        Ok(())
+        }
     }
 }

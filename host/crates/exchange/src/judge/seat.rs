@@ -75,7 +75,7 @@ impl Seat {
     }
 }
 
-/// Whether a verdict changes the way of an exchange.
+/// Whether a verdict leaves the way of an exchange as it is, and need not be told.
 pub(crate) fn is_quiet(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Allow)
 }

@@ -107,6 +107,15 @@ pub struct Asking {
     pub timeout_ms: u64,
 }
 
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is a new one: the event to keep, and then to [`apply`](AccessBook::apply).
+    New(Box<AccessRequested>),
+    /// It is open already, under this id.
+    Open(TokenId),
+}
+
 /// A decision to take.
 #[derive(Clone, Debug)]
 pub struct AccessDecision<'d> {
@@ -207,17 +216,11 @@ impl AccessBook {
         self.open.retain(|_, open| now_ms < open.asked.expires_ms.saturating_add(KEPT_MS));
     }
 
-    /// A request: the event to keep, and then to [`apply`](Self::apply). The same request that is open already is not
-    /// asked again.
+    /// A request; the same one that is open already is not asked again.
     ///
     /// # Errors
     /// [`AccessError`], and nothing has changed.
-    pub fn ask(
-        &self,
-        id: TokenId,
-        asking: &Asking,
-        now_ms: u64,
-    ) -> Result<Result<AccessRequested, TokenId>, AccessError> {
+    pub fn ask(&self, id: TokenId, asking: &Asking, now_ms: u64) -> Result<Asked, AccessError> {
         let same = |open: &&Open| {
             open.is_of(&asking.caller)
                 && open.asked.grant == asking.grant
@@ -225,7 +228,7 @@ impl AccessBook {
                 && open.state(now_ms) == AccessState::Asked
         };
         if let Some(open) = self.open.values().find(same) {
-            return Ok(Err(open.asked.id));
+            return Ok(Asked::Open(open.asked.id));
         }
         if asking.reason.trim().is_empty() || asking.reason.len() > REASON_BYTES {
             return Err(AccessError::Reason);
@@ -235,7 +238,7 @@ impl AccessBook {
         if live().count() >= self.terms.open || own >= self.terms.open_per_caller {
             return Err(AccessError::Full);
         }
-        Ok(Ok(AccessRequested {
+        Ok(Asked::New(Box::new(AccessRequested {
             at_ms: now_ms,
             id,
             caller: asking.caller.clone(),
@@ -244,7 +247,7 @@ impl AccessBook {
             reason: asking.reason.clone(),
             grant: asking.grant.clone(),
             expires_ms: now_ms.saturating_add(asking.timeout_ms),
-        }))
+        })))
     }
 
     /// A decision: the event to keep, and then to [`apply`](Self::apply).
@@ -332,8 +335,15 @@ mod tests {
         }
     }
 
+    fn asked(book: &AccessBook, asking: &Asking, now_ms: u64) -> AccessRequested {
+        match book.ask(TokenId::new(), asking, now_ms).unwrap() {
+            Asked::New(asked) => *asked,
+            Asked::Open(id) => panic!("{id} is open already"),
+        }
+    }
+
     fn ask(book: &mut AccessBook, asking: &Asking, now_ms: u64) -> TokenId {
-        let asked = book.ask(TokenId::new(), asking, now_ms).unwrap().unwrap();
+        let asked = asked(book, asking, now_ms);
         let id = asked.id;
         book.apply(&ControlEvent::AccessRequested(asked));
         id
@@ -443,7 +453,7 @@ mod tests {
         let ann = Target::Caller { issuer: "https://idp".into(), subject: "ann".into() };
         for target in [ann, Target::Issuer("https://idp".into()), Target::Everything] {
             let mut book = AccessBook::default();
-            let [given, open] = ["a", "b"].map(|on| book.ask(TokenId::new(), &asking("ann", on), 1).unwrap().unwrap());
+            let [given, open] = ["a", "b"].map(|on| asked(&book, &asking("ann", on), 1));
             let (id, by, reason) = (given.id, "bob".into(), String::new());
             let decided = AccessDecided { at_ms: 2, id, approved: true, by, reason };
             let (reason, by) = (String::new(), "op".to_owned());
@@ -470,7 +480,7 @@ mod tests {
     fn what_was_used_stays_used_when_its_token_has_expired_and_the_book_is_read_anew() {
         const LATER: u64 = 2 * 3_600_000;
         let asking = Asking { timeout_ms: 12 * LATER, ..asking("ann", "openai") };
-        let asked = AccessBook::default().ask(TokenId::new(), &asking, 1).unwrap().unwrap();
+        let asked = asked(&AccessBook::default(), &asking, 1);
         let (id, by, reason) = (asked.id, "bob".into(), String::new());
         let decided = AccessDecided { at_ms: 2, id, approved: true, by, reason };
         let other = issued(TokenId::new());
@@ -517,7 +527,7 @@ mod tests {
     fn open_requests_are_bounded_and_not_doubled() {
         let mut book = AccessBook::new(AccessTerms { open: 3, open_per_caller: 2 });
         let id = ask(&mut book, &asking("ann", "a"), 1);
-        assert_eq!(book.ask(TokenId::new(), &asking("ann", "a"), 1), Ok(Err(id)));
+        assert_eq!(book.ask(TokenId::new(), &asking("ann", "a"), 1), Ok(Asked::Open(id)));
         ask(&mut book, &asking("ann", "b"), 1);
         assert_eq!(book.ask(TokenId::new(), &asking("ann", "c"), 1), Err(AccessError::Full));
         ask(&mut book, &asking("bob", "a"), 1);
@@ -530,7 +540,7 @@ mod tests {
     #[test]
     fn folding_the_events_again_gives_the_same_book() {
         let mut book = AccessBook::default();
-        let asked = book.ask(TokenId::new(), &asking("ann", "openai"), 1).unwrap().unwrap();
+        let asked = asked(&book, &asking("ann", "openai"), 1);
         let decided = AccessDecided { at_ms: 2, id: asked.id, approved: true, by: "bob".into(), reason: String::new() };
         let id = asked.id;
         let events = [ControlEvent::AccessRequested(asked), ControlEvent::AccessDecided(decided), issued(id)];

@@ -16,7 +16,7 @@ use model::{
 use thiserror::Error;
 
 use crate::{
-    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asking, Grants, Standing},
+    grants::{AccessBook, AccessDecision, AccessError, AccessState, AccessTerms, Asked, Asking, Grants, Standing},
     registry::{Clock, Registry},
 };
 
@@ -113,8 +113,8 @@ impl Access {
             let now = (this.0.clock)();
             book.forget(now);
             Ok(match book.ask(TokenId::new(), &asking, now)? {
-                Ok(asked) => (asked.id, Some(ControlEvent::AccessRequested(asked))),
-                Err(open) => (open, None),
+                Asked::New(asked) => (asked.id, Some(ControlEvent::AccessRequested(*asked))),
+                Asked::Open(id) => (id, None),
             })
         })
         .await
