@@ -38,7 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     course::{Course, Running},
-    guarded::{Guarded, Standing},
+    guarded::{Standing, guarded},
     strict::{Strict, Terms},
 };
 pub(crate) use self::{own::Own, tls::acceptor};
@@ -128,7 +128,7 @@ async fn connection(
     stream.set_nodelay(true)?;
     let mut peer = Peer { address: address.to_canonical(), certificate: None };
     let standing = Standing::default();
-    let stream = Guarded::new(stream, door.limits.delivery_idle, standing.clone());
+    let stream = guarded(stream, door.limits.delivery_idle, standing.clone());
     match &door.tls {
         None => speak(stream, peer, standing, door, places, shutdown).await,
         Some(acceptor) => {

@@ -27,10 +27,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "coding",
             "front",
             "outbound",
+            "patient",
             "model",
         ],
     ),
-    ("admin", &["approvals", "alerts", "identity", "store", "exchange", "model"]),
+    ("admin", &["approvals", "alerts", "identity", "store", "exchange", "patient", "model"]),
     ("engine", &["patterns", "exchange", "model"]),
     ("identity", &["outbound", "exchange", "model"]),
     ("alerts", &["outbound", "exchange", "model"]),
@@ -44,6 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("coding", &[]),
     // Bytes of a connection before anything else reads them.
     ("front", &[]),
+    // A connection on both listeners.
+    ("patient", &[]),
     ("model", &[]),
     // The host matches folded text, and a policy verifies what was matched: both must read it alike.
     ("fold", &[]),

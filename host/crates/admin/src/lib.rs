@@ -3,7 +3,6 @@
 //! ```text
 //!   serve.rs     accept, bounds, the thread of its own
 //!   visitor.rs   who is known and who is not: strangers keep nobody out
-//!   patient.rs   writes that wait for so long and no longer
 //!   guard.rs     Host, token, content type: before every route
 //!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  alerts.rs  credentials.rs  records.rs
 //!           events.rs
@@ -23,7 +22,6 @@ mod credentials;
 mod events;
 mod guard;
 mod health;
-mod patient;
 mod policies;
 mod problem;
 mod records;

@@ -20,6 +20,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use patient::Patient;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -27,9 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, access, alerts, approvals, credentials, events, guard, health,
-    patient::Patient,
-    policies,
+    Control, access, alerts, approvals, credentials, events, guard, health, policies,
     problem::Problem,
     records, status,
     visitor::{Strangers, Visitor},
@@ -43,6 +42,8 @@ const BODY_BYTES: usize = 64 << 10;
 const HEAD_BYTES: usize = 16 << 10;
 /// Time for a request's head, and between two requests.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// Time in which a byte of an answer must be taken.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Time for an answer that was begun before the signal to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
@@ -164,7 +165,7 @@ async fn connection(stream: TcpStream, router: Router, visitor: &Visitor, shutdo
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(HEAD_BYTES);
-    let connection = server.serve_connection(TokioIo::new(Patient::new(stream)), service);
+    let connection = server.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

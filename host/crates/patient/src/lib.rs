@@ -1,4 +1,8 @@
-//! A connection whose writes must go on: when the other end takes no byte for so long, it is closed, whoever it is.
+//! A connection whose writes must go on: when the other end takes no byte for so long, it fails, and with it whatever was
+//! to be written.
+//!
+//! What must hold: only a write that waits is timed, and each byte that is taken begins the time anew; reading takes as
+//! long as it takes.
 
 use std::{
     future::Future,
@@ -13,32 +17,58 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Time in which a byte of an answer must be taken.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Ready when what is written is not wanted any more.
+pub type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is asked whenever a write begins to wait.
+type Cut = Box<dyn Fn() -> Option<Over> + Send>;
 
 /// A stream whose writes wait for so long and no longer.
-pub(crate) struct Patient<S> {
+pub struct Patient<S> {
     stream: S,
+    patience: Duration,
+    cut: Option<Cut>,
+    /// From its end on so much is left; only while a write waits.
+    over: Option<Over>,
+    last: Duration,
     /// Runs while a write waits.
     waiting: Pin<Box<Sleep>>,
     waits: bool,
 }
 
 impl<S> Patient<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, waiting: Box::pin(tokio::time::sleep(PATIENCE)), waits: false }
+    /// Its writes wait for `patience` at most.
+    pub fn new(stream: S, patience: Duration) -> Self {
+        let waiting = Box::pin(tokio::time::sleep(patience));
+        Self { stream, patience, cut: None, over: None, last: Duration::ZERO, waiting, waits: false }
+    }
+
+    /// A write that waits when what `cut` gives is ready waits for `last` more at most. Nobody else would see that: while a
+    /// write waits, nobody polls what is behind it.
+    #[must_use]
+    pub fn cut_by(mut self, cut: impl Fn() -> Option<Over> + Send + 'static, last: Duration) -> Self {
+        self.cut = Some(Box::new(cut));
+        self.last = last;
+        self
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waits = false;
+            self.over = None;
             return written;
         }
         if !self.waits {
             self.waits = true;
-            self.waiting.as_mut().reset(Instant::now() + PATIENCE);
+            self.waiting.as_mut().reset(Instant::now() + self.patience);
+            self.over = self.cut.as_ref().and_then(|cut| cut());
         }
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "no byte of the answer is taken");
+        if self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            self.over = None;
+            let deadline = self.waiting.deadline().min(Instant::now() + self.last);
+            self.waiting.as_mut().reset(deadline);
+        }
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no byte of what is written is taken");
         self.waiting.as_mut().poll(cx).map(|()| Err(late()))
     }
 }
@@ -83,6 +113,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_given_up_and_who_is_slow_is_served() {
         let (near, mut far) = duplex(1);
@@ -93,9 +125,11 @@ mod tests {
             }
             far
         });
-        let mut patient = Patient::new(near);
+        let mut patient = Patient::new(near, PATIENCE);
         patient.write_all(b"1234").await.unwrap();
         let _far = reader.await.unwrap();
-        assert_eq!(patient.write_all(b"56").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let (began, late) = (Instant::now(), patient.write_all(b"56").await.unwrap_err());
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= PATIENCE, "{:?}", began.elapsed());
     }
 }
