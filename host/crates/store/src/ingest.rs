@@ -11,7 +11,7 @@ use crate::{
     Limits, StoreError,
     frame::{self, Frame, Kind},
     index::{Changes, Index, Meta},
-    journal,
+    numbered::JOURNAL,
     pack::{Packer, Place, SHORT_BYTES},
     queue::Queue,
     segments::{Addition, Fill, PIECE_BYTES, Run, Segments},
@@ -385,7 +385,7 @@ pub(crate) fn run(queue: &Queue, mut ingest: Ingest, journal: &Path) {
 
 /// Removes the journal files all of whose frames come before `position`; the newest file stays in any case.
 fn drop_ingested(journal: &Path, position: u64) -> Result<(), StoreError> {
-    let files = journal::files(journal)?;
+    let files = JOURNAL.files(journal)?;
     for pair in files.windows(2) {
         let [(_, path), (next, _)] = pair else { continue };
         if *next <= position {

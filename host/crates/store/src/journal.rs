@@ -5,7 +5,6 @@
 //! is begun only when everything in the one before is on the disk; nothing is ever written over.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,11 +13,8 @@ use crate::{
     StoreError, folder, frame,
     frame::Kind,
     medium::{JournalFile, Medium},
+    numbered::{HEADER, JOURNAL},
 };
-
-/// Bytes before the first frame.
-pub(crate) const HEADER: usize = 64;
-const MAGIC: &[u8; 8] = b"PCJRNL01";
 
 /// The file being written.
 pub(crate) struct Journal {
@@ -69,45 +65,16 @@ fn create(
     room: u64,
     position: u64,
 ) -> Result<(Arc<dyn JournalFile>, PathBuf), StoreError> {
-    let path = folder.join(format!("journal-{position:016x}.log"));
+    let path = JOURNAL.path(folder, position);
     let begun = (|| {
         let file = medium.create(&path, HEADER as u64 + room)?;
-        file.append(&header(position))?;
+        file.append(&JOURNAL.header(position))?;
         file.sync()?;
         Ok(file)
     })();
     let file = begun.map_err(StoreError::io("begin the journal", &path))?;
     folder::sync(folder)?;
     Ok((file, path))
-}
-
-fn header(position: u64) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..8].copy_from_slice(MAGIC);
-    header[8..16].copy_from_slice(&position.to_le_bytes());
-    let hash = blake3::hash(&header[..32]);
-    header[32..].copy_from_slice(hash.as_bytes());
-    header
-}
-
-/// The journal files of a folder with the positions in their names, oldest first.
-pub(crate) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let mut files = Vec::new();
-    let listed: io::Result<()> = (|| {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            files.extend(position(&path).map(|position| (position, path)));
-        }
-        Ok(())
-    })();
-    listed.map_err(StoreError::io("list", folder))?;
-    files.sort();
-    Ok(files)
-}
-
-fn position(path: &Path) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_prefix("journal-")?.strip_suffix(".log")?;
-    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
 /// What is in a journal file.
@@ -119,11 +86,6 @@ pub(crate) struct Scan {
     pub(crate) gaps: Vec<(usize, usize, String)>,
     /// The greatest position that a mark calls durable.
     pub(crate) attested: u64,
-}
-
-/// Whether the header is that of a file beginning at `position`.
-pub(crate) fn header_agrees(bytes: &[u8], position: u64) -> bool {
-    bytes.get(..HEADER).is_some_and(|found| found == header(position))
 }
 
 /// Reads the frames' area of a file from `from` on (a frame's beginning) to where only zeros follow.
@@ -298,13 +260,5 @@ mod tests {
         frame::write_mark(&mut area, 400);
         frame::write_mark(&mut area, 300);
         assert_eq!(scan(&area, 0).attested, 400);
-    }
-
-    #[test]
-    fn names_tell_positions() {
-        assert_eq!(position(Path::new("/x/journal-00000000000000ff.log")), Some(255));
-        for other in ["journal-ff.log", "damaged-journal-00000000000000ff.log", "journal-00000000000000fg.log", "key"] {
-            assert_eq!(position(Path::new(other)), None, "{other}");
-        }
     }
 }

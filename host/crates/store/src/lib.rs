@@ -31,6 +31,7 @@ mod index;
 mod ingest;
 mod journal;
 mod medium;
+mod numbered;
 mod pack;
 mod progress;
 mod queue;

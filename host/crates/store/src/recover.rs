@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::{
     StoreError, folder,
     ingest::Ingest,
-    journal::{self, HEADER, Scan},
+    journal::{self, Scan},
+    numbered::{HEADER, JOURNAL},
 };
 
 /// What was found when the store was opened.
@@ -46,7 +47,7 @@ pub struct Damage {
 
 /// Brings everything in the journal files into the databases and removes them. Gives the next free position.
 pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u64), StoreError> {
-    let files = journal::files(folder)?;
+    let files = JOURNAL.files(folder)?;
     let mut recovery = Recovery { journals: files.len(), ..Recovery::default() };
     let mut next = ingest.fill().ingested.max(ingest.meta().ingested);
     for (at, (start, path)) in files.iter().enumerate() {
@@ -82,7 +83,7 @@ fn file(
     successor: Option<u64>,
 ) -> Result<u64, StoreError> {
     let area = bytes.get(HEADER..).unwrap_or_default();
-    if !journal::header_agrees(bytes, start) {
+    if !JOURNAL.header_agrees(bytes, start) {
         if successor.is_none() && area.iter().all(|byte| *byte == 0) {
             // The last process died, or the disk was full, while it began this file: nothing was ever in it.
             return Ok(start);

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     Limits, StoreError,
     database::{Db, Fault},
-    folder,
+    folder, numbered,
     pack::{Pack, PackId, Place},
     seal,
 };
@@ -400,18 +400,8 @@ fn path(folder: &Path, number: u32) -> PathBuf {
 }
 
 fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
-    let mut numbers = Vec::new();
-    let listed: io::Result<()> = (|| {
-        for entry in fs::read_dir(folder)? {
-            let name = entry?.file_name();
-            let digits = name.to_str().and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".redb"));
-            numbers.extend(digits.and_then(|digits| digits.parse::<u32>().ok()));
-        }
-        Ok(())
-    })();
-    listed.map_err(StoreError::io("list", folder))?;
-    numbers.sort_unstable();
-    Ok(numbers)
+    let number = |name: &str| name.strip_prefix("segment-")?.strip_suffix(".redb")?.parse().ok();
+    Ok(numbered::list(folder, number)?.into_iter().map(|(number, _)| number).collect())
 }
 
 /// Makes a segment aside and renames it, so that one with its proper name is always whole.

@@ -19,8 +19,9 @@ use crate::{
     folder::{self, Folder, JOURNAL},
     index::{self, Index},
     ingest::{self, Ingest},
-    journal::{self, Journal},
+    journal::Journal,
     medium::{Disk, Medium},
+    numbered,
     progress::Goal,
     queue::Queue,
     recover,
@@ -213,7 +214,7 @@ impl Store {
         if none {
             return Ok(());
         }
-        for (_, path) in journal::files(&self.folder.journal())? {
+        for (_, path) in numbered::JOURNAL.files(&self.folder.journal())? {
             fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
         }
         Ok(())

@@ -20,10 +20,9 @@ use crate::{
     frame::{self, Kind},
     journal,
     medium::{JournalFile, Medium},
+    numbered::{CONTROL, HEADER},
 };
 
-const HEADER: usize = 64;
-const MAGIC: &[u8; 8] = b"PCCTRL01";
 /// What the file that will take another's place is called until it is whole.
 const ASIDE: &str = "control.new";
 
@@ -56,7 +55,7 @@ impl ControlFile {
         first: u64,
         events: &[ControlEvent],
     ) -> Result<Self, StoreError> {
-        let (aside, path) = (folder.join(ASIDE), folder.join(format!("control-{first:016x}.log")));
+        let (aside, path) = (folder.join(ASIDE), CONTROL.path(folder, first));
         let mut frames = Vec::new();
         let mut next = first;
         for event in events {
@@ -64,14 +63,14 @@ impl ControlFile {
             next += 1;
         }
         frame::write_mark(&mut frames, next);
-        let old = files(folder)?;
+        let old = CONTROL.files(folder)?;
         let made = (|| {
             match fs::remove_file(&aside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
             let file = medium.create(&aside, (HEADER + frames.len() + room) as u64)?;
-            file.append(&header(first))?;
+            file.append(&CONTROL.header(first))?;
             file.append(&frames)?;
             file.sync()?;
             fs::rename(&aside, &path)?;
@@ -120,43 +119,14 @@ pub(super) fn write(out: &mut Vec<u8>, number: u64, event: &ControlEvent) -> io:
     frame::write(out, Kind::Control, ExchangeId(Uuid::nil()), number, event).map_err(io::Error::other)
 }
 
-fn header(first: u64) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..8].copy_from_slice(MAGIC);
-    header[8..16].copy_from_slice(&first.to_le_bytes());
-    let hash = blake3::hash(&header[..32]);
-    header[32..].copy_from_slice(hash.as_bytes());
-    header
-}
-
-/// The control files of a folder with the numbers in their names, oldest first. More than one only after a crash.
-fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let mut files = Vec::new();
-    let listed: io::Result<()> = (|| {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            files.extend(first_of(&path).map(|first| (first, path)));
-        }
-        Ok(())
-    })();
-    listed.map_err(StoreError::io("list", folder))?;
-    files.sort();
-    Ok(files)
-}
-
-fn first_of(path: &Path) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_prefix("control-")?.strip_suffix(".log")?;
-    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
-}
-
 /// Whether a file is the one that would be read.
 pub(super) fn is_newest(folder: &Path, path: &Path) -> bool {
-    files(folder).is_ok_and(|files| files.last().is_some_and(|(_, newest)| newest == path))
+    CONTROL.files(folder).is_ok_and(|files| files.last().is_some_and(|(_, newest)| newest == path))
 }
 
 /// Reads the newest file of a folder: a file has its proper name only when it holds all that the one before did.
 pub(super) fn read(folder: &Path) -> Result<Contents, StoreError> {
-    let Some((first, path)) = files(folder)?.pop() else { return Ok(Contents::default()) };
+    let Some((first, path)) = CONTROL.files(folder)?.pop() else { return Ok(Contents::default()) };
     let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
     parse(&bytes, first).map_err(|what| {
         let what = format!(
@@ -168,7 +138,7 @@ pub(super) fn read(folder: &Path) -> Result<Contents, StoreError> {
 }
 
 fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
-    if bytes.get(..HEADER).is_none_or(|found| found != header(first)) {
+    if !CONTROL.header_agrees(bytes, first) {
         return Err("its header doesn't agree with its name".to_owned());
     }
     let area = &bytes[HEADER..];
