@@ -116,7 +116,9 @@ async fn proclaim(outcome: ScanOutcome, publish: &watch::Sender<Arc<PolicySet>>,
 fn tell(change: &Change) {
     match change.kind {
         ChangeKind::Wrong(_) => tracing::warn!("{change}"),
-        ChangeKind::Bound { .. } | ChangeKind::Unbound { .. } | ChangeKind::Mended => tracing::info!("{change}"),
+        // What guarded guards no more: whoever meant it can pass over a line, whoever did not must see it.
+        ChangeKind::Unbound { .. } => tracing::warn!("{change}: in force no more"),
+        ChangeKind::Bound { .. } | ChangeKind::Mended => tracing::info!("{change}"),
     }
 }
 

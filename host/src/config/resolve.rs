@@ -153,7 +153,7 @@ fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Pro
     let folder = base.join(written.map_or(POLICIES, |path| path.get_ref()));
     if !folder.is_dir() {
         let message = format!("the policy folder `{}` is not there", folder.display());
-        let help = format!("mkdir -p '{}' (a host with no policies guards nothing)", folder.display());
+        let help = "put it back with its policies: a host that starts with an empty one guards nothing";
         let span = written.map_or(0..0, Spanned::span);
         problems.push(Problem::error(Code::BadFile, span, message).label("no such folder").help(help));
     }

@@ -39,6 +39,8 @@ pub(crate) async fn metrics(State(control): State<Arc<Control>>) -> Response {
 struct Check {
     name: &'static str,
     wrong: Option<String>,
+    /// What is as it was told to be, and protects nobody.
+    note: Option<&'static str>,
     /// Whether exchanges must not be sent here while it is wrong. A degraded set still guards with its last good
     /// policies, so it is told and stops nothing.
     stops: bool,
@@ -46,22 +48,26 @@ struct Check {
 
 impl Check {
     fn line(&self) -> String {
-        match &self.wrong {
-            None => format!("[+] {} ok\n", self.name),
-            Some(wrong) => format!("[-] {} {wrong}\n", self.name),
+        match (&self.wrong, self.note) {
+            (Some(wrong), _) => format!("[-] {} {wrong}\n", self.name),
+            (None, Some(note)) => format!("[!] {} {note}\n", self.name),
+            (None, None) => format!("[+] {} ok\n", self.name),
         }
     }
 }
 
 fn checks(control: &Control) -> Vec<Check> {
     let phase = *control.phase.borrow();
-    let problems = control.policies.borrow().problems.len();
+    let set = Arc::clone(&control.policies.borrow());
+    let problems = set.problems.len();
+    let listening = (phase != Phase::Ready).then(|| phase.as_str().to_owned());
     vec![
-        Check { name: "listening", wrong: (phase != Phase::Ready).then(|| phase.as_str().to_owned()), stops: true },
-        Check { name: "store", wrong: control.store.status().failed, stops: true },
+        Check { name: "listening", wrong: listening, note: None, stops: true },
+        Check { name: "store", wrong: control.store.status().failed, note: None, stops: true },
         Check {
             name: "policies",
             wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),
+            note: (!set.enforces()).then_some("none in force: no verdict counts"),
             stops: false,
         },
     ]

@@ -205,7 +205,7 @@ impl Loader {
     /// that has changed is taken up.
     fn apply(&mut self, look: Result<Look, Refused>, now: Instant, patient: bool) -> Round {
         let mut round = Round::default();
-        let look = match look.and_then(|look| self.mounted(look)) {
+        let look = match look.and_then(|look| self.same_or_filled(look)) {
             Ok(look) => look,
             Err(refused) => {
                 self.folder_failed(&refused);
@@ -331,13 +331,15 @@ impl Loader {
         None
     }
 
-    /// An empty folder on another file system than before is a mount that went away, not a deletion of everything.
-    fn mounted(&self, look: Look) -> Result<Look, Refused> {
-        let elsewhere = self.folder.is_some_and(|before| before.device != look.folder.device);
-        if elsewhere && look.seen.is_empty() && self.entries.values().any(|entry| entry.known.standing) {
+    /// An empty folder that is another than before is a mount that went away, or was made to have one again; no deletion
+    /// of everything.
+    fn same_or_filled(&self, look: Look) -> Result<Look, Refused> {
+        let another = self.folder.is_some_and(|before| before != look.folder);
+        if another && look.seen.is_empty() && self.entries.values().any(|entry| entry.known.standing) {
             return Err(Refused::passing(
                 stage::READ,
-                "an empty folder of another file system stands in its place: was it unmounted? All policies stay in force",
+                "another folder stands in its place, and is empty: was it unmounted, or made anew? All policies stay in \
+                 force until it has one, or the host is restarted",
             ));
         }
         Ok(look)

@@ -285,6 +285,30 @@ async fn a_folder_that_was_unmounted_is_not_an_empty_folder() {
 }
 
 #[tokio::test]
+async fn an_empty_folder_in_the_place_of_the_one_that_was_takes_nothing_out_of_force() {
+    let mut folder = Folder::new();
+    folder.put("stop.wasm", lockdown());
+    let before = folder.scan().await;
+    let (policies, away) = (folder.home.path().join("policies"), folder.home.path().join("away"));
+    fs::rename(&policies, &away).unwrap();
+    folder.scan().await;
+    fs::create_dir(&policies).unwrap();
+    let set = folder.scan().await;
+    assert!(set.problems[0].message.contains("empty"), "{:?}", set.problems);
+    folder.wait(GRACE * 10);
+    folder.scan_same().await;
+    assert!(Arc::ptr_eq(policy(&before, "stop"), policy(folder.loader.current().unwrap(), "stop")));
+    // The one that was is no stranger, and what is deleted in it is deleted.
+    fs::remove_dir(&policies).unwrap();
+    fs::rename(&away, &policies).unwrap();
+    assert!(folder.scan().await.problems.is_empty());
+    folder.remove("stop.wasm");
+    folder.outcome().await;
+    folder.wait(GRACE * 2);
+    assert!(folder.scan().await.policies.is_empty());
+}
+
+#[tokio::test]
 async fn a_mounted_config_map_is_swapped_whole() {
     let mut folder = Folder::new();
     for (version_folder, settings) in [("..1", "order = 1"), ("..2", "order = 2")] {
