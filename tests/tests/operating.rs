@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use scenarios::rig::{Host, Setup, Upstream, policies, within};
+use scenarios::rig::{Host, Setup, Told, Upstream, policies, request, within};
 
 /// What `readyz?verbose` says.
 async fn readiness(host: &Host) -> String {
@@ -48,4 +48,40 @@ async fn a_folder_made_anew_takes_no_policy_out_of_force() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_reached_while_its_configuration_is_not_in_order() {
+    let upstream = Upstream::answering(|_| vec![b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()]).await;
+    let mut host = Setup::new().start(upstream.address).await;
+    host.client().whole(&request("hello", false)).await;
+    // A misspelt key, a secret and a variable that are not there, and no folder.
+    let wrong = "[store]\npath = \"./store\"\ndurabilty = \"strict\"\n[policies]\nfolder = \"./gone\"\n\
+                 [[connection]]\nname = \"a\"\nupstream = \"https://a.example\"\ndialect = \"openai\"\n\
+                 credential = { header = \"x-key\", env = \"NOT_HERE\" }\n\
+                 [[token]]\nname = \"rig\"\nvalue_file = \"./gone\"\nconnections = [\"a\"]\n";
+    host.rewrite("portcullis.toml", wrong);
+    let cli = host.cli();
+    assert_eq!(cli.run(&["check"]).code, Some(1));
+    assert_eq!(cli.json(&["sessions", "list"])["sessions"].as_array().map(Vec::len), Some(1));
+    let told = cli.run(&["revoke", "--caller", "rig", "--reason", "INC-1", "--yes"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
+    assert_eq!(cli.run(&["approvals", "list"]).code, Some(0));
+    // What is no TOML says nothing; with both places named it is not asked.
+    host.rewrite("portcullis.toml", "[control\naddress = ");
+    assert_eq!(cli.run(&["sessions", "list"]).code, Some(1));
+    let (control, token) = (format!("http://{}", host.control()), host.home().join("store/admin.token"));
+    let token = token.display().to_string();
+    let named = ["sessions", "list", "--control", &control, "--token-file", &token, "--config", "portcullis.toml"];
+    let told = Told::by(&named, host.home());
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    // A copy of a store, without its token, where no host is.
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    std::fs::remove_file(host.home().join("store/admin.token")).unwrap();
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    host.rewrite("portcullis.toml", &format!("[control]\naddress = \"{nowhere}\"\n{wrong}"));
+    assert_eq!(host.cli().json(&["sessions", "list"])["sessions"].as_array().map(Vec::len), Some(1));
+    let told = host.cli().run(&["revoke", "--caller", "rig", "--yes"]);
+    assert!(told.code == Some(1) && told.stderr.contains("is it running"), "{}", told.stderr);
 }

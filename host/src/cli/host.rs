@@ -24,6 +24,8 @@ use crate::config;
 const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);
+/// The port of a URL that names none.
+const HTTP_PORT: u16 = 80;
 /// Time for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Bytes of an answer: a whole recorded exchange fits.
@@ -72,7 +74,8 @@ pub(super) enum Unanswered {
 }
 
 impl HostArgs {
-    /// Where the host is, by what was named, else by what is found in the current folder.
+    /// Where the host is, by what was named, else by what is found in the current folder. Of a configuration only the two
+    /// places are read: a host is reached also while its file, or what that names, is not in order.
     pub(super) fn place(&self) -> anyhow::Result<Place> {
         let named = self.config.clone();
         let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.is_file());
@@ -81,18 +84,22 @@ impl HostArgs {
             (Some(_), Some(_), None) => None,
             _ => found(),
         };
-        let config = file.as_deref().map(|file| config::load(file).map(|(config, _)| config)).transpose()?;
-        let control = match (&self.control, &config) {
+        let found = match file.as_deref().map(config::whereabouts) {
+            // Both places are named: what the file would say is not needed.
+            Some(Err(_)) if self.control.is_some() && self.token_file.is_some() => None,
+            found => found.transpose()?,
+        };
+        let control = match (&self.control, &found) {
             (Some(url), _) => control_uri(url)?,
-            (None, Some(config)) => control_uri(&format!("http://{}", reachable(config.control.address)))?,
+            (None, Some(found)) => control_uri(&format!("http://{}", reachable(found.control)))?,
             (None, None) => {
                 bail!("which host? Name its configuration with --config FILE, or --control URL and --token-file FILE")
             }
         };
-        let token_file = self.token_file.clone().or_else(|| config.as_ref().map(|config| config.store.admin_token()));
+        let token_file = self.token_file.clone().or_else(|| found.as_ref().map(config::Whereabouts::admin_token));
         let token_file =
             token_file.context("which token? Name its file with --token-file FILE, or the host's --config FILE")?;
-        Ok(Place { control, token_file, store: config.map(|config| config.store.path) })
+        Ok(Place { control, token_file, store: found.map(|found| found.store) })
     }
 }
 
@@ -136,7 +143,12 @@ impl Place {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Unanswered> {
-        let request = self.request(method, path, body)?;
+        let request = match self.request(method, path, body) {
+            Ok(request) => request,
+            // No token opens anything there; and the copy of a store has none.
+            Err(_) if !self.is_listened_at().await => return Err(Unanswered::NotRunning(self.control.clone())),
+            Err(error) => return Err(error.into()),
+        };
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
@@ -160,6 +172,15 @@ impl Place {
         let parsed = serde_json::from_slice(&body);
         Ok(parsed
             .with_context(|| format!("the answer of {} is not understood; is it of another version?", self.control))?)
+    }
+
+    /// Whether anybody listens there.
+    async fn is_listened_at(&self) -> bool {
+        let Some(authority) = self.control.authority() else { return false };
+        let port = authority.port_u16().unwrap_or(HTTP_PORT);
+        // Brackets and all, where it is an IPv6 address.
+        let connecting = tokio::net::TcpStream::connect(format!("{}:{port}", authority.host()));
+        tokio::time::timeout(CONNECT, connecting).await.is_ok_and(|connected| connected.is_ok())
     }
 
     fn request(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Request<Full<Bytes>>> {

@@ -143,6 +143,19 @@ impl File {
         file
     }
 
+    /// Where the control listener and the store are, as written: nothing else of the text of `problems` is looked at, but
+    /// that it is TOML.
+    pub(super) fn whereabouts(problems: &mut Problems) -> (Option<Spanned<String>>, Option<Spanned<String>>) {
+        let text = problems.text().to_owned();
+        let (root, errors) = DeTable::parse_recoverable(&text);
+        errors.iter().for_each(|error| problems.push(syntax(error, text.len())));
+        let mut root = Section::new("the file", root.span(), root.get_ref());
+        let mut text_of = |table: &'static str, key: &'static str| {
+            root.table(table, &format!("[{table}]"), problems)?.text(key, problems)
+        };
+        (text_of("control", "address"), text_of("store", "path"))
+    }
+
     fn tables(root: &mut Section<'_, '_>, problems: &mut Problems) -> Self {
         Self {
             listen: with_table(root, "listen", problems, listen),

@@ -134,7 +134,28 @@ impl Store {
     /// The file with the control listener's token.
     #[must_use]
     pub(crate) fn admin_token(&self) -> PathBuf {
-        self.path.join("admin.token")
+        admin_token(&self.path)
+    }
+}
+
+fn admin_token(store: &Path) -> PathBuf {
+    store.join("admin.token")
+}
+
+/// Where a host is: all that a command needs to know that goes to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Whereabouts {
+    /// The control listener's address.
+    pub control: SocketAddr,
+    /// The store's folder.
+    pub store: PathBuf,
+}
+
+impl Whereabouts {
+    /// The file with the control listener's token.
+    #[must_use]
+    pub(crate) fn admin_token(&self) -> PathBuf {
+        admin_token(&self.store)
     }
 }
 
@@ -211,6 +232,20 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
         Err(error) => return Err(Problems::unreadable(path, &error)),
     };
     parse(path, text)
+}
+
+/// Where a host is, by its file, whatever else that says and whether or not the rest could be used here and now: who
+/// revokes must not have to mend first.
+///
+/// # Errors
+/// When the file can't be read or is no TOML, or one of the two places can't be meant.
+pub(crate) fn whereabouts(path: &Path) -> Result<Whereabouts, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+    let mut problems = Problems::new(path, text);
+    match resolve::whereabouts(path, &mut problems) {
+        Some(found) if !problems.has_errors() => Ok(found),
+        _ => Err(problems),
+    }
 }
 
 /// Where policies are, and the names of connections, by a file that has errors: for whoever wants to tell what is wrong

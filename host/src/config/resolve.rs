@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
 use super::{
-    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, alerts,
+    Addresses, Config, Control, Listen, Policies, Problem, Problems, Route, Store, TlsFiles, Whereabouts, alerts,
     credential::credential,
     endpoint,
     file::{ConnectionTable, ControlTable, File, ListenTable, StoreTable, TlsTable},
@@ -82,6 +82,13 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     })
 }
 
+/// Where a host is, by what is written of it.
+pub(super) fn whereabouts(path: &Path, problems: &mut Problems) -> Option<Whereabouts> {
+    let (control, store) = File::whereabouts(problems);
+    let control = address(control.as_ref(), Addresses::default().control, problems)?;
+    Some(Whereabouts { control, store: store_path(store.as_ref(), &Base(path)) })
+}
+
 /// Where policies are, and the names of connections, right or wrong.
 pub(super) fn policies(file: File, path: &Path) -> (PathBuf, Vec<String>) {
     let folder = Base(path).join(file.policies.folder.as_ref().map_or(POLICIES, |path| path.get_ref()));
@@ -141,12 +148,12 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.port() != 0 && (covers(a, b) || covers(b, a))
 }
 
+fn store_path(written: Option<&Spanned<String>>, base: &Base<'_>) -> PathBuf {
+    base.join(written.map_or(STORE, |path| path.get_ref()))
+}
+
 fn store(table: &StoreTable, base: &Base<'_>) -> Store {
-    Store {
-        path: base.join(table.path.as_ref().map_or(STORE, |path| path.get_ref())),
-        durability: table.durability,
-        loss_window: table.loss_window,
-    }
+    Store { path: store_path(table.path.as_ref(), base), durability: table.durability, loss_window: table.loss_window }
 }
 
 fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Problems) -> PathBuf {
