@@ -57,7 +57,7 @@ impl IssuerTable {
             span: section.span(),
             url: section.needed("url", "\"https://login.example.com\"", problems),
             audiences: section.needed_texts("audiences", "[\"portcullis\"]", problems),
-            parties: section.texts("parties", problems),
+            parties: section.narrowing("parties", problems),
             algorithms: section.texts_or("algorithms", &ALGORITHMS, problems),
             types: section.texts_or("types", &["jwt", "at+jwt"], problems),
             groups: section.texts_or("groups", &["groups"], problems),

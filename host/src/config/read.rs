@@ -118,6 +118,33 @@ impl<'t, 'i> Section<'t, 'i> {
         }
     }
 
+    /// A list of texts that narrows; none when the key is not there, which narrows nothing. An empty list would be read by
+    /// people as nobody, and mean everybody.
+    pub(super) fn narrowing(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Spanned<String>> {
+        let texts = self.texts(key, problems);
+        if let Some(value) = self.table.and_then(|table| table.get(key))
+            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
+        {
+            let message = format!("`{key}` of `{}` is empty", self.name);
+            let problem = Problem::error(Code::BadValue, value.span(), message).label("is this nobody, or everybody?");
+            problems.push(problem.help(format!("leave `{key}` out for all")));
+        }
+        texts
+    }
+
+    /// A list of texts that narrows; what is usual when the key is not there.
+    pub(super) fn narrowing_or(
+        &mut self,
+        key: &'static str,
+        usual: &[&str],
+        problems: &mut Problems,
+    ) -> Vec<Spanned<String>> {
+        if self.table.is_some_and(|table| table.contains_key(key)) {
+            return self.narrowing(key, problems);
+        }
+        self.texts_or(key, usual, problems)
+    }
+
     /// A list of texts; what is usual when the key is not there.
     pub(super) fn texts_or(
         &mut self,

@@ -43,8 +43,8 @@ impl TokenTable {
             value_file: section.text("value_file", problems),
             value_sha256: section.text("value_sha256", problems),
             connections: section.texts("connections", problems),
-            models: section.texts_or("models", &["*"], problems),
-            operations: section.texts_or("operations", &["*"], problems),
+            models: section.narrowing_or("models", &["*"], problems),
+            operations: section.narrowing_or("operations", &["*"], problems),
             groups: section.texts("groups", problems),
             expires: section.moment("expires", problems),
         }

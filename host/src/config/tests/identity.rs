@@ -28,7 +28,7 @@ audiences = ["portcullis"]
 algorithms = ["RS256", "ES256"]
 groups = ["groups", "/realm_access/roles"]
 shown = ["email"]
-parties = []
+parties = ["cli"]
 types = ["jwt", "at+jwt"]
 leeway = "30s"
 longest = "24h"
@@ -46,7 +46,7 @@ login = { issuer = "https://login.example.com/realms/acme", client_id = "gate", 
 name = "staff"
 issuer = "https://login.example.com/realms/acme"
 groups = ["staff"]
-subjects = []
+subjects = ["u-*"]
 claims = { email_verified = ["true"], "/realm_access/roles" = "dev*" }
 connections = ["openai"]
 models = ["gpt-4*"]
@@ -244,4 +244,36 @@ fn signals_that_can_not_be_meant_are_refused() {
     }
     let missing = folder().said(&format!("{BASE}{IDENTITY}{SIGNALS}"));
     assert!(missing.contains("secrets/ssf"), "a secret that is not there: {missing}");
+}
+
+/// People read an empty list as nobody; as a filter that is left out it would be everybody.
+#[test]
+fn a_list_that_narrows_is_not_empty() {
+    let narrowing = [
+        ("[[grant]]\nname = \"staff\"", "groups"),
+        ("[[grant]]\nname = \"staff\"", "subjects"),
+        ("[[grant]]\nname = \"staff\"", "models"),
+        ("[[grant]]\nname = \"staff\"", "operations"),
+        ("[[issuer]]", "parties"),
+        ("[[token]]", "models"),
+        ("[[token]]", "operations"),
+    ];
+    for (table, key) in narrowing {
+        let all = format!("{BASE}{IDENTITY}");
+        let mut lines: Vec<&str> = all.lines().collect();
+        let table = table.lines().next_back().unwrap();
+        let at = lines.iter().position(|line| *line == table).unwrap();
+        let written = lines[at..].iter().position(|line| line.starts_with(key)).filter(|_| !table.contains("token"));
+        written.map(|line| lines.remove(at + line));
+        let empty = format!("{key} = []");
+        lines.insert(at + 1, &empty);
+        let said = folder().said(&lines.join("\n"));
+        assert!(
+            said.contains("P0106") && said.contains(&format!("leave `{key}` out for all")),
+            "{table} {key}: {said}"
+        );
+        lines.remove(at + 1);
+        let said = folder().said(&lines.join("\n"));
+        assert!(said.starts_with("accepted"), "{table} {key}: {said}");
+    }
 }
