@@ -148,6 +148,8 @@ pub(super) struct Known<'k> {
     pub(super) connections: &'k [&'k str],
     /// Whether there is a token endpoint.
     pub(super) endpoint: bool,
+    /// Whether callers are asked for certificates.
+    pub(super) certificates: bool,
 }
 
 /// The grants that can be meant.
@@ -164,6 +166,13 @@ pub(super) fn grants(tables: Vec<GrantTable>, known: &Known<'_>, problems: &mut 
                 Problem::warning(Code::BadValue, table.span.clone(), "nobody can use this grant")
                     .label("it gives tokens of the gate, and there is no `[oauth]` where they could be had")
                     .help("add `[oauth]` with `url = \"https://…\"`, or `direct = true` for the issuer's own tokens"),
+            );
+        }
+        if table.bound && !known.certificates {
+            problems.push(
+                Problem::error(Code::Missing, table.span.clone(), "nobody can use this grant")
+                    .label("`bound` needs a client certificate, and callers are asked for none")
+                    .help("add `client_ca = \"…\"` to `tls` of `[listen]`, or take `bound` out"),
             );
         }
         grants.extend(table.resolve(known, problems));

@@ -45,6 +45,7 @@ impl Base<'_> {
 /// The configuration, or `None` when so much is wrong that there is none. Problems that leave one are in `problems`.
 pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Option<Config> {
     let base = Base(path);
+    let certificates = file.listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     let listen = listen(file.listen, &base, problems);
     let control = control(file.control, listen.as_ref(), problems);
     let store = store(&file.store, &base);
@@ -54,7 +55,7 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let among = Among { connections: &names, issuers: !file.issuers.is_empty(), base: &base };
     let tokens = tokens(file.tokens, &among, problems);
     let (trusted, issuers) = issuers(file.issuers, &base, problems);
-    let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some() };
+    let known = Known { issuers: &trusted, connections: &names, endpoint: file.oauth.is_some(), certificates };
     let grants = grants(file.grants, &known, problems);
     let signals = signals(file.signals, &trusted, &issuers, &base, problems);
     let oauth = file.oauth.and_then(|oauth| oauth.resolve(&trusted, &base, problems));

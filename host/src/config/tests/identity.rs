@@ -55,11 +55,17 @@ lifetime = "10m"
 direct = false
 bound = true
 approval = { approvers = ["leads"], timeout = "20m" }
+
+[listen]
+tls = { certificate = "./tls.pem", key = "./secrets/tls-key", client_ca = "./tls.pem" }
 "#;
 
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.secret("oidc", "the-gates-own-secret\n", 0o600);
+    let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(folder.0.path().join("tls.pem"), identity.cert.pem()).unwrap();
+    folder.secret("tls-key", &identity.signing_key.serialize_pem(), 0o600);
     folder
 }
 
@@ -276,4 +282,10 @@ fn a_list_that_narrows_is_not_empty() {
         let said = folder().said(&lines.join("\n"));
         assert!(said.starts_with("accepted"), "{table} {key}: {said}");
     }
+}
+
+#[test]
+fn a_grant_that_is_bound_to_certificates_needs_a_listener_that_asks_for_them() {
+    let said = folder().said(&format!("{BASE}{IDENTITY}").replace(", client_ca = \"./tls.pem\"", ""));
+    assert!(said.contains("error[P0103]: nobody can use this grant") && said.contains("client_ca"), "{said}");
 }
