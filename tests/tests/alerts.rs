@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use scenarios::rig::{Client, Host, Receiver, Setup, Upstream, json_head, request, samples, within};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSByaWcsIDMyIGJ5dGVzIGxvbmc=";
 const OLD: &str = "whsec_YW5vdGhlciBvbmUsIHRoYXQgaXMgcm90YXRlZCBvdXQ=";
@@ -73,6 +73,12 @@ async fn a_revoked_credential_that_is_used_still_is_told_signed_and_tried_again(
     );
     let told: Value = serde_json::from_str(first["body"].as_str().unwrap()).unwrap();
     assert_eq!((&told["type"], &told["data"]["rule"]), (&"alert.raised".into(), &"revoked-credentials".into()));
+    assert_eq!(told["data"]["subject"], json!({ "kind": "caller", "name": "rig" }), "whose it was");
+    let logged = host.log_text();
+    let line = logged.lines().find(|line| line.contains("turned away")).unwrap();
+    for named in ["caller=\"token|rig\"", "credential=\"", "address=127.0.0.1"] {
+        assert!(line.contains(named), "{named} is missing in: {line}");
+    }
 
     let alert = until_alert(&host, |alert| alert["deliveries"][0]["state"].get("delivered").is_some()).await;
     assert_eq!((&alert["count"], &alert["deliveries"][0]["attempts"]), (&3.into(), &2.into()), "one alert: {alert}");

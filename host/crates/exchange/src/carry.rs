@@ -92,7 +92,10 @@ async fn admit(
         head.withhold_choices(&connection.caller_headers);
     }
     head.check_repeats()?;
-    let who = identify(gate, &head).await.inspect_err(|_| trail.refused.credential = digest_of(&head))?;
+    let who = identify(gate, &head).await.map_err(|(stop, whose)| {
+        (trail.refused.credential, trail.refused.caller) = (digest_of(&head), whose);
+        stop
+    })?;
     let lease = who.lease.clone();
     out.watch(&lease);
     tokio::select! {

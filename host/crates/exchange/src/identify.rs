@@ -1,5 +1,9 @@
 //! First stage: who asks.
 
+use std::sync::Arc;
+
+use model::Caller;
+
 use crate::{
     gate::Gate,
     head::Head,
@@ -7,14 +11,14 @@ use crate::{
     refuse::Stop,
 };
 
-/// The caller behind what came with the request.
-pub(crate) async fn identify(gate: &Gate, head: &Head) -> Result<Identified, Stop> {
-    let credential = head.credential.as_ref().ok_or(Stop::NoCredential)?;
+/// The caller behind what came with the request; else why there is none, and whose a credential was that has ended.
+pub(crate) async fn identify(gate: &Gate, head: &Head) -> Result<Identified, (Stop, Option<Arc<Caller>>)> {
+    let credential = head.credential.as_ref().ok_or((Stop::NoCredential, None))?;
     let presented = Presented { credential: &credential.0, certificate: head.certificate };
     gate.identify.identify(presented).await.map_err(|error| match error {
-        Unidentified::Unknown => Stop::UnknownCredential,
-        Unidentified::Ended(ended) => Stop::Ended(ended),
-        Unidentified::WrongCertificate => Stop::WrongCertificate,
-        Unidentified::Unavailable(cause) => Stop::NoIdentity(cause),
+        Unidentified::Unknown => (Stop::UnknownCredential, None),
+        Unidentified::Ended(ended, caller) => (Stop::Ended(ended), Some(caller)),
+        Unidentified::WrongCertificate => (Stop::WrongCertificate, None),
+        Unidentified::Unavailable(cause) => (Stop::NoIdentity(cause), None),
     })
 }

@@ -154,7 +154,8 @@ mod tests {
         };
         assert_eq!(*at(EXPIRES - 1).ok().unwrap().scope, scope);
         for now in [EXPIRES, EXPIRES + 1] {
-            assert_eq!(at(now).err(), Some(Unidentified::Ended(Ended::Expired)));
+            let ci = Arc::clone(&at(EXPIRES - 1).ok().unwrap().caller);
+            assert_eq!(at(now).err(), Some(Unidentified::Ended(Ended::Expired, ci)));
         }
     }
 

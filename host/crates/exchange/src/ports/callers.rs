@@ -79,9 +79,9 @@ pub enum Unidentified {
     /// Nobody issued this credential.
     #[error("the credential is not known here")]
     Unknown,
-    /// It was good, and is no more.
+    /// It was good, and is no more: whose it was.
     #[error("{0}")]
-    Ended(Ended),
+    Ended(Ended, Arc<Caller>),
     /// It is bound to a client certificate, and another or none was presented.
     #[error("the credential is bound to a client certificate that was not presented")]
     WrongCertificate,

@@ -77,11 +77,12 @@ impl Identify for Holder {
             if presented.credential != "good" {
                 return Err(Unidentified::Unknown);
             }
+            let caller = Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() }.into();
             if let Some(ended) = self.lease.ended() {
-                return Err(Unidentified::Ended(ended));
+                return Err(Unidentified::Ended(ended, caller));
             }
             Ok(Identified {
-                caller: Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() }.into(),
+                caller,
                 credential: Credential::Static,
                 scope: Arc::clone(&self.scope),
                 lease: self.lease.clone(),

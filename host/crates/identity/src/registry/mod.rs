@@ -302,14 +302,15 @@ impl Registry {
         let now = self.now_ms();
         holder.issued_ms = holder.issued_ms.map(|issued| issued.min(now));
         let until = match expires_ms {
-            Some(expires) if expires <= now => return Err(Unidentified::Ended(Ended::Expired)),
+            Some(expires) if expires <= now => return Err(Unidentified::Ended(Ended::Expired, caller)),
             Some(expires) => Instant::now().checked_add(Duration::from_millis(expires - now) + self.0.terms.grace),
             None => None,
         };
         let credential = holder.credential;
         let holder = Arc::new(holder);
         let lease = Lease::new(until);
-        let key = self.state().admit(&holder, &lease).map_err(Unidentified::Ended)?;
+        let admitted = self.state().admit(&holder, &lease);
+        let key = admitted.map_err(|ended| Unidentified::Ended(ended, Arc::clone(&caller)))?;
         let account = Box::new(Stay::new(self.clone(), key, holder));
         Ok(Identified { caller, credential, scope, lease, account })
     }

@@ -12,6 +12,11 @@ mod counted;
 mod exchanged;
 mod kept;
 
+/// What is said of a token that is no more.
+fn ended(how: Ended, facts: &TokenIssued) -> Unidentified {
+    Unidentified::Ended(how, facts.caller.clone().into())
+}
+
 /// A registry on a log in memory, at a time that a test sets.
 struct Rig {
     log: Arc<Memory>,
@@ -159,7 +164,7 @@ fn a_token_is_known_by_its_hash_and_dies_with_its_revocation() {
     assert_eq!(who.lease.ended(), Some(Ended::revoked("offboarded")));
     assert!(rig.registry.introspect(&issued.token).is_none());
     for _ in 0..2 {
-        assert_eq!(rig.identify(&issued.token).err(), Some(Unidentified::Ended(Ended::revoked("offboarded"))));
+        assert_eq!(rig.identify(&issued.token).err(), Some(ended(Ended::revoked("offboarded"), &issued.facts)));
         rig.reopen();
     }
     let again = rig.revoke(target, None).unwrap();
@@ -480,9 +485,9 @@ proptest! {
             for (facts, token, running) in &naive.tokens {
                 let found = rig.identify(token).err();
                 let expected = if facts.expires_ms <= now {
-                    Some(Unidentified::Ended(Ended::Expired))
+                    Some(ended(Ended::Expired, facts))
                 } else if naive.is_revoked(facts) {
-                    Some(Unidentified::Ended(Ended::revoked("offboarded")))
+                    Some(ended(Ended::revoked("offboarded"), facts))
                 } else {
                     None
                 };

@@ -87,7 +87,8 @@ async fn a_session_that_was_revoked_ends_and_a_fresh_one_works() {
     rig.tell(&revoked("e1", NOW - 50)).await.unwrap();
     let reason = "session-revoked, told by event e1";
     assert_eq!(old.lease.ended(), Some(Ended::revoked(reason)));
-    assert_eq!(rig.admit(NOW - 50).err(), Some(Unidentified::Ended(Ended::revoked(reason))), "the same second");
+    let ann = Arc::clone(&old.caller);
+    assert_eq!(rig.admit(NOW - 50).err(), Some(Unidentified::Ended(Ended::revoked(reason), ann)), "the same second");
     assert!(rig.admit(NOW - 49).is_ok(), "who signs in anew gets in");
     assert_eq!(rig.signals.registry.revocations()[0].by, "signals:https://idp");
     rig.tell(&revoked("e2", NOW - 70)).await.unwrap();
