@@ -5,12 +5,20 @@
 
 use std::time::Duration;
 
-use scenarios::rig::{Host, Setup, Told, Upstream, policies, request, within};
+use scenarios::rig::{Channel, Host, Setup, Told, Upstream, json_head, policies, request, whole, within};
 
 /// What `readyz?verbose` says.
 async fn readiness(host: &Host) -> String {
     let mut reply = host.operator().send("GET", "/readyz?verbose", &[], b"").await;
     String::from_utf8(reply.rest().await).unwrap()
+}
+
+async fn upstream() -> Upstream {
+    Upstream::answering(|_| {
+        let body = whole(Channel::Content, "fine");
+        vec![json_head(200, body.len()), body]
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +60,7 @@ async fn a_folder_made_anew_takes_no_policy_out_of_force() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_reached_while_its_configuration_is_not_in_order() {
-    let upstream = Upstream::answering(|_| vec![b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()]).await;
+    let upstream = upstream().await;
     let mut host = Setup::new().start(upstream.address).await;
     host.client().whole(&request("hello", false)).await;
     // A misspelt key, a secret and a variable that are not there, and no folder.
@@ -84,4 +92,38 @@ async fn a_host_is_reached_while_its_configuration_is_not_in_order() {
     assert_eq!(host.cli().json(&["sessions", "list"])["sessions"].as_array().map(Vec::len), Some(1));
     let told = host.cli().run(&["revoke", "--caller", "rig", "--yes"]);
     assert!(told.code == Some(1) && told.stderr.contains("is it running"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_sessions_says_what_it_leaves_out_and_what_nobody_has() {
+    let upstream = upstream().await;
+    let both = Setup::new().connection("openai", "/", "openai", "").connection("other", "/other", "openai", "");
+    let mut host = both.start(upstream.address).await;
+    let client = host.client();
+    for path in ["/v1/chat/completions", "/other/v1/chat/completions"] {
+        let json = [("content-type", "application/json")];
+        assert_eq!(client.send("POST", path, &json, &request("hello", false)).await.status, 200);
+    }
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let list = |more: &[&str]| cli.run(&[&["sessions", "list"], more].concat());
+        let rows = |told: &Told| told.stdout.lines().filter(|line| line.contains("rig")).count();
+        assert_eq!(rows(&list(&[])), 2, "{}", list(&[]).stdout);
+        assert!(!list(&[]).stdout.contains("--limit") && !list(&["--limit", "2"]).stdout.contains("--limit"));
+        let cut = list(&["--limit", "1"]);
+        assert!(rows(&cut) == 1 && cut.stdout.contains("more than 1: --limit"), "{}", cut.stdout);
+        assert_eq!(rows(&list(&["--caller", "token|rig"])), 2);
+        assert_eq!(rows(&list(&["--caller", "https://idp.example|rig"])), 0);
+        assert_eq!(rows(&list(&["--connection", "other"])), 1);
+        let misspelt = list(&["--connection", "othre"]);
+        assert!(
+            misspelt.code == Some(1) && misspelt.stderr.contains("other"),
+            "{}{}",
+            misspelt.stdout,
+            misspelt.stderr
+        );
+    }
 }

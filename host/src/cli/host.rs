@@ -52,6 +52,8 @@ pub(super) struct Place {
     token_file: PathBuf,
     /// Its store, where a configuration says so.
     pub(super) store: Option<PathBuf>,
+    /// That configuration's file.
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Why a host gave no answer.
@@ -99,7 +101,7 @@ impl HostArgs {
         let token_file = self.token_file.clone().or_else(|| found.as_ref().map(config::Whereabouts::admin_token));
         let token_file =
             token_file.context("which token? Name its file with --token-file FILE, or the host's --config FILE")?;
-        Ok(Place { control, token_file, store: found.map(|found| found.store) })
+        Ok(Place { control, token_file, store: found.map(|found| found.store), config: file })
     }
 }
 

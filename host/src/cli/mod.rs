@@ -6,6 +6,7 @@
 mod access;
 mod alerts;
 mod approvals;
+mod caller;
 mod check;
 mod demo;
 mod draw;

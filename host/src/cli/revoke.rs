@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    caller::caller_of,
     host::{HostArgs, Place},
     print_line,
     show::{self, json_of, line_of, lines_of, short},
@@ -132,11 +133,9 @@ async fn order(place: &Place, args: &RevokeArgs, dry_run: bool) -> anyhow::Resul
 
 /// The one that the command line names.
 fn target(args: &RevokeArgs) -> Value {
-    // Subjects may hold a `|` (`auth0|5f7c…`); issuers never do, and are URLs, but for that of static tokens.
-    let issues = |name: &str| name == identity::STATIC_ISSUER || name.contains("://");
-    let caller = args.caller.as_deref().map(|caller| match caller.split_once('|') {
-        Some((issuer, subject)) if issues(issuer) => json!({ "issuer": issuer, "subject": subject }),
-        Some(_) | None => json!({ "subject": caller }),
+    let caller = args.caller.as_deref().map(|caller| match caller_of(caller) {
+        (Some(issuer), subject) => json!({ "issuer": issuer, "subject": subject }),
+        (None, subject) => json!({ "subject": subject }),
     });
     let named = [
         ("caller", caller),
@@ -211,30 +210,6 @@ fn agreed(shown: &str) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn target_of(caller: &str) -> Value {
-        #[derive(clap::Parser)]
-        struct Line {
-            #[command(flatten)]
-            args: RevokeArgs,
-        }
-        let line = <Line as clap::Parser>::parse_from(["revoke", "--caller", caller]);
-        target(&line.args)["caller"].clone()
-    }
-
-    #[test]
-    fn a_caller_is_split_where_its_issuer_ends() {
-        let of = |issuer: &str, subject: &str| json!({ "issuer": issuer, "subject": subject });
-        assert_eq!(
-            target_of("https://acme.auth0.com/|auth0|5f7c8ec7"),
-            of("https://acme.auth0.com/", "auth0|5f7c8ec7")
-        );
-        assert_eq!(target_of("https://idp|ann"), of("https://idp", "ann"));
-        assert_eq!(target_of("token|ci"), of("token", "ci"));
-        for bare in ["contractor", "auth0|5f7c8ec7"] {
-            assert_eq!(target_of(bare), json!({ "subject": bare }));
-        }
-    }
 
     #[test]
     fn a_rule_that_ends_nothing_now_is_told_as_one_that_stands() {

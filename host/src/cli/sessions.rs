@@ -13,6 +13,7 @@ use serde_json::json;
 use store::{ExchangeSummary, SessionFilter, SessionSummary, State};
 
 use super::{
+    caller::caller_of,
     host::HostArgs,
     print_line,
     show::{self, bytes_of, duration_of, json_of, line_of, lines_of, short, size_of, time_of},
@@ -72,10 +73,13 @@ enum SessionsCommand {
     Verify(verify::VerifyArgs),
 }
 
+/// Sessions that a host lists at once.
+const MOST_SESSIONS: usize = 10_000;
+
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Only those of this caller.
-    #[arg(long, value_name = "NAME")]
+    /// Only those of this caller: SUBJECT or ISSUER|SUBJECT.
+    #[arg(long, value_name = "CALLER")]
     caller: Option<String>,
     /// Only those on this connection.
     #[arg(long, value_name = "NAME")]
@@ -114,22 +118,32 @@ pub(super) async fn cmd_sessions(args: SessionsArgs) -> anyhow::Result<ExitCode>
 
 async fn list(args: ListArgs) -> anyhow::Result<()> {
     let records = Records::open(&args.host)?;
+    let limit = usize::try_from(args.limit)?;
+    let (issuer, subject) = args.caller.as_deref().map(caller_of).unzip();
     let filter = SessionFilter {
         since: args.since.map(|span| now_ms().saturating_sub(span)),
         until: None,
-        caller: args.caller,
-        connection: args.connection,
-        limit: usize::try_from(args.limit)?,
+        issuer: issuer.flatten().map(str::to_owned),
+        caller: subject.map(str::to_owned),
+        connection: args.connection.clone(),
+        // One more than is shown tells whether there are more.
+        limit: (limit + 1).min(MOST_SESSIONS),
         before: None,
     };
-    let sessions = records.sessions(filter).await?;
+    let mut sessions = records.sessions(filter).await?;
+    if let Some(connection) = args.connection.as_deref().filter(|_| sessions.is_empty()) {
+        records.check_connection(connection).await?;
+    }
+    let more = sessions.len() > limit || sessions.len() == MOST_SESSIONS;
+    sessions.truncate(limit);
     if args.json {
-        return print_line(&json_of(&json!({ "sessions": sessions }))?);
+        return print_line(&json_of(&json!({ "sessions": sessions, "more": more }))?);
     }
     if sessions.is_empty() {
         return print_line("no sessions");
     }
-    print_line(&sessions_table(&sessions))
+    let more = if more { format!("\n\nmore than {limit}: --limit N shows more of them") } else { String::new() };
+    print_line(&format!("{}{more}", sessions_table(&sessions)))
 }
 
 fn sessions_table(sessions: &[SessionSummary]) -> String {

@@ -24,6 +24,7 @@ const ROWS_MOST: usize = 10_000;
 pub(crate) struct SessionQuery {
     since_ms: Option<u64>,
     until_ms: Option<u64>,
+    issuer: Option<String>,
     caller: Option<String>,
     connection: Option<String>,
     limit: Option<usize>,
@@ -53,6 +54,7 @@ pub(crate) async fn sessions(
     let filter = SessionFilter {
         since: query.since_ms,
         until: query.until_ms,
+        issuer: query.issuer,
         caller: query.caller,
         connection: query.connection,
         limit: rows(query.limit)?,

@@ -44,6 +44,8 @@ pub struct SessionFilter {
     pub since: Option<u64>,
     /// Only those begun before.
     pub until: Option<u64>,
+    /// Only of callers for whom this issuer vouches.
+    pub issuer: Option<String>,
     /// Only of this caller, by subject.
     pub caller: Option<String>,
     /// Only on this connection.
@@ -315,6 +317,7 @@ impl SessionFilter {
     fn lets(&self, session: &SessionSummary) -> bool {
         self.since.is_none_or(|since| session.last_ms >= since)
             && self.until.is_none_or(|until| session.started_ms < until)
+            && self.issuer.as_ref().is_none_or(|issuer| *issuer == session.issuer)
             && self.caller.as_ref().is_none_or(|caller| *caller == session.caller)
             && self.connection.as_ref().is_none_or(|connection| *connection == session.connection)
     }

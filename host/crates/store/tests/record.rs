@@ -103,6 +103,8 @@ async fn sessions() {
     assert_eq!(sessions.iter().map(|s| (s.session, s.exchanges)).collect::<Vec<_>>(), [(two, 1), (one, 2)]);
     let older = SessionFilter { before: Some(two), ..SessionFilter::default() };
     assert_eq!(store.sessions(&older).unwrap().len(), 1);
+    let of_another = SessionFilter { issuer: Some("https://idp".into()), ..SessionFilter::default() };
+    assert!(store.sessions(&of_another).unwrap().is_empty(), "the same name by another issuer is somebody else");
     let strangers = SessionFilter { caller: Some("eve".into()), ..SessionFilter::default() };
     assert_eq!(store.sessions(&strangers).unwrap(), []);
 

@@ -15,7 +15,10 @@ use store::{
     EventRecord, ExchangeRecord, ExchangeSummary, SessionFilter, SessionRecord, SessionSummary, Store, StoreError,
 };
 
-use crate::cli::host::{HostArgs, Place, Unanswered};
+use crate::{
+    cli::host::{HostArgs, Place, Unanswered},
+    config,
+};
 
 /// A session and its exchanges, the oldest first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,6 +72,11 @@ pub(super) struct Records {
 }
 
 #[derive(Deserialize)]
+struct Status {
+    connections: Vec<String>,
+}
+
+#[derive(Deserialize)]
 struct SessionList {
     sessions: Vec<SessionSummary>,
 }
@@ -94,6 +102,20 @@ impl Records {
         let before_this = before.map_or_else(String::new, |before| format!("&before={before}"));
         let path = format!("/v1/events?limit={limit}{before_this}");
         self.ask(&path, |EventList { events }| events, move |store| store.events(before, limit)).await
+    }
+
+    /// That a connection is one of the host's, as far as that can be known.
+    pub(super) async fn check_connection(&self, name: &str) -> anyhow::Result<()> {
+        let known = match self.place.get("/v1/status").await {
+            Ok(Status { connections }) => Some(connections),
+            Err(_) => self.place.config.as_deref().and_then(|file| config::policies(file)?.1),
+        };
+        match known {
+            Some(known) if !known.iter().any(|other| other == name) => {
+                bail!("no connection is named `{name}`; there are: {}", known.join(", "))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn session(&self, id: SessionId) -> anyhow::Result<SessionShown> {
@@ -195,6 +217,7 @@ fn is_unknown(error: &anyhow::Error) -> bool {
 fn query(filter: &SessionFilter) -> String {
     let pairs = [
         ("since_ms", filter.since.map(|since| since.to_string())),
+        ("issuer", filter.issuer.as_deref().map(percent)),
         ("caller", filter.caller.as_deref().map(percent)),
         ("connection", filter.connection.as_deref().map(percent)),
         ("limit", Some(filter.limit.to_string())),
