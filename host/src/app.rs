@@ -47,6 +47,7 @@ use crate::{
     forward::Forwarder,
     listen::{self, Door, Own},
     reload, shipped,
+    unguarded::{self, Standing},
 };
 
 /// A host that listens.
@@ -76,6 +77,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let (mut loader, compiler) = loader(&config, &runtime)?;
     let policies = first_set(&mut loader, &*recorder).await?;
+    warn_of_what_is_unguarded(&config, &policies);
     let (publish, in_force) = watch::channel(Arc::clone(&policies));
 
     start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
@@ -300,6 +302,16 @@ async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder
     }
     recorder.event(reload::published(&set, now_ms())).await?;
     Ok(set)
+}
+
+fn warn_of_what_is_unguarded(config: &Config, set: &PolicySet) {
+    let policies = set.policies.iter().map(|policy| {
+        let info = policy.info();
+        Standing { id: &info.id, mode: info.mode, on_failure: info.on_failure }
+    });
+    for note in unguarded::notes(config.store.durability, policies) {
+        tracing::warn!("{note}");
+    }
 }
 
 async fn start_built_in_model(

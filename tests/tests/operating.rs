@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use scenarios::rig::{Channel, Host, Setup, Told, Upstream, json_head, policies, request, whole, within};
+use scenarios::rig::{Channel, Durability, Host, Setup, Told, Upstream, json_head, policies, request, whole, within};
 
 /// What `readyz?verbose` says.
 async fn readiness(host: &Host) -> String {
@@ -126,4 +126,39 @@ async fn a_list_of_sessions_says_what_it_leaves_out_and_what_nobody_has() {
             misspelt.stderr
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_guards_nobody_is_said_at_the_start_by_readyz_and_by_check() {
+    let upstream = upstream().await;
+    let host = Setup::new()
+        .durability(Durability::Off)
+        .policy_with("10-mask.wasm", "mask", "mode = \"shadow\"\n")
+        .policy_with("20-block.wasm", "block", "mode = \"off\"\n[settings]\nwords = [\"x\"]\n")
+        .start(upstream.address)
+        .await;
+    let ready = readiness(&host).await;
+    let warned: String = host.log_text().lines().filter(|line| line.contains("WARN")).collect();
+    let checked = host.cli().run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
+    for said in [&warned, &checked.stdout] {
+        for wanted in ["no policy has mode = \"enforce\"", "10-mask has mode = \"shadow\"", "nothing is recorded"] {
+            assert!(said.contains(wanted), "{wanted} is missing in: {said}");
+        }
+    }
+    assert!(checked.stdout.contains("20-block has mode = \"off\""), "{}", checked.stdout);
+    for wanted in [
+        "[!] store off: nothing is recorded",
+        "[!] policies none in force",
+        "shadow, their verdicts don't count: 10-mask",
+    ] {
+        assert!(ready.contains(wanted), "{wanted} is missing in: {ready}");
+    }
+    // One that enforces is one in force, also where it is open.
+    host.put("20-block.toml", b"on_failure = \"open\"\n[settings]\nwords = [\"x\"]\n");
+    host.until_policy("20-block").await;
+    let ready = readiness(&host).await;
+    assert!(ready.contains("passes: 20-block") && !ready.contains("none in force"), "{ready}");
+    let checked = host.cli().run(&["check"]).stdout;
+    assert!(checked.contains("20-block has on_failure = \"open\"") && !checked.contains("no policy"), "{checked}");
 }

@@ -31,6 +31,7 @@ use crate::{
     config::{self, Config, Problems, Severity},
     forward::Forwarder,
     listen,
+    unguarded::{self, Standing},
 };
 
 /// Check a configuration and everything that it names, without starting.
@@ -182,10 +183,18 @@ fn text(file: &Path, findings: &Findings) -> String {
     }
     let others = findings.folder.iter();
     lines.extend(others.map(|problem| format!("WRONG   {}: {}", line_of(&problem.file), line_of(&problem.message))));
-    if findings.config.is_some() && findings.policies.is_empty() {
-        lines.push("note    there are no policies: nothing would be judged".to_owned());
-    }
+    lines.extend(notes(findings).iter().map(|note| format!("note    {}", line_of(note))));
     lines.join("\n")
+}
+
+/// What is not wrong, and guards less than one may think.
+fn notes(findings: &Findings) -> Vec<String> {
+    let Some(config) = &findings.config else { return Vec::new() };
+    let policies = findings.policies.iter().map(|Inspection { id, settings, .. }| {
+        let (mode, on_failure) = (settings.mode, settings.on_failure);
+        Standing { id, mode, on_failure }
+    });
+    unguarded::notes(config.store.durability, policies)
 }
 
 fn json(findings: &Findings) -> Value {
@@ -209,5 +218,6 @@ fn json(findings: &Findings) -> Value {
         "start": findings.start,
         "policies": findings.policies.iter().map(policy::inspection_json).collect::<Vec<_>>(),
         "folder": folder.collect::<Vec<_>>(),
+        "notes": notes(findings),
     })
 }

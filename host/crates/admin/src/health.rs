@@ -8,6 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use exchange::ports::PolicySet;
+use model::{FailureMode, Mode, PolicyInfo};
+
 use crate::{Control, Phase, problem::Problem};
 
 /// `GET /livez`: the control thread answers.
@@ -40,7 +43,7 @@ struct Check {
     name: &'static str,
     wrong: Option<String>,
     /// What is as it was told to be, and protects nobody.
-    note: Option<&'static str>,
+    note: Option<String>,
     /// Whether exchanges must not be sent here while it is wrong. A degraded set still guards with its last good
     /// policies, so it is told and stops nothing.
     stops: bool,
@@ -48,7 +51,7 @@ struct Check {
 
 impl Check {
     fn line(&self) -> String {
-        match (&self.wrong, self.note) {
+        match (&self.wrong, &self.note) {
             (Some(wrong), _) => format!("[-] {} {wrong}\n", self.name),
             (None, Some(note)) => format!("[!] {} {note}\n", self.name),
             (None, None) => format!("[+] {} ok\n", self.name),
@@ -63,12 +66,36 @@ fn checks(control: &Control) -> Vec<Check> {
     let listening = (phase != Phase::Ready).then(|| phase.as_str().to_owned());
     vec![
         Check { name: "listening", wrong: listening, note: None, stops: true },
-        Check { name: "store", wrong: control.store.status().failed, note: None, stops: true },
+        Check {
+            name: "store",
+            wrong: control.store.status().failed,
+            note: (control.host.durability == "off").then(|| "off: nothing is recorded".to_owned()),
+            stops: true,
+        },
         Check {
             name: "policies",
             wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),
-            note: (!set.enforces()).then_some("none in force: no verdict counts"),
+            note: unguarded(&set),
             stops: false,
         },
     ]
+}
+
+/// What of the set guards less than one may think.
+fn unguarded(set: &PolicySet) -> Option<String> {
+    let ids = |is: fn(&PolicyInfo) -> bool| {
+        let infos = set.policies.iter().map(|policy| policy.info()).filter(|info| is(info));
+        infos.map(|info| info.id.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let notes = [
+        ("in shadow, their verdicts don't count", ids(|info| info.mode == Mode::Shadow)),
+        (
+            "open, what they fail to judge passes",
+            ids(|info| info.mode == Mode::Enforce && info.on_failure == FailureMode::Open),
+        ),
+    ];
+    let none = (!set.enforces()).then(|| "none in force: no verdict counts".to_owned());
+    let named = notes.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what}: {ids}"));
+    let said: Vec<String> = none.into_iter().chain(named).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
