@@ -1,6 +1,10 @@
 //! The command line as people and scripts use it, on a host that runs and on the store of one that does not.
 
-use std::{os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
+use std::{
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    process::Stdio,
+    time::Duration,
+};
 
 use scenarios::rig::{
     Channel, Client, SSN, Setup, Told, Upstream, binary, bytes, delivered, entries, http_chunks, json_head, policies,
@@ -76,7 +80,17 @@ fn check_finds_what_would_keep_a_host_from_starting() {
     let listen = "[listen]\naddress = \"127.0.0.1:0\"\n";
     let control = "[control]\naddress = \"127.0.0.1:0\"\n";
     let connection = "[[connection]]\nname = \"a\"\nupstream = \"builtin:echo-1\"\ndialect = \"openai\"\n";
+    let private = |path: &str| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.path().join(path));
+    private("open/compiled").unwrap();
+    put("open/admin.token", &"x".repeat(43));
+    std::fs::set_permissions(folder.path().join("open/admin.token"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    private("damaged/control").unwrap();
+    put("damaged/control/control-0000000000000001.log", &"x".repeat(4096));
     let cases = [
+        (format!("{listen}{control}[store]\npath = \"open\"\n{connection}"), "admin.token"),
+        (format!("{listen}{control}[store]\npath = \"damaged\"\n{connection}"), "control-0000000000000001.log"),
+        // Of RFC 5737: no machine's.
+        (format!("[listen]\naddress = \"192.0.2.1:8080\"\n{control}{connection}"), "listen.address: 192.0.2.1"),
         (
             format!("{listen}tls = {{ certificate = \"certificate.pem\", key = \"key.pem\" }}\n{control}{connection}"),
             "listen.tls",
@@ -105,7 +119,6 @@ fn check_finds_what_would_keep_a_host_from_starting() {
 
 #[test]
 fn a_cache_that_others_can_reach_is_told_by_check() {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("policies")).unwrap();
     let compiled = folder.path().join("portcullis-store/compiled");

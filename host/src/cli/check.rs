@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal},
+    net::{SocketAddr, TcpListener},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -10,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use admin::AdminToken;
 use clap::Args;
 use engine::{
     Runtime, RuntimeConfig,
@@ -20,6 +22,7 @@ use engine::{
 };
 use exchange::ports::Problem as PolicyProblem;
 use serde_json::{Value, json};
+use store::check_control_log;
 
 use super::{
     draw, policy,
@@ -86,6 +89,9 @@ async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
         start.push(error.to_string());
         None
     });
+    start.extend(kept(&config.store));
+    start.extend(elsewhere("listen.address", config.listen.address));
+    start.extend(elsewhere("control.address", config.control.address));
     if let Some(error) = config.listen.tls.as_ref().and_then(|files| listen::acceptor(files).err()) {
         start.push(format!("listen.tls: {error}"));
     }
@@ -93,6 +99,25 @@ async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
     let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
     let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
     Ok(Findings { config: Some(config), problems, policies, folder, start })
+}
+
+/// What a store holds already that a host would not start with: a control token that others may read, a control log that
+/// is damaged.
+fn kept(store: &config::Store) -> Vec<String> {
+    if !is_own(&store.path) {
+        return Vec::new();
+    }
+    let token = AdminToken::check(&store.admin_token()).err().map(|error| error.to_string());
+    let log = check_control_log(&store.path).err().map(|error| error.to_string());
+    token.into_iter().chain(log).collect()
+}
+
+/// That nobody can listen there, since the address is none of this machine's. Of the port nothing is said: the host that
+/// has it may be the one whose restart this is for.
+fn elsewhere(key: &str, mut address: SocketAddr) -> Option<String> {
+    address.set_port(0);
+    let error = TcpListener::bind(address).err()?;
+    Some(format!("{key}: {} can't be listened on: {error}", address.ip()))
 }
 
 /// Makes ready to dial every upstream, with its credential, as a host does that starts; tells what went wrong.
@@ -109,11 +134,14 @@ async fn credentials(config: &Config) -> Vec<String> {
     wrong
 }
 
-/// The cache of compiled policies of a store that is there already; none is made just to check, and only its own user can
-/// tell whether it is as it must be.
+/// The cache of compiled policies of a store that is there already; none is made just to check.
 fn cache(store: &Path) -> Result<Option<Cache>, CacheError> {
-    let own = fs::metadata(store).is_ok_and(|data| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw());
-    own.then(|| Cache::open(CacheConfig::new(store.join("compiled")))).transpose()
+    is_own(store).then(|| Cache::open(CacheConfig::new(store.join("compiled")))).transpose()
+}
+
+/// Whether a store is there already, and of this user: nobody else can tell whether it is as it must be.
+fn is_own(store: &Path) -> bool {
+    fs::metadata(store).is_ok_and(|data| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// The policies of a configuration that can't be used: what is wrong with them is told at once, too.

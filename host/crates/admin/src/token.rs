@@ -73,6 +73,17 @@ impl AdminToken {
         Ok(Self::of(&token))
     }
 
+    /// Whether a host would start with the token's file; one that is not there it makes.
+    ///
+    /// # Errors
+    /// [`TokenError`] when it would not.
+    pub fn check(path: &Path) -> Result<(), TokenError> {
+        match Self::load(path) {
+            Err(TokenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            loaded => loaded.map(drop),
+        }
+    }
+
     fn load(path: &Path) -> Result<Self, TokenError> {
         let io = |operation| move |source| TokenError::Io { operation, path: path.to_owned(), source };
         let unfit = |what| TokenError::Unfit { path: path.to_owned(), what };
@@ -117,6 +128,8 @@ mod tests {
     fn a_token_is_made_once_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.token");
+        AdminToken::check(&path).unwrap();
+        assert!(!path.exists(), "nothing is made to check");
         let made = AdminToken::load_or_make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let text = fs::read_to_string(&path).unwrap();
@@ -134,6 +147,7 @@ mod tests {
         fs::write(&path, "x".repeat(43)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(AdminToken::load_or_make(&path), Err(TokenError::Unfit { .. })));
+        assert!(matches!(AdminToken::check(&path), Err(TokenError::Unfit { .. })));
         fs::write(&path, "short").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(AdminToken::load_or_make(&path), Err(TokenError::Unfit { .. })));

@@ -64,8 +64,13 @@ impl Folder {
 
     /// Where the control log is.
     pub(crate) fn control(&self) -> PathBuf {
-        self.path.join(CONTROL)
+        control_of(&self.path)
     }
+}
+
+/// Where the control log of a store is.
+pub(crate) fn control_of(store: &Path) -> PathBuf {
+    store.join(CONTROL)
 }
 
 /// Makes names in a folder (new files, renames, removals) durable.

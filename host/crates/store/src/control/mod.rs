@@ -24,7 +24,7 @@ use model::{ControlEvent, control::living};
 use tokio::sync::{mpsc, oneshot};
 
 use self::file::ControlFile;
-use crate::{StoreError, medium::Medium};
+use crate::{StoreError, folder, medium::Medium};
 
 /// Room that a file begins with beside what it takes over.
 const ROOM: usize = 1 << 20;
@@ -37,6 +37,8 @@ const WAITING: usize = 1024;
 /// After a try to make room that failed, events that may be refused are refused at once for so long: a flood of them must
 /// not keep revocations waiting.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Before a log is read a second time that may have been written to.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Room for the mark after the last event.
 const MARK_BYTES: usize = crate::frame::LEAST;
 
@@ -50,6 +52,24 @@ pub(crate) struct Control {
     turning: Arc<Mutex<()>>,
     intake: Mutex<Option<mpsc::Sender<Waiting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Reads the control log of a store as a host does that starts, and changes nothing. A host may have it open. Blocks.
+///
+/// # Errors
+/// [`StoreError`] when an acknowledged event can't be read: a revocation may be missing, so no host would start.
+pub fn check_control_log(store: &Path) -> Result<(), StoreError> {
+    let folder = folder::control_of(store);
+    if !folder.exists() {
+        return Ok(());
+    }
+    // A host that runs may take a file's place, or be in the middle of a write, while it is read.
+    file::read(&folder)
+        .or_else(|_| {
+            std::thread::sleep(LOOK_AGAIN);
+            file::read(&folder)
+        })
+        .map(drop)
 }
 
 impl Control {
