@@ -8,10 +8,12 @@ use toml::Spanned;
 
 use super::{
     Problem, Problems,
+    issuer::no_user,
     limits::{Bound, Unit},
     problem::Code,
     read::{Section, choose},
     resolve::{Base, Once, certificates, check_name, secret_file},
+    upstream::hide_user,
 };
 
 /// A receiver of alerts.
@@ -140,16 +142,22 @@ pub(super) fn webhooks(tables: Vec<WebhookTable>, base: &Base<'_>, problems: &mu
         check_name(&name, problems);
         names.check(name.get_ref().clone(), name.span(), problems);
         urls.check(url.get_ref().clone(), url.span(), problems);
+        if !no_user(&url, problems) {
+            continue;
+        }
         let tls_ca = tls_ca.map_or(Some(None), |given| given.map(Some));
         let (Some(secrets), Some(tls_ca)) = (secrets, tls_ca) else { continue };
         let (span, name, url) = (url.span(), name.into_inner(), url.into_inner());
         let made = alerts::Webhook::new(name.clone(), url.clone(), Vec::new(), Vec::new(), tls_ca.as_deref());
         match made {
             Ok(_) => webhooks.push(Webhook { name, url, secrets, rules, tls_ca }),
-            Err(wrong) => problems.push(
-                Problem::error(Code::BadValue, span, format!("the webhook {name} can't be told: {wrong}"))
-                    .label("`https`, or `http` to this machine"),
-            ),
+            Err(wrong) => {
+                hide_user(span.clone(), problems);
+                problems.push(
+                    Problem::error(Code::BadValue, span, format!("the webhook {name} can't be told: {wrong}"))
+                        .label("`https`, or `http` to this machine"),
+                );
+            }
         }
     }
     webhooks

@@ -7,10 +7,11 @@ use toml::Spanned;
 
 use super::{
     Problem, Problems,
-    issuer::plain,
+    issuer::{no_user, plain},
     problem::Code,
     read::{Section, unknown},
     resolve::{Base, secret_file},
+    upstream::hide_user,
 };
 
 /// `[oauth]` as it is written.
@@ -56,6 +57,9 @@ impl OauthTable {
     ) -> Option<OauthTerms> {
         let login = self.login.map(|login| login.resolve(issuers, base, problems));
         let url = self.url?;
+        if !no_user(&url, problems) {
+            return None;
+        }
         let terms = OauthTerms {
             url: url.get_ref().clone(),
             clients: plain(self.clients),
@@ -63,6 +67,7 @@ impl OauthTable {
             login: login.flatten(),
         };
         if let Err(error) = terms.check() {
+            hide_user(url.span(), problems);
             let help = "for example \"https://gate.example.com\": as browsers and callers reach the data listener";
             problems.push(Problem::error(Code::BadUrl, url.span(), error.to_string()).label("refused").help(help));
         }

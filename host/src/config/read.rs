@@ -13,6 +13,7 @@ use super::{
     Problem, Problems,
     limits::{Bound, Unit},
     problem::Code,
+    upstream::{hide_user, without_user},
 };
 
 /// Below this likeness (0 to 1, Jaro-Winkler) a known word is not offered for an unknown one.
@@ -308,14 +309,17 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Says that a name is nobody's: which one was meant, or which there are.
+/// Says that a name is nobody's: which one was meant, or which there are. Where names are URLs, a password in one is not
+/// repeated.
 pub(super) fn unknown(what: &str, name: &Spanned<String>, known: &[&str], problems: &mut Problems) {
-    let message = format!("no {what} is named `{}`", name.get_ref());
+    hide_user(name.span(), problems);
+    let message = format!("no {what} is named `{}`", without_user(name.get_ref()));
     let problem = Problem::error(Code::UnknownName, name.span(), message);
+    let all = || known.iter().map(|name| without_user(name)).collect::<Vec<_>>().join(", ");
     problems.push(match nearest(name.get_ref(), known.iter().copied()) {
-        Some(near) => problem.label(format!("did you mean `{near}`?")),
+        Some(near) => problem.label(format!("did you mean `{}`?", without_user(near))),
         None if known.is_empty() => problem.label("there are none"),
-        None => problem.label("unknown").help(format!("there are: {}", known.join(", "))),
+        None => problem.label("unknown").help(format!("there are: {}", all())),
     });
 }
 

@@ -289,3 +289,26 @@ fn a_grant_that_is_bound_to_certificates_needs_a_listener_that_asks_for_them() {
     let said = folder().said(&format!("{BASE}{IDENTITY}").replace(", client_ca = \"./tls.pem\"", ""));
     assert!(said.contains("error[P0103]: nobody can use this grant") && said.contains("client_ca"), "{said}");
 }
+
+#[test]
+fn a_password_in_a_url_is_shown_nowhere() {
+    let with = "https://ann:hunter2@";
+    let gate = |url: &str| format!("{BASE}{IDENTITY}").replace("https://gate.example.com", url);
+    let named = |key: &str| format!("{BASE}{IDENTITY}").replace(key, &key.replace("https://", with));
+    let hook = format!(
+        "{BASE}[[webhook]]\nname = \"soc\"\nurl = \"{with}soc.example.com/x\"\nsecret_file = \"./secrets/oidc\"\n"
+    );
+    for (text, wanted) in [
+        (gate("https://ann:hunter2@gate.example.com"), "user information"),
+        (gate("https://ann:hun/ter2@gate.example.com/x"), "P0109"),
+        (named("login = { issuer = \"https://login"), "no issuer is named `https://…@login"),
+        (named("[[grant]]\nname = \"staff\"\nissuer = \"https://login"), "no issuer is named `https://…@login"),
+        // Named by others as it is written, and by none of them shown.
+        (named("url = \"https://login"), "user information"),
+        (hook, "user information"),
+    ] {
+        let said = folder().said(&text);
+        assert!(said.contains(wanted) && said.contains('*'), "{wanted}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("ter2"), "{said}");
+    }
+}
