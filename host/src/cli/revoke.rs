@@ -32,7 +32,11 @@ Examples:
   portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
 
 A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a
-caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant."
+caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant.
+
+What was revoked is listed by GET /v1/revocations of the control API, and taken back by POST /v1/lift with its target:
+  curl -H \"authorization: Bearer $(cat STORE/admin.token)\" -H 'content-type: application/json' \\
+    -d '{\"target\": {\"connection\": \"openai\"}, \"reason\": \"a mistake\"}' http://127.0.0.1:9440/v1/lift"
 )]
 pub(super) struct RevokeArgs {
     /// Everything of a caller: SUBJECT or ISSUER|SUBJECT.
@@ -105,16 +109,16 @@ pub(super) async fn cmd_revoke(args: RevokeArgs) -> anyhow::Result<ExitCode> {
     let place = args.host.place()?;
     if args.dry_run {
         let told = order(&place, &args, true).await?;
-        print_line(&if args.json { json_of(&told)? } else { describe(&told, true)? })?;
+        print_line(&if args.json { json_of(&told)? } else { describe(&told, args.issued_before, true)? })?;
         return Ok(ExitCode::SUCCESS);
     }
     let asks = !args.yes && !args.json && io::stdin().is_terminal();
-    if asks && !agreed(&describe(&order(&place, &args, true).await?, true)?)? {
+    if asks && !agreed(&describe(&order(&place, &args, true).await?, args.issued_before, true)?)? {
         print_line("nothing was revoked")?;
         return Ok(ExitCode::FAILURE);
     }
     let told = order(&place, &args, false).await?;
-    print_line(&if args.json { json_of(&told)? } else { describe(&told, false)? })?;
+    print_line(&if args.json { json_of(&told)? } else { describe(&told, args.issued_before, false)? })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,7 +153,7 @@ fn target(args: &RevokeArgs) -> Value {
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn describe(told: &Value, dry_run: bool) -> anyhow::Result<String> {
+fn describe(told: &Value, issued_before: Option<Timestamp>, dry_run: bool) -> anyhow::Result<String> {
     let blast = Blast::deserialize(told)?;
     let verb = if dry_run { "would end" } else { "ended" };
     let mut text = format!(
@@ -162,7 +166,12 @@ fn describe(told: &Value, dry_run: bool) -> anyhow::Result<String> {
         text.push_str(" (it is revoked already)");
     } else if blast.tokens + blast.streams == 0 {
         let stands = if dry_run { "the rule would stand" } else { "the rule stands" };
-        text = format!("nothing is running with {}, but {stands}: whatever comes is refused", named(&told["target"]));
+        let what = match issued_before {
+            None => "whatever comes".to_owned(),
+            // Nobody dates a static token, so it counts as older than any time.
+            Some(time) => format!("what was issued before {time}, and any static token,"),
+        };
+        text = format!("nothing is running with {}, but {stands}: {what} is refused", named(&told["target"]));
     }
     if !blast.named.is_empty() {
         let mut table = show::table(&["CALLER", "ISSUER", "TOKEN", "EXCHANGE"]);
@@ -215,7 +224,7 @@ mod tests {
     fn a_rule_that_ends_nothing_now_is_told_as_one_that_stands() {
         let told = |target: Value, streams: u64, already: bool| {
             let told = json!({ "target": target, "tokens": 0, "streams": streams, "callers": 0, "already": already, "named": [] });
-            describe(&told, false).unwrap()
+            describe(&told, None, false).unwrap()
         };
         let ann = json!({ "caller": { "issuer": "https://idp", "subject": "ann" } });
         let idle = told(ann.clone(), 0, false);
@@ -224,5 +233,16 @@ mod tests {
         assert!(told(json!({ "connection": "openai" }), 0, false).contains("connection openai"));
         assert!(told(ann.clone(), 1, false).starts_with("ended 0 tokens, 1 running exchange"));
         assert!(told(ann, 0, true).ends_with("(it is revoked already)"));
+    }
+
+    #[test]
+    fn a_rule_with_a_time_refuses_what_is_older() {
+        let none =
+            json!({ "target": "everything", "tokens": 0, "streams": 0, "callers": 0, "already": false, "named": [] });
+        let said = describe(&none, Some("2026-11-23T08:00:00Z".parse().unwrap()), false).unwrap();
+        assert!(
+            said.ends_with("what was issued before 2026-11-23T08:00:00Z, and any static token, is refused"),
+            "{said}"
+        );
     }
 }
