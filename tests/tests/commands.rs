@@ -333,6 +333,26 @@ fn settings_that_a_policy_does_not_take_are_shown_in_their_file() {
     }
 }
 
+#[test]
+fn a_policy_is_inspected_for_the_connections_of_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::copy(repository().join("policies/dist/mask.wasm"), folder.path().join("10-mask.wasm")).unwrap();
+    put("10-mask.toml", "connections = [\"opneai\"]\n");
+    // Not in order otherwise, which is no matter here.
+    put("gate.toml", "[[connection]]\nname = \"openai\"\n");
+    let inspect = |more: &[&str]| {
+        let told = Told::by(&[&["policy", "inspect", "10-mask.wasm"], more].concat(), folder.path());
+        (told.code, format!("{}{}", told.stdout, told.stderr))
+    };
+    assert_eq!(inspect(&[]).0, Some(0));
+    for (config, wanted) in [("gate.toml", "did you mean `openai`?"), ("none.toml", "can't read the configuration")] {
+        let (code, said) = inspect(&["--config", config]);
+        assert!(code == Some(1) && said.contains(wanted), "{config}: {said}");
+    }
+    assert_eq!(inspect(&["--control", "http://127.0.0.1:1"]).0, Some(2), "a file needs no host");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_guards_a_real_upstream_too() {
     let upstream = Upstream::answering(|_| {

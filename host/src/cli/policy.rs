@@ -1,7 +1,12 @@
 //! `portcullis policy`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use engine::{
     Runtime, RuntimeConfig,
@@ -21,6 +26,7 @@ use super::{
     show::{self, json_of, line_of, lines_of, short, size_of},
     verdict,
 };
+use crate::config;
 
 /// Look at policies.
 ///
@@ -54,16 +60,19 @@ enum PolicyCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        // Taken so that a command line with --config works for every command; a file needs no host.
-        #[command(flatten)]
-        _host: HostArgs,
+        /// A host's configuration file: the connections that the settings name must be among its own.
+        #[arg(long, short, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
 pub(super) async fn cmd_policy(args: PolicyArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PolicyCommand::List { json, host } => list(&host, json).await,
-        PolicyCommand::Inspect { file, json, .. } => inspect_file(&file, json).await,
+        PolicyCommand::Inspect { file, json, config } => {
+            let connections = config.as_deref().map(connections_of).transpose()?;
+            inspect_file(&file, connections.as_deref(), json).await
+        }
     }
 }
 
@@ -102,10 +111,17 @@ async fn list(host: &HostArgs, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn inspect_file(file: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+/// The connections of a configuration, which may have errors elsewhere.
+fn connections_of(file: &Path) -> anyhow::Result<Vec<String>> {
+    let (_, names) =
+        config::policies(file).with_context(|| format!("can't read the configuration `{}`", file.display()))?;
+    names.with_context(|| format!("the configuration `{}` is not valid TOML", file.display()))
+}
+
+async fn inspect_file(file: &Path, connections: Option<&[String]>, json: bool) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let compiler = Arc::new(Compiler::new(CompileConfig::default(), &runtime, None));
-    let inspection = inspect(&runtime, &compiler, file, None).await;
+    let inspection = inspect(&runtime, &compiler, file, connections).await;
     let text = if json { json_of(&inspection_json(&inspection))? } else { inspection_text(&inspection) };
     verdict(&text, inspection.problems.is_empty())
 }
