@@ -436,6 +436,39 @@ fn set<T>(place: &mut T, value: Option<T>) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_documentation_names_every_key_with_its_default() {
+        let documentation = include_str!("../../../../docs/configuration.md");
+        let (_, section) = documentation.split_once("## `NAME.toml`").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        for key in KEYS.iter().chain(&LIMIT_KEYS) {
+            assert!(section.contains(&format!("\n| `{key}` | ")), "missing in configuration.md: {key}");
+        }
+        let PolicyLimits { time_per_call, memory_bytes, hold_back_bytes, answer_bytes } = PolicyLimits::default();
+        let (low, high) = TIME_PER_CALL;
+        let time = format!("{}ms |", time_per_call.as_millis());
+        assert!(section.contains(&format!("| `time_per_call` | {time}")));
+        assert!(section.contains(&format!("; {}ms to {}s.", low.as_millis(), high.as_secs())));
+        for (key, default, (least, most)) in [
+            ("memory", memory_bytes, MEMORY),
+            ("hold_back", hold_back_bytes, HOLD_BACK),
+            ("answer", answer_bytes, ANSWER),
+        ] {
+            let row = section.lines().find(|line| line.starts_with(&format!("| `{key}` | {} |", size(default as u64))));
+            let range = format!("; {} to {}.", size(least), size(most));
+            assert!(row.is_some_and(|row| row.contains(&range)), "{key}: {range} {row:?}");
+        }
+        let example = section.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+        let settings = Settings::parse("10-mask", "10-mask.toml", example, None).unwrap();
+        assert_eq!(settings.limits, PolicyLimits::default());
+    }
+
+    fn size(bytes: u64) -> String {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+        unit.map_or(format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+    }
+
     fn faults(text: &str) -> Vec<SettingsFault> {
         Settings::parse("p", "p.toml", text, None).expect_err("faults").faults
     }
