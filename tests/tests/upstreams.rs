@@ -1,6 +1,8 @@
 //! Upstreams that answer in a form that could be read in two ways, say more than they were asked, or break off.
 
-use scenarios::rig::{Channel, End, Heard, Setup, Upstream, events, json_head, request, sse_head, whole, within};
+use scenarios::rig::{
+    Channel, End, Heard, Setup, Upstream, entries, events, json_head, request, sse_head, whole, within,
+};
 
 const JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
@@ -39,6 +41,37 @@ async fn an_answer_that_could_be_read_in_two_ways_is_a_502_and_its_connection_is
         assert_eq!(status, 502, "{}: {told}", answer.chars().take(200).collect::<String>());
         assert!(!told.contains("smuggled"), "{told}");
     }
+}
+
+/// A bound that is reached is named: to the caller, in the record, in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_that_an_upstream_reaches_is_named() {
+    let mut upstream = Upstream::start().await;
+    let host =
+        Setup::new().limits("upstream_first_byte = \"1s\"\nhead_bytes = \"4 KiB\"").start(upstream.address).await;
+    let large = format!("{JSON}x: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(5 << 10));
+    for (said, code, bound) in
+        [(&b""[..], "upstream_silent", "upstream_first_byte"), (large.as_bytes(), "upstream_unreadable", "head_bytes")]
+    {
+        let client = host.client();
+        let asked = tokio::spawn(async move { client.whole(&request("hello", false)).await });
+        let mut turn = upstream.turn().await;
+        if !said.is_empty() {
+            turn.write(said).await;
+        }
+        let (reply, body) = within("the answer", asked).await.unwrap();
+        let told = String::from_utf8_lossy(&body);
+        assert!(reply.status == 502 && told.contains(code) && told.contains(bound), "{told}");
+        let record = host.record(reply.header("x-request-id").unwrap()).await;
+        let closed = entries(&record, "Closed").next().unwrap()["detail"].as_str().unwrap().to_owned();
+        assert!(closed.contains(bound), "{closed}");
+        let log = host.log_text();
+        let mut lines = log.lines().filter(|line| line.contains("WARN") && line.contains("an upstream failed"));
+        assert!(lines.any(|line| line.contains(code) && line.contains(bound)), "{log}");
+    }
+    let mut reply = host.client().send("GET", "/v1/models", &[("x-large", &"y".repeat(5 << 10))], b"").await;
+    let told = String::from_utf8(reply.rest().await).unwrap();
+    assert!(reply.status == 431 && told.contains("head_bytes"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

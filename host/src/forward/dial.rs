@@ -39,7 +39,9 @@ impl Dialer {
     /// Resolves once, dials what was resolved, and shakes hands.
     pub(super) async fn dial(&self) -> Result<Live, Failed> {
         let deadline = Instant::now() + self.deadline;
-        let late = |what: &str| Failed::Other(format!("{what} {}:{} took too long", self.host, self.port));
+        let late = |what: &str| {
+            Failed::Other(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
+        };
         let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, |_| true))
             .await
             .map_err(|_| late("connecting to"))?

@@ -6,15 +6,18 @@
 //! to the pool.
 
 use std::{
+    error::Error as _,
     fmt,
     future::{Future, poll_fn},
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use exchange::BodyError;
+use exchange::{BodyError, ForwardError};
+use front::Refusal;
 use futures_util::{FutureExt, Stream, future::BoxFuture};
 use http::{Method, Request, Response};
 use http_body_util::Full;
@@ -37,6 +40,8 @@ const BUFFER: usize = 408 << 10;
 pub(super) enum Failed {
     /// The connection was closed before a byte of the request was sent: it may be sent again.
     Unsent(Box<Request<Full<Bytes>>>),
+    /// What came is no answer that may be read.
+    Unreadable(Refusal),
     /// It may have been sent, or can't be.
     Other(String),
 }
@@ -45,7 +50,26 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsent(_) => f.write_str("the upstream closed the connection before the request was sent"),
+            Self::Unreadable(refusal) => fmt::Display::fmt(refusal, f),
             Self::Other(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl Failed {
+    fn of(error: &hyper::Error) -> Self {
+        match refusal_in(error) {
+            Some(refusal) => Self::Unreadable(refusal),
+            None => Self::Other(format!("HTTP with the upstream: {}", chain(error))),
+        }
+    }
+}
+
+impl From<Failed> for ForwardError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unreadable(refusal) => Self::Unreadable(refusal.to_string()),
+            Failed::Unsent(_) | Failed::Other(_) => Self::Unreachable(failed.to_string()),
         }
     }
 }
@@ -116,7 +140,7 @@ impl Live {
             Ok(response) => Ok((self, response)),
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failed::Unsent(Box::new(request)),
-                None => Failed::Other(format!("HTTP with the upstream: {}", chain(&error.into_error()))),
+                None => Failed::of(&error.into_error()),
             }),
         }
     }
@@ -176,6 +200,13 @@ impl Stream for AnswerBody {
             }
         }
     }
+}
+
+/// What was refused of the upstream's bytes, where that is the cause.
+fn refusal_in(error: &hyper::Error) -> Option<Refusal> {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref());
+    io.find_map(|inner| inner.downcast_ref::<Refusal>().copied())
 }
 
 /// An error with all its causes.

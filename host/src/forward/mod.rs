@@ -152,8 +152,9 @@ impl Forward for Forwarder {
     fn forward(&self, outbound: Outbound) -> BoxFuture<'_, Result<Answered, ForwardError>> {
         Box::pin(async move {
             let name = &outbound.connection.name;
-            let upstream = self.upstreams.get(name).ok_or_else(|| ForwardError(format!("no upstream for {name}")))?;
-            upstream.send(outbound).await.map_err(|failed| ForwardError(failed.to_string()))
+            let upstream =
+                self.upstreams.get(name).ok_or_else(|| ForwardError::Unreachable(format!("no upstream for {name}")))?;
+            upstream.send(outbound).await.map_err(ForwardError::from)
         })
     }
 }

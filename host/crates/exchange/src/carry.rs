@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use wire::{Flow, Step};
 
 use crate::{
-    gate::{Answered, ClientAddress, Gate, Incoming},
+    gate::{Answered, ClientAddress, ForwardError, Gate, Incoming},
     head::{Head, canonical_content_type, put_back},
     hold::{Waiting, hold},
     identify::identify,
@@ -281,7 +281,7 @@ impl Asked<'_> {
         let (connection, limit) = (outbound.connection.name.clone(), self.gate.limits.upstream_first_byte);
         let answered = tokio::time::timeout(limit, self.gate.forward.forward(outbound));
         tokio::pin!(answered);
-        let cause = loop {
+        loop {
             tokio::select! {
                 // First the policies: a set that came before the request is on its way may stop it here.
                 biased;
@@ -290,14 +290,14 @@ impl Asked<'_> {
                     let set = Arc::clone(&policies.borrow_and_update());
                     self.switch(set, record, judge).await?;
                 }
-                answered = &mut answered => break match answered {
-                    Ok(Ok(answered)) => return Ok(answered),
-                    Ok(Err(error)) => error.0,
-                    Err(_) => format!("no answer within {} s", limit.as_secs()),
+                answered = &mut answered => return match answered {
+                    Ok(Ok(answered)) => Ok(answered),
+                    Ok(Err(ForwardError::Unreachable(cause))) => Err(Stop::NoUpstream { connection, cause }),
+                    Ok(Err(ForwardError::Unreadable(why))) => Err(Stop::UpstreamUnreadable(why)),
+                    Err(_) => Err(Stop::UpstreamSilent { connection, limit }),
                 },
             }
-        };
-        Err(Stop::NoUpstream { connection, cause })
+        }
     }
 
     /// Another set takes over while the upstream is silent.

@@ -110,10 +110,16 @@ pub struct Answered {
     pub secrets: Secrets,
 }
 
-/// The upstream can't be reached or does not speak HTTP.
+/// Why there is no answer of an upstream.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct ForwardError(pub String);
+pub enum ForwardError {
+    /// It can't be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answers with a head that may be read in two ways, or goes beyond its bounds; the sentence repeats nothing of it.
+    #[error("{0}")]
+    Unreadable(String),
+}
 
 /// Every bound of the path, by the name that it has in the configuration.
 #[derive(Clone, Copy, Debug)]

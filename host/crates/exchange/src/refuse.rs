@@ -174,6 +174,14 @@ pub enum Stop {
         /// Why; for the record only.
         cause: String,
     },
+    /// The upstream did not begin to answer in time.
+    #[error("the upstream of connection {connection} did not begin to answer within {limit:?} (`upstream_first_byte`)")]
+    UpstreamSilent {
+        /// Which connection.
+        connection: String,
+        /// The time that it had.
+        limit: Duration,
+    },
     /// The upstream's answer broke off or took too long.
     #[error("the upstream's answer broke off")]
     UpstreamBroke(String),
@@ -239,6 +247,7 @@ impl Stop {
             | Self::NoDesk(_)
             | Self::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoUpstream { .. }
+            | Self::UpstreamSilent { .. }
             | Self::UpstreamBroke(_)
             | Self::UpstreamUnreadable(_)
             | Self::UpstreamStatus(_) => StatusCode::BAD_GATEWAY,
@@ -282,6 +291,7 @@ impl Stop {
             Self::NoDesk(_) => "approval_unavailable",
             Self::NotRecorded(_) => "not_recorded",
             Self::NoUpstream { .. } => "upstream_unreachable",
+            Self::UpstreamSilent { .. } => "upstream_silent",
             Self::UpstreamBroke(_) => "upstream_broke",
             Self::UpstreamUnreadable(_) => "upstream_unreadable",
             Self::UpstreamStatus(_) => "upstream_status",
@@ -313,6 +323,7 @@ impl Stop {
             Self::Ended(_) => Outcome::Revoked,
             Self::NoIdentity(_) | Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => Outcome::Failed,
             Self::NoUpstream { .. }
+            | Self::UpstreamSilent { .. }
             | Self::UpstreamBroke(_)
             | Self::UpstreamUnreadable(_)
             | Self::UpstreamStatus(_) => Outcome::UpstreamError,
@@ -365,7 +376,7 @@ impl Stop {
     fn should_retry(&self) -> Option<bool> {
         match self {
             Self::TooMany | Self::HeadTooLate => Some(true),
-            Self::NoUpstream { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => None,
+            Self::NoUpstream { .. } | Self::UpstreamSilent { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => None,
             Self::Exceeded(exceeded) if exceeded.retry_after <= LONGEST_RETRY => None,
             _ => Some(false),
         }
@@ -391,6 +402,10 @@ pub fn at_the_door(gate: &Gate, address: IpAddr, path: Option<&str>, stop: &Stop
 pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: &Outlet, mut trail: Trail) -> End {
     if trail.record.is_none() {
         turn_away(gate, exchange, stop, &trail.refused);
+    }
+    if stop.outcome() == Outcome::UpstreamError {
+        let connection = trail.route.as_ref().map(|route| route.connection.name.as_str());
+        tracing::warn!(%exchange, connection, code = stop.code(), detail = stop.detail(), "an upstream failed");
     }
     let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
     let (endpoint, on_block) = form(&trail);

@@ -168,7 +168,13 @@ impl Lane {
     /// The next batch, if it comes in time.
     pub(crate) async fn batch(&self, source: &mut Source) -> Result<Option<Bytes>, Stop> {
         match tokio::time::timeout(self.idle, source.batch()).await {
-            Err(_) => Err(self.broke(Broke::Off(BodyError(format!("nothing came for {} s", self.idle.as_secs()))))),
+            Err(_) => {
+                let key = match self.direction {
+                    Direction::Request => "body_idle",
+                    Direction::Response => "upstream_idle",
+                };
+                Err(self.broke(Broke::Off(BodyError(format!("nothing came for {:?} (`{key}`)", self.idle)))))
+            }
             Ok(batch) => batch.map_err(|broke| self.broke(broke)),
         }
     }

@@ -98,8 +98,8 @@ impl Head {
             let line = match self.lines.next(bytes, most)? {
                 Line::Whole(line) => line,
                 Line::Unfinished => return Ok(None),
-                Line::TooLong if self.begun => return Err(Refusal::with(431, "the head is too large")),
-                Line::TooLong => return Err(Refusal::with(414, "the target is too long")),
+                Line::TooLong if self.begun => return Err(Refusal::with(431, "the head is too large (`head_bytes`)")),
+                Line::TooLong => return Err(Refusal::with(414, "the target is too long (`head_bytes`)")),
             };
             let at = self.lines.len() - line.len() - 2;
             match (self.begun, line.is_empty()) {

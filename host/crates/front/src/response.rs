@@ -142,7 +142,7 @@ impl Head {
             let line = match self.lines.next(bytes, most)? {
                 Line::Whole(line) => line,
                 Line::Unfinished => return Ok(None),
-                Line::TooLong => return Err(Refusal::head("the response's head is too large")),
+                Line::TooLong => return Err(Refusal::head("the response's head is too large (`head_bytes`)")),
             };
             match (self.status, line.is_empty()) {
                 (0, _) => self.status_line(line)?,

@@ -103,10 +103,12 @@ pub enum NoEntry {
 
 /// More than is allowed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("more than {allowed} {}: try again in {} s", .limit.words(), self.seconds())]
+#[error("more than {allowed} {} (`{whose}_{}`): try again in {} s", .limit.words(), .limit.key(), self.seconds())]
 pub struct Exceeded {
     /// Of what.
     pub limit: Limit,
+    /// Of whom: `caller`, `token`.
+    pub whose: &'static str,
     /// How much is.
     pub allowed: u64,
     /// When it is worth trying again.
@@ -150,6 +152,15 @@ impl Limit {
             Self::Requests => "rate_limited",
             Self::Streams => "too_many_streams",
             Self::Tokens => "budget_spent",
+        }
+    }
+
+    /// What its key in the configuration ends with.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Streams => "streams",
+            Self::Tokens => "usage",
         }
     }
 

@@ -186,7 +186,8 @@ async fn an_exchange_that_may_not_enter_is_told() {
     *holder.no_entry.lock().unwrap() = Some(NoEntry::Ended(Ended::revoked("this connection")));
     assert_eq!(rig.ask("hi", false).await.status(), StatusCode::UNAUTHORIZED);
 
-    let exceeded = Exceeded { limit: Limit::Requests, allowed: 60, retry_after: Duration::from_millis(1200) };
+    let retry_after = Duration::from_millis(1200);
+    let exceeded = Exceeded { limit: Limit::Requests, whose: "caller", allowed: 60, retry_after };
     *holder.no_entry.lock().unwrap() = Some(NoEntry::Exceeded(exceeded));
     let response = rig.ask("hi", false).await;
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -198,5 +199,6 @@ async fn an_exchange_that_may_not_enter_is_told() {
     assert_eq!(header("x-should-retry"), None, "SDKs may wait for it");
     let (body, _) = read(response).await;
     assert!(body.contains("rate_limit_error") && body.contains("rate_limited"), "{body}");
+    assert!(body.contains("more than 60 requests in this time (`caller_requests`)"), "{body}");
     assert_eq!(holder.running.load(Ordering::Relaxed), 0);
 }

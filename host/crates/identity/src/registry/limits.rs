@@ -30,6 +30,22 @@ pub struct Limits {
     pub tokens: Option<Rate>,
 }
 
+/// More than is allowed, of whoever's meter it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    limit: Limit,
+    allowed: u64,
+    retry_after: Duration,
+}
+
+impl Over {
+    /// Of a `caller`, or of a `token`.
+    pub(crate) fn of(self, whose: &'static str) -> Exceeded {
+        let Self { limit, allowed, retry_after } = self;
+        Exceeded { limit, whose, allowed, retry_after }
+    }
+}
+
 /// How much one caller, or one token, has used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Meter {
@@ -43,8 +59,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn check(&self, limits: &Limits, now: Instant) -> Result<(), Exceeded> {
-        let exceeded = |limit, allowed, retry_after| Err(Exceeded { limit, allowed, retry_after });
+    fn check(&self, limits: &Limits, now: Instant) -> Result<(), Over> {
+        let exceeded = |limit, allowed, retry_after| Err(Over { limit, allowed, retry_after });
         if let Some(Rate { count, per }) = limits.requests {
             let burst = per.saturating_sub(interval(count, per));
             let ahead = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
@@ -115,7 +131,7 @@ impl<K> Default for Meters<K> {
 
 impl<K: Eq + Hash> Meters<K> {
     /// Whether one more exchange may run.
-    pub(crate) fn check(&self, key: &K, limits: &Limits, now: Instant) -> Result<(), Exceeded> {
+    pub(crate) fn check(&self, key: &K, limits: &Limits, now: Instant) -> Result<(), Over> {
         self.meters.get(key).map_or(Ok(()), |meter| meter.check(limits, now))
     }
 
@@ -155,7 +171,7 @@ mod tests {
         Limits { requests: Some(Rate { count, per: MINUTE }), ..Limits::default() }
     }
 
-    fn ask(meters: &mut Meters<u8>, limits: &Limits, now: Instant) -> Result<(), Exceeded> {
+    fn ask(meters: &mut Meters<u8>, limits: &Limits, now: Instant) -> Result<(), Over> {
         meters.check(&1, limits, now)?;
         meters.enter(1, limits, now);
         meters.leave(&1);

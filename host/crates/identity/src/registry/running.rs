@@ -140,9 +140,9 @@ impl State {
     fn count(&mut self, holder: &Holder, now: Instant) -> Result<(), Exceeded> {
         let Terms { caller, token, .. } = &self.terms;
         let key = caller_key(holder);
-        self.callers.check(&key, caller, now)?;
+        self.callers.check(&key, caller, now).map_err(|over| over.of("caller"))?;
         if let Credential::Issued(id) = holder.credential {
-            self.tokens.check(&id, token, now)?;
+            self.tokens.check(&id, token, now).map_err(|over| over.of("token"))?;
             self.tokens.enter(id, token, now);
         }
         self.callers.enter(key, caller, now);
