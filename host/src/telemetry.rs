@@ -21,7 +21,12 @@ pub(crate) enum LogFormat {
 
 /// Begins to tell; later calls change nothing.
 pub(crate) fn init(format: LogFormat, default: &str) {
-    let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(default));
+    let asked = std::env::var(FILTER).ok().map(|asked| EnvFilter::try_new(asked));
+    let (filter, wrong) = match asked {
+        None => (EnvFilter::new(default), None),
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(wrong)) => (EnvFilter::new(default), Some(wrong)),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let begun = match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
@@ -29,5 +34,8 @@ pub(crate) fn init(format: LogFormat, default: &str) {
     };
     if let Err(error) = begun {
         tracing::debug!(%error, "events are told somewhere already");
+    }
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "{FILTER} is not understood, so this host tells `{default}`");
     }
 }

@@ -162,3 +162,11 @@ async fn what_guards_nobody_is_said_at_the_start_by_readyz_and_by_check() {
     let checked = host.cli().run(&["check"]).stdout;
     assert!(checked.contains("20-block has on_failure = \"open\"") && !checked.contains("no policy"), "{checked}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_of_the_log_that_is_not_understood_is_told() {
+    let upstream = upstream().await;
+    let host = Setup::new().environment("PORTCULLIS_LOG", "info,exchange=lots").start(upstream.address).await;
+    let log = host.log_text();
+    assert!(log.contains("WARN") && log.contains("PORTCULLIS_LOG is not understood"), "{log}");
+}

@@ -26,7 +26,13 @@ use crate::{
 /// ends the host at once. SIGHUP changes nothing, unless it comes from the terminal that the host was started from: then it
 /// is as SIGTERM. A new configuration needs a restart; policies and credentials are looked for all the time.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis init && portcullis check && portcullis serve", verbatim_doc_comment)]
+#[command(
+    after_help = "\
+Example:
+  portcullis init                         writes a configuration, and says what it still needs: the upstream's key
+  portcullis check && portcullis serve",
+    verbatim_doc_comment
+)]
 pub(super) struct ServeArgs {
     /// The configuration file.
     #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]

@@ -28,12 +28,12 @@ use records::{ExchangeShown, Found, Records};
 #[command(after_help = "\
 Examples:
   portcullis sessions list --since 24h
-  portcullis sessions show 0199f3…         a session, or one exchange of it
-  portcullis sessions replay 0199f3…       what was delivered, as fast as it was delivered
-  portcullis sessions replay 0199f3… --speed 10
-  portcullis sessions replay 0199f3… --speed 0 --json
-  portcullis sessions events               starts, policy sets, approvals, tokens, revocations
-  portcullis sessions verify               of a host that is stopped: whether all that was recorded is still there
+  portcullis sessions show ID         a session, or one exchange of it, by its whole id
+  portcullis sessions replay ID       what was delivered, as fast as it was delivered
+  portcullis sessions replay ID --speed 10
+  portcullis sessions replay ID --speed 0 --json
+  portcullis sessions events          starts, policy sets, approvals, tokens, revocations
+  portcullis sessions verify          of a host that is stopped: whether all that was recorded is still there
 
 What was recorded is shown with control characters escaped: it can't change your terminal.")]
 pub(super) struct SessionsArgs {

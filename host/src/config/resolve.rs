@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::HeaderName;
+use identity::{Oauth, Signals};
 use model::Connection;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
@@ -50,7 +51,8 @@ pub(super) fn resolve(file: File, path: &Path, problems: &mut Problems) -> Optio
     let control = control(file.control, listen.as_ref(), problems);
     let store = store(&file.store, &base);
     let folder = folder(file.policies.folder.as_ref(), &base, problems);
-    let connections = connections(file.connections, &base, problems);
+    let own = Own { oauth: file.oauth.is_some(), signals: !file.signals.is_empty() };
+    let connections = connections(file.connections, own, &base, problems);
     let names: Vec<&str> = connections.iter().map(|entry| entry.name.as_str()).collect();
     let among = Among { connections: &names, issuers: !file.issuers.is_empty(), base: &base };
     let tokens = tokens(file.tokens, &among, problems);
@@ -137,7 +139,21 @@ fn control(table: ControlTable, listen: Option<&Listen>, problems: &mut Problems
                 .help("keep it on 127.0.0.1 and reach it through a tunnel"),
         );
     }
+    table.hosts.iter().for_each(|name| check_host(name, problems));
     Some(Control { address, hosts: table.hosts.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// That a name is one that the `Host` header may carry, as it is compared: with no port, and no URL.
+fn check_host(name: &Spanned<String>, problems: &mut Problems) {
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let text = name.get_ref();
+    if !text.split('.').all(label) {
+        let message = format!("no `Host` header carries the name `{text}`");
+        let problem = Problem::error(Code::BadValue, name.span(), message);
+        problems.push(problem.label("a name with no port, and no URL").help("for example \"ops.example.com\""));
+    }
 }
 
 /// Whether one of two listeners would find its address in use by the other.
@@ -200,6 +216,9 @@ fn tls_files(
             .push(Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"));
         return None;
     }
+    if let Some(mode) = secret::open_mode(&path) {
+        warn_if_open("the listener's private key", &path, mode, key.span(), problems);
+    }
     // A file that is named and wrong is an error already; the host never listens without it.
     let client_ca = client_ca.map_or(Some(None), |given| given.map(Some))?;
     Some(TlsFiles { certificate: chain?, key: path, client_ca })
@@ -249,7 +268,24 @@ struct Entry {
     route: Option<Route>,
 }
 
-fn connections(tables: Vec<ConnectionTable>, base: &Base<'_>, problems: &mut Problems) -> Vec<Entry> {
+/// Which paths of the data listener are the gate's own.
+#[derive(Clone, Copy)]
+struct Own {
+    oauth: bool,
+    signals: bool,
+}
+
+impl Own {
+    /// The table for which a connection's prefix is kept free, if it is one.
+    fn table(self, prefix: &str) -> Option<&'static str> {
+        if self.oauth && Oauth::serves(prefix) {
+            return Some("[oauth]");
+        }
+        (self.signals && Signals::serves(prefix)).then_some("[[signals]]")
+    }
+}
+
+fn connections(tables: Vec<ConnectionTable>, own: Own, base: &Base<'_>, problems: &mut Problems) -> Vec<Entry> {
     if tables.is_empty() && !problems.has_errors() {
         problems.push(
             Problem::error(Code::Missing, 0..0, "there is no connection")
@@ -263,6 +299,11 @@ fn connections(tables: Vec<ConnectionTable>, base: &Base<'_>, problems: &mut Pro
         let prefix = path_prefix(table.path_prefix.as_ref(), problems);
         if let Some(prefix) = &prefix {
             let span = table.path_prefix.as_ref().map_or(table.span.clone(), Spanned::span);
+            if let Some(table) = own.table(prefix) {
+                let message = format!("requests below `{prefix}` are for the gate itself");
+                let problem = Problem::error(Code::Duplicate, span.clone(), message);
+                problems.push(problem.label(format!("taken by `{table}`")).help("give the connection another prefix"));
+            }
             prefixes.check(prefix.clone(), span, problems);
         }
         let Some(name) = table.name.clone() else { continue };
@@ -288,7 +329,7 @@ fn route(
     let accept_encoding = table.accept_encoding;
     let written = table.upstream?;
     let upstream = upstream::parse(&written, problems);
-    if let Some(upstream) = upstream.as_ref().filter(|_| credential.is_some()) {
+    if let Some(upstream) = upstream.as_ref().filter(|place| credential.is_some() && !place.built_in) {
         upstream::warn_if_clear(&upstream.upstream, written.span(), problems);
     }
     let upstream = upstream?;
@@ -355,18 +396,22 @@ fn path_prefix(written: Option<&Spanned<String>>, problems: &mut Problems) -> Op
     }
 }
 
+fn warn_if_open(what: &str, path: &Path, mode: u32, span: Range<usize>, problems: &mut Problems) {
+    let message = format!("others on this machine may read {what} `{}`", path.display());
+    problems.push(
+        Problem::warning(Code::WeakSecret, span, message)
+            .label(format!("its mode is {mode:04o}"))
+            .help(format!("chmod 600 '{}'", path.display())),
+    );
+}
+
 /// A secret from a file; what is wrong with it becomes a problem.
 pub(super) fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<Secret> {
     let path = base.join(written.get_ref());
     match secret::read(&path) {
         Ok(read) => {
             if let Some(mode) = read.open_mode {
-                let message = format!("others on this machine may read the secret `{}`", path.display());
-                problems.push(
-                    Problem::warning(Code::WeakSecret, written.span(), message)
-                        .label(format!("its mode is {mode:04o}"))
-                        .help(format!("chmod 600 '{}'", path.display())),
-                );
+                warn_if_open("the secret", &path, mode, written.span(), problems);
             }
             Some(read.secret)
         }

@@ -69,9 +69,17 @@ pub(crate) fn read(path: &Path) -> Result<SecretFile, String> {
         return Err(format!("`{}` is longer than {SECRET_BYTES} bytes", path.display()));
     }
     let secret = Secret::parse(&text).map_err(|wrong| format!("`{}` {wrong}", path.display()))?;
+    Ok(SecretFile { secret, open_mode: open_mode_of(&meta) })
+}
+
+/// Mode bits that let others read a file, if any.
+pub(super) fn open_mode(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().as_ref().and_then(open_mode_of)
+}
+
+fn open_mode_of(meta: &fs::Metadata) -> Option<u32> {
     let mode = meta.permissions().mode() & 0o777;
-    let open_mode = (mode & 0o077 != 0).then_some(mode);
-    Ok(SecretFile { secret, open_mode })
+    (mode & 0o077 != 0).then_some(mode)
 }
 
 /// The secret in a variable of the environment.

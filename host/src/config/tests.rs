@@ -402,6 +402,46 @@ fn secret_files_that_hold_no_single_secret_are_refused() {
 }
 
 #[test]
+fn what_would_be_reached_by_nobody_is_an_error() {
+    let folder = Folder::new();
+    for host in ["ops.example.com:21031", "https://ops.example.com", "", "a b", "ops..com"] {
+        let said = folder.said(&ISSUE.replace("[control]\n", &format!("[control]\nhosts = [\"{host}\"]\n")));
+        assert!(said.contains("P0106") && said.contains("no port, and no URL"), "{host}: {said}");
+    }
+    let at = |prefix: &str| ISSUE.replace("path_prefix = \"/\"", &format!("path_prefix = \"{prefix}\""));
+    let oauth = "[oauth]\nurl = \"https://gate.example.com\"\n";
+    let signals = "[[signals]]\nissuer = \"token\"\naudiences = [\"a\"]\nabout = [\"token\"]\n";
+    for (prefix, table, own) in
+        [("/oauth", oauth, "[oauth]"), ("/oauth/x", oauth, "[oauth]"), ("/ssf", signals, "[[signals]]")]
+    {
+        let said = folder.said(&format!("{}{table}", at(prefix)));
+        assert!(said.contains(&format!("taken by `{own}`")), "{prefix}: {said}");
+        assert!(folder.said(&at(prefix)).starts_with("accepted"), "{prefix}");
+    }
+    assert!(!folder.said(&format!("{}{oauth}", at("/oauthority"))).contains("taken by"));
+}
+
+#[test]
+fn a_key_that_others_may_read_is_told_and_the_built_in_model_needs_no_encryption() {
+    let folder = Folder::new();
+    let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(folder.0.path().join("tls.pem"), identity.cert.pem()).unwrap();
+    for (mode, open) in [(0o600, false), (0o644, true)] {
+        folder.secret("tls-key", &identity.signing_key.serialize_pem(), mode);
+        let said =
+            folder.said(&ISSUE.replace(
+                "[listen]\n",
+                "[listen]\ntls = { certificate = \"./tls.pem\", key = \"./secrets/tls-key\" }\n",
+            ));
+        assert!(said.starts_with("accepted"), "{said}");
+        assert_eq!(said.contains("P0111") && said.contains("private key"), open, "{mode:o}: {said}");
+    }
+    let built_in = ISSUE.replace("https://api.example.com", "builtin:echo-1");
+    let said = folder.said(&built_in);
+    assert!(built_in != ISSUE && said.starts_with("accepted") && !said.contains("P0112"), "{said}");
+}
+
+#[test]
 fn problems_name_line_and_column_from_one() {
     let problems = Folder::new().parse("\n[listen]\n  adress = 1\n[[connection]]").unwrap_err();
     let first = problems.sorted()[0];

@@ -9,7 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Control, problem::Problem, visitor::Visitor};
+use crate::{
+    Control,
+    problem::{self, Problem},
+    visitor::Visitor,
+};
 
 /// Answered without the token: what a supervisor asks.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
@@ -18,7 +22,7 @@ const OPEN: [&str; 2] = ["/livez", "/readyz"];
 pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned();
     let mut response = match check(&control, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => as_problem(next.run(request).await),
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
@@ -29,6 +33,22 @@ pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request,
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// What the framework refuses by itself (an id that is no text, a body that is too long) in the form of every other error.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == problem::CONTENT_TYPE);
+    // What is not ready says so in words that supervisors know.
+    let readiness = status == StatusCode::SERVICE_UNAVAILABLE;
+    if told || readiness || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the body is too long"),
+        _ => Problem::new(status, "bad_request", "the request can't be read"),
+    }
+    .into_response()
 }
 
 fn check(control: &Control, request: &Request) -> Result<(), Problem> {

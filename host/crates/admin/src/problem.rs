@@ -9,6 +9,9 @@ use identity::{AccessError, AccessFault, LiftError, RevokeError};
 use serde_json::json;
 use store::StoreError;
 
+/// The content type of every error.
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
+
 /// An error: what happened, for people, and a word that stays, for programs.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -53,7 +56,7 @@ impl IntoResponse for Problem {
         });
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
         }

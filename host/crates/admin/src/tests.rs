@@ -315,11 +315,17 @@ async fn what_can_not_be_meant_is_a_problem_with_a_reason() {
         (&unknown, "[1]", StatusCode::BAD_REQUEST),
         (&unknown, r#"{"why":"x"}"#, StatusCode::BAD_REQUEST),
         (&unknown, &long, StatusCode::BAD_REQUEST),
+        (&unknown, &"x".repeat(70_000), StatusCode::PAYLOAD_TOO_LARGE),
+        ("/v1/approvals/%ff/deny", "{}", StatusCode::BAD_REQUEST),
         ("/v1/nothing", "{}", StatusCode::NOT_FOUND),
     ] {
         let answer = rig.post(path, body).await;
-        assert_eq!(answer.status, status, "{path} {body}");
-        assert!(answer.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json", "{path}");
+        assert!(
+            answer.json()["code"].is_string()
+                && answer.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty())
+        );
     }
     for query in ["?limit=0", "?limit=1000000", "?since_ms=x", "?nothing=1", "?before=x"] {
         assert_eq!(rig.get(&format!("/v1/sessions{query}")).await.status, StatusCode::BAD_REQUEST, "{query}");

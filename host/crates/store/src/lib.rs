@@ -46,6 +46,7 @@ mod tape;
 mod writer;
 
 pub use config::{Durability, Limits, StoreConfig};
+pub use control::check_control_log;
 pub use error::StoreError;
 pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry, Verified};
 pub use recover::{Damage, Recovery};
