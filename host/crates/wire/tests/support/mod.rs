@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 pub(crate) mod anthropic;
+pub(crate) mod decoys;
 pub(crate) mod mcp;
 pub(crate) mod openai_chat;
 pub(crate) mod openai_completions;

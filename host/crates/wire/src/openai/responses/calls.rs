@@ -25,6 +25,8 @@ struct Call {
     complete: bool,
     /// Whether there is a place for arguments already.
     placed: bool,
+    /// It has begun with arguments, which clients that read deltas alone don't see.
+    begun: bool,
 }
 
 impl Call {
@@ -32,7 +34,7 @@ impl Call {
         let call = sheet.parts.begin_call(Nested::proposed());
         sheet.parts.keep(Source::Call(call));
         sheet.hold(node, call);
-        Self { call, id: String::new(), name: None, complete: false, placed: false }
+        Self { call, id: String::new(), name: None, complete: false, placed: false, begun: false }
     }
 
     fn fill(&mut self, sheet: &mut Sheet<'_>, input: usize) {
@@ -58,6 +60,11 @@ impl Call {
     }
 }
 
+/// Whether a value is arguments, and not the place for them.
+fn says(sheet: &Sheet<'_>, input: usize) -> bool {
+    sheet.doc.kind(input) != Kind::Text || sheet.doc.raw(input).len() > 2
+}
+
 /// The calls of an answer, by their place in the output: the first is the one that its deltas make.
 #[derive(Debug, Default)]
 pub(super) struct Calls(BTreeMap<u64, Vec<Call>>);
@@ -70,6 +77,9 @@ impl Calls {
             calls.push(Call::begin(sheet, node));
         }
         match calls.first_mut() {
+            Some(call) if call.begun && sheet.doc.raw(node).len() > 2 => {
+                Err("a call that begins with no arguments and gets them in deltas")
+            }
             Some(call) if !call.complete => {
                 call.fill(sheet, node);
                 Ok(())
@@ -89,9 +99,9 @@ impl Calls {
                 call.learn(&id, name.as_deref());
                 // Where no fragment has come, this is where the arguments are.
                 let empty = sheet.parts.run(Source::Call(call.call)).is_none_or(|run| run.len == 0);
-                let says = |input: &usize| sheet.doc.kind(*input) != Kind::Text || sheet.doc.raw(*input).len() > 2;
-                let first = input.filter(|input| empty && says(input));
+                let first = input.filter(|input| empty && says(sheet, *input));
                 if let Some(input) = first {
+                    call.begun |= !done;
                     call.fill(sheet, input);
                 }
                 // A call that can't be named yet is told with what names it.
@@ -111,7 +121,10 @@ impl Calls {
         let mut call = Call::begin(sheet, item);
         call.learn(&id, name.as_deref().or_else(|| calls.first()?.name.as_deref()));
         match input {
-            Some(input) => call.fill(sheet, input),
+            Some(input) => {
+                call.begun = !done && says(sheet, input);
+                call.fill(sheet, input);
+            }
             None if done => sheet.anchor(item, Source::Call(call.call), "arguments", 0),
             None => {}
         }

@@ -20,6 +20,8 @@ use crate::{
 pub(super) enum What {
     /// Text of a message's content.
     Text,
+    /// Text that clients don't take for any of these: of a content of another type, or in another place.
+    Other,
     Refusal,
     /// Text of a reasoning item's content.
     Reasoning,
@@ -68,6 +70,38 @@ impl What {
     }
 }
 
+/// Which kind of item, as far as clients ask for it before they join what events say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Message,
+    Function,
+    Mcp,
+    Custom,
+    Other,
+}
+
+impl Sort {
+    pub(super) fn of(kind: &str) -> Self {
+        match kind {
+            "message" => Self::Message,
+            "function_call" => Self::Function,
+            "mcp_call" | "mcp_approval_request" => Self::Mcp,
+            "custom_tool_call" => Self::Custom,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it is a call whose arguments come in events.
+    pub(super) fn calls(self) -> bool {
+        matches!(self, Self::Function | Self::Mcp | Self::Custom)
+    }
+
+    /// The member that holds what it is called with.
+    pub(super) fn member(self) -> &'static str {
+        if self == Self::Custom { "input" } else { "arguments" }
+    }
+}
+
 /// Where in an item a text stands, and what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
@@ -96,6 +130,9 @@ pub(super) trait Listener {
     /// A string, a name or a long number; the answer is its part, for what repeats it in the same document.
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, spot: Spot) -> Result<Option<Spoken>, Wrong>;
 
+    /// Whether the texts of a message's content are put together if they are of this type; `""`: if they have none.
+    fn joins(&self, kind: &str) -> bool;
+
     /// A tool call.
     fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong>;
 }
@@ -116,7 +153,9 @@ pub(super) fn read(sheet: &mut Sheet<'_>, item: usize, to: &mut dyn Listener) ->
     }
     let role = doc.text_of(item, "role");
     let kind = doc.text_of(item, "type").unwrap_or_default();
-    let kind = if kind.is_empty() && role.is_some() { "message" } else { &*kind };
+    let untyped = kind.is_empty() && role.is_some();
+    let kind = if untyped { "message" } else { &*kind };
+    let joined = if untyped && !to.joins("") { What::Other } else { What::Text };
     let call = (kind.ends_with("_call") || kind.ends_with("_request")) && !runs_at_server(kind);
     let mut told: Vec<usize> = Vec::new();
     if call {
@@ -131,30 +170,35 @@ pub(super) fn read(sheet: &mut Sheet<'_>, item: usize, to: &mut dyn Listener) ->
     }
     let speaker = speaker_of(role.as_deref());
     for (key, value) in doc.members(item).filter(|(_, value)| !told.contains(value)) {
-        member(sheet, key, value, kind, speaker, to)?;
+        member(sheet, (key, value), (kind, joined), speaker, to)?;
     }
     Ok(())
 }
 
 fn member(
     sheet: &mut Sheet<'_>,
-    key: usize,
-    value: usize,
-    kind: &str,
+    (key, value): (usize, usize),
+    (kind, joined): (&str, What),
     speaker: Speaker,
     to: &mut dyn Listener,
 ) -> Result<(), Wrong> {
     let doc = sheet.doc;
     let spot = |what, channel, speaker| Spot { what, at: 0, channel, speaker };
-    let said = spot(What::Text, Channel::Content, speaker);
+    let said = spot(if to.joins("") { joined } else { What::Other }, Channel::Content, speaker);
     let asked = spot(What::Query, Channel::ToolInput, Speaker::Assistant);
     let answered = spot(What::Output, Channel::ToolResult, Speaker::Tool);
     match (kind, &*doc.name(key), doc.kind(value)) {
         (_, "type" | "status" | "role" | "phase", _) => sheet.word(value),
         ("message", "content", Kind::Text) => to.text(sheet, value, said).map(drop)?,
-        ("message" | "reasoning", "content" | "summary", Kind::Array) => {
+        ("message" | "reasoning", name @ ("content" | "summary"), Kind::Array) => {
+            let joined = match (kind, name) {
+                ("message", "content") => joined,
+                ("reasoning", "content") => What::Reasoning,
+                ("reasoning", "summary") => What::Summary,
+                _ => What::Other,
+            };
             for (at, part) in doc.items(value).enumerate() {
-                content(sheet, part, at as u64, speaker, to)?;
+                content(sheet, part, (at as u64, joined), speaker, to)?;
             }
         }
         ("message", "content", Kind::Object | Kind::Number) => {
@@ -205,11 +249,11 @@ fn speaker_of(role: Option<&str>) -> Speaker {
     }
 }
 
-/// Reads one part of a content or of a summary.
+/// Reads one part of a content or of a summary, in which text of one kind can be `joined` with that of others.
 pub(super) fn content(
     sheet: &mut Sheet<'_>,
     part: usize,
-    at: u64,
+    (at, joined): (u64, What),
     speaker: Speaker,
     to: &mut dyn Listener,
 ) -> Result<(), Wrong> {
@@ -217,10 +261,13 @@ pub(super) fn content(
     if doc.kind(part) != Kind::Object {
         return Err("content that is text or a list of objects");
     }
-    let (what, channel) = match doc.text_of(part, "type").as_deref() {
-        Some("reasoning_text") => (What::Reasoning, Channel::Reasoning),
-        Some("summary_text") => (What::Summary, Channel::Reasoning),
-        _ => (What::Text, Channel::Content),
+    let kind = doc.text_of(part, "type").unwrap_or_default();
+    let (what, channel) = match &*kind {
+        "reasoning_text" if joined == What::Reasoning => (What::Reasoning, Channel::Reasoning),
+        "summary_text" if joined == What::Summary => (What::Summary, Channel::Reasoning),
+        "reasoning_text" | "summary_text" => (What::Other, Channel::Reasoning),
+        kind if joined == What::Text && to.joins(kind) => (What::Text, Channel::Content),
+        _ => (What::Other, Channel::Content),
     };
     let (mut spoken, mut list) = (None, None);
     for (key, value) in doc.members(part) {
@@ -229,7 +276,8 @@ pub(super) fn content(
             ("type", _) => sheet.word(value),
             ("text", Kind::Text) => spoken = to.text(sheet, value, Spot { what, at, channel, speaker })?,
             ("refusal", Kind::Text) => {
-                to.text(sheet, value, Spot { what: What::Refusal, at, channel: Channel::Refusal, speaker })?;
+                let what = if kind == "refusal" && joined == What::Text { What::Refusal } else { What::Other };
+                to.text(sheet, value, Spot { what, at, channel: Channel::Refusal, speaker })?;
             }
             ("transcript", Kind::Text) => {
                 to.text(sheet, value, Spot { what: What::Transcript, at, channel: Channel::Content, speaker })?;
@@ -269,13 +317,19 @@ pub(super) fn tokens(sheet: &mut Sheet<'_>, list: usize, spoken: Option<&Spoken>
 pub(super) fn texts(sheet: &mut Sheet<'_>, value: usize, first: Spot, to: &mut dyn Listener) -> Result<(), Wrong> {
     let mut at = first.at;
     let mut said = Ok(());
+    let doc = sheet.doc;
+    // What tools answer as a list: whoever reads it puts the texts of its contents together, and none of anything else.
+    let plain = |item: &usize| {
+        let kind = doc.text_of(*item, "type");
+        matches!(kind.as_deref(), None | Some("input_text" | "output_text" | "text"))
+    };
+    let contents = doc.items(value).filter(plain).filter_map(|item| doc.get(item, "text"));
+    let contents: Vec<usize> = if first.what == What::Output { contents.collect() } else { Vec::new() };
     sheet.walk(value, &mut |sheet, node| {
         if sheet.is_file(node) || said.is_err() {
             return;
         }
-        let named = node.checked_sub(1).filter(|&key| sheet.doc.kind(key) == Kind::Key);
-        let is_content = first.what == What::Output && named.is_some_and(|key| sheet.doc.name(key) == "text");
-        let what = if is_content { What::OutputText } else { first.what };
+        let what = if contents.contains(&node) { What::OutputText } else { first.what };
         said = to.text(sheet, node, Spot { what, at, ..first }).map(drop);
         at += 1;
     });

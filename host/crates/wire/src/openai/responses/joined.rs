@@ -15,6 +15,15 @@ use crate::{
     sheet::Sheet,
 };
 
+/// How a text comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In deltas.
+    Delta,
+    /// In a way that some clients read and others pass over: whole, without deltas, or in deltas of what is no text.
+    Apart,
+}
+
 /// The texts of one kind.
 #[derive(Debug)]
 struct Kind {
@@ -22,12 +31,22 @@ struct Kind {
     again: Again,
     /// Place of the last text: in the output, and in its item.
     last: (u64, u64),
+    /// Some of it came in deltas, and behind that some apart: to some clients what follows stands directly behind the
+    /// deltas, so that none may follow.
+    spoken: bool,
+    interrupted: bool,
 }
 
 impl Kind {
     fn of(spot: Spot) -> Self {
         let Spot { channel, speaker, .. } = spot;
-        Self { seam: Seam::new(channel, speaker), again: Again::new(channel, speaker), last: (0, 0) }
+        Self {
+            seam: Seam::new(channel, speaker),
+            again: Again::new(channel, speaker),
+            last: (0, 0),
+            spoken: false,
+            interrupted: false,
+        }
     }
 }
 
@@ -63,12 +82,17 @@ impl Seams {
         sheet: &mut Sheet<'_>,
         node: usize,
         spot: Spot,
-        output: u64,
+        (output, form): (u64, Form),
         (part, range): (PartId, Range<u64>),
     ) -> Result<(), Wrong> {
         let Some(kind) = self.kind(spot).filter(|_| !range.is_empty()) else { return Ok(()) };
         if kind.last > (output, spot.at) {
             return Err("texts in the order of their places");
+        }
+        match form {
+            Form::Apart => kind.interrupted |= kind.spoken,
+            Form::Delta if kind.interrupted => return Err("deltas with no text between them that comes otherwise"),
+            Form::Delta => kind.spoken = true,
         }
         kind.last = (output, spot.at);
         kind.seam.say(sheet.parts, part, &sheet.doc.name(node), range);
@@ -85,7 +109,7 @@ impl Seams {
         output: u64,
         (part, range): (PartId, Range<u64>),
     ) {
-        let late = self.say(sheet, node, spot, output, (part, range)).is_err();
+        let late = self.say(sheet, node, spot, (output, Form::Apart), (part, range)).is_err();
         self.again(sheet, node, spot, part, late);
     }
 

@@ -51,6 +51,10 @@ impl Listener for Quotes {
         Ok(Some(Spoken { node, part, range }))
     }
 
+    fn joins(&self, kind: &str) -> bool {
+        matches!(kind, "" | "input_text" | "output_text" | "text")
+    }
+
     fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong> {
         if let Some((_, Some(name))) = proposal.name {
             sheet.once(name, Channel::ToolInput, Speaker::Assistant);

@@ -4,7 +4,7 @@
 use model::{Channel, Speaker, Usage};
 
 use super::{
-    items::{self, Listener, Proposal, Spot, What},
+    items::{self, Listener, Proposal, Sort, Spot, What},
     names,
     stream::{Heard, Moment, Stream},
 };
@@ -51,10 +51,23 @@ struct Event<'a> {
     name: &'a str,
     moment: Moment,
     output: u64,
-    /// The text that it is about, if it is about one.
-    spot: Option<Spot>,
-    /// Whether it is about the arguments of a call.
-    call: bool,
+    about: About,
+}
+
+/// What an event is about. A type that only looks like one of these is none: no client joins its text with theirs.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    /// The answer.
+    Answer,
+    Item,
+    /// A part of a message's content, or of a summary: which, and the text that can be joined in it.
+    Part(u64, What),
+    /// A text, and the member that holds all of it when it is done.
+    Text(Spot, &'static str),
+    /// The arguments of a call of this sort.
+    Arguments(Sort),
+    /// Anything else.
+    Other,
 }
 
 impl Reader for Response {
@@ -171,6 +184,10 @@ impl Response {
     fn event(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let name = self.event_name(sheet)?;
+        if self.over && name != "error" && !(name.is_empty() && doc.get(0, "error").is_some()) {
+            // Clients stop there: text behind it would be joined to what was decided without it.
+            return Err("the end, or an error, after the event that ends the answer");
+        }
         let event = Event::new(sheet, &name)?;
         self.strays.piece();
         let (mut spoken, mut list) = (None, None);
@@ -187,13 +204,12 @@ impl Response {
                     sheet.rest(value);
                 }
                 ("obfuscation", _) => sheet.fresh(value),
-                ("response", Kind::Object) => self.response(sheet, value, event.moment)?,
-                ("item", Kind::Object) => self.item(sheet, value, &event)?,
-                ("part", Kind::Object) => {
-                    let at = event.spot.map_or(0, |spot| spot.at);
-                    items::content(sheet, value, at, Speaker::Assistant, &mut self.heard(&event))?;
+                ("response", Kind::Object) if matches!(event.about, About::Answer) => {
+                    self.response(sheet, value, event.moment)?;
                 }
-                ("logprobs", Kind::Array) => list = Some(value),
+                ("item", Kind::Object) if matches!(event.about, About::Item) => self.item(sheet, value, &event)?,
+                ("part", Kind::Object) if matches!(event.about, About::Part(..)) => self.part(sheet, value, &event)?,
+                ("logprobs", Kind::Array) if matches!(event.about, About::Text(..)) => list = Some(value),
                 ("error", _) => errors::tell(sheet, value),
                 ("message", Kind::Text) if event.name == "error" => {
                     sheet.once(value, Channel::Error, Speaker::Provider);
@@ -211,14 +227,14 @@ impl Response {
             }
         }
         if let Some(list) = list {
-            let at = event.spot.map_or(0, |spot| spot.at);
+            let at = if let About::Text(spot, _) = event.about { spot.at } else { 0 };
             match event.moment {
                 Moment::Begin => self.stream.tokens(sheet, list, spoken.as_ref(), (event.output, at))?,
                 Moment::Done | Moment::Whole => items::tokens(sheet, list, spoken.as_ref())?,
             }
         }
         self.strays.end(sheet.parts);
-        self.over |= matches!(event.name, "response.completed" | "response.incomplete" | "response.failed");
+        self.over |= matches!((event.about, event.moment), (About::Answer, Moment::Done));
         if event.name == "response.output_item.done" {
             self.stream.end_item(sheet.parts, event.output);
         }
@@ -250,7 +266,20 @@ impl Response {
             let kind = sheet.doc.text_of(item, "type").unwrap_or_default();
             self.stream.begin_item(sheet.parts, &kind);
         }
+        self.stream.stands(sheet, item, event.output)?;
         items::read(sheet, item, &mut self.heard(event))
+    }
+
+    fn part(&mut self, sheet: &mut Sheet<'_>, part: usize, event: &Event<'_>) -> Result<(), Wrong> {
+        let About::Part(at, mut joined) = event.about else { return Ok(()) };
+        if joined == What::Text && event.moment == Moment::Begin {
+            self.stream.begin_part(sheet, part, (event.output, at));
+        }
+        let thinks = sheet.doc.text_of(part, "type").is_some_and(|kind| kind == "reasoning_text");
+        if joined == What::Text && thinks && !self.stream.is_message(event.output) {
+            joined = What::Reasoning;
+        }
+        items::content(sheet, part, (at, joined), Speaker::Assistant, &mut self.heard(event))
     }
 
     /// Reads the member that holds the text that the event is about; `None` when this is not it.
@@ -261,37 +290,40 @@ impl Response {
         value: usize,
         event: &Event<'_>,
     ) -> Result<Option<Option<Spoken>>, Wrong> {
-        let doc = sheet.doc;
-        match (member, doc.kind(value), event.spot) {
-            ("delta", Kind::Text, _) if event.call => {
-                self.stream.arguments(sheet, value, event.output)?;
+        let (doc, done) = (sheet.doc, event.moment == Moment::Done);
+        match (event.about, member, doc.kind(value)) {
+            (About::Arguments(sort), "delta", Kind::Text) if !done => {
+                self.stream.arguments(sheet, value, event.output, sort)?;
                 Ok(Some(None))
             }
-            ("arguments" | "input", Kind::Text | Kind::Object | Kind::Array, _) if event.call => {
+            (About::Arguments(sort), member, Kind::Text | Kind::Object | Kind::Array) if member == sort.member() => {
+                self.stream.takes(event.output, sort)?;
                 let name = doc.get(0, "name").filter(|&name| doc.kind(name) == Kind::Text);
                 let name = name.map(|node| (doc.name(node), None));
                 let call = Proposal { item: 0, id: "".into(), name, input: Some(value) };
                 self.heard(event).call(sheet, call)?;
                 Ok(Some(None))
             }
-            ("name", Kind::Text, _) if event.call => {
+            (About::Arguments(_), "name", Kind::Text) => {
                 self.heard(event).text(sheet, value, super::stream::name_spot())?;
                 Ok(Some(None))
             }
             // Clients put pieces together whatever they are, and short numbers are not shown.
-            ("delta", Kind::Number, _) => Err("a delta that is text"),
-            ("delta", Kind::Text, Some(spot)) => self.stream.delta(sheet, value, spot, event.output).map(Some),
-            ("delta", Kind::Text, None) if event.name.ends_with("audio.delta") => {
+            (_, "delta", Kind::Number) => Err("a delta that is text"),
+            (About::Text(spot, _), "delta", Kind::Text) if !done => {
+                self.stream.delta(sheet, value, spot, event.output).map(Some)
+            }
+            (_, "delta", Kind::Text) if event.name == "response.audio.delta" => {
                 if !sheet.is_bulk(value) {
                     sheet.fresh(value);
                 }
                 Ok(Some(None))
             }
-            ("delta", Kind::Object, Some(spot)) if spot.what == What::Stdout => {
+            (About::Text(spot, _), "delta", Kind::Object) if spot.what == What::Stdout => {
                 self.output_of_shell(sheet, value, spot, event.output)?;
                 Ok(Some(None))
             }
-            ("text" | "refusal" | "code" | "transcript" | "command" | "diff", Kind::Text, Some(spot)) => {
+            (About::Text(spot, whole), member, Kind::Text) if done && member == whole => {
                 self.heard(event).text(sheet, value, spot).map(Some)
             }
             _ => Ok(None),
@@ -326,38 +358,42 @@ impl<'a> Event<'a> {
                 index.ok_or("an event whose indices are small whole numbers")
             }
         };
-        let stem = name.strip_prefix("response.").unwrap_or(name);
-        let (stem, last) = stem.rsplit_once('.').unwrap_or(("", stem));
-        let moment = match last {
-            "done" | "completed" | "incomplete" | "failed" => Moment::Done,
-            _ => Moment::Begin,
+        let (about, moment) = match name.strip_prefix("response.").unwrap_or_default() {
+            "created" | "in_progress" | "queued" => (About::Answer, Moment::Begin),
+            "completed" | "incomplete" | "failed" => (About::Answer, Moment::Done),
+            "output_item.added" => (About::Item, Moment::Begin),
+            "output_item.done" => (About::Item, Moment::Done),
+            "content_part.added" => (About::Part(index("content_index")?, What::Text), Moment::Begin),
+            "content_part.done" => (About::Part(index("content_index")?, What::Text), Moment::Done),
+            "reasoning_summary_part.added" => (About::Part(index("summary_index")?, What::Summary), Moment::Begin),
+            "reasoning_summary_part.done" => (About::Part(index("summary_index")?, What::Summary), Moment::Done),
+            other => match other.rsplit_once('.') {
+                Some((stem, "delta")) => (about(stem, &index)?, Moment::Begin),
+                Some((stem, "done")) => (about(stem, &index)?, Moment::Done),
+                _ => (About::Other, Moment::Begin),
+            },
         };
-        let spot = match text_of(stem) {
-            Some((what, channel, at)) => {
-                let speaker = if channel == Channel::ToolResult { Speaker::Tool } else { Speaker::Assistant };
-                Some(Spot { what, at: index(at)?, channel, speaker })
-            }
-            None => None,
-        };
-        let call = matches!(stem, "function_call_arguments" | "mcp_call_arguments" | "custom_tool_call_input");
-        Ok(Self { name, moment, output: index("output_index")?, spot, call })
+        Ok(Self { name, moment, output: index("output_index")?, about })
     }
 }
 
-/// The text that the events with this stem are about, and the name of its index.
-fn text_of(stem: &str) -> Option<(What, Channel, &'static str)> {
-    Some(match stem {
-        "output_text" | "content_part" => (What::Text, Channel::Content, "content_index"),
-        "refusal" => (What::Refusal, Channel::Refusal, "content_index"),
-        "reasoning_text" | "reasoning" => (What::Reasoning, Channel::Reasoning, "content_index"),
-        "reasoning_summary_text" | "reasoning_summary" | "reasoning_summary_part" => {
-            (What::Summary, Channel::Reasoning, "summary_index")
-        }
-        "audio.transcript" | "output_audio_transcript" => (What::Transcript, Channel::Content, "content_index"),
-        "code_interpreter_call_code" => (What::Code, Channel::ToolInput, "code_index"),
-        "shell_call_command" => (What::Command, Channel::ToolInput, "command_index"),
-        "apply_patch_call_operation_diff" => (What::Patch, Channel::ToolInput, "diff_index"),
-        "shell_call_output_content" => (What::Stdout, Channel::ToolResult, "command_index"),
-        _ => return None,
-    })
+/// What events are about whose type is this and that it grows, or is done.
+fn about(stem: &str, index: &impl Fn(&'static str) -> Result<u64, Wrong>) -> Result<About, Wrong> {
+    let (what, channel, at, whole) = match stem {
+        "function_call_arguments" => return Ok(About::Arguments(Sort::Function)),
+        "mcp_call_arguments" => return Ok(About::Arguments(Sort::Mcp)),
+        "custom_tool_call_input" => return Ok(About::Arguments(Sort::Custom)),
+        "output_text" => (What::Text, Channel::Content, "content_index", "text"),
+        "refusal" => (What::Refusal, Channel::Refusal, "content_index", "refusal"),
+        "reasoning_text" => (What::Reasoning, Channel::Reasoning, "content_index", "text"),
+        "reasoning_summary_text" => (What::Summary, Channel::Reasoning, "summary_index", "text"),
+        "audio.transcript" => (What::Transcript, Channel::Content, "content_index", "transcript"),
+        "code_interpreter_call_code" => (What::Code, Channel::ToolInput, "code_index", "code"),
+        "shell_call_command" => (What::Command, Channel::ToolInput, "command_index", "command"),
+        "apply_patch_call_operation_diff" => (What::Patch, Channel::ToolInput, "diff_index", "diff"),
+        "shell_call_output_content" => (What::Stdout, Channel::ToolResult, "command_index", ""),
+        _ => return Ok(About::Other),
+    };
+    let speaker = if channel == Channel::ToolResult { Speaker::Tool } else { Speaker::Assistant };
+    Ok(About::Text(Spot { what, at: index(at)?, channel, speaker }, whole))
 }

@@ -20,14 +20,14 @@ use model::{Channel, PartId};
 
 use super::{
     calls::Calls,
-    items::{self, Listener, Proposal, Spot, What},
-    joined::Seams,
+    items::{self, Listener, Proposal, Sort, Spot, What},
+    joined::{Form, Seams},
 };
 use crate::{
     json::Kind,
     openai::{
         Wrong,
-        logprobs::{Form, Spoken, Tokens, Trail},
+        logprobs::{self, Spoken, Tokens, Trail},
     },
     parts::{Extra, Parts, Source},
     seams::Apart,
@@ -63,6 +63,8 @@ struct Key {
 struct Told {
     parts: Vec<PartId>,
     ended: bool,
+    /// It has begun with text, which clients that read deltas alone don't see.
+    begun: bool,
     /// The id of the item that said the last piece.
     id: Option<Id>,
     /// The ids of those that said pieces before it.
@@ -119,6 +121,10 @@ pub(super) struct Stream {
     /// What the tokens of each text have said.
     trails: BTreeMap<(u64, u64), Trail>,
     calls: Calls,
+    /// Which kind of item stands at a place.
+    sorts: BTreeMap<u64, Sort>,
+    /// Parts of a content that are no text: clients that look at them join no text there.
+    no_text: BTreeSet<(u64, u64)>,
     /// The literals of the items' ids, by their places.
     ids: BTreeMap<u64, Box<str>>,
     /// The places of the items by their ids, which a literal can spell in several ways.
@@ -143,6 +149,10 @@ impl Listener for Heard<'_> {
         }
         let done = self.moment == Moment::Done || !spot.what.grows();
         self.stream.text(sheet, node, spot, self.output, done).map(Some)
+    }
+
+    fn joins(&self, kind: &str) -> bool {
+        kind == "output_text"
     }
 
     fn call(&mut self, sheet: &mut Sheet<'_>, proposal: Proposal<'_>) -> Result<(), Wrong> {
@@ -207,6 +217,54 @@ impl Stream {
         id.map_or(Ok(0), |id| self.identify(sheet, id, output))
     }
 
+    /// An item stands at a place in the output, as an event about it says.
+    pub(super) fn stands(&mut self, sheet: &Sheet<'_>, item: usize, output: u64) -> Result<(), Wrong> {
+        let sort = Sort::of(&sheet.doc.text_of(item, "type").unwrap_or_default());
+        match self.sorts.get(&output) {
+            Some(&known) if known == sort => Ok(()),
+            Some(known) if known.calls() => Err("an item that is the call whose arguments came for its place"),
+            None if self.sorts.len() >= ITEM_IDS => Err("an answer with fewer items"),
+            _ => {
+                self.sorts.insert(output, sort);
+                Ok(())
+            }
+        }
+    }
+
+    /// Arguments come for a call of this sort, which clients go by.
+    pub(super) fn takes(&mut self, output: u64, sort: Sort) -> Result<(), Wrong> {
+        match self.sorts.get(&output) {
+            Some(&known) if known == sort => Ok(()),
+            None if self.sorts.len() < ITEM_IDS => {
+                self.sorts.insert(output, sort);
+                Ok(())
+            }
+            _ => Err("arguments in an event for the kind of call that its item is"),
+        }
+    }
+
+    /// Whether the item at this place is known to be a message.
+    pub(super) fn is_message(&self, output: u64) -> bool {
+        self.sorts.get(&output) == Some(&Sort::Message)
+    }
+
+    /// A part of a message's content begins.
+    pub(super) fn begin_part(&mut self, sheet: &Sheet<'_>, part: usize, at: (u64, u64)) {
+        let kind = sheet.doc.text_of(part, "type");
+        if kind.as_deref() != Some("output_text") && self.no_text.len() < ITEM_IDS {
+            self.no_text.insert(at);
+        }
+    }
+
+    /// How a delta of a text is read: by all clients, or not by those that look at what stands at its place.
+    fn form(&self, Spot { what, at, .. }: Spot, output: u64) -> Form {
+        let foreign = match what {
+            What::Text => self.sorts.get(&output).is_some_and(|sort| *sort != Sort::Message),
+            _ => false,
+        };
+        if foreign || (what == What::Text && self.no_text.contains(&(output, at))) { Form::Apart } else { Form::Delta }
+    }
+
     /// A piece of a text.
     pub(super) fn delta(
         &mut self,
@@ -217,12 +275,16 @@ impl Stream {
     ) -> Result<Option<Spoken>, Wrong> {
         let Spot { what, at, .. } = spot;
         let id = self.says(sheet, output)?;
+        let form = self.form(spot, output);
         let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(sheet.parts, spot));
         match told.parts.first() {
+            Some(_) if told.begun && sheet.doc.raw(node).len() > 2 => {
+                Err("a text that begins empty and comes in deltas")
+            }
             Some(&part) if !told.ended => {
                 let range = sheet.say(node, part);
                 told.piece(sheet, node, spot, id, (part, range.clone()))?;
-                self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
+                self.seams.say(sheet, node, spot, (output, form), (part, range.clone()))?;
                 Ok(Some(Spoken { node, part, range }))
             }
             _ if sheet.doc.raw(node).len() > 2 => Err("no text behind the end of what it belongs to"),
@@ -231,7 +293,14 @@ impl Stream {
     }
 
     /// A fragment of a call's arguments.
-    pub(super) fn arguments(&mut self, sheet: &mut Sheet<'_>, node: usize, output: u64) -> Result<(), Wrong> {
+    pub(super) fn arguments(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        node: usize,
+        output: u64,
+        sort: Sort,
+    ) -> Result<(), Wrong> {
+        self.takes(output, sort)?;
         self.calls.delta(sheet, node, output)
     }
 
@@ -249,7 +318,7 @@ impl Stream {
         let mut late = Vec::new();
         let trail = self.trails.entry((output, at)).or_default();
         Tokens::read(sheet, list)?.cover(sheet, list, spoken, trail, |parts, form| {
-            let what = if form == Form::Text { What::Tokens } else { What::TokenBytes };
+            let what = if form == logprobs::Form::Text { What::Tokens } else { What::TokenBytes };
             let spot = Spot { what, at, channel: Channel::Logprobs, speaker: model::Speaker::Assistant };
             let told = self.texts.entry(Key { output, what, at }).or_insert_with(|| begin(parts, spot));
             match told.parts.first() {
@@ -289,8 +358,9 @@ impl Stream {
                 sheet.tail(part);
                 self.seams.stop(sheet.parts, spot.what, part);
             } else {
+                told.begun = true;
                 told.piece(sheet, node, spot, id, (part, range.clone()))?;
-                self.seams.say(sheet, node, spot, output, (part, range.clone()))?;
+                self.seams.say(sheet, node, spot, (output, Form::Apart), (part, range.clone()))?;
             }
             return Ok(Spoken { node, part, range });
         }
@@ -355,7 +425,7 @@ fn first(output: u64) -> Key {
 fn begin(parts: &mut Parts, spot: Spot) -> Told {
     let part = parts.begin(spot.channel, spot.speaker);
     parts.keep(Source::Part(part));
-    Told { parts: vec![part], ended: false, id: None, before: BTreeSet::new(), apart: None }
+    Told { parts: vec![part], ended: false, begun: false, id: None, before: BTreeSet::new(), apart: None }
 }
 
 /// A text is complete; what a policy adds behind its end gets a delta of its own.
