@@ -267,7 +267,7 @@ impl Strays {
 fn channel_of(path: &str) -> Channel {
     if path.starts_with("reasoning") || path.ends_with("thinking") {
         Channel::Reasoning
-    } else if SAID.contains(&path) {
+    } else if SAID.contains(&path) || (path.starts_with("content/") && path.ends_with("/text")) {
         Channel::Content
     } else {
         Channel::Field

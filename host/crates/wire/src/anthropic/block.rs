@@ -45,8 +45,13 @@ fn read(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
     let voice = if answers(&kind) { RESULT } else { voice };
     for (key, value) in doc.members(block) {
         match (&*doc.name(key), doc.kind(value)) {
-            ("text", Kind::Text) => list.once(sheet, value, voice.channel, voice.speaker),
-            ("thinking", Kind::Text) => list.once(sheet, value, Channel::Reasoning, voice.speaker),
+            // Who reads a list asks for the type of a block first.
+            ("text", Kind::Text) if kind == "text" => list.once(sheet, value, voice.channel, voice.speaker),
+            ("text", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
+            ("thinking", Kind::Text) if kind == "thinking" => {
+                list.once(sheet, value, Channel::Reasoning, voice.speaker);
+            }
+            ("thinking", Kind::Text) => sheet.once(value, Channel::Reasoning, voice.speaker),
             ("name", Kind::Text) if calls(&kind) => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
             ("input", _) if calls(&kind) => sheet.quote(value),
             _ => member(sheet, key, value, voice),

@@ -61,17 +61,27 @@ pub(super) fn message(sheet: &mut Sheet<'_>, message: usize) {
 /// Tells a block, or a list of them.
 pub(super) fn blocks(sheet: &mut Sheet<'_>, value: usize, voice: Voice) {
     let doc = sheet.doc;
-    let mut list = List::default();
+    let mut lists = Lists::default();
     match doc.kind(value) {
-        Kind::Array => doc.items(value).for_each(|item| block(sheet, item, voice, &mut list)),
-        _ => block(sheet, value, voice, &mut list),
+        Kind::Array => doc.items(value).for_each(|item| block(sheet, item, voice, &mut lists)),
+        _ => block(sheet, value, voice, &mut lists),
     }
-    list.end(sheet.parts);
+    lists.blocks.end(sheet.parts);
+    lists.resources.end(sheet.parts);
+}
+
+/// The texts of one list that are put together: clients ask for the type of a block before they read it.
+#[derive(Debug, Default)]
+struct Lists {
+    /// Of blocks of text.
+    blocks: List,
+    /// Of contents of resources, which have no type.
+    resources: List,
 }
 
 /// Tells a block of a list, or the contents of a resource. Nested ones are read by recursion, which the bound on the
 /// nesting of JSON ends.
-fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
+fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice, lists: &mut Lists) {
     let doc = sheet.doc;
     if doc.kind(block) != Kind::Object {
         return all(sheet, block, voice);
@@ -83,7 +93,9 @@ fn block(sheet: &mut Sheet<'_>, block: usize, voice: Voice, list: &mut List) {
             ("type", _) => sheet.word(value),
             ("name", Kind::Text) if kind == "tool_use" => sheet.once(value, Channel::ToolInput, Speaker::Assistant),
             ("input", _) if kind == "tool_use" => sheet.quote(value),
-            ("text", Kind::Text) => list.once(sheet, value, voice.channel, voice.speaker),
+            ("text", Kind::Text) if kind == "text" => lists.blocks.once(sheet, value, voice.channel, voice.speaker),
+            ("text", Kind::Text) if kind.is_empty() => lists.resources.once(sheet, value, voice.channel, voice.speaker),
+            ("text", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             ("name" | "title" | "description", Kind::Text) => sheet.once(value, voice.channel, voice.speaker),
             // Encoded files; and addresses, which may hold one.
             ("data" | "blob", Kind::Text) if sheet.is_bulk(value) => sheet.bulk_of(value, block, &["mimeType"]),

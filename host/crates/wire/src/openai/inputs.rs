@@ -118,10 +118,13 @@ fn texts(sheet: &mut Sheet<'_>, value: usize) -> Result<(), Wrong> {
 /// Tells a text or an image.
 fn part(sheet: &mut Sheet<'_>, part: usize, list: &mut List) {
     let doc = sheet.doc;
+    let kind = doc.text_of(part, "type").unwrap_or_default();
+    let is_text = matches!(&*kind, "" | "text" | "input_text");
     for (key, value) in doc.members(part) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("text", Kind::Text) => list.once(sheet, value, Channel::Content, Speaker::User),
+            ("text", Kind::Text) if is_text => list.once(sheet, value, Channel::Content, Speaker::User),
+            ("text", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
             ("image_url", Kind::Text) => sheet.bulk(value),
             ("image_url", Kind::Object) => {
                 for (key, value) in doc.members(value) {

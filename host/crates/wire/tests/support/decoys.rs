@@ -1,6 +1,6 @@
 //! Decoys between the halves of a value: what a client joins of a stream, and what becomes of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::Flow;
 
 use super::{CANARY, Judge, events, masked, run, value};
@@ -29,4 +29,13 @@ pub(crate) fn is_masked(flow: Box<dyn Flow>, body: &str, reads: Reads) {
 pub(crate) fn is_refused(flow: Box<dyn Flow>, body: &str, why: &str) {
     let error = run(flow, &mut Judge::masking(), body.as_bytes(), &[]).unwrap_err().to_string();
     assert!(error.contains(why), "{error}: {body}");
+}
+
+/// Events with no names.
+pub(crate) fn unnamed(documents: &[Value]) -> String {
+    documents.iter().map(|document| format!("data: {document}\n\n")).collect()
+}
+
+pub(crate) fn typed(kind: &str, text: &str) -> Value {
+    json!({ "type": kind, "text": text })
 }

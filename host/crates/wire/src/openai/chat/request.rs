@@ -110,7 +110,11 @@ fn predict(sheet: &mut Sheet<'_>, prediction: usize) {
             "type" => sheet.word(value),
             "content" => {
                 let mut list = List::default();
-                sheet.walk(value, &mut |sheet, node| list.once(sheet, node, Channel::Content, Speaker::User));
+                for part in doc.items(value).chain((doc.kind(value) != Kind::Array).then_some(value)) {
+                    if read_part(sheet, part, Channel::Content, Speaker::User, &mut list).is_err() {
+                        sheet.walk(part, &mut |sheet, node| list.once(sheet, node, Channel::Content, Speaker::User));
+                    }
+                }
                 list.end(sheet.parts);
             }
             _ => {
@@ -172,10 +176,14 @@ fn read_part(
     if doc.kind(part) != Kind::Object {
         return Err("a message whose content is text or a list of objects");
     }
+    // Of a content of another type its text is not what a model reads.
+    let kind = doc.text_of(part, "type").unwrap_or_default();
+    let is_text = matches!(&*kind, "" | "text" | "input_text" | "output_text");
     for (key, value) in doc.members(part) {
         match (&*doc.name(key), doc.kind(value)) {
             ("type", _) => sheet.word(value),
-            ("text", Kind::Text) => list.once(sheet, value, channel, speaker),
+            ("text", Kind::Text) if is_text => list.once(sheet, value, channel, speaker),
+            ("text", Kind::Text) => sheet.once(value, channel, speaker),
             ("refusal", Kind::Text) => list.once(sheet, value, Channel::Refusal, speaker),
             ("image_url", Kind::Text) => sheet.bulk(value),
             ("image_url" | "input_audio" | "file", Kind::Object) => read_file(sheet, value),

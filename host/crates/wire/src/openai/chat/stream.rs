@@ -230,16 +230,18 @@ impl Choice {
                 // Pieces that come one by one are one text; those of one list may be more.
                 self.apart.iter_mut().for_each(|apart| apart.seam(sheet.parts));
             }
+            // Clients ask for the type before they read.
+            let kind = doc.text_of(item, "type").unwrap_or_default();
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
-                    ("text", Kind::Text) => self.say(sheet, value, Track::Content)?,
-                    ("thinking", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
-                    ("thinking", Kind::Array) => self.thinking(sheet, value)?,
+                    ("text", Kind::Text) if kind == "text" => self.say(sheet, value, Track::Content)?,
+                    ("thinking", Kind::Text) if kind == "thinking" => self.say(sheet, value, Track::Thinking)?,
+                    ("thinking", Kind::Array) if kind == "thinking" => self.thinking(sheet, value)?,
                     ("text" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                     (name, _) => {
                         sheet.key(key);
-                        self.stray(sheet, value, &format!("content/{name}"));
+                        self.stray(sheet, value, &format!("content/{kind}/{name}"));
                     }
                 }
             }
@@ -254,13 +256,14 @@ impl Choice {
             if doc.kind(item) != Kind::Object {
                 self.stray(sheet, item, "content/thinking");
             }
+            let kind = doc.text_of(item, "type").unwrap_or_default();
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
-                    ("text", Kind::Text) => self.say(sheet, value, Track::Thinking)?,
+                    ("text", Kind::Text) if kind == "text" => self.say(sheet, value, Track::Thinking)?,
                     (name, _) => {
                         sheet.key(key);
-                        self.stray(sheet, value, &format!("content/thinking/{name}"));
+                        self.stray(sheet, value, &format!("content/thinking/{kind}/{name}"));
                     }
                 }
             }

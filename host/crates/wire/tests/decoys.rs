@@ -1,0 +1,64 @@
+//! Decoys: what an upstream, or a caller, puts between the halves of a value so that they are judged apart and read as
+//! one. What no client joins with a text is told alone; what some join and others pass over is refused.
+
+#![allow(clippy::needless_pass_by_value, reason = "JSON is easier to read by value")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    anthropic,
+    decoys::{FIRST, LAST, is_masked, typed, unnamed},
+    masked, mcp, openai_chat as chat,
+};
+use wire::Flow;
+
+/// One event of a streamed chat.
+fn piece(delta: Value) -> Value {
+    json!({"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":delta,"finish_reason":null}]})
+}
+
+/// Texts of a list that say that they are text.
+fn texts(list: &Value) -> String {
+    let texts = list.as_array().into_iter().flatten().filter(|item| item["type"] == "text");
+    texts.map(|item| item["text"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_is_no_text_of_a_list_is_joined_to_nothing() {
+    let list = |texts: [&str; 2]| json!([typed("text", texts[0]), typed("note", "zz"), typed("text", texts[1])]);
+    let thinking = |kind: &str, list: Value| json!({ "type": kind, "thinking": list });
+    type Writes = Box<dyn Fn([&str; 2]) -> Value>;
+    let bodies: Vec<(fn() -> Box<dyn Flow>, Writes)> = vec![
+        (
+            chat::whole,
+            Box::new(
+                move |texts| json!({"choices":[{"index":0,"message":{"role":"assistant","content":list(texts)}}]}),
+            ),
+        ),
+        (
+            chat::whole,
+            Box::new(move |texts| {
+                json!({"choices":[{"index":0,"message":{"content":[thinking("thinking", list(texts)),
+                    thinking("note", json!("zz"))]}}]})
+            }),
+        ),
+        (chat::request, Box::new(move |texts| json!({"model":"m","messages":[{"role":"user","content":list(texts)}]}))),
+        (chat::request, Box::new(move |texts| json!({"model":"m","messages":[],"prediction":{"content":list(texts)}}))),
+        (mcp::whole, Box::new(move |texts| mcp::result(json!({ "content": list(texts) })))),
+        (
+            anthropic::request,
+            Box::new(move |texts| json!({"model":"m","messages":[{"role":"user","content":list(texts)}]})),
+        ),
+    ];
+    for (open, write) in bodies {
+        let body = write([FIRST, LAST]).to_string();
+        assert_eq!(masked(open(), &body), write(["ssn [SSN]", " ok"]).to_string());
+    }
+    let said = |text: &str| piece(json!({"content":[typed("text", text)]}));
+    for decoy in [typed("note", "zz"), json!({"text":"zz"}), json!({"type":"text_","thinking":"zz","text":"zz"})] {
+        let body = unnamed(&[said(FIRST), piece(json!({ "content": [decoy] })), said(LAST)]);
+        is_masked(chat::stream(), &body, |event| Some(texts(&event["choices"][0]["delta"]["content"])));
+    }
+}
