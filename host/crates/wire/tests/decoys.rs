@@ -6,13 +6,14 @@
 
 mod support;
 
+use model::Family;
 use serde_json::{Value, json};
 use support::{
     anthropic,
-    decoys::{FIRST, LAST, is_masked, typed, unnamed},
+    decoys::{FIRST, LAST, is_masked, is_refused, typed, unnamed},
     masked, mcp, openai_chat as chat,
 };
-use wire::Flow;
+use wire::{Flow, Limits};
 
 /// One event of a streamed chat.
 fn piece(delta: Value) -> Value {
@@ -60,5 +61,38 @@ fn what_is_no_text_of_a_list_is_joined_to_nothing() {
     for decoy in [typed("note", "zz"), json!({"text":"zz"}), json!({"type":"text_","thinking":"zz","text":"zz"})] {
         let body = unnamed(&[said(FIRST), piece(json!({ "content": [decoy] })), said(LAST)]);
         is_masked(chat::stream(), &body, |event| Some(texts(&event["choices"][0]["delta"]["content"])));
+    }
+}
+
+/// A flow of Gemini's API: of a verb, with this content type.
+fn gemini(verb: &str, content_type: &str) -> Box<dyn Flow> {
+    let path = format!("/v1beta/models/m:{verb}");
+    wire::claim(Family::Gemini, "POST", &path).unwrap().response(200, content_type, Limits::default()).unwrap()
+}
+
+fn candidate(parts: Value) -> Value {
+    json!({"candidates":[{"index":0,"content":{"role":"model","parts":parts}}]})
+}
+
+#[test]
+fn a_part_is_a_thought_or_it_is_none() {
+    for odd in [json!("true"), json!("yes"), json!(1), json!(0), json!([]), json!({ "a": 1 }), json!("")] {
+        let parts = json!([{"text":FIRST},{"text":"zz","thought":odd},{"text":LAST}]);
+        let body = candidate(parts.clone());
+        is_refused(gemini("generateContent", "application/json"), &body.to_string(), "thought is true or false");
+        is_refused(
+            gemini("streamGenerateContent", "text/event-stream"),
+            &unnamed(std::slice::from_ref(&body)),
+            "thought is true or false",
+        );
+        let path = "/v1beta/models/m:generateContent";
+        let endpoint = wire::claim(Family::Gemini, "POST", path).unwrap();
+        let request = endpoint.request_at(path, "application/json", Limits::default()).unwrap();
+        is_refused(request, &json!({ "contents": [{ "parts": parts }] }).to_string(), "thought is true or false");
+    }
+    for plain in [json!(false), Value::Null] {
+        let body = candidate(json!([{"text":FIRST,"thought":plain},{"text":"hm","thought":true},{"text":LAST}]));
+        let out = masked(gemini("generateContent", "application/json"), &body.to_string());
+        assert!(out.contains("ssn [SSN]"), "{out}");
     }
 }

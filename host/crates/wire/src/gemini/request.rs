@@ -271,7 +271,7 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker, list: &mut Li
         Kind::Word => return Ok(()),
         _ => return Err("contents whose parts are objects"),
     }
-    let thought = doc.get(part, "thought").is_some_and(|thought| doc.raw(thought) == "true");
+    let thought = is_thought(doc, part)?;
     let text = if thought { Channel::Reasoning } else { Channel::Content };
     for (key, value) in doc.members(part) {
         match (&*camel(&doc.name(key)), doc.kind(value)) {
@@ -289,6 +289,15 @@ fn read_part(sheet: &mut Sheet<'_>, part: usize, speaker: Speaker, list: &mut Li
         }
     }
     Ok(())
+}
+
+/// Whether a part is a thought. Clients of some languages take any value but an empty one for true, and others do not.
+pub(super) fn is_thought(doc: Doc<'_>, part: usize) -> Result<bool, Wrong> {
+    match doc.get(part, "thought").map(|thought| doc.raw(thought)) {
+        None | Some("false" | "null") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err("parts whose thought is true or false"),
+    }
 }
 
 /// Tells what is said of an encoded file; its bytes are not text.

@@ -8,7 +8,7 @@ use model::{Channel, PartId, Speaker};
 
 use super::{
     names::{self, camel},
-    request::{each, file},
+    request::{each, file, is_thought},
 };
 use crate::{
     Step, ToolCall,
@@ -140,7 +140,7 @@ impl Candidate {
         if doc.kind(part) != Kind::Object {
             return Err("a candidate whose parts are objects");
         }
-        let thought = doc.get(part, "thought").is_some_and(|thought| doc.raw(thought) == "true");
+        let thought = is_thought(doc, part)?;
         for (key, value) in doc.members(part) {
             match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("text", Kind::Text) if thought => drop(self.say(sheet, value, Track::Thought)),
