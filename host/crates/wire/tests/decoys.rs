@@ -6,12 +6,12 @@
 
 mod support;
 
-use model::Family;
+use model::{Channel, Family};
 use serde_json::{Value, json};
 use support::{
     anthropic,
     decoys::{FIRST, LAST, is_masked, is_refused, typed, unnamed},
-    masked, mcp, openai_chat as chat,
+    masked, mcp, openai_chat as chat, told,
 };
 use wire::{Flow, Limits};
 
@@ -95,4 +95,41 @@ fn a_part_is_a_thought_or_it_is_none() {
         let out = masked(gemini("generateContent", "application/json"), &body.to_string());
         assert!(out.contains("ssn [SSN]"), "{out}");
     }
+}
+
+#[test]
+fn a_text_that_comes_in_another_form_in_between_is_refused() {
+    let said = |text: &str| piece(json!({ "content": text }));
+    let message = json!({"choices":[{"index":0,"message":{"content":"zz"}}]});
+    let list = piece(json!({ "content": [typed("text", "zz")] }));
+    for (decoy, why) in [(message, "in deltas, or in messages"), (list, "a list with its text")] {
+        is_refused(chat::stream(), &unnamed(&[said(FIRST), decoy.clone(), said(LAST)]), why);
+        is_refused(chat::stream(), &unnamed(&[decoy, said(FIRST)]), why);
+    }
+    let call = |arguments: Value| piece(json!({"tool_calls":[{"index":0,"function":{"arguments":arguments}}]}));
+    let begin = piece(json!({"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}));
+    let object = |text: &str| json!({ "x": text });
+    for (one, two) in [
+        (json!("{\"ssn\":\"078-05-"), object("zz")),
+        (object("zz"), json!("1120\"}")),
+        (object("078-05-"), object("1120")),
+        (object("078-05-"), json!(["1120"])),
+    ] {
+        let body = unnamed(&[begin.clone(), call(one), call(two)]);
+        is_refused(chat::stream(), &body, "arguments are text, or one value");
+    }
+    told(chat::stream(), &unnamed(&[begin, call(object("a")), call(json!(""))]));
+}
+
+#[test]
+fn thoughts_in_a_list_may_come_before_content_that_is_none() {
+    // As Mistral's models that think have it.
+    let thought = |text: &str| piece(json!({"content":[{"type":"thinking","thinking":[typed("text", text)]}]}));
+    let said = |text: &str| piece(json!({ "content": text }));
+    let events = |first: &str, last: &str| {
+        unnamed(&[said(""), thought("I "), thought("think"), said(first), said(last)]) + "data: [DONE]\n\n"
+    };
+    assert_eq!(masked(chat::stream(), &events(FIRST, LAST)), events("ssn [SSN]", " ok"));
+    let judge = told(chat::stream(), &events("one ", "two"));
+    assert_eq!((judge.texts(Channel::Reasoning), judge.texts(Channel::Content)), (vec!["I think"], vec!["one two"]));
 }

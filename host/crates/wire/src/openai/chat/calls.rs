@@ -78,6 +78,8 @@ struct Open {
     name_part: Option<PartId>,
     /// Whether there is a place for arguments already.
     placed: bool,
+    /// Whether what has come of its arguments is text.
+    in_text: bool,
     /// Whether it is `custom`, and whether its arguments are `input`, once that is known: a client reads one of them.
     custom: Option<bool>,
     input: Option<bool>,
@@ -321,6 +323,7 @@ impl Open {
             others: Vec::new(),
             name_part: None,
             placed: false,
+            in_text: false,
             custom: None,
             input: None,
             whole: Whole::default(),
@@ -435,6 +438,15 @@ impl Open {
                 return Err(APART);
             }
             sheet.parts.fill_call(joined.call, |out| out.push_str(&more));
+        }
+        let is_text = sheet.doc.kind(value) == Kind::Text;
+        if !sheet.parts.call_text(self.call).is_empty() && !(is_text && self.in_text) {
+            if !is_text || sheet.doc.raw(value).len() > 2 {
+                // Some clients put objects together member by member, others take the last, or what is text.
+                return Err("a call whose arguments are text, or one value");
+            }
+        } else {
+            self.in_text = is_text;
         }
         sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
         Ok(())

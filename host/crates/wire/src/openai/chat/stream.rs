@@ -79,7 +79,22 @@ pub(super) struct Choice {
     trails: [Trail; 3],
     strays: Strays,
     calls: Calls,
+    forms: Forms,
     finished: bool,
+}
+
+/// The forms in which a choice's pieces come, once that is known: a client reads one of them.
+#[derive(Debug, Default)]
+struct Forms {
+    /// As a `message`, not a `delta`.
+    message: Option<bool>,
+    /// Text of the content in a list.
+    list: Option<bool>,
+}
+
+/// Takes the form of a piece; it must be that of those before.
+fn holds(form: &mut Option<bool>, is: bool, why: Wrong) -> Result<(), Wrong> {
+    if *form.get_or_insert(is) == is { Ok(()) } else { Err(why) }
 }
 
 impl choices::Choice for Choice {
@@ -94,6 +109,10 @@ impl choices::Choice for Choice {
                     if delta.replace(value).is_some() {
                         // A client reads one of them, and would join its pieces without those of the other.
                         return Err("a choice with a delta or a message");
+                    }
+                    if doc.members(value).next().is_some() {
+                        let message = doc.name(key) == "message";
+                        holds(&mut self.forms.message, message, "a choice that comes in deltas, or in messages")?;
                     }
                     self.message(sheet, value, &mut said)?;
                 }
@@ -195,7 +214,10 @@ impl Choice {
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
-                ("content", Kind::Text) => said.content = self.say_range(sheet, value, Track::Content)?,
+                ("content", Kind::Text) => {
+                    self.content_is(sheet, value, false)?;
+                    said.content = self.say_range(sheet, value, Track::Content)?;
+                }
                 ("content", Kind::Array) => self.content(sheet, value)?,
                 ("refusal", Kind::Text) => said.refusal = self.say_range(sheet, value, Track::Refusal)?,
                 ("reasoning_content", Kind::Text) => self.say(sheet, value, Track::ReasoningContent)?,
@@ -219,6 +241,15 @@ impl Choice {
         Ok(())
     }
 
+    /// Text of the content comes in a list, or by itself. Thoughts in a list are none: some models send the content by
+    /// itself behind them.
+    fn content_is(&mut self, sheet: &Sheet<'_>, text: usize, list: bool) -> Result<(), Wrong> {
+        if sheet.doc.raw(text).len() <= 2 {
+            return Ok(());
+        }
+        holds(&mut self.forms.list, list, "a choice whose content is text, or a list with its text")
+    }
+
     /// Content as a list.
     fn content(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<(), Wrong> {
         let doc = sheet.doc;
@@ -235,7 +266,10 @@ impl Choice {
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
-                    ("text", Kind::Text) if kind == "text" => self.say(sheet, value, Track::Content)?,
+                    ("text", Kind::Text) if kind == "text" => {
+                        self.content_is(sheet, value, true)?;
+                        self.say(sheet, value, Track::Content)?;
+                    }
                     ("thinking", Kind::Text) if kind == "thinking" => self.say(sheet, value, Track::Thinking)?,
                     ("thinking", Kind::Array) if kind == "thinking" => self.thinking(sheet, value)?,
                     ("text" | "thinking", Kind::Number) => return Err(NO_NUMBER),
