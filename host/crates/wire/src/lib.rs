@@ -20,6 +20,7 @@ mod case;
 mod dialect;
 mod documents;
 mod error;
+mod event_name;
 mod flow;
 mod frame;
 mod gemini;

@@ -9,9 +9,9 @@ mod support;
 use model::{Channel, Family};
 use serde_json::{Value, json};
 use support::{
-    anthropic,
-    decoys::{FIRST, LAST, is_masked, is_refused, typed, unnamed},
-    masked, mcp, openai_chat as chat, told,
+    CANARY, anthropic,
+    decoys::{FIRST, LAST, is_masked, is_refused, named, typed, unnamed},
+    masked, mcp, openai_chat as chat, openai_completions as completions, told,
 };
 use wire::{Flow, Limits};
 
@@ -132,4 +132,28 @@ fn thoughts_in_a_list_may_come_before_content_that_is_none() {
     assert_eq!(masked(chat::stream(), &events(FIRST, LAST)), events("ssn [SSN]", " ok"));
     let judge = told(chat::stream(), &events("one ", "two"));
     assert_eq!((judge.texts(Channel::Reasoning), judge.texts(Channel::Content)), (vec!["I think"], vec!["one two"]));
+}
+
+#[test]
+fn an_event_of_another_name_in_between_is_refused() {
+    let chat = |text: &str| piece(json!({ "content": text }));
+    let completion = |text: &str| json!({"choices":[{"index":0,"text":text}]});
+    let gemini_stream = || gemini("streamGenerateContent", "text/event-stream");
+    let said = |text: &str| candidate(json!([{ "text": text }]));
+    type Case<'a> = (fn() -> Box<dyn Flow>, &'a dyn Fn(&str) -> Value);
+    let cases: [Case<'_>; 3] = [(chat::stream, &chat), (completions::stream, &completion), (gemini_stream, &said)];
+    for (open, write) in cases {
+        for odd in ["note", "thread.x", "error", "Message"] {
+            let body = unnamed(&[write(FIRST)]) + &named(odd, &write("zz")) + &unnamed(&[write(LAST)]);
+            is_refused(open(), &body, "in events of one name");
+        }
+        is_refused(open(), &named("error", &write("zz")), "in events of one name");
+        let body = named("message", &write(FIRST)) + &unnamed(&[write(LAST)]);
+        assert_eq!(masked(open(), &body), named("message", &write("ssn [SSN]")) + &unnamed(&[write(" ok")]));
+        let body = named("x", &write(FIRST)) + &named("x", &write(LAST));
+        assert!(!masked(open(), &body).contains("078-05-"));
+        let error = named("error", &json!({"error":{"message":CANARY}})) + &named("ping", &json!({}));
+        let body = unnamed(&[write("hi")]) + &error;
+        assert_eq!(masked(open(), &body), body.replace(CANARY, "[SSN]"));
+    }
 }

@@ -10,7 +10,7 @@ use model::Channel;
 use serde_json::{Value, json};
 use support::{
     CANARY, Judge,
-    decoys::{FIRST, LAST, Reads, is_masked, is_refused},
+    decoys::{FIRST, LAST, Reads, is_masked, is_refused, named, unnamed},
     masked, openai_responses as responses, run, told, value,
 };
 
@@ -238,4 +238,39 @@ fn what_is_no_content_of_a_tools_answer_is_joined_to_nothing() {
         json!({"model":"m","input":[{"role":"user","content":[first, image, last]}]}).to_string()
     };
     assert_eq!(masked(responses::request(), &said([FIRST, LAST])), said(["ssn [SSN]", " ok"]));
+}
+
+#[test]
+fn a_response_whose_events_are_not_all_heard_by_name_is_refused() {
+    let said = |text: &str| delta(TEXT, (0, 0), text);
+    let untyped = |text: &str| {
+        let mut delta = said(text);
+        delta.as_object_mut().unwrap().remove("type");
+        delta
+    };
+    let both = |text: &str| named(TEXT, &said(text));
+    let mut wrong = said("zz");
+    wrong["error"] = json!({});
+    for (decoy, why) in [
+        (named("error", &said("zz")), "whose name is its type"),
+        (named("error", &wrong), "whose name is its type"),
+        (named("message", &said("zz")), "as those before"),
+        (unnamed(&[said("zz")]), "as those before"),
+        (named(TEXT, &untyped("zz")), "as those before"),
+    ] {
+        is_refused(responses::stream(), &(both(FIRST) + &decoy + &both(LAST)), why);
+    }
+    // What a policy adds comes as the other events do.
+    let (mut flow, mut out) = (responses::stream(), bytes::BytesMut::new());
+    flow.push(unnamed(&[said("hi")]).as_bytes()).unwrap();
+    flow.finish().unwrap();
+    support::add_at_ends(&mut *flow, &mut std::collections::BTreeMap::new(), &mut out);
+    let out = std::str::from_utf8(&out).unwrap();
+    assert!(out.contains("(end)") && !out.contains("event:"), "{out}");
+    for error in [json!({"type":"error","message":CANARY}), json!({"error":{"message":CANARY}})] {
+        for error in [named("error", &error), unnamed(&[error])] {
+            let body = both("hi") + &error;
+            assert_eq!(masked(responses::stream(), &body), body.replace(CANARY, "[SSN]"));
+        }
+    }
 }

@@ -445,9 +445,10 @@ fn an_event_is_what_its_name_and_its_type_say() {
     };
     let named = "event: response.output_text.delta\n";
     let typed = "\"type\":\"response.output_text.delta\",";
-    for (name, kind) in [(named, ""), ("", typed), (named, typed), ("event: message\n", typed)] {
-        let body = delta(name, kind, "078-05") + &delta(named, typed, "-1120");
-        assert_eq!(masked(stream(), &body), delta(name, kind, MASK) + &delta(named, typed, ""));
+    let forms = [(named, ""), ("", typed), (named, typed), ("event: message\n", typed)];
+    for (name, kind) in forms {
+        let body = delta(name, kind, "078-05") + &delta(name, kind, "-1120");
+        assert_eq!(masked(stream(), &body), delta(name, kind, MASK) + &delta(name, kind, ""));
     }
     let body = delta(named, "\"type\":\"novel\",", "x");
     assert!(run(stream(), &mut Judge::default(), body.as_bytes(), &[]).is_err());

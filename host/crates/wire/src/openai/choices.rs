@@ -9,6 +9,7 @@ use crate::{
     Malformed,
     case::Spelling,
     documents::Reader,
+    event_name::EventName,
     json::{Doc, Kind, number},
     parts::{Extra, Parts},
     sheet::{COUNT_DIGITS, Indices, Sheet},
@@ -87,6 +88,7 @@ pub(super) struct Choices<C> {
     choices: BTreeMap<u64, C>,
     strays: Strays,
     head: Head,
+    name: EventName,
     usage: Usage,
     done: bool,
     /// Whether it tells of an error, and so may have no body.
@@ -100,6 +102,7 @@ impl<C: Choice> Choices<C> {
             choices: BTreeMap::new(),
             strays: Strays::default(),
             head: Head::default(),
+            name: EventName::default(),
             usage: Usage::default(),
             done: false,
             failed: status >= 400,
@@ -152,6 +155,10 @@ impl<C: Choice> Reader for Choices<C> {
         (!self.failed).then_some(&names::SPELLING)
     }
 
+    fn named(&mut self, name: &[u8]) {
+        self.name.named(name);
+    }
+
     fn mark(&mut self, data: &[u8], parts: &mut Parts) -> bool {
         if data.trim_ascii() != b"[DONE]" {
             return false;
@@ -177,6 +184,10 @@ impl<C: Choice> Reader for Choices<C> {
             match (&*name, doc.kind(value)) {
                 ("choices", Kind::Array) => {
                     let mut seen = Indices::default();
+                    if doc.items(value).next().is_some() {
+                        let wrong = |expected| Malformed::Shape { path: "/choices".into(), expected };
+                        self.name.says().map_err(wrong)?;
+                    }
                     for (place, choice) in doc.items(value).enumerate() {
                         self.choice(sheet, place, choice, &mut seen)?;
                     }

@@ -39,3 +39,8 @@ pub(crate) fn unnamed(documents: &[Value]) -> String {
 pub(crate) fn typed(kind: &str, text: &str) -> Value {
     json!({ "type": kind, "text": text })
 }
+
+/// An event with a name.
+pub(crate) fn named(name: &str, document: &Value) -> String {
+    format!("event: {name}\ndata: {document}\n\n")
+}

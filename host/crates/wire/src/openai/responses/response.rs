@@ -29,6 +29,8 @@ pub(super) struct Response {
     strays: Strays,
     /// The name of the event that is read.
     named: String,
+    /// What says what an event is, once one has come.
+    sign: Option<Sign>,
     usage: Usage,
     done: bool,
     /// The event that says how the answer ended has come.
@@ -42,6 +44,14 @@ impl Response {
     pub(super) fn new(status: u16) -> Self {
         Self { failed: status >= 400, ..Self::default() }
     }
+}
+
+/// What says what an event is: some clients hear events by their names, others go by their types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    Name,
+    Type,
+    Both,
 }
 
 /// What an event's type says.
@@ -239,19 +249,31 @@ impl Response {
             self.stream.end_item(sheet.parts, event.output);
         }
         let number = doc.count_of(0, "sequence_number").filter(|number| *number < INDICES);
-        self.stream.sequence = number.unwrap_or(self.stream.sequence);
+        self.stream.last.sequence = number.unwrap_or(self.stream.last.sequence);
         Ok(())
     }
 
-    /// What the event is: its type, or else its name. Clients may go by either, so that they must agree.
-    fn event_name(&self, sheet: &Sheet<'_>) -> Result<String, Wrong> {
+    /// What the event is: its type, or else its name. Clients may go by either, so that they must agree, and all events
+    /// of an answer have both, or the same one of them; an error may come in any way.
+    fn event_name(&mut self, sheet: &Sheet<'_>) -> Result<String, Wrong> {
         let kind = sheet.doc.text_of(0, "type").map(String::from);
-        match (self.named.as_str(), kind) {
-            ("" | "message" | "error", Some(kind)) => Ok(kind),
-            (named, Some(kind)) if named == kind => Ok(kind),
-            (_, Some(_)) => Err("an event whose name is its type"),
-            (named, None) => Ok(named.to_owned()),
+        let (name, sign) = match (self.named.as_str(), kind) {
+            ("error", Some(kind)) if !kind.starts_with("response.") && sheet.doc.get(0, "error").is_some() => {
+                return Ok(kind);
+            }
+            ("" | "message", Some(kind)) => (kind, Sign::Type),
+            (named, Some(kind)) if named == kind => (kind, Sign::Both),
+            (_, Some(_)) => return Err("an event whose name is its type"),
+            (named, None) => (named.to_owned(), Sign::Name),
+        };
+        if name == "error" || name.is_empty() {
+            return Ok(name);
         }
+        if *self.sign.get_or_insert(sign) == sign {
+            self.stream.last.unnamed = sign == Sign::Type;
+            return Ok(name);
+        }
+        Err("an event with a name, a type or both, as those before")
     }
 
     fn heard(&mut self, event: &Event<'_>) -> Heard<'_> {

@@ -113,6 +113,14 @@ impl Told {
     }
 }
 
+/// What an event of its own, for text that is added, takes over from the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    pub(super) sequence: u64,
+    /// Whether it has no name, nor have those before.
+    pub(super) unnamed: bool,
+}
+
 /// One answer.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
@@ -129,8 +137,8 @@ pub(super) struct Stream {
     ids: BTreeMap<u64, Box<str>>,
     /// The places of the items by their ids, which a literal can spell in several ways.
     outputs: BTreeMap<Box<str>, (u64, Id)>,
-    /// Number of the event before.
-    pub(super) sequence: u64,
+    /// The event before.
+    pub(super) last: Last,
 }
 
 /// Takes what an item says at its place.
@@ -366,7 +374,7 @@ impl Stream {
         }
         if done {
             let id = self.ids.get(&output).map(|id| &**id);
-            end(told, sheet.parts, &self.seams, key, id, self.sequence);
+            end(told, sheet.parts, &self.seams, key, id, self.last);
         }
         for (place, &part) in told.parts.iter().enumerate() {
             if sheet.again(node, Source::Part(part)) {
@@ -395,7 +403,7 @@ impl Stream {
     pub(super) fn end_item(&mut self, parts: &mut Parts, output: u64) {
         let id = self.ids.get(&output).map(|id| &**id);
         for (&key, told) in self.texts.range_mut(first(output)..).take_while(|(key, _)| key.output == output) {
-            end(told, parts, &self.seams, key, id, self.sequence);
+            end(told, parts, &self.seams, key, id, self.last);
         }
         self.calls.end(parts, output);
     }
@@ -409,7 +417,7 @@ impl Stream {
     /// Nothing more comes at all.
     pub(super) fn end(&mut self, parts: &mut Parts) {
         for (&key, told) in &mut self.texts {
-            end(told, parts, &self.seams, key, self.ids.get(&key.output).map(|id| &**id), self.sequence);
+            end(told, parts, &self.seams, key, self.ids.get(&key.output).map(|id| &**id), self.last);
         }
         self.seams.end(parts);
         self.calls.end_all(parts);
@@ -429,7 +437,7 @@ fn begin(parts: &mut Parts, spot: Spot) -> Told {
 }
 
 /// A text is complete; what a policy adds behind its end gets a delta of its own.
-fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&str>, sequence: u64) {
+fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&str>, last: Last) {
     let Some(&part) = told.parts.first().filter(|_| !std::mem::replace(&mut told.ended, true)) else {
         return;
     };
@@ -447,8 +455,10 @@ fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&
     if let Some((name, index)) = event {
         // An id that a policy may have something against is not repeated here.
         let id = id.filter(|id| parts.left_alone(id)).unwrap_or("\"\"");
+        let Last { sequence, unnamed } = last;
+        let line = if unnamed { String::new() } else { format!("event: response.{name}.delta\n") };
         let before = format!(
-            "event: response.{name}.delta\ndata: {{\"type\":\"response.{name}.delta\",\"sequence_number\":{sequence},\
+            "{line}data: {{\"type\":\"response.{name}.delta\",\"sequence_number\":{sequence},\
              \"item_id\":{id},\"output_index\":{output},\"{index}\":{at},\"delta\":\""
         );
         let logprobs = if what == What::Text { ",\"logprobs\":[]" } else { "" };
