@@ -157,3 +157,32 @@ fn an_event_of_another_name_in_between_is_refused() {
         assert_eq!(masked(open(), &body), body.replace(CANARY, "[SSN]"));
     }
 }
+
+#[test]
+fn deltas_of_text_in_blocks_that_are_none_are_refused() {
+    let text = |index: u64, text: &str, deltas: &[Value]| {
+        let begin = anthropic::block_of(index, typed("text", text));
+        [&[begin], deltas, &[anthropic::stop(index)]].concat()
+    };
+    let said = |index: u64, text: &str| anthropic::at(index, json!({"type":"text_delta","text":text}));
+    let thought = |index: u64| anthropic::at(index, json!({"type":"thinking_delta","thinking":LAST}));
+    let result = json!({"type":"web_search_tool_result","tool_use_id":"a","content":[]});
+    for block in [json!({"type":"note"}), json!({"type":"redacted_thinking","data":"x"}), result] {
+        for delta in [said(1, LAST), thought(1)] {
+            let odd = [anthropic::block_of(1, block.clone()), delta, anthropic::stop(1)];
+            let events = [text(0, "", &[said(0, FIRST)]), odd.to_vec()].concat();
+            is_refused(anthropic::stream(), &anthropic::sse(&events, "end_turn"), "its block's own kind");
+        }
+    }
+    // `text_stream` of the SDK joins the deltas alone, the message has what its blocks began with.
+    let events = [text(0, "", &[said(0, FIRST)]), text(1, "zz", &[said(1, LAST)])].concat();
+    is_refused(anthropic::stream(), &anthropic::sse(&events, "end_turn"), "begin empty");
+    let events = [text(0, "", &[said(0, FIRST)]), text(1, "zz", &[]), text(2, "", &[said(2, LAST)])].concat();
+    is_refused(anthropic::stream(), &anthropic::sse(&events, "end_turn"), "begin empty");
+    let events = [text(0, "zz", &[]), text(1, "", &[said(1, FIRST)]), text(2, "", &[said(2, LAST)])].concat();
+    let out = masked(anthropic::stream(), &anthropic::sse(&events, "end_turn"));
+    assert!(out.contains("ssn [SSN]"), "no delta stands before it: {out}");
+    let events = [text(0, "", &[said(0, FIRST)]), text(1, LAST, &[said(1, "")])].concat();
+    let out = masked(anthropic::stream(), &anthropic::sse(&events, "end_turn"));
+    assert!(out.contains("ssn [SSN]"), "nothing follows it: {out}");
+}

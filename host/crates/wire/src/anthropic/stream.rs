@@ -59,6 +59,11 @@ impl Track {
         }
     }
 
+    /// The track whose deltas are of this type.
+    fn of_delta(kind: &str) -> Option<Self> {
+        [Self::Text, Self::Thinking, Self::Summary].into_iter().find(|track| track.delta() == kind)
+    }
+
     /// The type of its deltas.
     fn delta(self) -> &'static str {
         match self {
@@ -98,6 +103,8 @@ struct Block {
     kind: String,
     track: Option<Track>,
     call: Option<Call>,
+    /// It has begun with text, which clients that read deltas alone don't see.
+    begun: bool,
     /// What the dialect does not know: to the block's end, whatever deltas come between.
     strays: Strays,
 }
@@ -109,6 +116,10 @@ struct Run {
     part: PartId,
     /// The same, block by block.
     apart: Apart,
+    /// Some of it came in deltas, and behind that a block began with text: to clients that read deltas alone what follows
+    /// stands directly behind the deltas.
+    spoken: bool,
+    interrupted: bool,
 }
 
 impl Run {
@@ -149,7 +160,7 @@ impl Blocks {
         let kind = doc.text_of(block, "type").unwrap_or_default().into_owned();
         let track = Track::of(&kind);
         self.follow(sheet.parts, track, &kind);
-        let mut open = Block { index, kind, track, call: None, strays: Strays::default() };
+        let mut open = Block { index, kind, track, call: None, begun: false, strays: Strays::default() };
         if block::calls(&open.kind) {
             open.call = Some(Call::begin(sheet, block));
         }
@@ -179,7 +190,7 @@ impl Blocks {
             Some(run) => run.apart.seam(parts),
             None => {
                 let part = parts.begin(track.channel(), Speaker::Assistant);
-                self.runs.push(Run { track, part, apart: Apart::default() });
+                self.runs.push(Run { track, part, apart: Apart::default(), spoken: false, interrupted: false });
             }
         }
     }
@@ -190,7 +201,13 @@ impl Blocks {
         for (key, value) in doc.members(block) {
             let name = doc.name(key);
             match (&*name, doc.kind(value), run.as_mut()) {
-                (name, Kind::Text, Some(run)) if name == run.track.member() => run.say(sheet, value),
+                (name, Kind::Text, Some(run)) if name == run.track.member() => {
+                    if !sheet.whole && doc.raw(value).len() > 2 {
+                        open.begun = true;
+                        run.interrupted |= run.spoken;
+                    }
+                    run.say(sheet, value);
+                }
                 ("name" | "input", ..) if open.call.is_some() => {}
                 ("type" | "id" | "signature", ..) => block::member(sheet, key, value, SAID),
                 (name, Kind::Text, None) if open.call.is_none() => {
@@ -211,11 +228,21 @@ impl Blocks {
         let kind = doc.text_of(delta, "type").unwrap_or_default();
         let mut run = self.runs.iter_mut().find(|run| Some(run.track) == open.track);
         let known = run.is_some() || open.call.is_some();
+        if Track::of_delta(&kind).is_some_and(|track| Some(track) != open.track) {
+            // Some clients join deltas by their type, whatever the block is.
+            return Err("a delta of its block's own kind");
+        }
         for (key, value) in doc.members(delta) {
             let name = doc.name(key);
             match (&*name, doc.kind(value), run.as_mut()) {
                 ("type", ..) => sheet.word(value),
                 (name, Kind::Text, Some(run)) if name == run.track.member() && kind == run.track.delta() => {
+                    if doc.raw(value).len() > 2 {
+                        if open.begun || run.interrupted {
+                            return Err("text in the deltas of blocks that begin empty");
+                        }
+                        run.spoken = true;
+                    }
                     run.say(sheet, value);
                 }
                 ("partial_json", Kind::Text, _) if kind == "input_json_delta" && open.call.is_some() => {
