@@ -186,3 +186,21 @@ fn deltas_of_text_in_blocks_that_are_none_are_refused() {
     let out = masked(anthropic::stream(), &anthropic::sse(&events, "end_turn"));
     assert!(out.contains("ssn [SSN]"), "nothing follows it: {out}");
 }
+
+#[test]
+fn thoughts_that_go_on_under_another_name_are_refused() {
+    let one = |text: &str| piece(json!({ "reasoning_content": text, "content": null }));
+    let other = |text: &str| piece(json!({ "reasoning": text }));
+    let both = |text: &str| piece(json!({ "reasoning_content": text, "reasoning": text }));
+    let why = "under one name, or always under both";
+    for events in [[one(FIRST), other(LAST)], [other(FIRST), one(LAST)], [both(FIRST), one(LAST)]] {
+        is_refused(chat::stream(), &unnamed(&events), why);
+    }
+    for write in [&one as &dyn Fn(&str) -> Value, &other, &both] {
+        let events = |first: &str, last: &str| unnamed(&[write(first), write(""), write(last)]);
+        assert_eq!(masked(chat::stream(), &events(FIRST, LAST)), events("ssn [SSN]", " ok"));
+    }
+    let empty = piece(json!({ "reasoning_content": "", "reasoning": LAST }));
+    let events = unnamed(&[other(FIRST), empty]);
+    assert!(!masked(chat::stream(), &events).contains("078-05-"));
+}

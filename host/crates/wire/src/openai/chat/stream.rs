@@ -90,6 +90,8 @@ struct Forms {
     message: Option<bool>,
     /// Text of the content in a list.
     list: Option<bool>,
+    /// Under which of the two names its thoughts come.
+    thoughts: Option<[bool; 2]>,
 }
 
 /// Takes the form of a piece; it must be that of those before.
@@ -211,6 +213,7 @@ impl Choice {
 
     fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Said) -> Result<(), Wrong> {
         let doc = sheet.doc;
+        let mut thoughts = [false; 2];
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
@@ -220,8 +223,14 @@ impl Choice {
                 }
                 ("content", Kind::Array) => self.content(sheet, value)?,
                 ("refusal", Kind::Text) => said.refusal = self.say_range(sheet, value, Track::Refusal)?,
-                ("reasoning_content", Kind::Text) => self.say(sheet, value, Track::ReasoningContent)?,
-                ("reasoning", Kind::Text) => self.say(sheet, value, Track::Reasoning)?,
+                ("reasoning_content", Kind::Text) => {
+                    thoughts[0] = doc.raw(value).len() > 2;
+                    self.say(sheet, value, Track::ReasoningContent)?;
+                }
+                ("reasoning", Kind::Text) => {
+                    thoughts[1] = doc.raw(value).len() > 2;
+                    self.say(sheet, value, Track::Reasoning)?;
+                }
                 ("tool_calls", Kind::Array) => {
                     for (place, call) in doc.items(value).enumerate() {
                         self.calls.read(sheet, place as u64, call, &mut self.strays)?;
@@ -237,6 +246,10 @@ impl Choice {
                     self.stray(sheet, value, name);
                 }
             }
+        }
+        if thoughts != [false; 2] && *self.forms.thoughts.get_or_insert(thoughts) != thoughts {
+            // Clients read the one or, where it is empty, the other.
+            return Err("a choice whose thoughts come under one name, or always under both");
         }
         Ok(())
     }
