@@ -157,3 +157,15 @@ fn requests_of_another_shape_are_refused() {
     let stored = wire::claim(model::Family::Openai, "POST", "/v1/responses/resp_1/cancel").unwrap();
     assert!(stored.request("application/json", Limits::default()).unwrap().push(b"{}").is_err());
 }
+
+#[test]
+fn tokens_and_vectors_in_the_place_of_text_are_refused() {
+    for name in ["prompt_token_ids", "prompt_embeds", "input_ids", "input_embeds"] {
+        for value in [json!([1, 2]), json!([[0.5]]), json!("AAAA")] {
+            let body = json!({"model":"m","input":"x",name:value}).to_string();
+            let error = run(request(), &mut Judge::default(), body.as_bytes(), &[]).unwrap_err().to_string();
+            assert_eq!(error, format!("/{name} must be nothing (tokens and vectors can't be judged)"));
+        }
+        told(request(), &json!({"model":"m","input":"x",name:null}).to_string());
+    }
+}

@@ -151,6 +151,32 @@ fn an_odd_name_in_an_answer_is_refused_at_every_depth() {
 }
 
 #[test]
+fn an_odd_name_is_refused_of_whatever_the_dialect_reads() {
+    let capital = |name: &str| name[..1].to_uppercase() + &name[1..];
+    for name in ["prompt_token_ids", "prompt_embeds", "input_ids", "input_embeds", "thinking"] {
+        for (open, body) in [
+            (openai_chat::request as Open, json!({"model":"m","messages":[],capital(name):[1]})),
+            (openai_completions::request, json!({"model":"m","prompt":"x",capital(name):[1]})),
+            (openai_responses::request, json!({"model":"m","input":"x",capital(name):[1]})),
+        ] {
+            assert!(refused(open, &body.to_string()), "{body}");
+        }
+    }
+    for name in ["citations", "search_results", "x_groq", "timings", "prompt_filter_results"] {
+        let body = json!({"choices":[],capital(name):["1120"]});
+        assert!(
+            refused(openai_chat::whole, &body.to_string()) && refused(openai_chat::stream, &sse(&[body])),
+            "{name}"
+        );
+    }
+    for name in ["content_filter_offsets", "content_filter_results", "native_finish_reason", "matched_stop"] {
+        assert!(refused(openai_chat::stream, &sse(&[json!({"choices":[{"index":0,capital(name):"x"}]})])), "{name}");
+    }
+    let thinking = json!({"choices":[{"index":0,"delta":{"content":[{"type":"thinking","Thinking":"1120"}]}}]});
+    assert!(refused(openai_chat::stream, &sse(&[thinking])));
+}
+
+#[test]
 fn names_of_somebodys_own_may_have_any_case() {
     let own = json!({"Name":"x","CONTENT":1,"Text":{"Type":"y"}});
     let call = json!({"id":"c","type":"function","function":{"name":"n","arguments":own}});

@@ -18,7 +18,7 @@ const REQUEST: &str = "
     frequency_penalty logit_bias logprobs top_logprobs user seed metadata store prediction response_format
     json_schema schema modalities audio voice service_tier reasoning_effort verbosity web_search_options
     search_context_size user_location prompt_cache_key prompt_cache_retention safety_identifier
-    repetition_penalty mode grammar syntax definition allowed_tools
+    repetition_penalty mode grammar syntax definition allowed_tools input_ids prompt_embeds input_embeds
 ";
 
 /// Its answers, lists of models, and what other servers add.
@@ -30,7 +30,8 @@ const ANSWER: &str = "
     reasoning_tokens text_tokens image_tokens accepted_prediction_tokens rejected_prediction_tokens error code
     param status request_id obfuscation owned_by permission root parent max_model_len content_filter_results
     prompt_filter_results prompt_index filtered severity hate self_harm sexual violence jailbreak detected
-    timings prompt_logprobs kv_transfer_params prompt_token_ids token_ids matched_stop
+    timings prompt_logprobs kv_transfer_params prompt_token_ids token_ids matched_stop thinking citations
+    search_results content_filter_offsets x_groq
 ";
 
 /// The other dialects: responses, completions, embeddings, moderations.

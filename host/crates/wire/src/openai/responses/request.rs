@@ -16,6 +16,7 @@ use crate::{
     json::{Doc, Kind},
     openai::{
         Wrong, errors,
+        inputs::{NOTHING, UNREADABLE},
         logprobs::Spoken,
         terms::{self, Members, Terms},
     },
@@ -101,6 +102,9 @@ impl Reader for Request {
                 ("prompt", Kind::Object) => prompt(sheet, value),
                 ("tools", Kind::Array) => terms::define(sheet, value),
                 ("model", Kind::Text) if !self.0.at_deployment() => {}
+                (name, kind) if UNREADABLE.contains(&name) && kind != Kind::Word => {
+                    return wrong(format!("/{name}"), NOTHING);
+                }
                 _ => {
                     sheet.key(key);
                     sheet.rest(value);
