@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use model::{Channel, PartId, Speaker};
-use smallvec::SmallVec;
 
 use crate::{
     Finds, ToolCallId,
@@ -26,21 +25,21 @@ pub(crate) const INDICES: u64 = 1_000_000;
 
 /// The indices of one list of choices, by which a client puts together what comes in pieces.
 #[derive(Debug, Default)]
-pub(crate) struct Indices(SmallVec<[u64; 4]>);
+pub(crate) struct Indices(Option<u64>);
 
 impl Indices {
     /// The index of an item, of which `given` is the member that says it. What does not come in pieces stands by itself,
-    /// whatever index it has; what does has one of its own among those that come with it.
+    /// whatever index it has; what does has one of its own among those that come with it, and behind those before it: a
+    /// client that takes the first would else read another one than before.
     pub(crate) fn index(&mut self, sheet: &Sheet<'_>, place: usize, given: Option<usize>) -> Result<u64, &'static str> {
         let index = given.map_or(Some(0), |given| sheet.doc.raw(given).parse().ok());
         let index = index.filter(|index| *index < INDICES).ok_or("an index that is a small whole number")?;
         if sheet.whole {
             return Ok(place as u64);
         }
-        if self.0.contains(&index) {
-            return Err("an index of its own");
+        if self.0.replace(index).is_some_and(|before| before >= index) {
+            return Err("an index of its own, in order");
         }
-        self.0.push(index);
         Ok(index)
     }
 }

@@ -14,7 +14,7 @@ use model::{Channel, PartId, Speaker};
 
 use crate::{
     frame::Kind as Slot,
-    json::Kind,
+    json::{Doc, Kind},
     parts::{Parts, Source},
     sheet::Sheet,
 };
@@ -161,7 +161,7 @@ impl Strays {
             Kind::Array => {
                 sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
-                    path.push_str(&format!("/{place}"));
+                    stand(path, doc, place, item);
                     self.walk_again(sheet, item, path);
                     path.truncate(len);
                 }
@@ -207,22 +207,25 @@ impl Strays {
                 for (key, value) in doc.members(value) {
                     sheet.key(key);
                     let name = doc.name(key);
+                    path.push('/');
+                    path.push_str(&name);
                     match &*name {
-                        "type" | "format" => sheet.word(value),
-                        "id" => sheet.fields(value),
-                        name => {
-                            path.push('/');
-                            path.push_str(name);
-                            self.walk(sheet, value, path);
-                            path.truncate(len);
+                        "type" => sheet.word(value),
+                        "format" if sheet.is_word(value) => {}
+                        // Mostly the same, and joined by clients that join every string.
+                        "format" | "id" if !sheet.whole && doc.kind(value) == Kind::Text => {
+                            self.fixed(sheet, value, path);
                         }
+                        "format" | "id" => sheet.fields(value),
+                        _ => self.walk(sheet, value, path),
                     }
+                    path.truncate(len);
                 }
             }
             Kind::Array => {
                 sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
-                    path.push_str(&format!("/{place}"));
+                    stand(path, doc, place, item);
                     self.walk(sheet, item, path);
                     path.truncate(len);
                 }
@@ -260,6 +263,16 @@ impl Strays {
             }
         };
         sheet.say(node, part);
+    }
+}
+
+/// Puts an item of a list behind a path: by its `index`, as clients join the items of several pieces, or its place.
+fn stand(path: &mut String, doc: Doc<'_>, place: usize, item: usize) {
+    let index = doc.get(item, "index").filter(|&index| doc.kind(index) == Kind::Number);
+    path.push('/');
+    match index {
+        Some(index) => path.push_str(doc.raw(index)),
+        None => path.push_str(&place.to_string()),
     }
 }
 

@@ -204,3 +204,48 @@ fn thoughts_that_go_on_under_another_name_are_refused() {
     let events = unnamed(&[other(FIRST), empty]);
     assert!(!masked(chat::stream(), &events).contains("078-05-"));
 }
+
+#[test]
+fn what_a_client_that_joins_every_string_makes_of_a_delta_is_judged() {
+    // As `accumulate_delta` of the SDKs does: items of lists by their `index`, all else by its name.
+    let details = |text: &str| json!({"reasoning_details":[{"index":0,"kind":"t","words":text}]});
+    let decoy = json!({"reasoning_details":[{"index":1,"words":"zz"},{"index":0,"words":LAST}]});
+    let body = unnamed(&[piece(details(FIRST)), piece(decoy)]);
+    let out = masked(chat::stream(), &body);
+    assert!(!out.contains("078-05-"), "{out}");
+    let call = |id: &str| json!({"tool_calls":[{"index":0,"id":id,"function":{"name":"","arguments":""}}]});
+    let deltas: [&dyn Fn(&str) -> Value; 5] = [
+        &|text| json!({ "role": text, "content": "x" }),
+        &|text| json!({ "audio": { "id": text, "transcript": "x" } }),
+        &|text| json!({ "x": { "id": text } }),
+        &|text| json!({ "x": { "format": text } }),
+        &call,
+    ];
+    for delta in deltas {
+        let body = unnamed(&[piece(delta(FIRST)), piece(delta(LAST))]);
+        let judge = told(chat::stream(), &body);
+        assert!(judge.parts.values().any(|told| told.text.contains(CANARY)), "{body}");
+        let out = masked(chat::stream(), &body);
+        let joined: String = chat::client(out.as_bytes())
+            .into_iter()
+            .filter(|((_, path), _)| !path.ends_with("transcript"))
+            .map(|(_, text)| text)
+            .collect();
+        assert!(!joined.contains(CANARY), "{joined}");
+    }
+}
+
+#[test]
+fn choices_of_one_event_stand_in_order() {
+    let chat = |index: u64, text: &str| json!({"index":index,"delta":{"content":text}});
+    let body =
+        |events: &[&[Value]]| unnamed(&events.iter().map(|choices| json!({ "choices": choices })).collect::<Vec<_>>());
+    // A client that takes the first choice of each event would not read what stands between.
+    let decoy = body(&[&[chat(0, FIRST)], &[chat(1, ""), chat(0, "zz")], &[chat(0, LAST)]]);
+    is_refused(chat::stream(), &decoy, "in order");
+    is_refused(chat::stream(), &body(&[&[chat(0, "a"), chat(0, "b")]]), "an index of its own");
+    told(chat::stream(), &body(&[&[chat(0, "a"), chat(1, "b")], &[chat(1, "c")], &[chat(0, "d"), chat(2, "e")]]));
+    let said = |index: u64, text: &str| json!({"index":index,"content":{"parts":[{ "text": text }]}});
+    let decoy = json!({"candidates":[said(1, ""), said(0, "zz")]});
+    is_refused(gemini("streamGenerateContent", "text/event-stream"), &unnamed(&[decoy]), "in order");
+}

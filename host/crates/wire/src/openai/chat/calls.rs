@@ -135,7 +135,7 @@ impl Calls {
         for (key, value) in doc.members(item) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("index", Kind::Number) => sheet.rest(value),
-                ("id", _) => sheet.rest(value),
+                ("id", _) => strays.again(sheet, value, &open.path("id")),
                 ("type", _) => sheet.word(value),
                 (name @ ("function" | "custom"), Kind::Object) => {
                     let custom = name == "custom";

@@ -216,7 +216,8 @@ impl Choice {
         let mut thoughts = [false; 2];
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
-                ("role", _) => sheet.word(value),
+                ("role", _) if sheet.is_word(value) => {}
+                ("role", _) => self.stray(sheet, value, "role"),
                 ("content", Kind::Text) => {
                     self.content_is(sheet, value, false)?;
                     said.content = self.say_range(sheet, value, Track::Content)?;
@@ -325,7 +326,7 @@ impl Choice {
                 ("transcript", Kind::Number) => return Err(NO_NUMBER),
                 ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
                 ("data", _) => sheet.bulk(value),
-                ("id", _) => sheet.rest(value),
+                ("id", _) => self.strays.again(sheet, value, "audio/id"),
                 ("expires_at", Kind::Number) => sheet.counts(value),
                 (name, _) => {
                     sheet.key(key);
