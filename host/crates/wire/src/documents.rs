@@ -14,6 +14,7 @@ use crate::{
     json::{Doc, Rules, Tape, literal},
     lines,
     nested::LONG_NUMBER,
+    openai::terms::Terms,
     parts::{Parts, RUNS, Source},
     sheet::Sheet,
     sse::{self, Event},
@@ -69,22 +70,37 @@ pub(crate) trait Reader: Send {
         true
     }
 
+    /// What a request asks for besides its conversation, where the dialect keeps it so.
+    fn terms(&self) -> Option<&Terms> {
+        None
+    }
+
+    /// The same, to change it.
+    fn terms_mut(&mut self) -> Option<&mut Terms> {
+        None
+    }
+
     /// Takes tools away.
-    fn remove_tools(&mut self, _names: &[String]) {}
+    fn remove_tools(&mut self, names: &[String]) {
+        if let Some(terms) = self.terms_mut() {
+            terms.remove_tools(names);
+        }
+    }
 
     /// Takes a merge patch for the parameters.
-    fn patch(&mut self, _patch: &str) -> Result<(), Malformed> {
-        Err(Malformed::Shape { path: String::new(), expected: "a request" })
+    fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
+        let no_request = Malformed::Shape { path: String::new(), expected: "a request" };
+        self.terms_mut().ok_or(no_request)?.patch(patch)
     }
 
     /// Whether [`Reader::splices`] has any.
     fn spliced(&self) -> bool {
-        false
+        self.terms().is_some_and(Terms::spliced)
     }
 
     /// What tools and patch come to, in the request's bytes.
-    fn splices(&self, _doc: Doc<'_>) -> Vec<Splice> {
-        Vec::new()
+    fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
+        self.terms().map_or_else(Vec::new, |terms| terms.splices(doc))
     }
 }
 

@@ -8,16 +8,7 @@ use super::{
     Wrong, names,
     terms::{Members, Terms},
 };
-use crate::{
-    Malformed, Step,
-    case::Spelling,
-    documents::Reader,
-    frame::Splice,
-    json::{Doc, Kind},
-    parts::Parts,
-    seams::List,
-    sheet::Sheet,
-};
+use crate::{Malformed, Step, case::Spelling, documents::Reader, json::Kind, parts::Parts, seams::List, sheet::Sheet};
 
 /// Members of some servers' requests that hold the conversation as tokens or vectors.
 pub(super) const UNREADABLE: [&str; 4] = ["prompt_token_ids", "prompt_embeds", "input_ids", "input_embeds"];
@@ -80,16 +71,12 @@ impl Reader for Inputs {
 
     fn end(&mut self, _parts: &mut Parts) {}
 
-    fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
-        self.terms.patch(patch)
+    fn terms(&self) -> Option<&Terms> {
+        Some(&self.terms)
     }
 
-    fn spliced(&self) -> bool {
-        self.terms.spliced()
-    }
-
-    fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
-        self.terms.splices(doc)
+    fn terms_mut(&mut self) -> Option<&mut Terms> {
+        Some(&mut self.terms)
     }
 }
 

@@ -12,8 +12,7 @@ use crate::{
     Malformed, Step,
     case::Spelling,
     documents::Reader,
-    frame::Splice,
-    json::{Doc, Kind},
+    json::Kind,
     openai::{
         Wrong, errors,
         inputs::{NOTHING, UNREADABLE},
@@ -116,20 +115,12 @@ impl Reader for Request {
 
     fn end(&mut self, _parts: &mut Parts) {}
 
-    fn remove_tools(&mut self, names: &[String]) {
-        self.0.remove_tools(names);
+    fn terms(&self) -> Option<&Terms> {
+        Some(&self.0)
     }
 
-    fn patch(&mut self, patch: &str) -> Result<(), Malformed> {
-        self.0.patch(patch)
-    }
-
-    fn spliced(&self) -> bool {
-        self.0.spliced()
-    }
-
-    fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
-        self.0.splices(doc)
+    fn terms_mut(&mut self) -> Option<&mut Terms> {
+        Some(&mut self.0)
     }
 }
 
