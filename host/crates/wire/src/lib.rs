@@ -13,6 +13,20 @@
 //!
 //! What must hold: pure (no I/O, no clock, no tokio); nothing leaves that was not released; the parts of a message do
 //! not depend on where the network cut it; what has been taken is valid at every prefix.
+//!
+//! To read it in order:
+//!
+//! 1. The shape: `flow` (what each direction is), `dialect` (who claims an endpoint), `target` and `media` (what path and
+//!    content type say), `error`.
+//! 2. From bytes to documents: `documents` (the one flow of JSON), with its framings `sse`, `lines`, `array`, and `json`.
+//!    Flows of other bodies: `text`, `raw`, `nothing` (no body), `views` (services that no dialect knows).
+//! 3. From a document to what is told: `sheet` (a dialect says what stands where), `parts` (what was told and decided),
+//!    `frame` (the bytes that wait), `splice` (what tools and patches change).
+//! 4. What is told so that nothing hides: `seams` (texts that are read as one), `strays` (strings that a dialect does not know), `named`
+//!    (values with their names), `nested` (arguments: JSON in a string).
+//! 5. What need not be told, and what must not differ: `words` (of protocols), `case` and `schema` (how names are spelled),
+//!    `event_name`.
+//! 6. The dialects: `openai`, `anthropic`, `gemini`, `ollama`, `mcp`, with the same file names where they have the same roles.
 
 mod anthropic;
 mod array;
