@@ -21,7 +21,7 @@ pub(crate) enum LogFormat {
 
 /// Begins to tell; later calls change nothing.
 pub(crate) fn init(format: LogFormat, default: &str) {
-    let asked = std::env::var(FILTER).ok().map(|asked| EnvFilter::try_new(asked));
+    let asked = std::env::var(FILTER).ok().map(EnvFilter::try_new);
     let (filter, wrong) = match asked {
         None => (EnvFilter::new(default), None),
         Some(Ok(filter)) => (filter, None),

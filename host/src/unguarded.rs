@@ -2,7 +2,7 @@
 
 use model::{FailureMode, Mode};
 
-use crate::config::Durability;
+use store::Durability;
 
 /// A policy, as far as that counts here.
 pub(crate) struct Standing<'a> {

@@ -181,7 +181,7 @@ async fn no_number_of_unseen_characters_parts_a_value() {
         format!("078-05{}-1120", "\u{200B}".repeat(85)),
         SSN.chars().map(String::from).collect::<Vec<_>>().join(&"\u{2060}\u{200D}\u{E0100}".repeat(50)),
         format!("0{}78-05-1120", "\u{E0041}".repeat(20_000)),
-        "07\u{1}8-\u{7F}05-11\020".to_owned(),
+        "07\u{1}8-\u{7F}05-11\u{0}20".to_owned(),
         format!("078-05-11{}20", "\0".repeat(300)),
         tags,
     ] {

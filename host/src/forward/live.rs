@@ -6,7 +6,6 @@
 //! to the pool.
 
 use std::{
-    error::Error as _,
     fmt,
     future::{Future, poll_fn},
     io,
@@ -203,7 +202,7 @@ impl Stream for AnswerBody {
 }
 
 /// What was refused of the upstream's bytes, where that is the cause.
-fn refusal_in(error: &hyper::Error) -> Option<Refusal> {
+fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let mut io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref());
     io.find_map(|inner| inner.downcast_ref::<Refusal>().copied())

@@ -1,5 +1,4 @@
-//! Behaves, with the grant `state`: counts its calls and notes the count in front of the text, `‹3›`. Where `takes` says so,
-//! it takes its settings so many times, and no more.
+//! Behaves, with the grant `state`: counts its calls and notes the count in front of the text, `‹3›`.
 
 use guests::{describe, text_only};
 use policy_sdk::{Decision, Metadata, Plan, Policy, Problem, Window, host::state};
@@ -10,7 +9,6 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     scope: Scope,
-    takes: Option<i64>,
 }
 
 /// See `state.scope`.
@@ -39,13 +37,7 @@ impl Policy for Counter {
     }
 
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
-        let taken = || state::add(state::Scope::Policy, "taken", 1, 0);
-        match settings.takes {
-            Some(takes) if taken().is_ok_and(|taken| taken > takes) => {
-                Err(vec![Problem::new("/takes", "they were taken often enough")])
-            }
-            Some(_) | None => Ok((Self(settings.scope), Plan::new(text_only()))),
-        }
+        Ok((Self(settings.scope), Plan::new(text_only())))
     }
 
     fn on_text(&mut self, _: &Window) -> Result<Decision, String> {

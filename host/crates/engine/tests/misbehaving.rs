@@ -286,18 +286,6 @@ async fn state_lives_as_long_as_its_scope() {
 }
 
 #[tokio::test]
-async fn settings_that_are_refused_later_are_refused_in_the_guests_own_words() {
-    let set = load(&[("fickle", "counter", "grants = [\"state\"]\n[settings]\ntakes = 50")]).await;
-    let fickle = policy(&set, "fickle");
-    let mut refused = None;
-    for _ in 0..=50 {
-        refused = refused.or(ask(fickle, "").await.err());
-    }
-    let Some(Failure { kind: FailureKind::Instance, message }) = refused else { panic!("{refused:?}") };
-    assert!(message.ends_with("it took when it was loaded: /takes: they were taken often enough"), "{message}");
-}
-
-#[tokio::test]
 async fn each_unit_of_offsets_masks_alike() {
     let of = |unit: &str| format!("[settings]\nunit = \"{unit}\"");
     let (utf8, utf16, scalar) = (of("utf8"), of("utf16"), of("scalar"));

@@ -376,7 +376,9 @@ impl Stop {
     fn should_retry(&self) -> Option<bool> {
         match self {
             Self::TooMany | Self::HeadTooLate => Some(true),
-            Self::NoUpstream { .. } | Self::UpstreamSilent { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => None,
+            Self::NoUpstream { .. } | Self::UpstreamSilent { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => {
+                None
+            }
             Self::Exceeded(exceeded) if exceeded.retry_after <= LONGEST_RETRY => None,
             _ => Some(false),
         }

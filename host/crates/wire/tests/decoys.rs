@@ -31,7 +31,8 @@ fn what_is_no_text_of_a_list_is_joined_to_nothing() {
     let list = |texts: [&str; 2]| json!([typed("text", texts[0]), typed("note", "zz"), typed("text", texts[1])]);
     let thinking = |kind: &str, list: Value| json!({ "type": kind, "thinking": list });
     type Writes = Box<dyn Fn([&str; 2]) -> Value>;
-    let bodies: Vec<(fn() -> Box<dyn Flow>, Writes)> = vec![
+    type Opens = fn() -> Box<dyn Flow>;
+    let bodies: Vec<(Opens, Writes)> = vec![
         (
             chat::whole,
             Box::new(

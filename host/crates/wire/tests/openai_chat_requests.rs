@@ -1,5 +1,7 @@
 //! `openai-chat`: requests, feature by feature.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod support;
 
 use bytes::BytesMut;

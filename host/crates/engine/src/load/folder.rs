@@ -34,6 +34,8 @@ pub struct FolderId {
     pub device: u64,
     /// The folder in it.
     pub inode: u64,
+    /// When it was made, where the file system tells: the number of one that was removed is soon another's.
+    pub born: Option<SystemTime>,
 }
 
 impl FolderId {
@@ -46,7 +48,7 @@ impl FolderId {
         if !data.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { device: data.dev(), inode: data.ino() })
+        Ok(Self { device: data.dev(), inode: data.ino(), born: data.created().ok() })
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Loader {
     entries: BTreeMap<String, Entry>,
     /// The folder when it was last read.
     folder: Option<FolderId>,
+    /// Whether it could not be read since: what stands in its place then may be another one.
+    lost: bool,
     /// False until the folder has been read once, and all that was in it prepared or refused.
     begun: bool,
     /// Why the folder could not be read, or not whole.
@@ -119,6 +121,7 @@ impl Loader {
             compiler,
             entries: BTreeMap::new(),
             folder: None,
+            lost: false,
             begun: false,
             folder_problem: None,
             folder_stand_in: None,
@@ -205,6 +208,7 @@ impl Loader {
     /// that has changed is taken up.
     fn apply(&mut self, look: Result<Look, Refused>, now: Instant, patient: bool) -> Round {
         let mut round = Round::default();
+        self.lost |= look.is_err();
         let look = match look.and_then(|look| self.same_or_filled(look)) {
             Ok(look) => look,
             Err(refused) => {
@@ -212,7 +216,7 @@ impl Loader {
                 return round;
             }
         };
-        self.folder = Some(look.folder);
+        (self.folder, self.lost) = (Some(look.folder), false);
         self.mistakes = look.mistakes;
         round.more = look.more;
         let overflow = self.admit(&look.seen);
@@ -334,7 +338,7 @@ impl Loader {
     /// An empty folder that is another than before is a mount that went away, or was made to have one again; no deletion
     /// of everything.
     fn same_or_filled(&self, look: Look) -> Result<Look, Refused> {
-        let another = self.folder.is_some_and(|before| before != look.folder);
+        let another = self.lost || self.folder.is_some_and(|before| before != look.folder);
         if another && look.seen.is_empty() && self.entries.values().any(|entry| entry.known.standing) {
             return Err(Refused::passing(
                 stage::READ,

@@ -13,7 +13,7 @@ mod exchanged;
 mod kept;
 
 /// What is said of a token that is no more.
-fn ended(how: Ended, facts: &TokenIssued) -> Unidentified {
+fn no_more(how: Ended, facts: &TokenIssued) -> Unidentified {
     Unidentified::Ended(how, facts.caller.clone().into())
 }
 
@@ -164,7 +164,7 @@ fn a_token_is_known_by_its_hash_and_dies_with_its_revocation() {
     assert_eq!(who.lease.ended(), Some(Ended::revoked("offboarded")));
     assert!(rig.registry.introspect(&issued.token).is_none());
     for _ in 0..2 {
-        assert_eq!(rig.identify(&issued.token).err(), Some(ended(Ended::revoked("offboarded"), &issued.facts)));
+        assert_eq!(rig.identify(&issued.token).err(), Some(no_more(Ended::revoked("offboarded"), &issued.facts)));
         rig.reopen();
     }
     let again = rig.revoke(target, None).unwrap();
@@ -485,9 +485,9 @@ proptest! {
             for (facts, token, running) in &naive.tokens {
                 let found = rig.identify(token).err();
                 let expected = if facts.expires_ms <= now {
-                    Some(ended(Ended::Expired, facts))
+                    Some(no_more(Ended::Expired, facts))
                 } else if naive.is_revoked(facts) {
-                    Some(ended(Ended::revoked("offboarded"), facts))
+                    Some(no_more(Ended::revoked("offboarded"), facts))
                 } else {
                     None
                 };

@@ -12,7 +12,7 @@ fn tokens_that_have_expired_take_nobodys_place() {
     }
     assert_eq!(rig.issue("bob", minute).err(), Some(IssueError::Full(10)));
     rig.pass(60_000);
-    assert_eq!(rig.identify(&first.token).err(), Some(ended(Ended::Expired, &first.facts)), "it is still known");
+    assert_eq!(rig.identify(&first.token).err(), Some(no_more(Ended::Expired, &first.facts)), "it is still known");
     for _ in 0..10 {
         rig.issue("bob", minute).unwrap();
     }

@@ -14,7 +14,7 @@ fn what_was_exchanged_ends_with_what_was_shown_for_it_or_with_its_twin() {
         assert!(running.lease.ended().is_some());
         assert_eq!(rig.issue("ann", HOUR).err(), Some(IssueError::Revoked), "nor a new one for it");
         for _ in 0..2 {
-            assert_eq!(rig.identify(&ann.token).err(), Some(ended(Ended::revoked("offboarded"), &ann.facts)));
+            assert_eq!(rig.identify(&ann.token).err(), Some(no_more(Ended::revoked("offboarded"), &ann.facts)));
             assert!(rig.registry.introspect(&ann.token).is_none() && rig.identify(&bob.token).is_ok());
             assert!(rig.registry.token(ann.facts.id).unwrap().1.is_some());
             rig.reopen();
