@@ -1,7 +1,6 @@
 //! What is as its operator wrote it, and guards less than one may think: said by `check`, and when a host starts.
 
 use model::{FailureMode, Mode};
-
 use store::Durability;
 
 /// A policy, as far as that counts here.

@@ -122,15 +122,7 @@ impl<'t, 'i> Section<'t, 'i> {
     /// A list of texts that narrows; none when the key is not there, which narrows nothing. An empty list would be read by
     /// people as nobody, and mean everybody.
     pub(super) fn narrowing(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Spanned<String>> {
-        let texts = self.texts(key, problems);
-        if let Some(value) = self.table.and_then(|table| table.get(key))
-            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
-        {
-            let message = format!("`{key}` of `{}` is empty", self.name);
-            let problem = Problem::error(Code::BadValue, value.span(), message).label("is this nobody, or everybody?");
-            problems.push(problem.help(format!("leave `{key}` out for all")));
-        }
-        texts
+        self.narrowing_or(key, &[], problems)
     }
 
     /// A list of texts that narrows; what is usual when the key is not there.
@@ -140,10 +132,15 @@ impl<'t, 'i> Section<'t, 'i> {
         usual: &[&str],
         problems: &mut Problems,
     ) -> Vec<Spanned<String>> {
-        if self.table.is_some_and(|table| table.contains_key(key)) {
-            return self.narrowing(key, problems);
+        let texts = self.texts_or(key, usual, problems);
+        if let Some(value) = self.table.and_then(|table| table.get(key))
+            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
+        {
+            let message = format!("`{key}` of `{}` is empty", self.name);
+            let problem = Problem::error(Code::BadValue, value.span(), message).label("is this nobody, or everybody?");
+            problems.push(problem.help(format!("leave `{key}` out for all")));
         }
-        self.texts_or(key, usual, problems)
+        texts
     }
 
     /// A list of texts; what is usual when the key is not there.

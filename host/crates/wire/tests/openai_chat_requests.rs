@@ -7,7 +7,7 @@ mod support;
 use bytes::BytesMut;
 use model::{Channel, Speaker};
 use serde_json::json;
-use support::{CANARY, Judge, masked, openai_chat::request, run, told, value};
+use support::{CANARY, Judge, left_of, masked, openai_chat::request, run, told, value};
 use wire::{Change, Malformed, Step};
 
 #[test]
@@ -128,13 +128,7 @@ fn tools_and_parameters_are_spliced() {
 /// The names of the tools that a request offers, and what is left of it without these.
 fn without(body: &serde_json::Value, names: &[&str]) -> (Vec<String>, serde_json::Value) {
     let asked = told(request(), &body.to_string()).asked.unwrap();
-    let mut flow = request();
-    flow.push(body.to_string().as_bytes()).unwrap();
-    flow.finish().unwrap();
-    flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
-    let mut out = BytesMut::new();
-    Judge::default().turn(&mut *flow, &mut out);
-    (asked.tools.into_iter().map(|tool| tool.name).collect(), value(std::str::from_utf8(&out).unwrap()))
+    (asked.tools.into_iter().map(|tool| tool.name).collect(), left_of(request(), body, names))
 }
 
 #[test]

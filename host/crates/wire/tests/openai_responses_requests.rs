@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use model::{Channel, Speaker};
 use serde_json::json;
 use support::{
-    CANARY, Judge, masked,
+    CANARY, Judge, left_of, masked,
     openai_responses::{request, responses},
     run, told, value,
 };
@@ -112,15 +112,7 @@ fn tools_in_lists_of_tools_and_in_items_are_tools() {
     let asked = told(request(), &body.to_string()).asked.unwrap();
     let names: Vec<&str> = asked.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["shell", "web_search", "shell", "crm", "shell", "find", "ops", "shell"]);
-    let left = |names: &[&str]| {
-        let mut flow = request();
-        flow.push(body.to_string().as_bytes()).unwrap();
-        flow.finish().unwrap();
-        flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
-        let mut out = BytesMut::new();
-        Judge::default().turn(&mut *flow, &mut out);
-        value(std::str::from_utf8(&out).unwrap())
-    };
+    let left = |names: &[&str]| left_of(request(), &body, names);
     assert_eq!(left(&["other"]), body);
     let item = |kind: &str, tools: &serde_json::Value| match kind {
         "additional_tools" => json!({"type":kind,"role":"developer","tools":tools}),

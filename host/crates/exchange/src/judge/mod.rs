@@ -384,8 +384,8 @@ impl Judge {
         Ok(())
     }
 
-    /// No more of the answer comes, and all that came was heard: all text that is pending is judged as the last of its part, but for what could have
-    /// become a match with what will not come, which stays. What can leave so is answered.
+    /// No more of the answer comes, and all that came was heard: all text that is pending is judged as the last of its part,
+    /// but for what could have become a match with what will not come, which stays. What can leave so is answered.
     pub(crate) async fn break_off(&mut self, flow: &mut Twin) -> Result<Cleared, Stop> {
         self.broken = true;
         self.guard.break_off();

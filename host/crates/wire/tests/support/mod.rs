@@ -204,6 +204,16 @@ pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// What is left of a request, otherwise as it came, when these tools are taken away.
+pub(crate) fn left_of(mut flow: Box<dyn Flow>, body: &Value, names: &[&str]) -> Value {
+    flow.push(body.to_string().as_bytes()).unwrap();
+    flow.finish().unwrap();
+    flow.remove_tools(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+    let mut out = BytesMut::new();
+    Judge::default().turn(&mut *flow, &mut out);
+    value(std::str::from_utf8(&out).unwrap())
+}
+
 /// Everything told about a body that comes in one piece.
 pub(crate) fn told(flow: Box<dyn Flow>, body: &str) -> Judge {
     let mut judge = Judge::default();

@@ -440,13 +440,11 @@ impl Open {
             sheet.parts.fill_call(joined.call, |out| out.push_str(&more));
         }
         let is_text = sheet.doc.kind(value) == Kind::Text;
-        if !(sheet.parts.call_text(self.call).is_empty() || is_text && self.in_text) {
-            if !is_text || sheet.doc.raw(value).len() > 2 {
-                // Some clients put objects together member by member, others take the last, or what is text.
-                return Err("a call whose arguments are text, or one value");
-            }
-        } else {
+        if sheet.parts.call_text(self.call).is_empty() || (is_text && self.in_text) {
             self.in_text = is_text;
+        } else if !is_text || sheet.doc.raw(value).len() > 2 {
+            // Some clients put objects together member by member, others take the last, or what is text.
+            return Err("a call whose arguments are text, or one value");
         }
         sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
         Ok(())
