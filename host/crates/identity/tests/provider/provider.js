@@ -132,8 +132,16 @@ const commands = {
     return {};
   },
   async start() {
-    await listen(own);
-    return {};
+    // Meanwhile the system may have given the port to somebody's connection, which passes.
+    for (let tries = 0; ; tries++) {
+      try {
+        await listen(own);
+        return {};
+      } catch (failed) {
+        if (failed.code !== 'EADDRINUSE' || tries === 100) throw failed;
+        await new Promise((done) => setTimeout(done, 100));
+      }
+    }
   },
   event({ claims }) {
     const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
