@@ -47,7 +47,6 @@ use crate::{
     forward::Forwarder,
     listen::{self, Door, Own},
     reload, shipped,
-    unguarded::{self, Standing},
 };
 
 /// A host that listens.
@@ -305,11 +304,7 @@ async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder
 }
 
 fn warn_of_what_is_unguarded(config: &Config, set: &PolicySet) {
-    let policies = set.policies.iter().map(|policy| {
-        let info = policy.info();
-        Standing { id: &info.id, mode: info.mode, on_failure: info.on_failure }
-    });
-    for note in unguarded::notes(config.store.durability, policies) {
+    for note in config.unguarded(set.policies.iter().map(|policy| policy.info().into())) {
         tracing::warn!("{note}");
     }
 }

@@ -6,7 +6,6 @@
 //!   reload.rs   policies while it runs      forward/     requests go out
 //!   telemetry.rs  what it says of itself    sieve.rs     what either may read
 //!   process.rs    what is left of it        demo/        a model to try it with
-//!   unguarded.rs  what guards nobody
 //! ```
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
@@ -23,7 +22,6 @@ mod reload;
 mod shipped;
 mod sieve;
 mod telemetry;
-mod unguarded;
 
 /// An exchange is many short-lived allocations; this allocator takes a sixth off the CPU time of each
 /// (`host/docs/performance.md`).

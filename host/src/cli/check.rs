@@ -21,6 +21,7 @@ use engine::{
     },
 };
 use exchange::ports::Problem as PolicyProblem;
+use model::Guard;
 use serde_json::{Value, json};
 use store::check_control_log;
 
@@ -34,7 +35,6 @@ use crate::{
     config::{self, Config, Problems, Severity},
     forward::Forwarder,
     listen,
-    unguarded::{self, Standing},
 };
 
 /// Check a configuration and everything that it names, without starting.
@@ -220,9 +220,9 @@ fn notes(findings: &Findings) -> Vec<String> {
     let Some(config) = &findings.config else { return Vec::new() };
     let policies = findings.policies.iter().map(|Inspection { id, settings, .. }| {
         let (mode, on_failure) = (settings.mode, settings.on_failure);
-        Standing { id, mode, on_failure }
+        Guard { id, mode, on_failure }
     });
-    unguarded::notes(config.store.durability, policies)
+    config.unguarded(policies)
 }
 
 fn json(findings: &Findings) -> Value {

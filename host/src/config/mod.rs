@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Connection, Digest, Scope};
+use model::{Connection, Digest, Guard, Scope};
 use store::Durability;
 
 pub(crate) use self::alerts::Webhook;
@@ -92,6 +92,17 @@ pub(crate) struct TlsFiles {
     pub key: PathBuf,
     /// Authorities whose clients' certificates are asked for and verified; `None`: nobody is asked for one.
     pub client_ca: Option<PathBuf>,
+}
+
+impl Config {
+    /// What is as its operator wrote it, and guards less than one may think: one sentence each.
+    pub(crate) fn unguarded<'a>(&self, policies: impl IntoIterator<Item = Guard<'a>>) -> Vec<String> {
+        let mut notes = model::unguarded(policies);
+        if self.store.durability == Durability::Off {
+            notes.push("store.durability is \"off\": nothing is recorded".to_owned());
+        }
+        notes
+    }
 }
 
 /// The control listener.

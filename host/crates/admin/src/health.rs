@@ -8,10 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use exchange::ports::PolicySet;
-use model::{FailureMode, Mode, PolicyInfo};
-
 use crate::{Control, Phase, problem::Problem};
+use exchange::ports::PolicySet;
 
 /// `GET /livez`: the control thread answers.
 pub(crate) async fn livez() -> &'static str {
@@ -83,19 +81,6 @@ fn checks(control: &Control) -> Vec<Check> {
 
 /// What of the set guards less than one may think.
 fn unguarded(set: &PolicySet) -> Option<String> {
-    let ids = |is: fn(&PolicyInfo) -> bool| {
-        let infos = set.policies.iter().map(|policy| policy.info()).filter(|info| is(info));
-        infos.map(|info| info.id.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    let notes = [
-        ("in shadow, their verdicts don't count", ids(|info| info.mode == Mode::Shadow)),
-        (
-            "open, what they fail to judge passes",
-            ids(|info| info.mode == Mode::Enforce && info.on_failure == FailureMode::Open),
-        ),
-    ];
-    let none = (!set.enforces()).then(|| "none in force: no verdict counts".to_owned());
-    let named = notes.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what}: {ids}"));
-    let said: Vec<String> = none.into_iter().chain(named).collect();
-    (!said.is_empty()).then(|| said.join("; "))
+    let notes = model::unguarded(set.policies.iter().map(|policy| policy.info().into()));
+    (!notes.is_empty()).then(|| notes.join("; "))
 }

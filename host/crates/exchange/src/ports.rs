@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{
     ApprovalId, Attribute, Caller, Channel, CompactString, Decision, Digest, Direction, Entry, Event, ExchangeId,
-    Generation, Hit, Mode, Outcome, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict,
+    Generation, Hit, Outcome, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict,
     record::SetRef,
 };
 use thiserror::Error;
@@ -43,12 +43,6 @@ impl PolicySet {
     #[must_use]
     pub fn set_ref(&self) -> SetRef {
         SetRef { generation: self.generation, digest: self.digest }
-    }
-
-    /// Whether any verdict counts: one policy at least does not only watch.
-    #[must_use]
-    pub fn enforces(&self) -> bool {
-        self.policies.iter().any(|policy| policy.info().mode == Mode::Enforce)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod record;
 pub mod scope;
 pub mod text;
+pub mod unguarded;
 pub mod verdict;
 
 pub use alert::{Alert, Rule, Subject};
@@ -26,6 +27,7 @@ pub use policy::{FailureMode, Hooks, Mode, Plan, PolicyInfo, PolicyLimits};
 pub use record::{Entry, Event, Outcome, Usage};
 pub use scope::Scope;
 pub use text::{Channel, Direction, Part, PartId, Speaker};
+pub use unguarded::{Guard, unguarded};
 
 pub use verdict::{
     CONTEXT_BYTES, Decision, Edit, Hit, MATCH_BYTES, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict,
