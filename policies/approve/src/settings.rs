@@ -24,7 +24,7 @@ pub struct Settings {
     pub title: String,
     /// Put before what was found; empty: nothing.
     pub summary: String,
-    /// Groups of which one member must approve; empty: the operator's default.
+    /// Groups of which a member should approve, shown to whoever decides; empty: the operator's default.
     pub approvers: Vec<String>,
     /// 0: the operator's default.
     pub timeout_seconds: u32,

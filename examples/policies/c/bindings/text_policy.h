@@ -92,7 +92,7 @@ typedef struct portcullis_policy_types_question_t {
   text_policy_string_t   title;
   // what the approver must know; shown as plain text
   text_policy_string_t   summary;
-  // groups of which one member must approve; empty: the operator's default
+  // groups of which a member should approve, shown to whoever decides; empty: the operator's default
   text_policy_list_string_t   approvers;
   // 0: the operator's default
   uint32_t   timeout_seconds;

@@ -35,7 +35,7 @@ pub struct Question {
     pub title: String,
     /// What the approver must know; plain text.
     pub summary: String,
-    /// Groups of which one member must approve; empty: the operator's default.
+    /// Groups of which a member should approve, shown to whoever decides; empty: the operator's default.
     pub approvers: Vec<String>,
     /// Seconds; 0: the operator's default.
     pub timeout_seconds: u32,
