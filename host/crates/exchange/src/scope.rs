@@ -11,11 +11,23 @@ use crate::refuse::Stop;
 
 /// What a member that names further models has in its name, wherever in the parameters it is: routers ask these models when
 /// the first does not answer (`fallbacks`, `context_window_fallbacks`, `fallback_models`, …). Members of the request itself
-/// that choose one are more ([`wire::chooses_model`]).
+/// that choose one are more ([`wire::chooses_model`]), and further in those that are called so ([`wire::names_model_within`]).
 const FALLBACK: &str = "fallback";
 
-/// Members that describe what an answer looks like: names in them are data.
-const SCHEMAS: [&str; 6] = ["response_format", "text", "format", "functions", "generationConfig", "generation_config"];
+/// Members in which names are data: what describes an answer or the arguments of a function, and what callers note for
+/// themselves.
+const DATA: [&str; 10] = [
+    "response_format",
+    "format",
+    "functions",
+    "responseSchema",
+    "response_schema",
+    "responseJsonSchema",
+    "_responseJsonSchema",
+    "response_json_schema",
+    "metadata",
+    "labels",
+];
 
 /// Whether an endpoint may be asked.
 pub(crate) fn check_operation(scope: &Scope, endpoint: &dyn Endpoint) -> Result<(), Stop> {
@@ -48,8 +60,8 @@ pub(crate) fn further_models(asked: &Asked) -> Vec<String> {
         for (name, value) in &members {
             if wire::chooses_model(name) {
                 names(value, &mut further);
-            } else if !SCHEMAS.contains(&name.as_str()) {
-                fallbacks(name, value, &mut further);
+            } else {
+                within(name, value, &mut further);
             }
         }
     }
@@ -66,11 +78,13 @@ fn check_model(scope: &Scope, model: &str) -> Result<(), Stop> {
 }
 
 /// What the members of a value name that say what else to ask.
-fn fallbacks(name: &str, value: &Value, found: &mut Vec<String>) {
+fn within(name: &str, value: &Value, found: &mut Vec<String>) {
     match value {
+        _ if DATA.contains(&name) => {}
         _ if name.to_ascii_lowercase().contains(FALLBACK) => names(value, found),
-        Value::Object(members) => members.iter().for_each(|(name, value)| fallbacks(name, value, found)),
-        Value::Array(items) => items.iter().for_each(|item| fallbacks("", item, found)),
+        Value::String(model) if wire::names_model_within(name) => found.push(model.clone()),
+        Value::Object(members) => members.iter().for_each(|(name, value)| within(name, value, found)),
+        Value::Array(items) => items.iter().for_each(|item| within(name, item, found)),
         _ => {}
     }
 }
@@ -123,6 +137,14 @@ mod tests {
             r#"{"deployment":"o3-pro"}"#,
             r#"{"deployment_id":"o3-pro"}"#,
             r#"{"\u006dodels":["o3-pro"]}"#,
+            r#"{"preset":"o3-pro"}"#,
+            r#"{"generationConfig":{"routingConfig":{"manualMode":{"modelName":"o3-pro"}}}}"#,
+            r#"{"generation_config":{"routing_config":{"manual_mode":{"model_name":"o3-pro"}}}}"#,
+            r#"{"providerOptions":{"gateway":{"models":["gpt-4o","o3-pro"]}}}"#,
+            r#"{"user_config":{"model_list":[{"model_name":"gpt-4o","litellm_params":{"model":"o3-pro"}}]}}"#,
+            r#"{"plugins":[{"id":"auto-router","allowed_models":["o3-pro"]}]}"#,
+            r#"{"extra_body":{"model":"o3-pro"}}"#,
+            r#"{"text":{"verbosity":"low","model":"o3-pro"}}"#,
         ] {
             assert_eq!(refused(parameters).as_deref(), Some("o3-pro"), "{parameters}");
         }
@@ -138,6 +160,9 @@ mod tests {
             r#"{"disable_fallbacks":true}"#,
             r#"{"search_engine":"any","plugins":[{"id":"web","engine":"any"}]}"#,
             r#"{"metadata":{"model":"mine"},"modalities":["text"]}"#,
+            r#"{"generationConfig":{"modelConfig":{"featureSelectionPreference":"BALANCED"}}}"#,
+            r#"{"generationConfig":{"responseSchema":{"properties":{"model":{"type":"STRING"}},"required":["model"]}}}"#,
+            r#"{"text":{"format":{"type":"json_schema","schema":{"properties":{"model":{"const":"o3-pro"}}}}}}"#,
             r#"{"response_format":{"json_schema":{"properties":{"models":{"type":"string"},"fallback":{"type":"string"}}}}}"#,
         ] {
             assert_eq!(refused(parameters), None, "{parameters}");

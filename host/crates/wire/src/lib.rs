@@ -67,4 +67,4 @@ pub use dialect::{
 pub use error::Malformed;
 pub use flow::{Asked, Change, Finds, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;
-pub use target::{ambiguity, chooses_model, mentions_model, named_path};
+pub use target::{ambiguity, chooses_model, mentions_model, named_path, names_model_within};

@@ -32,7 +32,7 @@ const ENDPOINTS: [&str; 9] = [
 ];
 
 /// What a parameter that chooses a model has in its name.
-const CHOOSES: [&str; 4] = ["model", "fallback", "deployment", "engine"];
+const CHOOSES: [&str; 5] = ["model", "fallback", "deployment", "engine", "preset"];
 
 /// That of them which in a body only counts at a name's begin: others name engines of searches.
 const ENGINE: &str = "engine";
@@ -152,6 +152,17 @@ fn names_model(query: &str) -> bool {
 pub fn chooses_model(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CHOOSES.iter().any(|&chooses| if chooses == ENGINE { name.starts_with(ENGINE) } else { name.contains(chooses) })
+}
+
+/// Whether a member somewhere within a body's members is the name of a model, or a list of them (`modelName` of Gemini's
+/// routing, `models` of a gateway's own options, `allowed_models` of a plugin). Narrower than [`chooses_model`]: many
+/// options have `model` somewhere in their name and name none.
+#[must_use]
+pub fn names_model_within(name: &str) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let name = name.strip_suffix('s').unwrap_or(&name);
+    let name = ["name", "id"].iter().find_map(|what| name.strip_suffix(what)).unwrap_or(name);
+    name.ends_with("model") || name.ends_with("deployment")
 }
 
 /// Whether JSON may have a member of which [`chooses_model`] says so: most has none, and need not be read for it. A name
@@ -277,6 +288,12 @@ mod tests {
         }
         for name in ["", "mode", "modalities", "search_engine", "user"] {
             assert!(!chooses_model(name), "{name}");
+        }
+        for name in ["model", "modelName", "model_names", "analysis_models", "deploymentId", "draft-model"] {
+            assert!(names_model_within(name), "{name}");
+        }
+        for name in ["", "s", "name", "id", "modelConfig", "model_settings", "engine", "modalities"] {
+            assert!(!names_model_within(name), "{name}");
         }
         for (json, mentions) in [(r#"{"a":1}"#, false), (r#"{"a":{"MODEL":1}}"#, true), (r#"{"\u006dodel":1}"#, true)] {
             assert_eq!(mentions_model(json), mentions, "{json}");
