@@ -22,7 +22,8 @@
 //!    Flows of other bodies: `text`, `raw`, `nothing` (no body), `views` (services that no dialect knows).
 //! 3. From a document to what is told: `sheet` (a dialect says what stands where), `parts` (what was told and decided),
 //!    `frame` (the bytes that wait), `splice` (what tools and patches change).
-//! 4. What is told so that nothing hides: `seams` (texts that are read as one), `strays` (strings that a dialect does not know), `named`
+//! 4. What is told so that nothing hides: `seams` (texts that are read as one), `tracks` (kinds of text that come in pieces),
+//!    `strays` (strings that a dialect does not know), `named`
 //!    (values with their names), `nested` (arguments: JSON in a string).
 //! 5. What need not be told, and what must not differ: `words` (of protocols), `case` and `schema` (how names are spelled),
 //!    `event_name`.
@@ -58,6 +59,7 @@ mod sse;
 mod strays;
 mod target;
 mod text;
+mod tracks;
 mod views;
 mod words;
 

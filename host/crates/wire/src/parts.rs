@@ -429,14 +429,31 @@ impl Parts {
     pub(crate) fn left(&mut self, source: Source, upto: u64) {
         let Some(run) = self.runs.get_mut(&source) else { return };
         run.live = run.live.saturating_sub(1);
+        let mut past = Vec::new();
         if !run.kept {
             while run.changes.front().is_some_and(|change| change.span.start < upto && change.span.end <= upto) {
                 run.changes.pop_front();
             }
+            let count = run.echoes.partition_point(|echo| echo.end <= upto);
+            past.extend(run.echoes.drain(..count));
         }
         if run.finished() {
             self.forget(source);
         }
+        let touched = past.iter().fold(false, |touched, echo| self.silence(echo) | touched);
+        if let Some(run) = self.runs.get_mut(&source) {
+            run.touched |= touched;
+        }
+    }
+
+    /// The text of an echo waits for it no more; the answer is whether anything was changed there.
+    fn silence(&mut self, echo: &Echo) -> bool {
+        let source = Source::Part(echo.part);
+        let Some(run) = self.runs.get_mut(&source) else { return false };
+        run.live = run.live.saturating_sub(1);
+        let touched = run.touched;
+        self.forget(source);
+        touched
     }
 
     /// Whether this literal was told as a field and left as it is.
@@ -449,11 +466,7 @@ impl Parts {
             return;
         }
         for echo in self.runs.remove(&source).map(|run| run.echoes).unwrap_or_default() {
-            let source = Source::Part(echo.part);
-            if let Some(run) = self.runs.get_mut(&source) {
-                run.live = run.live.saturating_sub(1);
-            }
-            self.forget(source);
+            self.silence(&echo);
         }
     }
 }

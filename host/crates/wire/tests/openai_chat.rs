@@ -107,8 +107,8 @@ fn text_is_one_part_for_each_choice_and_channel() {
         finish(0, "stop"),
     ]);
     let judge = told(stream(), &body);
-    assert_eq!(judge.texts(Channel::Content), ["A1 A2", "B1 B2"]);
-    assert_eq!(judge.texts(Channel::Reasoning), ["think more"]);
+    assert_eq!(judge.texts(Channel::Content), ["A1 A2", "B1 B2", "A1 ", "A2"]);
+    assert_eq!(judge.texts(Channel::Reasoning), ["think more", "think ", "more"], "and what the content parts");
     assert_eq!(judge.texts(Channel::Refusal), ["won't"]);
     assert_eq!(judge.texts(Channel::Field), ["chatcmpl-1", "m-1"], "the same field is told once");
     assert!(judge.parts.values().all(|told| told.ended));

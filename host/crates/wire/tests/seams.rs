@@ -8,7 +8,9 @@ mod support;
 use bytes::BytesMut;
 use model::{Channel, Family};
 use serde_json::{Value, json};
-use support::{CANARY, Judge, MASK, anthropic, masked, mcp, openai_chat, openai_responses, run, told, value};
+use support::{
+    CANARY, Judge, MASK, anthropic, masked, masked_words, mcp, openai_chat, openai_responses, run, told, value,
+};
 use wire::{Flow, Limits};
 
 /// The canary, cut in two and in three.
@@ -407,5 +409,170 @@ fn a_text_that_is_not_told_alone_from_its_begin_is_told_alone_to_its_end() {
     for (open, body) in [(openai_chat::whole as Open, content), (gemini_whole, candidate)] {
         let judge = told(open(), &body.to_string());
         assert!(judge.parts.values().any(|part| part.text.ends_with(SPACED)), "{body}");
+    }
+}
+
+/// A stream of a dialect: how it is opened, and how its pieces are written.
+type Stream = (Open, fn(&[Value]) -> String);
+
+fn lines(pieces: &[Value]) -> String {
+    pieces.iter().map(|piece| format!("{piece}\n")).collect()
+}
+
+fn events(pieces: &[Value]) -> String {
+    pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect()
+}
+
+fn deltas(deltas: &[Value]) -> String {
+    events(&list_of(deltas, |delta| json!({ "choices": [{ "index": 0, "delta": delta }] })))
+}
+
+fn messages(messages: &[Value]) -> String {
+    lines(&list_of(messages, |message| json!({ "message": message })))
+}
+
+fn candidates(parts: &[Value]) -> String {
+    events(&list_of(parts, |part| json!({ "candidates": [{ "content": { "role": "model", "parts": [part] } }] })))
+}
+
+fn list_of(items: &[Value], make: impl Fn(&Value) -> Value) -> Vec<Value> {
+    items.iter().map(make).collect()
+}
+
+const CHAT: Stream = (openai_chat::stream, deltas);
+const OLLAMA: Stream = (|| ollama("/api/chat"), messages);
+const GENERATE: Stream = (|| ollama("/api/generate"), lines);
+const GEMINI: Stream = (gemini_events, candidates);
+
+fn ollama(path: &str) -> Box<dyn Flow> {
+    let endpoint = wire::claim(Family::Ollama, "POST", path).unwrap();
+    endpoint.response(200, "application/x-ndjson", Limits::default()).unwrap()
+}
+
+fn gemini_events() -> Box<dyn Flow> {
+    gemini("streamGenerateContent").response(200, "text/event-stream", Limits::default()).unwrap()
+}
+
+/// Pieces in which a text is parted by another kind, or by what is no text; the texts stand in the place of `A` and `B`.
+fn parted() -> Vec<(Stream, Vec<Value>)> {
+    let call = json!({"index":0,"id":"c","type":"function","function":{"name":"n","arguments":"{}"}});
+    let item = |kind: &str, text: &str| json!({ "content": [{ "type": kind, kind: text }] });
+    let thoughts =
+        |text: &str| json!({ "content": [{ "type": "thinking", "thinking": [{ "type": "text", "text": text }] }] });
+    let mut all: Vec<(Stream, Vec<Value>)> = vec![
+        (CHAT, vec![json!({ "content": "A" }), json!({ "tool_calls": [call] }), json!({ "content": "B" })]),
+        (CHAT, vec![json!({ "content": "A" }), json!({ "content": "B", "reasoning": "hm" })]),
+        (CHAT, vec![json!({ "content": "A", "reasoning": "hm" }), json!({ "content": "B" })]),
+        (CHAT, vec![item("text", "A"), item("thinking", "hm"), item("text", "B")]),
+        (CHAT, vec![item("text", "A"), item("image_url", "u"), item("text", "B")]),
+        (CHAT, vec![thoughts("A"), item("text", "so"), thoughts("B")]),
+        (GENERATE, vec![json!({ "response": "A" }), json!({ "thinking": "hm" }), json!({ "response": "B" })]),
+        (GENERATE, vec![json!({ "thinking": "A" }), json!({ "response": "so" }), json!({ "thinking": "B" })]),
+    ];
+    let names = ["content", "reasoning_content", "reasoning", "refusal"];
+    for (one, other) in names.iter().flat_map(|one| names.map(|other| (*one, other))) {
+        if one != other && !(one.starts_with("reasoning") && other.starts_with("reasoning")) {
+            all.push((CHAT, vec![json!({ one: "A" }), json!({ other: "so" }), json!({ one: "B" })]));
+        }
+    }
+    for (one, other) in [("content", "thinking"), ("thinking", "content")] {
+        let line = |name: &str, text: &str| {
+            let mut line = json!({ "role": "assistant", "content": "" });
+            line[name] = text.into();
+            line
+        };
+        let call = json!({ "tool_calls": [{ "function": { "name": "n", "arguments": {} } }] });
+        all.push((OLLAMA, vec![line(one, "A"), line(other, "so"), line(one, "B")]));
+        all.push((OLLAMA, vec![line(one, "A"), call, line(one, "B")]));
+    }
+    for thought in [true, false] {
+        let text = |text: &str| json!({ "text": text, "thought": thought });
+        for between in [
+            json!({ "text": "so", "thought": !thought }),
+            json!({ "functionCall": { "name": "n", "args": {} } }),
+            json!({ "executableCode": { "language": "PYTHON", "code": "print(1)" } }),
+            json!({ "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": "1" } }),
+            json!({ "inlineData": { "mimeType": "image/png", "data": "" } }),
+            json!({ "toolCall": { "id": "t" } }),
+        ] {
+            all.push((GEMINI, vec![text("A"), between, text("B")]));
+        }
+    }
+    all
+}
+
+/// The same pieces with other texts.
+fn with(pieces: &[Value], one: &str, other: &str) -> Vec<Value> {
+    list_of(pieces, |piece| {
+        value(&piece.to_string().replace("\"A\"", &json!(one).to_string()).replace("\"B\"", &json!(other).to_string()))
+    })
+}
+
+#[test]
+fn what_another_kind_parts_is_judged_alone_and_joined() {
+    for ((open, write), pieces) in parted() {
+        let body = |one: &str, other: &str| write(&with(&pieces, one, other));
+        assert_eq!(masked_words(open(), &body("ssn 078-05-1120", "9 is")), body("ssn [SSN]", "9 is"));
+        assert_eq!(masked_words(open(), &body("is 9", "078-05-1120 ok")), body("is 9", "[SSN] ok"));
+        assert_eq!(masked_words(open(), &body("ssn 078-05-", "1120 ok")), body("ssn [SSN]", " ok"));
+        told(open(), &body("ssn 078-05-1120", "9 is"));
+    }
+}
+
+#[test]
+fn a_text_that_was_cut_is_judged_alone_from_its_begin() {
+    let cut = parted().into_iter().filter(|(_, pieces)| !pieces[0].to_string().contains("hm"));
+    for ((open, write), pieces) in cut {
+        let body = |last: &str| {
+            let mut all = with(&pieces, "ssn 0", "");
+            let pieces = with(&pieces, "78-05-1120", last);
+            all.truncate(1);
+            all.extend(pieces);
+            write(&all)
+        };
+        let out = masked_words(open(), &body("9 is"));
+        assert!(out.contains("ssn [SSN]") && !out.contains("1120"), "{out}");
+    }
+}
+
+#[test]
+fn what_says_nothing_or_the_same_in_another_form_parts_no_text() {
+    let cases: [(Stream, Vec<Value>); 5] = [
+        (
+            CHAT,
+            vec![json!({ "content": "A" }), json!({ "reasoning": "", "tool_calls": [] }), json!({ "content": "B" })],
+        ),
+        (
+            CHAT,
+            vec![
+                json!({ "reasoning": "A", "reasoning_content": "A" }),
+                json!({ "reasoning": "B", "reasoning_content": "B" }),
+            ],
+        ),
+        (CHAT, vec![json!({ "content": "A" }), json!({ "novel": "x" }), json!({ "content": "B" })]),
+        (
+            OLLAMA,
+            vec![
+                json!({ "content": "A", "thinking": "" }),
+                json!({ "content": "", "thinking": "" }),
+                json!({ "content": "B" }),
+            ],
+        ),
+        (GEMINI, vec![json!({ "text": "A" }), json!({ "text": "", "thought": true }), json!({ "text": "B" })]),
+    ];
+    for ((open, write), pieces) in cases {
+        let body = write(&with(&pieces, "ssn 078-05-1120", "9 is"));
+        assert_eq!(masked_words(open(), &body), body);
+    }
+}
+
+#[test]
+fn kinds_that_alternate_for_long_go_on() {
+    let pieces = [json!({ "content": "a" }), json!({ "reasoning": "b" })].map(|piece| deltas(&[piece]));
+    let (mut flow, mut judge, mut out) = (openai_chat::stream(), Judge::default(), BytesMut::new());
+    for piece in pieces.iter().cycle().take(120_000) {
+        flow.push(piece.as_bytes()).unwrap();
+        judge.turn(&mut *flow, &mut out);
+        assert_eq!(out.split(), piece.as_bytes());
     }
 }

@@ -1,16 +1,19 @@
 //! What must hold for every stream and every split, by random streams and a decoder of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod support;
 
 use bytes::BytesMut;
-use model::Channel;
+use model::{Channel, Family};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{
-    CANARY, Judge, events,
+    CANARY, Judge, events, masked_words,
     openai_chat::{client, stream, whole},
     openai_responses, run, value,
 };
+use wire::{Flow, Limits};
 
 /// One piece of one choice.
 #[derive(Clone, Debug)]
@@ -269,6 +272,75 @@ proptest! {
             for (place, call) in message["tool_calls"].as_array().unwrap().iter().enumerate() {
                 let key = (index, format!("/tool_calls/{place}/function/arguments"));
                 prop_assert_eq!(call["function"]["arguments"].as_str().unwrap(), streamed[&key].as_str());
+            }
+        }
+    }
+}
+
+/// An answer in which content and thoughts take turns: how its texts are written, streamed and whole, and read.
+struct Turns {
+    open: fn(&str) -> Box<dyn Flow>,
+    /// An item of this text; whether it is a thought.
+    item: fn(bool, &str) -> Value,
+    /// A document with these items.
+    document: fn(bool, &[Value]) -> Value,
+    items: &'static [&'static str],
+    text: &'static [&'static str],
+}
+
+const TURNS: [Turns; 2] = [
+    Turns {
+        open: |content_type| support::openai_chat::chat().response(200, content_type, Limits::default()).unwrap(),
+        item: |thought, text| {
+            let text = json!({ "type": "text", "text": text });
+            if thought { json!({ "type": "thinking", "thinking": [text] }) } else { text }
+        },
+        document: |whole, items| json!({ "choices": [{ "index": 0, if whole { "message" } else { "delta" }: { "content": items } }] }),
+        items: &["/choices/0/delta/content", "/choices/0/message/content"],
+        text: &["/text", "/thinking/0/text"],
+    },
+    Turns {
+        open: |content_type| {
+            let path = "/v1beta/models/m:streamGenerateContent";
+            let path = if content_type == "text/event-stream" { path } else { "/v1beta/models/m:generateContent" };
+            let endpoint = wire::claim(Family::Gemini, "POST", path).unwrap();
+            endpoint.response(200, content_type, Limits::default()).unwrap()
+        },
+        item: |thought, text| json!({ "text": text, "thought": thought }),
+        document: |_, items| json!({ "candidates": [{ "content": { "parts": items } }] }),
+        items: &["/candidates/0/content/parts"],
+        text: &["/text"],
+    },
+];
+
+impl Turns {
+    fn texts(&self, document: &str) -> Vec<String> {
+        let document = value(document);
+        let items = self.items.iter().find_map(|at| document.pointer(at)?.as_array()).unwrap();
+        let text = |item: &Value| self.text.iter().find_map(|at| item.pointer(at)?.as_str().map(str::to_owned));
+        items.iter().map(|item| text(item).unwrap()).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn texts_that_take_turns_are_masked_identically_streamed_and_whole(
+        turns in prop::collection::vec(pieces().prop_filter("says nothing", |pieces| !pieces.concat().is_empty()), 1..6),
+    ) {
+        for dialect in TURNS {
+            let item = |turn: usize, text: &str| (dialect.item)(turn % 2 == 1, text);
+            let mut body = String::new();
+            for (turn, piece) in turns.iter().enumerate().flat_map(|(turn, pieces)| pieces.iter().map(move |piece| (turn, piece))) {
+                body.push_str(&format!("data: {}\n\n", (dialect.document)(false, &[item(turn, piece)])));
+            }
+            let out = masked_words((dialect.open)("text/event-stream"), &body);
+            let mut streamed = events(out.as_bytes()).into_iter().map(|event| dialect.texts(&event).concat());
+            let items: Vec<Value> = turns.iter().enumerate().map(|(turn, pieces)| item(turn, &pieces.concat())).collect();
+            let whole = masked_words((dialect.open)("application/json"), &(dialect.document)(true, &items).to_string());
+            for (pieces, text) in turns.iter().zip(dialect.texts(&whole)) {
+                prop_assert_eq!(streamed.by_ref().take(pieces.len()).collect::<String>(), text);
             }
         }
     }

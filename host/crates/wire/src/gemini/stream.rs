@@ -1,10 +1,10 @@
 //! One candidate of an answer: what it says, piece by piece.
 //!
 //! What must hold: each kind of text of a candidate is one part from its first piece to the end of the body, since some
-//! models say `finishReason` with every piece; a function call is held until it is decided; tokens of changed text don't
-//! leave.
+//! models say `finishReason` with every piece, and what nobody joins is judged alone as well; a function call is held until
+//! it is decided; tokens of changed text don't leave.
 
-use model::{Channel, PartId, Speaker};
+use model::{Channel, Speaker};
 
 use super::{
     names::{self, camel},
@@ -16,9 +16,9 @@ use crate::{
     nested::{LONG_NUMBER, Nested},
     openai::logprobs::{Form, Spoken, Tokens, Trail},
     parts::Parts,
-    seams::Apart,
     sheet::Sheet,
     strays::Strays,
+    tracks::{self, Tracks},
 };
 
 /// What is wrong with a value: what should stand there.
@@ -37,7 +37,7 @@ enum Track {
     Tokens(Form),
 }
 
-impl Track {
+impl tracks::Track for Track {
     fn channel(self) -> Channel {
         match self {
             Self::Text | Self::Code => Channel::Content,
@@ -51,9 +51,7 @@ impl Track {
 /// One candidate.
 #[derive(Debug, Default)]
 pub(super) struct Candidate {
-    tracks: Vec<(Track, PartId)>,
-    /// Text and thoughts, part by part.
-    apart: [Apart; 2],
+    tracks: Tracks<Track>,
     trail: Trail,
     strays: Strays,
 }
@@ -94,10 +92,9 @@ impl Candidate {
         }
         if let Some(value) = tokens {
             let only = said.last.filter(|_| said.texts == 1);
-            let mut trail = std::mem::take(&mut self.trail);
-            read_tokens(sheet, value)
-                .cover(sheet, value, only.as_ref(), &mut trail, |parts, form| self.part(parts, Track::Tokens(form)));
-            self.trail = trail;
+            read_tokens(sheet, value).cover(sheet, value, only.as_ref(), &mut self.trail, |parts, form| {
+                self.tracks.part(parts, Track::Tokens(form))
+            });
         }
         self.strays.end(sheet.parts);
         Ok(())
@@ -105,10 +102,7 @@ impl Candidate {
 
     /// Nothing more comes.
     pub(super) fn end(&mut self, parts: &mut Parts) {
-        for (_, part) in self.tracks.drain(..) {
-            parts.end(part);
-        }
-        self.apart.iter_mut().for_each(|apart| apart.end(parts));
+        self.tracks.end(parts);
         self.strays.finish(parts);
     }
 
@@ -121,9 +115,10 @@ impl Candidate {
                     for (place, part) in each(doc, value).enumerate() {
                         if place > 0 {
                             // Pieces that come one by one are one text; those of one list may be more.
-                            self.apart.iter_mut().for_each(|apart| apart.seam(sheet.parts));
+                            self.tracks.apart();
                         }
                         self.read_part(sheet, part, said)?;
+                        self.tracks.turn(sheet);
                     }
                 }
                 (name, _) => {
@@ -141,12 +136,15 @@ impl Candidate {
             return Err("a candidate whose parts are objects");
         }
         let thought = is_thought(doc, part)?;
+        if names::get(doc, part, "text").is_none() {
+            self.tracks.beside();
+        }
         for (key, value) in doc.members(part) {
             match (&*camel(&doc.name(key)), doc.kind(value)) {
-                ("text", Kind::Text) if thought => drop(self.say(sheet, value, Track::Thought)),
+                ("text", Kind::Text) if thought => drop(self.tracks.say(sheet, value, Track::Thought)),
                 ("text", Kind::Text) => {
                     said.texts += 1;
-                    said.last = Some(self.say(sheet, value, Track::Text));
+                    said.last = Some(self.tracks.say(sheet, value, Track::Text));
                 }
                 // Clients put pieces together whatever they are, and short numbers are not shown.
                 ("text", Kind::Number) => return Err("a candidate whose text is text"),
@@ -169,7 +167,7 @@ impl Candidate {
         let doc = sheet.doc;
         for (key, value) in doc.members(value) {
             match (&*camel(&doc.name(key)), doc.kind(value)) {
-                ("code" | "output", Kind::Text) => drop(self.say(sheet, value, track)),
+                ("code" | "output", Kind::Text) => drop(self.tracks.say(sheet, value, track)),
                 ("language" | "outcome", _) => sheet.word(value),
                 _ => {
                     sheet.key(key);
@@ -177,30 +175,6 @@ impl Candidate {
                 }
             }
         }
-    }
-
-    fn say(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Spoken {
-        let part = self.part(sheet.parts, track);
-        let range = sheet.say(node, part);
-        let apart = match track {
-            Track::Text => self.apart.first_mut(),
-            Track::Thought => self.apart.last_mut(),
-            Track::Code | Track::Output | Track::Tokens(_) => None,
-        };
-        if let Some(apart) = apart {
-            let voice = (track.channel(), Speaker::Assistant);
-            apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range.clone());
-        }
-        Spoken { node, part, range }
-    }
-
-    fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
-        if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
-            return *part;
-        }
-        let part = parts.begin(track.channel(), Speaker::Assistant);
-        self.tracks.push((track, part));
-        part
     }
 }
 

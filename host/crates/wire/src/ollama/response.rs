@@ -1,9 +1,10 @@
 //! Answers of `/api/chat` and `/api/generate`: a whole one, and each line of a streamed one, are read by the same code.
 //!
-//! What must hold: each kind of text is one part from its first line to the one that says `done`; a tool call is held
-//! until it is decided; `context`, which is all that was said as tokens, does not outlive a change of it.
+//! What must hold: each kind of text is one part from its first line to the one that says `done`, and what stands between
+//! others is judged alone as well; a tool call is held until it is decided; `context`, which is all that was said as
+//! tokens, does not outlive a change of it.
 
-use model::{Channel, PartId, Speaker, Usage};
+use model::{Channel, Speaker, Usage};
 
 use super::names;
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     parts::{Parts, Source},
     sheet::Sheet,
     strays::Strays,
+    tracks::{self, Tracks},
 };
 
 /// What is wrong with a value: what should stand there.
@@ -37,7 +39,7 @@ enum Track {
     Tokens(Form),
 }
 
-impl Track {
+impl tracks::Track for Track {
     fn channel(self) -> Channel {
         match self {
             Self::Content | Self::Response => Channel::Content,
@@ -57,7 +59,7 @@ const COUNTS: [&str; 6] =
 /// An answer in progress.
 #[derive(Debug, Default)]
 pub(super) struct Response {
-    tracks: Vec<(Track, PartId)>,
+    tracks: Tracks<Track>,
     trail: Trail,
     strays: Strays,
     usage: Usage,
@@ -123,7 +125,7 @@ impl Response {
             match (&*doc.name(key), doc.kind(value)) {
                 ("message", Kind::Object) => self.message(sheet, value, &mut said)?,
                 ("response", Kind::Text) => self.content(sheet, value, Track::Response, &mut said),
-                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thought)),
+                ("thinking", Kind::Text) => drop(self.tracks.say(sheet, value, Track::Thought)),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
                 ("done", Kind::Word) => self.done = doc.raw(value) == "true",
@@ -147,10 +149,11 @@ impl Response {
             self.context(sheet, value);
         }
         self.count(sheet);
+        self.tracks.turn(sheet);
         self.strays.end(sheet.parts);
         if self.done && !sheet.whole {
-            for (_, part) in &self.tracks {
-                sheet.tail(*part);
+            for (_, part) in self.tracks.parts() {
+                sheet.tail(part);
             }
             self.finish(sheet.parts);
         }
@@ -163,7 +166,7 @@ impl Response {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) => sheet.word(value),
                 ("content", Kind::Text) => self.content(sheet, value, Track::Content, said),
-                ("thinking", Kind::Text) => drop(self.say(sheet, value, Track::Thinking)),
+                ("thinking", Kind::Text) => drop(self.tracks.say(sheet, value, Track::Thinking)),
                 ("content" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("images", Kind::Array) => doc.items(value).for_each(|image| sheet.bulk(image)),
@@ -178,38 +181,21 @@ impl Response {
 
     /// Text that tokens can stand beside; where a line has two of them, they stand beside neither.
     fn content(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track, said: &mut Option<Spoken>) {
-        let spoken = self.say(sheet, node, track);
+        let spoken = self.tracks.say(sheet, node, track);
         *said = if said.is_none() { Some(spoken) } else { None };
-    }
-
-    fn say(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Spoken {
-        let part = self.part(sheet.parts, track);
-        let range = sheet.say(node, part);
-        Spoken { node, part, range }
-    }
-
-    fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
-        if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
-            return *part;
-        }
-        let part = parts.begin(track.channel(), Speaker::Assistant);
-        self.tracks.push((track, part));
-        part
     }
 
     fn tokens(&mut self, sheet: &mut Sheet<'_>, value: usize, said: Option<&Spoken>) -> Result<(), Wrong> {
         let tokens = Tokens::read(sheet, value)?;
-        let mut trail = std::mem::take(&mut self.trail);
-        tokens.cover(sheet, value, said, &mut trail, |parts, form| self.part(parts, Track::Tokens(form)));
-        self.trail = trail;
+        tokens.cover(sheet, value, said, &mut self.trail, |parts, form| self.tracks.part(parts, Track::Tokens(form)));
         Ok(())
     }
 
     /// Ties the tokens of the conversation to the text that they repeat.
     fn context(&mut self, sheet: &mut Sheet<'_>, value: usize) {
         sheet.rest(value);
-        for (_, part) in self.tracks.iter().filter(|(track, _)| !matches!(track, Track::Tokens(_))) {
-            let source = Source::Part(*part);
+        for (_, part) in self.tracks.parts().filter(|(track, _)| !matches!(track, Track::Tokens(_))) {
+            let source = Source::Part(part);
             let len = sheet.parts.run(source).map_or(0, |run| run.len);
             sheet.slot(value, source, Slot::Void, 0..len, true);
         }
@@ -221,15 +207,14 @@ impl Response {
             if sheet.doc.kind(item) != Kind::Object {
                 return Err("an answer whose tool_calls are objects");
             }
+            self.tracks.beside();
             call(sheet, item)?;
         }
         Ok(())
     }
 
     fn finish(&mut self, parts: &mut Parts) {
-        for (_, part) in self.tracks.drain(..) {
-            parts.end(part);
-        }
+        self.tracks.end(parts);
         self.strays.finish(parts);
     }
 

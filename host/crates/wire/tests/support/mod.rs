@@ -38,6 +38,8 @@ pub(crate) struct Told {
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     pub(crate) mask: bool,
+    /// Only where it stands between the ends of words, as recognisers want it.
+    pub(crate) words: bool,
     pub(crate) parts: BTreeMap<PartId, Told>,
     pub(crate) calls: Vec<(ToolCallId, String, String)>,
     pub(crate) asked: Option<wire::Asked>,
@@ -46,6 +48,10 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn masking() -> Self {
         Self { mask: true, ..Self::default() }
+    }
+
+    pub(crate) fn masking_words() -> Self {
+        Self { mask: true, words: true, ..Self::default() }
     }
 
     /// Fetches all steps, decides all of them, takes what may leave.
@@ -98,16 +104,26 @@ impl Judge {
             told.released = told.text.len();
             return flow.release(part, told.released as u64, Vec::new());
         }
-        let pending = &told.text[told.released..];
         let mut changes = Vec::new();
-        let mut from = 0;
-        while let Some(at) = pending[from..].find(CANARY) {
-            let start = (told.released + from + at) as u64;
-            from += at + CANARY.len();
-            changes.push(Change { span: start..start + CANARY.len() as u64, by: MASK.to_owned() });
+        let mut from = told.released;
+        while let Some(at) = told.text[from..].find(CANARY) {
+            let (start, end) = (from + at, from + at + CANARY.len());
+            let open = self.words && end == told.text.len() && !told.ended;
+            let inside = |char: Option<char>| self.words && char.is_some_and(char::is_alphanumeric);
+            if open {
+                from = start;
+                break;
+            }
+            if inside(told.text[..start].chars().next_back()) || inside(told.text[end..].chars().next()) {
+                from = start + 1;
+                continue;
+            }
+            from = end;
+            changes.push(Change { span: start as u64..end as u64, by: MASK.to_owned() });
         }
-        let rest = &pending[from..];
-        let keep = (1..CANARY.len()).rev().find(|&len| !told.ended && rest.ends_with(&CANARY[..len])).unwrap_or(0);
+        let rest = &told.text[from..];
+        let longest = CANARY.len() - usize::from(!self.words);
+        let keep = (1..=longest).rev().find(|&len| !told.ended && rest.ends_with(&CANARY[..len])).unwrap_or(0);
         told.released = told.text.len() - keep;
         flow.release(part, told.released as u64, changes);
     }
@@ -152,7 +168,16 @@ pub(crate) fn run(
 
 /// What leaves of a body that comes in one piece.
 pub(crate) fn masked(flow: Box<dyn Flow>, body: &str) -> String {
-    let out = run(flow, &mut Judge::masking(), body.as_bytes(), &[]).unwrap();
+    judged(flow, body, Judge::masking())
+}
+
+/// The same, where the canary counts only between the ends of words.
+pub(crate) fn masked_words(flow: Box<dyn Flow>, body: &str) -> String {
+    judged(flow, body, Judge::masking_words())
+}
+
+fn judged(flow: Box<dyn Flow>, body: &str, mut judge: Judge) -> String {
+    let out = run(flow, &mut judge, body.as_bytes(), &[]).unwrap();
     String::from_utf8(out.concat()).unwrap()
 }
 

@@ -1,10 +1,10 @@
 //! One choice of an answer: what it says, piece by piece.
 //!
 //! What must hold: each kind of text of a choice is one part from its first piece to the choice's end, whatever the
-//! other choices do in between; a string that the dialect does not know goes on as one part as long as every piece of
-//! the choice has it, so that nothing hides between two events.
+//! other choices do in between, and what stands between others is judged alone as well; a string that the dialect does
+//! not know goes on as one part as long as every piece of the choice has it, so that nothing hides between two events.
 
-use model::{Channel, PartId, Speaker};
+use model::{Channel, PartId};
 
 use super::calls::Calls;
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
         logprobs::{Form, Of, Spoken, Trail},
     },
     parts::{Parts, Source},
-    seams::Apart,
     sheet::Sheet,
     strays::Strays,
+    tracks::{self, Tracks},
 };
 
 /// What a piece says that tokens can stand beside.
@@ -44,7 +44,7 @@ pub(super) enum Track {
     Tokens(Of, Form),
 }
 
-impl Track {
+impl tracks::Track for Track {
     fn channel(self) -> Channel {
         match self {
             Self::Content | Self::Text | Self::Transcript => Channel::Content,
@@ -53,7 +53,9 @@ impl Track {
             Self::Tokens(..) => Channel::Logprobs,
         }
     }
+}
 
+impl Track {
     /// The member of a delta that holds it, where text can be added.
     fn member(self) -> Option<&'static str> {
         match self {
@@ -72,9 +74,7 @@ const NO_NUMBER: Wrong = "a choice whose text is text";
 /// One choice.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
-    tracks: Vec<(Track, PartId)>,
-    /// Content, and thoughts in its list, item by item.
-    apart: [Apart; 2],
+    tracks: Tracks<Track>,
     /// What the tokens of the content, of the refusal, and others have said.
     trails: [Trail; 3],
     strays: Strays,
@@ -143,9 +143,10 @@ impl choices::Choice for Choice {
             self.tokens(sheet, tokens, &said)?;
         }
         if let Some(ids) = ids {
-            let said = self.tracks.iter().filter(|(track, _)| !matches!(track, Track::Tokens(..)));
-            logprobs::void(sheet, ids, said.map(|(_, part)| *part));
+            let said = self.tracks.parts().filter(|(track, _)| !matches!(track, Track::Tokens(..)));
+            logprobs::void(sheet, ids, said.map(|(_, part)| part));
         }
+        self.tracks.turn(sheet);
         self.strays.end(sheet.parts);
         if finish && !sheet.whole {
             self.leave_room(sheet, delta, at);
@@ -155,7 +156,7 @@ impl choices::Choice for Choice {
     }
 
     fn end(&mut self, parts: &mut Parts, at: &At<'_>) {
-        for &(track, part) in &self.tracks {
+        for (track, part) in self.tracks.parts() {
             leave_extra(parts, track, part, at);
         }
         self.finish(parts);
@@ -166,22 +167,9 @@ impl Choice {
     /// Nothing more comes for this choice.
     fn finish(&mut self, parts: &mut Parts) {
         self.calls.complete(parts);
-        for (_, part) in self.tracks.drain(..) {
-            parts.end(part);
-        }
-        self.apart.iter_mut().for_each(|apart| apart.end(parts));
+        self.tracks.end(parts);
         self.strays.finish(parts);
         self.finished = true;
-    }
-
-    /// The part of a track.
-    fn part(&mut self, parts: &mut Parts, track: Track) -> PartId {
-        if let Some((_, part)) = self.tracks.iter().find(|(known, _)| *known == track) {
-            return *part;
-        }
-        let part = parts.begin(track.channel(), Speaker::Assistant);
-        self.tracks.push((track, part));
-        part
     }
 
     /// More text of a track. Behind the choice's end it could not be joined with what was said before.
@@ -197,18 +185,7 @@ impl Choice {
                 Ok(None)
             };
         }
-        let part = self.part(sheet.parts, track);
-        let range = sheet.say(node, part);
-        let apart = match track {
-            Track::Content => self.apart.first_mut(),
-            Track::Thinking => self.apart.last_mut(),
-            _ => None,
-        };
-        if let Some(apart) = apart {
-            let voice = (track.channel(), Speaker::Assistant);
-            apart.say(sheet.parts, part, voice, &sheet.doc.name(node), range.clone());
-        }
-        Ok(Some(Spoken { node, part, range }))
+        Ok(Some(self.tracks.say(sheet, node, track)))
     }
 
     fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Said) -> Result<(), Wrong> {
@@ -234,10 +211,14 @@ impl Choice {
                 }
                 ("tool_calls", Kind::Array) => {
                     for (place, call) in doc.items(value).enumerate() {
+                        self.tracks.beside();
                         self.calls.read(sheet, place as u64, call, &mut self.strays)?;
                     }
                 }
-                ("function_call", Kind::Object) => self.calls.read_legacy(sheet, value, &mut self.strays)?,
+                ("function_call", Kind::Object) => {
+                    self.tracks.beside();
+                    self.calls.read_legacy(sheet, value, &mut self.strays)?;
+                }
                 ("audio", Kind::Object) => self.audio(sheet, value)?,
                 ("annotations", _) => self.strays.again(sheet, value, "annotations"),
                 ("content" | "refusal" | "reasoning_content" | "reasoning", Kind::Number) => return Err(NO_NUMBER),
@@ -273,10 +254,13 @@ impl Choice {
             }
             if place > 0 {
                 // Pieces that come one by one are one text; those of one list may be more.
-                self.apart.iter_mut().for_each(|apart| apart.seam(sheet.parts));
+                self.tracks.apart();
             }
             // Clients ask for the type before they read.
             let kind = doc.text_of(item, "type").unwrap_or_default();
+            if !matches!(&*kind, "text" | "thinking") {
+                self.tracks.beside();
+            }
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
@@ -355,16 +339,16 @@ impl Choice {
                 Of::Refusal => said.refusal.as_ref(),
                 Of::Other => None,
             };
-            let mut trail = std::mem::take(&mut self.trails[of as usize]);
-            tokens.cover(sheet, value, spoken, &mut trail, |parts, form| self.part(parts, Track::Tokens(of, form)));
-            self.trails[of as usize] = trail;
+            tokens.cover(sheet, value, spoken, &mut self.trails[of as usize], |parts, form| {
+                self.tracks.part(parts, Track::Tokens(of, form))
+            });
         }
         Ok(())
     }
 
     /// Before the choice ends in this piece: where text that is added behind the end of its parts can go.
     fn leave_room(&mut self, sheet: &mut Sheet<'_>, delta: Option<usize>, at: &At<'_>) {
-        for &(track, part) in &self.tracks {
+        for (track, part) in self.tracks.parts() {
             let source = Source::Part(part);
             let len = sheet.parts.run(source).map_or(0, |run| run.len);
             if sheet.tail(part) {
