@@ -8,7 +8,7 @@ mod support;
 use bytes::BytesMut;
 use model::{Channel, Connection, Family, OnBlock, Restore, Speaker, Upstream};
 use serde_json::{Value, json};
-use support::{CANARY, Judge, MASK, events, masked, run, told, value};
+use support::{CANARY, Judge, MASK, events, masked, masked_words, run, told, value};
 use wire::{Broken, Complaint, Endpoint, Flow, Limits};
 
 const MODEL: &str = "/v1beta/models/gemini-2.5-flash";
@@ -484,4 +484,35 @@ fn candidates_of_one_event_have_indices_of_their_own() {
     let event = format!("data: {body}\n\n");
     assert!(run(Framing::Events.flow(), &mut Judge::default(), event.as_bytes(), &[]).is_err());
     assert_eq!(told(Framing::Whole.flow(), &body).texts(Channel::Content), ["078-05-", "1120"]);
+}
+
+/// Writes two texts.
+type Pair<'p, T> = &'p dyn Fn(&str, &str) -> T;
+
+#[test]
+fn code_and_what_it_came_to_are_judged_each_by_itself() {
+    let code = |code: &str| json!({ "executableCode": { "language": "PYTHON", "code": code } });
+    let output = |output: &str| json!({ "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": output } });
+    let list =
+        |parts: &[Value]| json!({ "candidates": [{ "content": { "role": "model", "parts": parts }, "index": 0 }] });
+    let cases: [Pair<'_, Vec<Value>>; 4] = [
+        &|one, other| vec![output(one), code("print(1)"), output(other)],
+        &|one, other| vec![code(one), output("ok"), code(other)],
+        &|one, other| vec![output(one), output(other)],
+        &|one, other| vec![json!({ "text": "so", "executableCode": { "code": one } }), code(other)],
+    ];
+    for parts in cases {
+        for framing in FRAMINGS {
+            let apart =
+                |one: &str, other: &str| framing.write(&parts(one, other).iter().map(piece).collect::<Vec<_>>());
+            let beside = |one: &str, other: &str| framing.write(&[list(&parts(one, other))]);
+            let ways: [Pair<'_, String>; 2] = [&beside, &apart];
+            for body in ways.iter().take(if framing == Framing::Whole { 1 } else { 2 }) {
+                let flow = || framing.flow();
+                assert_eq!(masked_words(flow(), &body("ssn 078-05-1120", "42")), body("ssn [SSN]", "42"));
+                assert_eq!(masked_words(flow(), &body("42", "078-05-1120")), body("42", "[SSN]"));
+                assert_eq!(masked_words(flow(), &body("ssn 078-05-", "1120")), body("ssn [SSN]", ""));
+            }
+        }
+    }
 }

@@ -163,8 +163,10 @@ impl Candidate {
         Ok(())
     }
 
+    /// Code, or what it came to: no client joins it with another.
     fn code(&mut self, sheet: &mut Sheet<'_>, value: usize, track: Track) {
         let doc = sheet.doc;
+        self.tracks.beside();
         for (key, value) in doc.members(value) {
             match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("code" | "output", Kind::Text) => drop(self.tracks.say(sheet, value, track)),
