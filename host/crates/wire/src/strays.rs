@@ -1,9 +1,10 @@
 //! Strings that a dialect does not know, in a message that comes in pieces.
 //!
 //! What must hold: such a string is judged by itself, and with those that stood at the same place before it, since nobody
-//! here knows whether a client joins them: nothing hides between two pieces. What goes on for some pieces without it is
-//! over, so that an odd one does not stop a stream; where it comes once more, it is told with the end of what it said
-//! before. What is told as content, reasoning or a delta goes on to the end.
+//! here knows whether a client joins them: nothing hides between two pieces, or between two places of a whole body that
+//! have the same path. What goes on for some pieces without it is over, so that an odd one does not stop a stream; where it
+//! comes once more, it is told with the end of what it said before. What is told as content, reasoning or a delta goes on
+//! to the end.
 //!
 //! What says the same in each piece (an id, a model's name) waits for nothing. Where it says something else, that is told
 //! with the end of what it said before, too.
@@ -44,6 +45,8 @@ struct Stray {
     lasts: bool,
     /// The last of what it said.
     tail: String,
+    /// The one place of a whole body that had it, as long as there is one.
+    only: Option<usize>,
 }
 
 /// A string that mostly comes again as it was.
@@ -237,7 +240,10 @@ impl Strays {
 
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
         let channel = channel_of(path);
-        if !sheet.whole && sheet.doc.raw(node).len() > 2 {
+        let speaker = if channel == Channel::Field { sheet.speaker } else { Speaker::Assistant };
+        let says = sheet.doc.raw(node).len() > 2;
+        let only = sheet.whole && says;
+        if !sheet.whole && says {
             // Joined with what came before, a value that comes again and again would have no begin and no end.
             sheet.field(node);
         }
@@ -245,11 +251,14 @@ impl Strays {
         let part = match self.known.get_mut(path) {
             Some(stray) => {
                 stray.piece = piece;
+                if sheet.whole && says {
+                    // Only some clients would join what stands at one path of one body.
+                    stray.only.take().into_iter().chain([node]).for_each(|node| sheet.once(node, channel, speaker));
+                }
                 note(&mut stray.tail, &sheet.doc.name(node));
                 stray.part
             }
             None => {
-                let speaker = if channel == Channel::Field { sheet.speaker } else { Speaker::Assistant };
                 let part = sheet.parts.begin(channel, speaker);
                 let before = self.over.remove(path).unwrap_or_default();
                 if !before.is_empty() {
@@ -258,7 +267,7 @@ impl Strays {
                 let mut tail = before;
                 note(&mut tail, &sheet.doc.name(node));
                 let lasts = channel != Channel::Field || path.contains(".delta/");
-                self.known.insert(path.to_owned(), Stray { part, piece, lasts, tail });
+                self.known.insert(path.to_owned(), Stray { part, piece, lasts, tail, only: only.then_some(node) });
                 part
             }
         };

@@ -516,3 +516,17 @@ fn code_and_what_it_came_to_are_judged_each_by_itself() {
         }
     }
 }
+
+#[test]
+fn parts_that_the_dialect_does_not_know_are_judged_each_by_itself() {
+    let part = |text: &str| json!({ "toolResponse": { "response": { "output": text } } });
+    let body = |one: &str, other: &str| {
+        json!({ "candidates": [{ "content": { "role": "model", "parts": [part(one), part(other)] } }] }).to_string()
+    };
+    for before in ["", &"y ".repeat(600)] {
+        let (one, instead) = (format!("{before}ssn {CANARY}"), format!("{before}ssn {MASK}"));
+        assert_eq!(masked_words(Framing::Whole.flow(), &body(&one, "9 x")), body(&instead, "9 x"));
+        assert_eq!(masked_words(Framing::Whole.flow(), &body("x 9", &one)), body("x 9", &instead));
+    }
+    assert_eq!(masked(Framing::Whole.flow(), &body("a 078-05", "-1120 b")), body("a [SSN]", " b"));
+}

@@ -9,7 +9,8 @@ mod support;
 use model::{Channel, Family};
 use serde_json::{Value, json};
 use support::{
-    Judge, anthropic, events, masked, mcp, openai_chat, openai_completions, openai_responses, run, told, value,
+    Judge, anthropic, events, masked, masked_words, mcp, openai_chat, openai_completions, openai_responses, run, told,
+    value,
 };
 use wire::{Change, Flow, Limits, Malformed, Step};
 
@@ -372,6 +373,32 @@ fn pieces_of_what_comes_again_are_joined() {
     let gap = std::iter::repeat_n(json!({"choices":[]}), 9);
     let body: Vec<Value> = [novel("078-05")].into_iter().chain(gap).chain([novel("-1120")]).collect();
     assert!(!said(&masked(openai_chat::stream(), &sse(&body)), "/novel").contains(support::CANARY));
+}
+
+/// Puts a value into an answer.
+type Around<'a> = &'a dyn Fn(Value) -> Value;
+
+#[test]
+fn what_stands_at_one_path_of_a_whole_answer_is_judged_alone_and_joined() {
+    let items = |one: &str, other: &str| json!([{ "index": 0, "t": one }, { "index": 0, "t": other }]);
+    let chat = || response(Family::Openai, "/v1/chat/completions", JSON);
+    let ollama = || response(Family::Ollama, "/api/chat", JSON);
+    let answers: [(Open<'_>, Around<'_>); 4] = [
+        (&chat, &|list| json!({"choices":[{"index":0,"message":{"content":"hi"}}],"x":list})),
+        (&chat, &|list| json!({"choices":[{"index":0,"message":{"content":"hi","reasoning_details":list}}]})),
+        (&chat, &|list| json!({"choices":[{"index":0,"message":{"content":"hi"},"x":list}]})),
+        (&ollama, &|list| json!({"message":{"content":"hi"},"x":list,"done":true})),
+    ];
+    let filler = "y ".repeat(600);
+    for (open, write) in answers {
+        let body = |one: &str, other: &str| write(items(one, other)).to_string();
+        for before in ["", &filler] {
+            let (one, instead) = (format!("{before}ssn {}", support::CANARY), format!("{before}ssn {}", support::MASK));
+            assert_eq!(masked_words(open(), &body(&one, "9")), body(&instead, "9"));
+            assert_eq!(masked_words(open(), &body("9", &one)), body("9", &instead));
+        }
+        assert_eq!(masked(open(), &body("078-05", "-1120 b")), body("[SSN]", " b"));
+    }
 }
 
 #[test]
