@@ -207,23 +207,7 @@ impl Strays {
         let len = path.len();
         match doc.kind(value) {
             Kind::Object => {
-                for (key, value) in doc.members(value) {
-                    sheet.key(key);
-                    let name = doc.name(key);
-                    path.push('/');
-                    path.push_str(&name);
-                    match &*name {
-                        "type" => sheet.word(value),
-                        "format" if sheet.is_word(value) => {}
-                        // Mostly the same, and joined by clients that join every string.
-                        "format" | "id" if !sheet.whole && doc.kind(value) == Kind::Text => {
-                            self.fixed(sheet, value, path);
-                        }
-                        "format" | "id" => sheet.fields(value),
-                        _ => self.walk(sheet, value, path),
-                    }
-                    path.truncate(len);
-                }
+                doc.members(value).for_each(|(key, value)| self.member(sheet, key, value, path));
             }
             Kind::Array => {
                 sheet.bytes(value);
@@ -236,6 +220,25 @@ impl Strays {
             Kind::Text => self.text(sheet, value, path),
             _ => sheet.fields(value),
         }
+    }
+
+    /// A member of an object at this path.
+    pub(crate) fn member(&mut self, sheet: &mut Sheet<'_>, key: usize, value: usize, path: &mut String) {
+        let doc = sheet.doc;
+        let len = path.len();
+        sheet.key(key);
+        let name = doc.name(key);
+        path.push('/');
+        path.push_str(&name);
+        match &*name {
+            "type" => sheet.word(value),
+            "format" if sheet.is_word(value) => {}
+            // Mostly the same, and joined by clients that join every string.
+            "format" | "id" if !sheet.whole && doc.kind(value) == Kind::Text => self.fixed(sheet, value, path),
+            "format" | "id" => sheet.fields(value),
+            _ => self.walk(sheet, value, path),
+        }
+        path.truncate(len);
     }
 
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
@@ -276,7 +279,7 @@ impl Strays {
 }
 
 /// Puts an item of a list behind a path: by its `index`, as clients join the items of several pieces, or its place.
-fn stand(path: &mut String, doc: Doc<'_>, place: usize, item: usize) {
+pub(crate) fn stand(path: &mut String, doc: Doc<'_>, place: usize, item: usize) {
     let index = doc.get(item, "index").filter(|&index| doc.kind(index) == Kind::Number);
     path.push('/');
     match index {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{
     CANARY, anthropic,
     decoys::{FIRST, LAST, is_masked, is_refused, named, typed, unnamed},
-    masked, mcp, openai_chat as chat, openai_completions as completions, told,
+    masked, masked_words, mcp, openai_chat as chat, openai_completions as completions, told,
 };
 use wire::{Flow, Limits};
 
@@ -193,7 +193,7 @@ fn thoughts_that_go_on_under_another_name_are_refused() {
     let one = |text: &str| piece(json!({ "reasoning_content": text, "content": null }));
     let other = |text: &str| piece(json!({ "reasoning": text }));
     let both = |text: &str| piece(json!({ "reasoning_content": text, "reasoning": text }));
-    let why = "under one name, or always under both";
+    let why = "under the same names in each piece";
     for events in [[one(FIRST), other(LAST)], [other(FIRST), one(LAST)], [both(FIRST), one(LAST)]] {
         is_refused(chat::stream(), &unnamed(&events), why);
     }
@@ -204,6 +204,74 @@ fn thoughts_that_go_on_under_another_name_are_refused() {
     let empty = piece(json!({ "reasoning_content": "", "reasoning": LAST }));
     let events = unnamed(&[other(FIRST), empty]);
     assert!(!masked(chat::stream(), &events).contains("078-05-"));
+}
+
+/// An item of `reasoning_details`.
+fn detail(index: u64, kind: &str, member: &str, text: &str) -> Value {
+    json!({ "type": kind, "index": index, "format": "f", member: text })
+}
+
+fn thought(index: u64, text: &str) -> Value {
+    detail(index, "reasoning.text", "text", text)
+}
+
+fn details(items: &[Value]) -> Value {
+    piece(json!({ "reasoning_details": items }))
+}
+
+#[test]
+fn details_of_thoughts_are_joined_as_each_client_joins_them() {
+    let summary = detail(0, "reasoning.summary", "summary", FIRST);
+    let streams: [&[&[Value]]; 7] = [
+        &[&[thought(0, FIRST)], &[thought(1, LAST)]],
+        &[&[thought(0, FIRST), thought(1, LAST)]],
+        &[std::slice::from_ref(&summary), &[thought(0, LAST)]],
+        &[&[summary.clone(), thought(1, LAST)]],
+        &[
+            &[thought(0, FIRST)],
+            &[detail(0, "reasoning.text", "summary", "zz"), detail(0, "x", "text", "zz"), thought(1, LAST)],
+        ],
+        &[&[thought(0, FIRST)], &[detail(0, "reasoning.encrypted", "data", "zz")], &[thought(0, LAST)]],
+        &[&[thought(0, FIRST)], &[thought(1, "zz")], &[thought(0, LAST)]],
+    ];
+    for events in streams {
+        let body = unnamed(&events.iter().map(|items| details(items)).collect::<Vec<_>>());
+        let out = masked(chat::stream(), &body);
+        assert!(out.contains("ssn [SSN]") && out.contains("\" ok\"") && !out.contains("078-05-"), "{out}");
+        told(chat::stream(), &body);
+    }
+    let whole = |texts: [&str; 2]| {
+        let items = [thought(0, texts[0]), thought(1, texts[1])];
+        json!({"choices":[{"index":0,"message":{"content":"hi","reasoning_details":items}}]}).to_string()
+    };
+    assert_eq!(masked(chat::whole(), &whole([FIRST, LAST])), whole(["ssn [SSN]", " ok"]));
+    assert_eq!(masked_words(chat::whole(), &whole(["ssn 078-05-1120", "9"])), whole(["ssn [SSN]", "9"]));
+    // Some servers say all of it again in each event.
+    let events = |text: &str| unnamed(&[details(&[thought(0, text)]), details(&[thought(0, &format!("{text} so"))])]);
+    assert_eq!(masked_words(chat::stream(), &events("9 is 078-05-1120")), events("9 is [SSN]"));
+}
+
+#[test]
+fn thoughts_that_go_on_in_another_list_are_refused() {
+    let why = "under the same names in each piece";
+    let list = |text: &str| details(&[thought(0, text)]);
+    let plain = |text: &str| piece(json!({ "reasoning": text }));
+    let both = |text: &str| piece(json!({ "reasoning": text, "reasoning_details": [thought(0, text)] }));
+    let hidden =
+        piece(json!({ "reasoning": "zz", "reasoning_details": [detail(0, "reasoning.encrypted", "data", "x")] }));
+    for events in
+        [[plain(FIRST), list(LAST)], [both(FIRST), plain(LAST)], [both(FIRST), list(LAST)], [plain(FIRST), hidden]]
+    {
+        is_refused(chat::stream(), &unnamed(&events), why);
+    }
+    // The end of thoughts is signed, with no text.
+    let signed = json!([{ "type": "reasoning.text", "index": 0, "signature": "s" }]);
+    let end = piece(json!({ "reasoning": null, "content": "", "reasoning_details": signed }));
+    let events = |first: &str, last: &str| unnamed(&[both(first), end.clone(), both(last), end.clone()]);
+    assert_eq!(masked(chat::stream(), &events(FIRST, LAST)), events("ssn [SSN]", " ok"));
+    let mut last = list(FIRST);
+    last["choices"][0]["finish_reason"] = "stop".into();
+    is_refused(chat::stream(), &unnamed(&[last, list(LAST)]), "no text behind its finish_reason");
 }
 
 #[test]

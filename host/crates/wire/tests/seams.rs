@@ -459,7 +459,9 @@ fn parted() -> Vec<(Stream, Vec<Value>)> {
     let item = |kind: &str, text: &str| json!({ "content": [{ "type": kind, kind: text }] });
     let thoughts =
         |text: &str| json!({ "content": [{ "type": "thinking", "thinking": [{ "type": "text", "text": text }] }] });
+    let details = |text: &str| json!({ "reasoning_details": [{ "type": "reasoning.text", "index": 0, "text": text }] });
     let mut all: Vec<(Stream, Vec<Value>)> = vec![
+        (CHAT, vec![details("A"), json!({ "content": "so" }), details("B")]),
         (CHAT, vec![json!({ "content": "A" }), json!({ "tool_calls": [call] }), json!({ "content": "B" })]),
         (CHAT, vec![json!({ "content": "A" }), json!({ "content": "B", "reasoning": "hm" })]),
         (CHAT, vec![json!({ "content": "A", "reasoning": "hm" }), json!({ "content": "B" })]),

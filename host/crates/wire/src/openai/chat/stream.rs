@@ -17,7 +17,7 @@ use crate::{
     },
     parts::{Parts, Source},
     sheet::Sheet,
-    strays::Strays,
+    strays::{Strays, stand},
     tracks::{self, Tracks},
 };
 
@@ -38,6 +38,8 @@ pub(super) enum Track {
     Reasoning,
     /// Inside a list of content.
     Thinking,
+    /// In a list of details.
+    Details,
     Refusal,
     Transcript,
     /// What the tokens of the content (of the refusal) say, where that is not what they stand beside.
@@ -48,7 +50,7 @@ impl tracks::Track for Track {
     fn channel(self) -> Channel {
         match self {
             Self::Content | Self::Text | Self::Transcript => Channel::Content,
-            Self::ReasoningContent | Self::Reasoning | Self::Thinking => Channel::Reasoning,
+            Self::ReasoningContent | Self::Reasoning | Self::Thinking | Self::Details => Channel::Reasoning,
             Self::Refusal => Channel::Refusal,
             Self::Tokens(..) => Channel::Logprobs,
         }
@@ -63,7 +65,7 @@ impl Track {
             Self::ReasoningContent => Some("reasoning_content"),
             Self::Reasoning => Some("reasoning"),
             Self::Refusal => Some("refusal"),
-            Self::Text | Self::Thinking | Self::Transcript | Self::Tokens(..) => None,
+            Self::Text | Self::Thinking | Self::Details | Self::Transcript | Self::Tokens(..) => None,
         }
     }
 }
@@ -90,8 +92,8 @@ struct Forms {
     message: Option<bool>,
     /// Text of the content in a list.
     list: Option<bool>,
-    /// Under which of the two names its thoughts come.
-    thoughts: Option<[bool; 2]>,
+    /// Under which names its thoughts come: `reasoning_content`, `reasoning`, `reasoning_details`.
+    thoughts: Option<[bool; 3]>,
 }
 
 /// Takes the form of a piece; it must be that of those before.
@@ -190,7 +192,7 @@ impl Choice {
 
     fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Said) -> Result<(), Wrong> {
         let doc = sheet.doc;
-        let mut thoughts = [false; 2];
+        let (mut thoughts, mut thinks) = ([false; 3], false);
         for (key, value) in doc.members(message) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("role", _) if sheet.is_word(value) => {}
@@ -203,11 +205,18 @@ impl Choice {
                 ("refusal", Kind::Text) => said.refusal = self.say_range(sheet, value, Track::Refusal)?,
                 ("reasoning_content", Kind::Text) => {
                     thoughts[0] = doc.raw(value).len() > 2;
+                    thinks |= thoughts[0];
                     self.say(sheet, value, Track::ReasoningContent)?;
                 }
                 ("reasoning", Kind::Text) => {
                     thoughts[1] = doc.raw(value).len() > 2;
+                    thinks |= thoughts[1];
                     self.say(sheet, value, Track::Reasoning)?;
+                }
+                ("reasoning_details", Kind::Array) if doc.items(value).all(|item| doc.kind(item) == Kind::Object) => {
+                    // Where there are any, a client reads these, though they say nothing.
+                    thoughts[2] = doc.items(value).next().is_some();
+                    thinks |= self.details(sheet, value)?;
                 }
                 ("tool_calls", Kind::Array) => {
                     for (place, call) in doc.items(value).enumerate() {
@@ -229,9 +238,9 @@ impl Choice {
                 }
             }
         }
-        if thoughts != [false; 2] && *self.forms.thoughts.get_or_insert(thoughts) != thoughts {
-            // Clients read the one or, where it is empty, the other.
-            return Err("a choice whose thoughts come under one name, or always under both");
+        if thinks && *self.forms.thoughts.get_or_insert(thoughts) != thoughts {
+            // Clients read those of one name or, where there are none, those of another.
+            return Err("a choice whose thoughts come under the same names in each piece");
         }
         Ok(())
     }
@@ -301,6 +310,41 @@ impl Choice {
             }
         }
         Ok(())
+    }
+
+    /// Thoughts as a list of details; whether there are any. Some clients join those of all items, whatever `index` they
+    /// have, and read none of an item of another type; others join by the `index`, or read each by itself.
+    fn details(&mut self, sheet: &mut Sheet<'_>, list: usize) -> Result<bool, Wrong> {
+        let doc = sheet.doc;
+        let mut thinks = false;
+        for (place, item) in doc.items(list).enumerate() {
+            let mut path = "reasoning_details".to_owned();
+            stand(&mut path, doc, place, item);
+            let kind = doc.text_of(item, "type").unwrap_or_default();
+            for (key, value) in doc.members(item) {
+                let name = doc.name(key);
+                let is_thought =
+                    matches!((&*kind, &*name), ("reasoning.text", "text") | ("reasoning.summary", "summary"));
+                if is_thought && doc.kind(value) == Kind::Text {
+                    thinks |= doc.raw(value).len() > 2;
+                    if sheet.whole {
+                        self.tracks.apart();
+                    }
+                    self.say(sheet, value, Track::Details)?;
+                    if sheet.whole {
+                        continue;
+                    }
+                }
+                if self.finished {
+                    sheet.key(key);
+                    sheet.rest(value);
+                } else {
+                    self.strays.member(sheet, key, value, &mut path);
+                }
+            }
+        }
+        sheet.with_names(list);
+        Ok(thinks)
     }
 
     fn audio(&mut self, sheet: &mut Sheet<'_>, audio: usize) -> Result<(), Wrong> {
