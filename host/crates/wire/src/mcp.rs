@@ -66,7 +66,7 @@ impl Endpoint for Mcp {
     }
 
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
-        let reader = response::Response::new(status);
+        let reader = response::Response::new(status, self.says);
         match body(content_type) {
             Ok(Body::Json) => Ok(Box::new(Documents::whole(reader, limits))),
             Ok(Body::Events) => Ok(Box::new(Documents::events(reader, limits))),

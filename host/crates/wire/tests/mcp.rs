@@ -368,6 +368,12 @@ fn answers_with_no_body_and_answers_of_others_pass() {
     let body = json!({ "error": "invalid_token", "error_description": CANARY }).to_string();
     assert_eq!(masked(refused(), &body), body.replace(CANARY, "[SSN]"));
     assert!(run(whole(), &mut Judge::default(), body.as_bytes(), &[]).is_err(), "no message, and no error status");
+    // Who only ended a session, or listens, is owed nothing: some servers say so by an empty body of JSON.
+    assert!(run(whole(), &mut Judge::default(), b"", &[]).is_err(), "a message wants an answer");
+    for method in ["DELETE", "GET"] {
+        let flow = claim(Family::Mcp, method, "/mcp").unwrap().response(200, "application/json", limits).unwrap();
+        assert!(run(flow, &mut Judge::default(), b"", &[]).is_ok(), "{method}");
+    }
     let listen = claim(Family::Mcp, "GET", "/mcp").unwrap();
     let mut flow = listen.request("", limits).unwrap();
     flow.finish().unwrap();

@@ -12,12 +12,14 @@ use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet
 #[derive(Debug)]
 pub(super) struct Response {
     status: u16,
+    /// Whether something was said to the server, so that it owes an answer.
+    asked: bool,
 }
 
 impl Response {
-    /// The answer with this HTTP status.
-    pub(super) fn new(status: u16) -> Self {
-        Self { status }
+    /// The answer with this HTTP status, to a request with a body or with none.
+    pub(super) fn new(status: u16, asked: bool) -> Self {
+        Self { status, asked }
     }
 }
 
@@ -49,7 +51,7 @@ impl Reader for Response {
     }
 
     fn may_be_empty(&self) -> bool {
-        self.status != 200
+        self.status != 200 || !self.asked
     }
 
     fn end(&mut self, _parts: &mut Parts) {}
