@@ -52,10 +52,15 @@ fn shown(bytes: &[u8]) -> String {
 #[must_use = "a body that is refused shows nothing"]
 pub fn untouched(spec: &Spec, body: &[u8]) -> bool {
     let Some(passed) = passed(spec, false, body) else { return false };
-    if spec.framing == Framing::Events {
-        assert_eq!(events(&passed.out), events(body), "a client sees other events: {}", shown(&passed.out));
-    } else {
-        assert_eq!(shown(&passed.out), shown(body), "an untouched body leaves as it came");
+    match spec.framing {
+        Framing::Events => {
+            assert_eq!(events(&passed.out), events(body), "a client sees other events: {}", shown(&passed.out));
+        }
+        Framing::PlainEvents => {
+            let [left, came] = [&passed.out, body].map(|stream| documents(spec.framing, stream));
+            assert_eq!(left, came, "a client sees other documents: {}", shown(&passed.out));
+        }
+        _ => assert_eq!(shown(&passed.out), shown(body), "an untouched body leaves as it came"),
     }
     true
 }

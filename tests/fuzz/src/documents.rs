@@ -9,6 +9,8 @@ pub enum Framing {
     Whole,
     /// An event stream.
     Events,
+    /// An event stream of which nothing but its documents goes on, each as an event.
+    PlainEvents,
     /// One on each line.
     Lines,
     /// The items of an array, or one document.
@@ -74,6 +76,10 @@ pub fn documents(framing: Framing, body: &[u8]) -> Option<Vec<Value>> {
         Framing::Lines => {
             let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
             lines.map(|line| serde_json::from_slice(line).ok()).collect::<Option<_>>()?
+        }
+        Framing::PlainEvents => {
+            let said = events(body).into_iter().filter(|event| !event.data.trim_ascii().is_empty());
+            said.map(|event| serde_json::from_slice(&event.data).ok()).collect::<Option<_>>()?
         }
         Framing::Text => vec![text(body)?],
         Framing::Events => {

@@ -7,7 +7,7 @@ use model::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
 use serde_json::Value;
 use wire::{Flow, Limits};
 
-use crate::documents::Framing::{self, Events, Items, Lines, Text, Whole};
+use crate::documents::Framing::{self, Events, Items, Lines, PlainEvents, Text, Whole};
 
 /// Bounds small enough that inputs of a few kilobytes reach them.
 pub(crate) const LIMITS: Limits =
@@ -75,7 +75,7 @@ const SPECS: &[Spec] = &[
     spec("anthropic", "count request", "/v1/messages/count_tokens", Request, (JSON, Whole)),
     spec("gemini", "generate request", GEMINI, Request, (JSON, Whole)),
     spec("gemini", "generate answer", GEMINI, Answer(200), (JSON, Whole)),
-    spec("gemini", "generate stream", GEMINI_EVENTS, Answer(200), (SSE, Events)),
+    spec("gemini", "generate stream", GEMINI_EVENTS, Answer(200), (SSE, PlainEvents)),
     spec("gemini", "generate array", GEMINI_ITEMS, Answer(200), (JSON, Items)),
     spec("gemini", "generate error", GEMINI, Answer(400), (JSON, Whole)),
     spec("gemini", "count request", "/v1beta/models/gemini-2.5-flash:countTokens", Request, (JSON, Whole)),

@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 use super::{
     canary::{CARD, KINDS, Spelling},
     pack::ENCODINGS,
-    places::{Expects, Places},
+    places::{Dialect, Expects, Framing, Places},
 };
 use crate::rig::Dice;
 
@@ -97,6 +97,19 @@ pub(super) enum Grammar {
     Notes,
     /// The last event has no end.
     Unended,
+}
+
+impl Grammar {
+    /// Whether a stream that is written so leaves byte for byte. Of events it does not where clients would not all read the
+    /// same: comments with words and a mark are dropped, an end that is missing is written, and some dialects have one
+    /// way of writing an event.
+    fn stays(self, dialect: &Dialect) -> bool {
+        match self {
+            Self::Usual | Self::CrLf => true,
+            Self::Mark | Self::Notes | Self::Unended => dialect.framing != Framing::Sse,
+            Self::Cr | Self::Mixed | Self::Tight | Self::Lines => !dialect.plain,
+        }
+    }
 }
 
 const ESCAPES: [Escape; 5] = [Escape::Needed, Escape::Lower, Escape::Upper, Escape::Second, Escape::Ascii];
@@ -311,8 +324,7 @@ impl Matrix {
         Some(Case {
             tokens: Tokens::Words,
             wrap: if matches!(case.wrap, Wrap::Number | Wrap::None) { Wrap::Value } else { case.wrap },
-            // Comments with words in them are dropped, and so not byte for byte the same.
-            grammar: if case.grammar == Grammar::Notes { Grammar::Usual } else { case.grammar },
+            grammar: if case.grammar.stays(&places.dialects[form.dialect]) { case.grammar } else { Grammar::Usual },
             delivery: if case.delivery == Delivery::Dribble { Delivery::Together } else { case.delivery },
             ..case
         })

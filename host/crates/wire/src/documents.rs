@@ -164,6 +164,11 @@ impl<R: Reader> Documents<R> {
     }
 
     /// The same, read once the body is complete, as requests are.
+    /// The same of a dialect whose clients read lines in ways of their own: each event leaves as one line.
+    pub(crate) fn plain_events(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Events(sse::Framer::plain()), reader, limits)
+    }
+
     pub(crate) fn when_complete(self) -> Self {
         Self { patient: true, ..self }
     }
@@ -206,6 +211,7 @@ impl<R: Reader> Documents<R> {
             reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
             let (known, speaker) = (reader.known(), reader.speaker());
+            let mut says = true;
             if events
                 && is_bare(data)
                 && let Some(part) = reader.text(parts)
@@ -232,8 +238,13 @@ impl<R: Reader> Documents<R> {
         }
     }
 
+            } else {
+                says = false;
     /// What is no array is one document after all, within the bound of those.
     fn settle_framing(&mut self) -> Result<(), Malformed> {
+            if says && !event.missing.is_empty() {
+                slots.push(Slot::put(len..len, event.missing));
+            }
         if let Framing::Items(framer) = &self.framing
             && framer.is_array(self.queue.rest()) == Some(false)
         {
@@ -288,14 +299,11 @@ fn read_lines(
     slots: &mut Vec<Slot>,
     (speaker, known): (Speaker, fn(&str) -> bool),
 ) -> Result<(), Malformed> {
-    if event.fields.is_empty() && event.drops.is_empty() {
+    if event.fields.is_empty() && event.puts.is_empty() {
         return Ok(());
     }
     let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
-    for line in &event.drops {
-        let (at, end) = (line.start as u32, line.end as u32);
-        slots.push(Slot { source: None, kind: Kind::Drop, at, end, from: 0, to: 0, tail: false });
-    }
+    slots.extend(event.puts.iter().map(|(range, text)| Slot::put(range.clone(), text)));
     for value in &event.fields {
         let line = &text[value.clone()];
         if known(line) || (line.len() < LONG_NUMBER && line.bytes().all(|byte| byte.is_ascii_digit())) {

@@ -37,8 +37,8 @@ pub(crate) enum Kind {
     Raw,
     /// The rest of a line that is not JSON.
     Line,
-    /// Never leaves.
-    Drop,
+    /// Never leaves: this does in its place.
+    Put(&'static str),
     /// No text; only waits for its source.
     Hold,
     /// The place behind an object's `{` where a member of this name goes if text is to be added.
@@ -59,7 +59,7 @@ pub(crate) enum Kind {
 /// A place in a frame where text stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    /// Whose text; `None` only for [`Kind::Drop`].
+    /// Whose text; `None` only for [`Kind::Put`].
     pub(crate) source: Option<Source>,
     /// What stands there.
     pub(crate) kind: Kind,
@@ -97,6 +97,12 @@ struct Reach<'a> {
 }
 
 impl Slot {
+    /// A place where this leaves, whatever stands there.
+    pub(crate) fn put(range: Range<usize>, text: &'static str) -> Self {
+        let (at, end) = (range.start as u32, range.end as u32);
+        Self { source: None, kind: Kind::Put(text), at, end, from: 0, to: 0, tail: false }
+    }
+
     /// Whether everything in it is decided.
     fn ready(&self, parts: &mut Parts) -> bool {
         let Some(source) = self.source else { return true };
@@ -223,7 +229,7 @@ impl Slot {
                 by.extend_from_slice(line.replace(['\r', '\n', '\0'], " ").as_bytes());
                 put(whole, by);
             }
-            Kind::Drop => put(whole, by),
+            Kind::Put(text) => put(whole, text.as_bytes().into()),
             Kind::Hold => {}
             // A change that only reaches over this place adds nothing to it.
             Kind::Extra(_) if edits.iter().all(|(_, text)| text.is_empty()) => {}
@@ -295,7 +301,7 @@ pub(crate) fn replacements<'a>(
             reaches = joined(reaches, twin.reaches(parts));
         }
         let edits = slot.cut(reaches);
-        if edits.is_empty() && slot.kind != Kind::Drop {
+        if edits.is_empty() && !matches!(slot.kind, Kind::Put(_)) {
             continue;
         }
         // A value that became `null` takes what stood in it along.

@@ -90,7 +90,8 @@ impl Endpoint for Generate {
     fn response(&self, status: u16, content_type: &str, limits: Limits) -> Result<Box<dyn Flow>, Unclaimed> {
         let reader = response::Response::new(status);
         Ok(match (body(content_type)?, self) {
-            (Body::Events, _) => Box::new(Documents::events(reader, limits)),
+            // Google's own clients take only `data: ` for one in Python, and only an event that begins with it in JavaScript.
+            (Body::Events, _) => Box::new(Documents::plain_events(reader, limits)),
             // Errors come as an array of one here, too.
             (Body::Json, Self::Items) => Box::new(Documents::items(reader, limits)),
             (Body::Json, Self::Whole | Self::Events) => Box::new(Documents::whole(reader, limits)),
@@ -131,13 +132,11 @@ impl Endpoint for Generate {
         Answer { status: 200, content_type, body: body.into_bytes() }
     }
 
-    /// A comment between events; white space in an array.
-    fn heartbeat(&self, say: &str) -> Vec<u8> {
+    /// An empty line between events: Google's client in Python takes a comment for JSON. White space in an array.
+    fn heartbeat(&self, _say: &str) -> Vec<u8> {
         match self {
             Self::Items => b" ".to_vec(),
-            Self::Whole | Self::Events => {
-                format!(": {}\n\n", say.replace(|char: char| char.is_control(), " ")).into_bytes()
-            }
+            Self::Whole | Self::Events => b"\n\n".to_vec(),
         }
     }
 }

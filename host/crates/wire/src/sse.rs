@@ -2,7 +2,8 @@
 //!
 //! The framer only says where things stand: the bytes stay where they are. What must hold: each byte belongs to exactly
 //! one event's frame; a line ends with CR, LF or CRLF, whatever the split; text that a client would ignore (comments,
-//! unknown fields) is marked to be dropped.
+//! unknown fields, a byte order mark) is marked to be dropped, and what only some clients would read is marked to be
+//! written so that all do.
 
 use std::ops::Range;
 
@@ -17,8 +18,11 @@ pub(crate) struct Event {
     pub(crate) name: Range<usize>,
     /// Values of its `event` and `id` fields.
     pub(crate) fields: Vec<Range<usize>>,
-    /// Lines that must not go on.
-    pub(crate) drops: Vec<Range<usize>>,
+    /// What must not go on as it is, and what takes its place.
+    pub(crate) puts: Vec<(Range<usize>, &'static str)>,
+    /// What is missing at the end of the stream so that every client takes it for an event: those of the standard pass
+    /// over one with no empty line behind it, others do not.
+    pub(crate) missing: &'static str,
 }
 
 impl Event {
@@ -27,6 +31,31 @@ impl Event {
         self.len = len;
         self.data.clear();
         self.data.push(data);
+    }
+
+    /// Makes one line of the event's data (JSON, in which an end of line is white space), and of one with no data an
+    /// empty line. `raw` is its frame.
+    fn straighten(&mut self, raw: &[u8]) {
+        self.name = 0..0;
+        self.fields.clear();
+        self.puts.clear();
+        self.missing = "";
+        if self.data.iter().all(|line| raw[line.clone()].trim_ascii().is_empty()) {
+            self.data.clear();
+        }
+        let (Some(first), Some(last)) = (self.data.first(), self.data.last()) else {
+            if !matches!(raw, b"\n" | b"\r\n") {
+                self.puts.push((0..raw.len(), "\n"));
+            }
+            return;
+        };
+        if &raw[..first.start] != DATA.as_bytes() {
+            self.puts.push((0..first.start, DATA));
+        }
+        self.puts.extend(self.data.windows(2).map(|lines| (lines[0].end..lines[1].start, " ")));
+        if !matches!(&raw[last.end..], b"\n\n" | b"\r\n\r\n") {
+            self.puts.push((last.end..raw.len(), END));
+        }
     }
 }
 
@@ -43,12 +72,25 @@ pub(crate) struct Framer {
     started: bool,
     /// The event is complete, and the next call begins another.
     complete: bool,
+    /// Each event leaves as one line of data, and nothing else of it does.
+    plain: bool,
     event: Event,
 }
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
+/// How the one line of a plain event begins.
+const DATA: &str = "data: ";
+
+/// How it ends, where it does not end so with CRLF.
+const END: &str = "\n\n";
+
 impl Framer {
+    /// For dialects whose clients read lines in ways of their own.
+    pub(crate) fn plain() -> Self {
+        Self { plain: true, ..Self::default() }
+    }
+
     /// The next complete event in `rest`, which begins where the last event's frame ended; at the `end` of the stream,
     /// what is left as if it were complete.
     pub(crate) fn find(&mut self, rest: &[u8], end: bool) -> Option<&Event> {
@@ -58,7 +100,7 @@ impl Framer {
             self.event.name = 0..0;
             self.event.data.clear();
             self.event.fields.clear();
-            self.event.drops.clear();
+            self.event.puts.clear();
             (self.scanned, self.line) = (0, 0);
         }
         if !self.begin(rest, end) {
@@ -68,15 +110,16 @@ impl Framer {
             let at = self.scanned + found;
             let blank = at == self.line;
             let cr = rest[at] == b'\r';
-            if cr && at + 1 == rest.len() && !blank && !end {
-                // The LF of a CRLF may still come, and belongs to this line.
+            if cr && at + 1 == rest.len() && (!blank || self.plain) && !end {
+                // The LF of a CRLF may still come, and belongs to this line. Only where nothing depends on it does the
+                // end of an event not wait for it.
                 self.scanned = at;
                 return None;
             }
             let after = if cr && rest.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 };
             if blank {
                 self.after_cr = cr && after == rest.len() && rest[after - 1] == b'\r';
-                return Some(self.finish(after));
+                return Some(self.finish(rest, after));
             }
             self.take_line(rest, at, after);
             (self.scanned, self.line) = (after, after);
@@ -86,7 +129,9 @@ impl Framer {
             if self.line < rest.len() {
                 self.take_line(rest, rest.len(), rest.len());
             }
-            return Some(self.finish(rest.len()));
+            // Behind a CR one LF would only belong to that.
+            self.event.missing = if rest.ends_with(b"\n") { "\n" } else { END };
+            return Some(self.finish(rest, rest.len()));
         }
         None
     }
@@ -104,6 +149,8 @@ impl Framer {
         }
         if !self.started {
             if rest.starts_with(BOM) {
+                // Some clients don't know it, and pass over the event behind it.
+                self.event.puts.push((0..BOM.len(), ""));
                 (self.scanned, self.line) = (BOM.len(), BOM.len());
             } else if BOM.starts_with(rest) && !end {
                 return false;
@@ -113,9 +160,12 @@ impl Framer {
         true
     }
 
-    fn finish(&mut self, len: usize) -> &Event {
+    fn finish(&mut self, rest: &[u8], len: usize) -> &Event {
         self.complete = true;
         self.event.len = len;
+        if self.plain {
+            self.event.straighten(&rest[..len]);
+        }
         &self.event
     }
 
@@ -147,8 +197,8 @@ impl Framer {
         let cr_stays = self
             .line
             .checked_sub(1)
-            .is_some_and(|cr| rest[cr] == b'\r' && self.event.drops.last().is_none_or(|drop| drop.end <= cr));
-        self.event.drops.push(if cr_stays && end < after { self.line - 1..end } else { self.line..after });
+            .is_some_and(|cr| rest[cr] == b'\r' && self.event.puts.last().is_none_or(|(drop, _)| drop.end <= cr));
+        self.event.puts.push((if cr_stays && end < after { self.line - 1..end } else { self.line..after }, ""));
     }
 }
 

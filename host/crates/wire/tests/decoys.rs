@@ -139,8 +139,6 @@ fn thoughts_in_a_list_may_come_before_content_that_is_none() {
 fn an_event_of_another_name_in_between_is_refused() {
     let chat = |text: &str| piece(json!({ "content": text }));
     let completion = |text: &str| json!({"choices":[{"index":0,"text":text}]});
-    let gemini_stream = || gemini("streamGenerateContent", "text/event-stream");
-    let said = |text: &str| candidate(json!([{ "text": text }]));
     type Case<'a> = (fn() -> Box<dyn Flow>, &'a dyn Fn(&str) -> Value);
     let cases: [Case<'_>; 3] = [(chat::stream, &chat), (completions::stream, &completion), (gemini_stream, &said)];
     for (open, write) in cases {

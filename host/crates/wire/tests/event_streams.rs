@@ -72,16 +72,23 @@ const CASES: &[(&str, &[Event])] = &[
     ("id: 7\ndata: a\n\nid:\ndata: WORD\n\n", &[("message", "a", "7"), ("message", "WORD", "")]),
     // The time to reconnect: digits alone.
     ("retry: 1000\ndata: WORD\n\nretry: 1x\n\nretry\n\nretry:\n\n", &[("message", "WORD", "")]),
-    // What does not end in an empty line is not dispatched.
-    ("data: WORD\n\ndata: b", &[("message", "WORD", "")]),
-    ("data: WORD\n\ndata: b\n", &[("message", "WORD", "")]),
-    ("data: WORD\n\ndata: b\r", &[("message", "WORD", "")]),
+    // What has no data is not dispatched.
     ("data: WORD\r\n\r\nevent: x\r\n", &[("message", "WORD", "")]),
     // Nothing dispatches nothing.
     ("", &[]),
     ("\n\n\r\r\n\n", &[]),
     ("\u{feff}", &[]),
     ("event: WORD\nid: 3\n\n", &[]),
+];
+
+/// What does not end in an empty line is not dispatched, but less strict clients do that. How such a stream ends, and what
+/// is written behind it, so that all do.
+const UNENDED: &[(&str, &str)] = &[
+    ("data: WORD", "\n\n"),
+    ("data: WORD\n", "\n"),
+    ("event: x\r\ndata: WORD\r\n", "\n"),
+    ("event: x\r\ndata: WORD\r", "\n\n"),
+    ("data: WORD\r\nid: 7", "\n\n"),
 ];
 
 /// What a client has of a stream in the end.
@@ -210,9 +217,28 @@ fn what_says_nothing_does_not_go_on() {
 }
 
 #[test]
-fn an_event_that_is_not_dispatched_is_judged_all_the_same() {
-    for stream in ["data: 078-05-1120", "data: 078-05-1120\n", "event: x\r\ndata: 078-05-1120\r"] {
-        let text = String::from_utf8(through(stream, true)).unwrap();
-        assert_eq!(text, stream.replace(CANARY, MASK), "clients that are less strict show it");
+fn an_event_with_no_end_is_judged_and_gets_one() {
+    for (stream, end) in UNENDED {
+        for before in ["", "data: a\n\n"] {
+            let stream = [before, stream].concat();
+            let dispatched = Client::of(stream.as_bytes()).events.len();
+            let out = through(&stream.replace(WORD, CANARY), true);
+            assert_eq!(String::from_utf8_lossy(&out), stream.replace(WORD, MASK) + end);
+            let events = Client::of(&out).events;
+            assert_eq!((events.len(), events.last().unwrap().1.as_str()), (dispatched + 1, MASK), "{stream:?}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_does_not_go_on() {
+    for (stream, left) in
+        [("\u{feff}data: a\n\n", "data: a\n\n"), ("\u{feff}\u{feff}data: a\ndata: b\n\n", "data: b\n\n")]
+    {
+        assert_eq!(
+            String::from_utf8(through(stream, false)).unwrap(),
+            left,
+            "some clients pass over the event behind it"
+        );
     }
 }

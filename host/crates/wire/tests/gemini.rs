@@ -530,3 +530,61 @@ fn parts_that_the_dialect_does_not_know_are_judged_each_by_itself() {
     }
     assert_eq!(masked(Framing::Whole.flow(), &body("a 078-05", "-1120 b")), body("a [SSN]", " b"));
 }
+
+/// Events as Google's clients find them: in JavaScript only what begins with `data:`, up to two ends of line of one kind;
+/// in Python only lines that begin with `data: `, up to an empty one.
+fn found(stream: &str) -> [Vec<Value>; 2] {
+    let normal = stream.replace("\r\n\r\n", "\n\n");
+    let script = normal.split("\n\n").map(str::trim).filter_map(|event| event.strip_prefix("data:"));
+    let script: Vec<Value> = script.map(|data| value(data.trim())).collect();
+    let mut lines = Vec::new();
+    for line in stream.replace("\r\n", "\n").split('\n').filter(|line| !line.is_empty()) {
+        lines.push(value(line.strip_prefix("data: ").expect("it takes any other line for JSON")));
+    }
+    [script, lines]
+}
+
+#[test]
+fn every_event_is_one_line_to_googles_clients() {
+    let (text, parts) = (|text: &str| piece(&json!({ "text": text })).to_string(), ["ssn 078-05-", "x", "1120 ok"]);
+    let [first, decoy, last] = parts.map(text);
+    let usual = [&first, &decoy, &last].map(|data| format!("data: {data}\n\n")).concat();
+    for odd in [
+        format!(":\ndata: {decoy}\n\n"),
+        format!("id: 7\ndata: {decoy}\n\n"),
+        format!("event: x\r\ndata: {decoy}\r\n\r\n"),
+        format!("retry: 10\ndata: {decoy}\n: a\n\n"),
+        format!("data:{decoy}\n\n"),
+        format!("data: {decoy}\r\r"),
+        format!("data: {decoy}\n\r\n"),
+        format!("data: {decoy}\r\n\n"),
+        format!("data: {}\n\n", decoy.replacen(":[", ":\ndata: [", 1).replacen(",\"", "\ndata:,\"", 1)),
+        format!(":{{\n\nid: {{\n\ndata: \n\ndata\n\n: wait\n\ndata:\ndata: {decoy}\ndata\n\n"),
+    ] {
+        let body = [format!("data: {first}\n\n"), odd, format!("data: {last}\n\n")].concat();
+        for cut in 0..=body.len() {
+            let out = run(Framing::Events.flow(), &mut Judge::default(), body.as_bytes(), &[cut]).unwrap().concat();
+            let out = String::from_utf8(out).unwrap();
+            let expected = [&first, &decoy, &last].map(|data| value(data));
+            assert_eq!(found(&out), [expected.to_vec(), expected.to_vec()], "cut at {cut}: {out:?}");
+        }
+        let out = masked(Framing::Events.flow(), &body.replace("\"x\"", &format!("\"{CANARY}\"")));
+        assert!(!out.contains(CANARY) && out.contains(MASK), "{out}");
+    }
+    // A mark, and an end that is missing.
+    for (before, end) in [("\u{feff}", "\n\n"), ("", ""), ("", "\n"), ("", "\r")] {
+        let body = [before, usual.trim_end(), end].concat();
+        let out = run(Framing::Events.flow(), &mut Judge::default(), body.as_bytes(), &[]).unwrap().concat();
+        assert_eq!(String::from_utf8(out).unwrap(), usual);
+    }
+    // What is so already leaves as it came, and so do empty lines.
+    for plain in [usual.clone(), usual.replace('\n', "\r\n"), format!("\n{usual}\r\n\n")] {
+        for cut in 0..=plain.len() {
+            let out = run(Framing::Events.flow(), &mut Judge::default(), plain.as_bytes(), &[cut]).unwrap().concat();
+            assert_eq!(String::from_utf8(out).unwrap(), plain, "cut at {cut}");
+        }
+    }
+    // A comment is no empty line to Google's client in Python.
+    let stream = at("streamGenerateContent", "?alt=sse");
+    assert_eq!(stream.heartbeat("wait"), b"\n\n");
+}

@@ -397,21 +397,26 @@ fn what_is_not_data_is_dropped_or_masked() {
 }
 
 #[test]
-fn unterminated_and_odd_streams_leave_as_they_came() {
+fn odd_streams_leave_as_they_came_but_for_a_mark_and_an_end_that_is_missing() {
     let bodies = [
-        "data: {\"id\":\"a\"}",
-        "data: {\"id\":\"a\"}\r",
-        "\u{feff}data: {\"id\":\"a\"}\r\rdata: {\"id\":\"b\"}\n\r\n",
-        "data:{\"id\":\"a\"}\r\n\ndata\n\n\n\r\r\n",
-        "data: \n\n",
-        "",
-        "\n",
+        ("", "data: {\"id\":\"a\"}", "\n\n"),
+        ("", "data: {\"id\":\"a\"}\n", "\n"),
+        ("", "data: {\"id\":\"a\"}\r\n", "\n"),
+        ("", "data: {\"id\":\"a\"}\r", "\n\n"),
+        ("\u{feff}", "data: {\"id\":\"a\"}\r\rdata: {\"id\":\"b\"}\n\r\n", ""),
+        ("\u{feff}", "", ""),
+        ("", "data:{\"id\":\"a\"}\r\n\ndata\n\n\n\r\r\n", ""),
+        ("", "data: {\"id\":\"a\"}\n\ndata: [DONE]", ""),
+        ("", "data: {\"id\":\"a\"}\n\ndata:", ""),
+        ("", "data: \n\n", ""),
+        ("", "", ""),
+        ("", "\n", ""),
     ];
-    for body in bodies {
-        for cut in 0..=body.len() {
-            let mut judge = Judge::default();
-            let out = run(stream(), &mut judge, body.as_bytes(), &[cut]).unwrap().concat();
-            assert_eq!(String::from_utf8(out).unwrap(), body, "cut at {cut}");
+    for (mark, body, end) in bodies {
+        let came = [mark, body].concat();
+        for cut in 0..=came.len() {
+            let out = run(stream(), &mut Judge::default(), came.as_bytes(), &[cut]).unwrap().concat();
+            assert_eq!(String::from_utf8(out).unwrap(), [body, end].concat(), "cut at {cut}");
         }
     }
 }

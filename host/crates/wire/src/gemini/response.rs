@@ -13,7 +13,6 @@ use crate::{
     Malformed,
     case::Spelling,
     documents::Reader,
-    event_name::EventName,
     json::Kind,
     parts::Parts,
     sheet::{Indices, Sheet},
@@ -29,7 +28,6 @@ pub(super) struct Response {
     candidates: BTreeMap<u64, Candidate>,
     /// What the dialect does not know, from piece to piece.
     strays: Strays,
-    name: EventName,
     usage: Usage,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
@@ -55,10 +53,6 @@ impl Reader for Response {
         (!self.failed).then_some(&names::SPELLING)
     }
 
-    fn named(&mut self, name: &[u8]) {
-        self.name.named(name);
-    }
-
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
         let doc = sheet.doc;
         if doc.kind(0) != Kind::Object {
@@ -69,10 +63,6 @@ impl Reader for Response {
             match (&*camel(&doc.name(key)), doc.kind(value)) {
                 ("candidates", Kind::Array) => {
                     let mut seen = Indices::default();
-                    if doc.items(value).next().is_some() {
-                        let wrong = |expected| Malformed::Shape { path: "/candidates".into(), expected };
-                        self.name.says().map_err(wrong)?;
-                    }
                     for (place, candidate) in doc.items(value).enumerate() {
                         self.candidate(sheet, place, candidate, &mut seen)?;
                     }
