@@ -4,8 +4,11 @@
 //! What must hold: whole and streamed answers go through the same reader; a body that is not what it should be is
 //! an error, never passed on.
 
+use std::ops::Range;
+
 use bytes::BytesMut;
 use model::{Channel, PartId, Speaker, Usage};
+use smallvec::SmallVec;
 
 use crate::{
     Change, Finds, Flow, Limits, Malformed, Step, ToolCallId, array,
@@ -19,6 +22,9 @@ use crate::{
     sheet::Sheet,
     sse::{self, Event},
 };
+
+/// The parts that go on with one text.
+pub(crate) type Pieces = SmallVec<[PartId; 2]>;
 
 /// What a dialect knows of its documents.
 pub(crate) trait Reader: Send {
@@ -39,9 +45,14 @@ pub(crate) trait Reader: Send {
     /// Reads one document.
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed>;
 
-    /// The part that data which is not JSON belongs to, where the dialect has such data.
-    fn text(&mut self, _parts: &mut Parts) -> Option<PartId> {
-        None
+    /// Whether the dialect has data that is not JSON.
+    fn has_text(&self) -> bool {
+        false
+    }
+
+    /// The parts that such data, which says this, is a piece of.
+    fn text(&mut self, _text: &str, _parts: &mut Parts) -> Result<Pieces, Malformed> {
+        Ok(Pieces::new())
     }
 
     /// Reads an event's data that the dialect has besides JSON; false when it has none such.
@@ -153,6 +164,11 @@ impl<R: Reader> Documents<R> {
         Self::new(Framing::Events(sse::Framer::default()), reader, limits)
     }
 
+    /// The same of a dialect whose clients read lines in ways of their own: each event leaves as one line.
+    pub(crate) fn plain_events(reader: R, limits: Limits) -> Self {
+        Self::new(Framing::Events(sse::Framer::plain()), reader, limits)
+    }
+
     /// A body with a document on each line.
     pub(crate) fn lines(reader: R, limits: Limits) -> Self {
         Self::new(Framing::Lines(lines::Framer::default()), reader, limits)
@@ -164,11 +180,6 @@ impl<R: Reader> Documents<R> {
     }
 
     /// The same, read once the body is complete, as requests are.
-    /// The same of a dialect whose clients read lines in ways of their own: each event leaves as one line.
-    pub(crate) fn plain_events(reader: R, limits: Limits) -> Self {
-        Self::new(Framing::Events(sse::Framer::plain()), reader, limits)
-    }
-
     pub(crate) fn when_complete(self) -> Self {
         Self { patient: true, ..self }
     }
@@ -212,11 +223,8 @@ impl<R: Reader> Documents<R> {
             let data = gather(event, rest, lines, joined);
             let (known, speaker) = (reader.known(), reader.speaker());
             let mut says = true;
-            if events
-                && is_bare(data)
-                && let Some(part) = reader.text(parts)
-            {
-                read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
+            if events && is_bare(data) && reader.has_text() {
+                read_text(event, &rest[..event.len], reader, parts, slots)?;
             } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
                 match tape.read(data, rules) {
@@ -224,27 +232,26 @@ impl<R: Reader> Documents<R> {
                         spelled(reader, doc)?;
                         reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known, finds })?;
                     }
-                    Err(error @ (Malformed::Json { .. } | Malformed::Truncated { .. })) if events => {
-                        let part = reader.text(parts).ok_or(error)?;
-                        read_text(event, &rest[..event.len], part, parts, slots, speaker)?;
+                    Err(Malformed::Json { .. } | Malformed::Truncated { .. }) if events && reader.has_text() => {
+                        read_text(event, &rest[..event.len], reader, parts, slots)?;
                     }
                     Err(error) => return Err(error),
                 }
+            } else {
+                says = false;
             }
             let len = event.len;
+            if says && !event.missing.is_empty() {
+                slots.push(Slot::put(len..len, event.missing));
+            }
             // In front of all that stands in the frame, and of what is dropped from it.
             slots.splice(0..0, parts.extra_slots.drain(..));
             queue.frame(len, slots);
         }
     }
 
-            } else {
-                says = false;
     /// What is no array is one document after all, within the bound of those.
     fn settle_framing(&mut self) -> Result<(), Malformed> {
-            if says && !event.missing.is_empty() {
-                slots.push(Slot::put(len..len, event.missing));
-            }
         if let Framing::Items(framer) = &self.framing
             && framer.is_array(self.queue.rest()) == Some(false)
         {
@@ -330,29 +337,32 @@ fn read_lines(
     Ok(())
 }
 
-/// Reads data that is no JSON: as a part of its own, and as a piece of `joined`, which goes on from event to event. What
-/// looks like JSON may be read as such by somebody less strict, so its escapes are undone where they are valid.
+/// Reads data that is no JSON: as a part of its own, and as a piece of those that go on from event to event. What looks
+/// like JSON may be read as such by somebody less strict, so its escapes are undone where they are valid.
 fn read_text(
     event: &Event,
     raw: &[u8],
-    joined: PartId,
+    reader: &mut impl Reader,
     parts: &mut Parts,
     slots: &mut Vec<Slot>,
-    speaker: Speaker,
 ) -> Result<(), Malformed> {
     let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
     let lines = || event.data.iter().map(|line| &text[line.clone()]);
     let loose = lines().any(|line| line.trim_start().starts_with(['{', '[', '"']));
-    let own = parts.begin(Channel::Content, speaker);
+    let write = |count: usize, line: &Range<usize>, out: &mut String| {
+        if count > 0 {
+            out.push('\n');
+        }
+        if loose { literal::decode(&text[line.clone()], out) } else { out.push_str(&text[line.clone()]) }
+    };
+    let mut said = String::new();
+    event.data.iter().enumerate().for_each(|(count, line)| write(count, line, &mut said));
+    let joined = reader.text(&said, parts)?;
+    let own = parts.begin(Channel::Content, reader.speaker());
     for (count, line) in event.data.iter().enumerate() {
         let last = count + 1 == event.data.len();
-        for (part, tail) in [(own, last), (joined, false)] {
-            let range = parts.say(part, |out| {
-                if count > 0 {
-                    out.push('\n');
-                }
-                if loose { literal::decode(&text[line.clone()], out) } else { out.push_str(&text[line.clone()]) }
-            });
+        for (part, tail) in std::iter::once((own, last)).chain(joined.iter().map(|joined| (*joined, false))) {
+            let range = parts.say(part, |out| write(count, line, out));
             if let Some(run) = parts.run_mut(Source::Part(part)) {
                 run.live += 1;
             }

@@ -12,10 +12,15 @@ pub(crate) struct EventName {
     first: Option<Vec<u8>>,
 }
 
+/// The name under which clients hear an event. One with none is a `message` (HTML standard, server-sent events).
+pub(crate) fn heard(name: &[u8]) -> &[u8] {
+    if name == b"message" { b"" } else { name }
+}
+
 impl EventName {
-    /// The name of the event that is read next. One with none is a `message` (HTML standard, server-sent events).
+    /// The name of the event that is read next.
     pub(crate) fn named(&mut self, name: &[u8]) {
-        let name = if name == b"message" { b"" } else { name };
+        let name = heard(name);
         if self.now != name {
             self.now.clear();
             self.now.extend_from_slice(name);

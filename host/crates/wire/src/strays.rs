@@ -87,7 +87,7 @@ impl Again {
 }
 
 /// Adds to the last of what a string said.
-fn note(tail: &mut String, text: &str) {
+pub(crate) fn note(tail: &mut String, text: &str) {
     tail.push_str(text);
     let from = tail.ceil_char_boundary(tail.len().saturating_sub(TAIL));
     tail.drain(..from);

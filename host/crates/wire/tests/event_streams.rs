@@ -7,7 +7,7 @@
 mod support;
 
 use model::{Connection, EndpointRule, Family, OnBlock, Restore, Upstream, View};
-use support::{CANARY, Judge, MASK, run};
+use support::{CANARY, Judge, MASK, run, told};
 use wire::{Flow, Limits};
 
 /// In the cases: what is harmless once and the canary another time.
@@ -241,4 +241,47 @@ fn a_byte_order_mark_does_not_go_on() {
             "some clients pass over the event behind it"
         );
     }
+}
+
+/// What a client hears that listens for one name.
+fn heard(stream: &[u8], name: &str) -> String {
+    let events = Client::of(stream).events.into_iter().filter(|(kind, ..)| kind == name);
+    events.map(|(_, data, _)| serde_json::from_str(&data).map_or(data, |said: [String; 1]| said.concat())).collect()
+}
+
+#[test]
+fn what_comes_in_events_of_one_name_is_joined() {
+    let plain = |text: &str| text.to_owned();
+    let json = |text: &str| serde_json::json!([text]).to_string();
+    let writes: [&dyn Fn(&str) -> String; 2] = [&plain, &json];
+    for write in writes {
+        let event = |name: &str, text: &str| match name {
+            "" => format!("data: {}\n\n", write(text)),
+            name => format!("event: {name}\ndata: {}\n\n", write(text)),
+        };
+        let (first, last) = ("ssn 078-05-", "1120 ok");
+        for (one, heard_as) in [("", "message"), ("message", "message"), ("add", "add")] {
+            for others in 1..6 {
+                let between = event("ping", "zz").repeat(others);
+                // What comes in other events before may make the whole value be judged in one of them.
+                for before in ["", &event("ping", "a")] {
+                    let stream = [before, &event(one, first), &between, &event(one, last)].concat();
+                    let out = through(&stream, true);
+                    assert!(heard(stream.as_bytes(), heard_as).contains(CANARY), "nobody joins this: {stream}");
+                    assert!(!heard(&out, heard_as).contains(CANARY), "{}", String::from_utf8_lossy(&out));
+                }
+            }
+        }
+        let stream = [event("", first), event("other", last), event("", "zz")].concat();
+        let out = through(&stream, true);
+        assert!(Client::of(&out).events.iter().all(|(_, data, _)| !data.contains("1120")), "some hear all names");
+        told(view(), &[event("", "a"), event("b", "a"), event("", "c"), event("d", "b"), event("b", "e")].concat());
+    }
+}
+
+#[test]
+fn events_have_a_bounded_number_of_names() {
+    let stream: String = (0..5000).map(|number| format!("event: n{number}\ndata: a\n\n")).collect();
+    let refused = run(view(), &mut Judge::default(), stream.as_bytes(), &[]).unwrap_err();
+    assert!(refused.to_string().contains("names of events"), "{refused}");
 }
