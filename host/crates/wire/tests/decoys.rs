@@ -140,7 +140,7 @@ fn an_event_of_another_name_in_between_is_refused() {
     let chat = |text: &str| piece(json!({ "content": text }));
     let completion = |text: &str| json!({"choices":[{"index":0,"text":text}]});
     type Case<'a> = (fn() -> Box<dyn Flow>, &'a dyn Fn(&str) -> Value);
-    let cases: [Case<'_>; 3] = [(chat::stream, &chat), (completions::stream, &completion), (gemini_stream, &said)];
+    let cases: [Case<'_>; 2] = [(chat::stream, &chat), (completions::stream, &completion)];
     for (open, write) in cases {
         for odd in ["note", "thread.x", "error", "Message"] {
             let body = unnamed(&[write(FIRST)]) + &named(odd, &write("zz")) + &unnamed(&[write(LAST)]);
@@ -315,4 +315,67 @@ fn choices_of_one_event_stand_in_order() {
     let said = |index: u64, text: &str| json!({"index":index,"content":{"parts":[{ "text": text }]}});
     let decoy = json!({"candidates":[said(1, ""), said(0, "zz")]});
     is_refused(gemini("streamGenerateContent", "text/event-stream"), &unnamed(&[decoy]), "in order");
+}
+
+fn gemini_stream() -> Box<dyn Flow> {
+    gemini("streamGenerateContent", "text/event-stream")
+}
+
+/// Streams whose events have no names: how they are opened, and one event with a text.
+type Stream<'a> = (fn() -> Box<dyn Flow>, &'a dyn Fn(&str) -> Value);
+
+fn completion(text: &str) -> Value {
+    json!({"id":"c","choices":[{"index":0,"text":text,"finish_reason":null}]})
+}
+
+#[test]
+fn nothing_is_said_in_an_error_or_behind_it() {
+    let chat = |text: &str| piece(json!({ "content": text }));
+    let call = |text: &str| {
+        piece(json!({"tool_calls":[{"index":0,"id":"i","type":"function","function":{"name":text,"arguments":"{}"}}]}))
+    };
+    let candidate = |text: &str| candidate(json!([{ "text": text }]));
+    let streams: [Stream<'_>; 4] =
+        [(chat::stream, &chat), (chat::stream, &call), (completions::stream, &completion), (gemini_stream, &candidate)];
+    let error = json!({"error":{"message":"overloaded","code":500}});
+    for (open, write) in streams {
+        // Clients show what came before the error, and nothing that came behind it.
+        let body = unnamed(&[write(FIRST), error.clone(), write("9")]);
+        is_refused(open(), &body, "no text and no calls");
+        // Some go on behind an event that says both.
+        let mut both = write("zz");
+        both["error"] = json!({ "message": "overloaded" });
+        is_refused(open(), &unnamed(&[write(FIRST), both, write(LAST)]), "no text and no calls");
+        // What came before is judged as all there is, and what says nothing may follow.
+        let mut silent = write("");
+        if let Some(delta) = silent.pointer_mut("/choices/0/delta") {
+            *delta = json!({ "content": "" });
+        } else if let Some(content) = silent.pointer_mut("/candidates/0/content") {
+            *content = json!({ "role": "model" });
+        }
+        silent["error"] = json!({ "message": "overloaded" });
+        told(open(), &unnamed(&[write("hi"), silent.clone(), silent]));
+    }
+    let streams: [Stream<'_>; 3] =
+        [(chat::stream, &chat), (completions::stream, &completion), (gemini_stream, &candidate)];
+    for (open, write) in streams {
+        for nothing in [Value::Null, json!(""), json!(false)] {
+            let mut said = write(LAST);
+            said["error"] = nothing;
+            let out = masked(open(), &unnamed(&[write(FIRST), said]));
+            assert!(!out.contains("078-05-"), "{out}");
+        }
+        let out = masked(open(), &unnamed(&[write("ssn 078-05-"), write("1120"), error.clone()]));
+        assert!(out.contains("[SSN]") && !out.contains("078-05-"), "{out}");
+    }
+    let said = |text: &str| anthropic::at(0, json!({"type":"text_delta","text":text}));
+    let failed = json!({"type":"error","error":{"type":"overloaded_error","message":"overloaded"}});
+    let block = anthropic::block_of(0, typed("text", ""));
+    let body = |events: &[Value]| anthropic::sse(&[std::slice::from_ref(&block), events].concat(), "end_turn");
+    is_refused(anthropic::stream(), &body(&[said(FIRST), failed.clone(), said("9")]), "or an error");
+    let mut both = said("zz");
+    both["error"] = json!({ "message": "overloaded" });
+    is_refused(anthropic::stream(), &body(&[said(FIRST), both, said(LAST)]), "an event of its own");
+    let out = masked(anthropic::stream(), &body(&[said("ssn 078-05-"), said("1120"), failed]));
+    assert!(out.contains("[SSN]") && !out.contains("078-05-"), "{out}");
 }

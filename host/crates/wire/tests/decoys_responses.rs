@@ -274,3 +274,25 @@ fn a_response_whose_events_are_not_all_heard_by_name_is_refused() {
         }
     }
 }
+
+#[test]
+fn nothing_is_said_in_an_error_or_behind_it() {
+    let said = |text: &str| delta(TEXT, (0, 0), text);
+    let failed = json!({"type":"error","code":"server_error","message":"overloaded","param":null,"error":{"message":"overloaded"}});
+    let item = added(1, message(1, json!([])));
+    for behind in [said("9"), item, delta(ARGUMENTS, (1, 0), "{}")] {
+        for error in [failed.clone(), json!({"type":"error","message":"overloaded"})] {
+            let body = response(&[said(FIRST), said("1120"), error, behind.clone()]);
+            is_refused(responses::stream(), &body, "no text and no calls");
+        }
+    }
+    let mut both = said("zz");
+    both["error"] = json!({ "message": "overloaded" });
+    is_refused(responses::stream(), &response(&[said(FIRST), both, said(LAST)]), "no text and no calls");
+    // What came before is judged as all there is; that the answer failed may be said once more.
+    let ends = json!({"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"server_error",
+        "message":"overloaded"},"output":[message(0, json!([{"type":"output_text","text":CANARY}]))]}});
+    let body = responses::sse(&[said("078-05-"), said("1120"), failed, ends]);
+    let out = masked(responses::stream(), &body);
+    assert!(out.contains("[SSN]") && !out.contains("078-05-"), "{out}");
+}

@@ -332,7 +332,13 @@ fn every_other_string_of_an_answer_is_seen() {
         "error": { "message": CANARY, "status": CANARY, "details": [{ "@type": CANARY, "reason": CANARY }] },
     });
     for framing in FRAMINGS {
-        let body = framing.write(std::slice::from_ref(&document));
+        let mut documents = vec![document.clone()];
+        if framing != Framing::Whole {
+            // There an error stands by itself.
+            let error = documents[0].as_object_mut().unwrap().remove("error");
+            documents.push(json!({ "error": error }));
+        }
+        let body = framing.write(&documents);
         assert_eq!(masked(framing.flow(), &body), body.replace(CANARY, MASK), "{framing:?}");
         let judge = told(framing.flow(), &body);
         assert!(judge.texts(Channel::Field).contains(&"123456789"));

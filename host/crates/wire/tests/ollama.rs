@@ -233,9 +233,11 @@ fn every_other_string_of_an_answer_is_seen() {
         "model": CANARY, "remote_host": CANARY, "created_at": CANARY, "done_reason": CANARY, "novel": { CANARY: [CANARY] },
         "message": { "role": CANARY, "content": CANARY, "images": [CANARY], "tool_calls": [
             { "id": CANARY, "novel": CANARY, "function": { "name": CANARY, "arguments": { CANARY: CANARY } } }] },
-        "error": CANARY, "number": 123_456_789,
+        "number": 123_456_789,
     });
-    for (content_type, body) in [(LINES, format!("{line}\n")), (JSON, line.to_string())] {
+    let (mut whole, error) = (line.clone(), json!({ "error": CANARY }));
+    whole["error"] = CANARY.into();
+    for (content_type, body) in [(LINES, lines(&[line, error])), (JSON, whole.to_string())] {
         assert_eq!(masked(answer(content_type), &body), body.replace(CANARY, MASK));
         assert!(told(answer(content_type), &body).texts(Channel::Field).contains(&"123456789"));
     }
@@ -373,4 +375,40 @@ fn usage_is_told_and_streams_are_lines() {
         );
         assert_eq!(refusal.content_type == LINES, streaming);
     }
+}
+
+/// A body is refused, with these words.
+fn refused(content_type: &str, body: &str, why: &str) {
+    let error = run(answer(content_type), &mut Judge::masking(), body.as_bytes(), &[]).unwrap_err().to_string();
+    assert!(error.contains(why), "{error}: {body}");
+}
+
+#[test]
+fn nothing_is_said_where_clients_stop() {
+    let call =
+        json!({"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"n","arguments":{}}}]}});
+    let why = "no text and no calls";
+    let with = |text: &str, member: &str, value: Value| {
+        let mut line = chat(text);
+        line[member] = value;
+        line
+    };
+    for error in [json!({"error":"overloaded"}), json!({"error":null}), json!({"error":{"message":"x"}})] {
+        for behind in [chat("9"), call.clone(), json!({"response":"9"}), json!({"message":{"thinking":"9"}})] {
+            refused(LINES, &lines(&[chat("ssn 078-05-"), chat("1120"), error.clone(), behind]), why);
+        }
+        let out = masked(answer(LINES), &lines(&[chat("ssn 078-05-"), chat("1120"), error.clone(), done()]));
+        assert!(out.contains(MASK) && !out.contains("078-05-"), "{out}");
+    }
+    refused(LINES, &lines(&[chat("ssn 078-05-"), with("zz", "error", json!("x")), chat("1120")]), why);
+    // The line that says so still counts.
+    let success = with("1120", "status", "success".into());
+    refused(LINES, &lines(&[chat("ssn 078-05-"), success.clone(), chat("9")]), why);
+    let out = masked(answer(LINES), &lines(&[chat("ssn 078-05-"), success, done()]));
+    assert!(out.contains(MASK) && !out.contains("078-05-"), "{out}");
+    told(answer(LINES), &lines(&[with("a", "status", "loading".into()), chat("b"), done()]));
+    for odd in [json!(1), json!("true"), json!({}), json!([])] {
+        refused(LINES, &lines(&[chat("ssn 078-05-"), with("1120", "done", odd), chat("9")]), "`done` is true or false");
+    }
+    told(answer(LINES), &lines(&[with("a", "done", Value::Null), done()]));
 }

@@ -149,8 +149,9 @@ fn every_other_string_is_seen() {
     odd["choices"][0]["novel"] = json!({CANARY: CANARY});
     odd["choices"][0]["finish_reason"] = CANARY.into();
     odd["id"] = CANARY.into();
-    odd["error"] = json!({"message":CANARY});
-    let body = sse(&[odd.clone()]);
+    let error = json!({"message":CANARY});
+    let body = sse(&[odd.clone(), json!({ "error": error })]);
+    odd["error"] = error;
     assert_eq!(masked(stream(), &body), body.replace(CANARY, MASK));
     assert_eq!(masked(whole(), &odd.to_string()), odd.to_string().replace(CANARY, MASK));
 }

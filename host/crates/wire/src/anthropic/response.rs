@@ -27,7 +27,7 @@ enum Progress {
     Before,
     /// Its content comes.
     Within,
-    /// It has said why it stopped.
+    /// It has said why it stopped, or that it failed.
     Stopped,
     /// Nothing more may come.
     Over,
@@ -112,6 +112,10 @@ impl Response {
         }
         self.advance(&kind)?;
         self.strays.piece();
+        if kind == "error" {
+            // What was said before is all that clients show.
+            self.end(sheet.parts);
+        }
         let index = || doc.count_of(0, "index").ok_or("an event with the index of a block");
         let mut stop = false;
         for (key, value) in doc.members(0) {
@@ -127,6 +131,9 @@ impl Response {
                 (_, "usage", _) => {
                     self.usage.read(doc, value);
                     sheet.counts(value);
+                }
+                ("content_block_start" | "content_block_delta", "error", _) if doc.has_error() => {
+                    return Err("an error in an event of its own");
                 }
                 (_, "error", _) => error(sheet, value),
                 (_, name, _) => {
@@ -149,7 +156,9 @@ impl Response {
     /// Whether an event of this type may come now, and what it makes of the answer.
     fn advance(&mut self, kind: &str) -> Result<(), Wrong> {
         self.progress = match (self.progress, kind) {
-            (progress, "ping" | "error") => progress,
+            (progress, "ping") | (progress @ Progress::Over, "error") => progress,
+            // Clients stop there, having shown what came before.
+            (_, "error") => Progress::Stopped,
             (Progress::Over, _) => return Err("the end, after message_stop"),
             (Progress::Before, "message_start") => Progress::Within,
             (_, "message_start") => return Err("one message"),
@@ -157,7 +166,7 @@ impl Response {
                 Progress::Within
             }
             (_, "content_block_start" | "content_block_delta" | "content_block_stop") => {
-                return Err("content between message_start and the reason why it stopped");
+                return Err("content between message_start and the reason why it stopped, or an error");
             }
             (Progress::Before, "message_delta" | "message_stop") => return Err("message_start first"),
             (_, "message_stop") => Progress::Over,

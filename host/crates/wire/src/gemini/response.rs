@@ -29,6 +29,8 @@ pub(super) struct Response {
     /// What the dialect does not know, from piece to piece.
     strays: Strays,
     usage: Usage,
+    /// An error came, at which clients stop.
+    broken: bool,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
 }
@@ -57,6 +59,11 @@ impl Reader for Response {
         let doc = sheet.doc;
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        if !sheet.whole && doc.has_error() {
+            // What was said before is all that clients show.
+            self.end(sheet.parts);
+            self.broken = true;
         }
         self.strays.piece();
         for (key, value) in doc.members(0) {
@@ -117,6 +124,11 @@ impl Response {
         let index = seen.index(sheet, place, doc.get(candidate, "index")).map_err(wrong)?;
         if self.candidates.len() >= CANDIDATES && !self.candidates.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "candidates", limit: CANDIDATES });
+        }
+        let content = names::get(doc, candidate, "content");
+        let parts = content.and_then(|content| names::get(doc, content, "parts"));
+        if self.broken && parts.is_some_and(|parts| doc.is_filled(parts)) {
+            return Err(wrong("no text and no calls, in an error and behind it"));
         }
         self.candidates.entry(index).or_default().read(sheet, candidate).map_err(wrong)
     }

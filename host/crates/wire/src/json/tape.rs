@@ -496,6 +496,21 @@ impl<'a> Doc<'a> {
         self.get(object, name).filter(|&value| self.kind(value) == Kind::Text).map(|value| self.name(value))
     }
 
+    /// Whether the document tells of an error: clients stop there. What is empty is none to them.
+    pub(crate) fn has_error(&self) -> bool {
+        self.get(0, "error").is_some_and(|error| !matches!(self.raw(error), "null" | "false" | "0" | "\"\""))
+    }
+
+    /// Whether there is anything in a value: it is no word, and no empty text, list or object.
+    pub(crate) fn is_filled(&self, value: usize) -> bool {
+        match self.kind(value) {
+            Kind::Key | Kind::Text => self.raw(value).len() > 2,
+            Kind::Array | Kind::Object => self.nodes[value].after as usize > value + 1,
+            Kind::Number => true,
+            Kind::Word => false,
+        }
+    }
+
     /// A member that is a whole number that is not negative.
     pub(crate) fn count_of(&self, object: usize, name: &str) -> Option<u64> {
         self.get(object, name).and_then(|value| self.raw(value).parse().ok())

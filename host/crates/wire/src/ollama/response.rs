@@ -12,7 +12,7 @@ use crate::{
     case::Spelling,
     documents::Reader,
     frame::Kind as Slot,
-    json::Kind,
+    json::{Doc, Kind},
     nested::Nested,
     openai::logprobs::{Form, Spoken, Tokens, Trail},
     parts::{Parts, Source},
@@ -64,6 +64,8 @@ pub(super) struct Response {
     strays: Strays,
     usage: Usage,
     done: bool,
+    /// An error, or the word that something is done, came: clients stop there.
+    over: bool,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
 }
@@ -73,6 +75,15 @@ impl Response {
     pub(super) fn new(status: u16) -> Self {
         Self { failed: status >= 400, ..Self::default() }
     }
+}
+
+/// Whether a line, or the message in it, has text or calls tools.
+fn says(doc: Doc<'_>, object: usize) -> bool {
+    doc.members(object).any(|(key, value)| match &*doc.name(key) {
+        "message" => says(doc, value),
+        "content" | "response" | "thinking" | "tool_calls" => doc.is_filled(value),
+        _ => false,
+    })
 }
 
 impl Reader for Response {
@@ -96,7 +107,24 @@ impl Reader for Response {
         if sheet.doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        self.line(sheet).map_err(|expected| Malformed::Shape { path: String::new(), expected })
+        let wrong = |expected| Malformed::Shape { path: String::new(), expected };
+        if sheet.whole {
+            return self.line(sheet).map_err(wrong);
+        }
+        let error = sheet.doc.get(0, "error").is_some();
+        if error {
+            // What was said before is all that clients show.
+            self.finish(sheet.parts);
+        }
+        if (error || self.over) && says(sheet.doc, 0) {
+            return Err(wrong("no text and no calls, in an error, and behind it or a `status` of success"));
+        }
+        self.line(sheet).map_err(wrong)?;
+        if error || sheet.doc.text_of(0, "status").is_some_and(|status| status == "success") {
+            self.finish(sheet.parts);
+            self.over = true;
+        }
+        Ok(())
     }
 
     fn may_be_empty(&self) -> bool {
@@ -129,6 +157,8 @@ impl Response {
                 ("tool_calls", Kind::Array) => self.calls(sheet, value)?,
                 ("error", Kind::Text) => sheet.once(value, Channel::Error, Speaker::Provider),
                 ("done", Kind::Word) => self.done = doc.raw(value) == "true",
+                // Clients stop at whatever is not nothing.
+                ("done", _) => return Err("an answer whose `done` is true or false"),
                 ("done_reason", _) => sheet.word(value),
                 ("context", Kind::Array) => context = Some(value),
                 ("logprobs", Kind::Array) => tokens = Some(value),

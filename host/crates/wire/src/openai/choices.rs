@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Speaker, Usage};
 
-use super::{Wrong, errors, names};
+use super::{Wrong, errors, errors::NOTHING_MORE, names};
 use crate::{
     Malformed,
     case::Spelling,
@@ -91,6 +91,8 @@ pub(super) struct Choices<C> {
     name: EventName,
     usage: Usage,
     done: bool,
+    /// An error came, at which clients stop.
+    broken: bool,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
 }
@@ -105,6 +107,7 @@ impl<C: Choice> Choices<C> {
             name: EventName::default(),
             usage: Usage::default(),
             done: false,
+            broken: false,
             failed: status >= 400,
         }
     }
@@ -128,6 +131,9 @@ impl<C: Choice> Choices<C> {
         if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "choices", limit: CHOICES });
         }
+        if self.broken && says(doc, choice) {
+            return wrong(NOTHING_MORE);
+        }
         let at = At { index, head: &self.head };
         match self.choices.entry(index).or_default().read(sheet, choice, &at) {
             Ok(()) => Ok(()),
@@ -140,6 +146,15 @@ impl<C: Choice> Choices<C> {
         self.usage.input_tokens = count("prompt_tokens").unwrap_or(self.usage.input_tokens);
         self.usage.output_tokens = count("completion_tokens").unwrap_or(self.usage.output_tokens);
     }
+}
+
+/// Whether a piece of a choice says anything, or calls a tool.
+fn says(doc: Doc<'_>, choice: usize) -> bool {
+    doc.members(choice).any(|(key, value)| match &*doc.name(key) {
+        "text" => doc.is_filled(value),
+        "delta" | "message" => doc.members(value).any(|(key, value)| doc.name(key) != "role" && doc.is_filled(value)),
+        _ => false,
+    })
 }
 
 impl<C: Choice> Reader for Choices<C> {
@@ -176,6 +191,11 @@ impl<C: Choice> Reader for Choices<C> {
         }
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
+        }
+        if !sheet.whole && doc.has_error() {
+            // What was said before is all that clients show.
+            self.end(sheet.parts);
+            self.broken = true;
         }
         self.strays.piece();
         for (key, value) in doc.members(0) {

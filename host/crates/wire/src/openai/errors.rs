@@ -2,8 +2,11 @@
 
 use model::{Channel, Speaker, Usage};
 
-use super::names;
+use super::{Wrong, names};
 use crate::{Malformed, documents::Reader, json::Kind, parts::Parts, sheet::Sheet};
+
+/// What may come of an answer with an error in its middle, and behind it: clients stop there, having shown what came before.
+pub(super) const NOTHING_MORE: Wrong = "no text and no calls, in an error and behind it";
 
 /// An answer with an error status, of endpoints whose answers have no place for one.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::{
     case::Spelling,
     documents::Reader,
     json::Kind,
-    openai::{Wrong, errors, logprobs::Spoken},
+    openai::{Wrong, errors, errors::NOTHING_MORE, logprobs::Spoken},
     parts::Parts,
     sheet::{INDICES, Sheet},
     strays::Strays,
@@ -35,6 +35,8 @@ pub(super) struct Response {
     done: bool,
     /// The event that says how the answer ended has come.
     over: bool,
+    /// An error came, at which clients stop.
+    broken: bool,
     /// Whether it tells of an error, and so may have no body.
     failed: bool,
 }
@@ -199,6 +201,14 @@ impl Response {
             return Err("the end, or an error, after the event that ends the answer");
         }
         let event = Event::new(sheet, &name)?;
+        if name == "error" || doc.has_error() {
+            // What was said before is all that clients show.
+            self.end(sheet.parts);
+            self.broken = true;
+        }
+        if self.broken && !matches!(event.about, About::Answer | About::Other) {
+            return Err(NOTHING_MORE);
+        }
         self.strays.piece();
         let (mut spoken, mut list) = (None, None);
         for (key, value) in doc.members(0) {
