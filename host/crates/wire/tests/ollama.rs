@@ -384,6 +384,30 @@ fn refused(content_type: &str, body: &str, why: &str) {
 }
 
 #[test]
+fn a_whole_answer_has_no_lines_that_are_objects() {
+    // Clients that asked for a stream read lines, whatever the content type says, and pass over those that are no JSON.
+    let [first, last] = ["ssn 078-05-", "1120"].map(|text| chat(text).to_string());
+    let why = "none of whose lines is an object";
+    for body in [
+        format!(
+            "{{\"x\":[\n{first}\n,\n{last}\n],\"message\":{{\"role\":\"assistant\",\"content\":\"\"}},\"done\":true}}\n"
+        ),
+        format!("{{\"x\":[\n \t{first}\r\n,{last}]}}"),
+        format!("{{\"x\":\n{first}\n}}"),
+    ] {
+        refused(JSON, &body, why);
+    }
+    // As servers write: on one line, or pretty.
+    let whole = json!({"message":{"role":"assistant","content":"a","tool_calls":[{"function":{"name":"n","arguments":{}}}]},"done":true});
+    let pretty = serde_json::to_string_pretty(&whole).unwrap();
+    for body in [format!("{whole}"), format!("\n {whole}\r\n\n"), format!("{pretty}\n")] {
+        told(answer(JSON), &body);
+    }
+    let error = at("POST", "/api/chat").response(400, JSON, Limits::default()).unwrap();
+    told(error, "{\"error\":\n{\"message\":\"no\"}\n}");
+}
+
+#[test]
 fn nothing_is_said_where_clients_stop() {
     let call =
         json!({"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"n","arguments":{}}}]}});
