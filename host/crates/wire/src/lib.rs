@@ -26,7 +26,7 @@
 //!    `strays` (strings that a dialect does not know), `named`
 //!    (values with their names), `nested` (arguments: JSON in a string).
 //! 5. What need not be told, and what must not differ: `words` (of protocols), `case` and `schema` (how names are spelled),
-//!    `event_name`.
+//!    `event_name`, `typed` (types that some clients check).
 //! 6. The dialects: `openai`, `anthropic`, `gemini`, `ollama`, `mcp`, with the same file names where they have the same roles.
 
 mod anthropic;
@@ -60,6 +60,7 @@ mod strays;
 mod target;
 mod text;
 mod tracks;
+mod typed;
 mod views;
 mod words;
 

@@ -379,3 +379,79 @@ fn nothing_is_said_in_an_error_or_behind_it() {
     let out = masked(anthropic::stream(), &body(&[said("ssn 078-05-"), said("1120"), failed]));
     assert!(out.contains("[SSN]") && !out.contains("078-05-"), "{out}");
 }
+
+#[test]
+fn members_of_the_events_of_a_text_keep_their_types() {
+    let said = |text: &str, place: &str, odd: &Value| {
+        let mut event = piece(json!({ "role": "assistant", "content": text }));
+        event["created"] = 1.into();
+        event["usage"] = Value::Null;
+        put(&mut event, place, odd);
+        event
+    };
+    let odd_members = [
+        ("/created", json!("soon")),
+        ("/id", json!(7)),
+        ("/model", json!(["m"])),
+        ("/usage", json!("no")),
+        ("/usage", json!({ "prompt_tokens": "no" })),
+        ("/choices/0/delta/role", json!("robot")),
+        ("/choices/0/delta/role", json!(5)),
+        ("/choices/0/delta/refusal", json!({ "a": 1 })),
+        ("/choices/0/delta/tool_calls", json!("no")),
+        ("/choices/0/delta/annotations", json!("no")),
+        ("/choices/0/logprobs", json!("no")),
+        ("/choices/0/finish_reason", json!(5)),
+    ];
+    let why = "of the types that they have in those before";
+    let usual = |text: &str| said(text, "/created", &json!(1));
+    for (place, odd) in &odd_members {
+        let decoy = |text: &str| said(text, place, odd);
+        is_refused(chat::stream(), &unnamed(&[usual(FIRST), decoy("zz"), usual(LAST)]), why);
+        is_refused(chat::stream(), &unnamed(&[decoy("9"), usual(FIRST), usual(LAST)]), why);
+        is_refused(chat::stream(), &unnamed(&[usual(FIRST), usual(LAST), decoy("9")]), why);
+        // A server that has it so always is read by whoever can.
+        let out = masked(chat::stream(), &unnamed(&[decoy(FIRST), decoy(LAST)]));
+        assert!(!out.contains("078-05-"), "{out}");
+    }
+    // What servers are known to send: roles in some pieces, counts with a point, what is not there as nothing.
+    let known = [
+        piece(json!({ "role": "assistant", "content": "" })),
+        piece(json!({ "role": "", "content": FIRST })),
+        said("", "/created", &json!(1.5)),
+        piece(json!({ "role": null, "content": LAST, "tool_calls": null, "annotations": [] })),
+        json!({"id":null,"created":null,"model":null,"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[]}}]}),
+        said("b", "/usage", &json!({ "prompt_tokens": 1, "completion_tokens": null })),
+        // What says nothing is joined with nothing.
+        said("", "/choices/0/delta/role", &json!("tool")),
+        json!({"choices":[{"delta":{},"finish_reason":"stop"}]}),
+    ];
+    assert!(!masked(chat::stream(), &unnamed(&known)).contains("078-05-"));
+    let none = json!({"id":"c","choices":[{"delta":{"content":"zz"}}]});
+    is_refused(chat::stream(), &unnamed(&[usual(FIRST), none.clone(), usual(LAST)]), why);
+    told(chat::stream(), &unnamed(&[none.clone(), json!({"choices":[{"index":1,"delta":{"content":"a"}}]}), none]));
+    let mut odd = completion("zz");
+    odd["created"] = "soon".into();
+    is_refused(completions::stream(), &unnamed(&[completion(FIRST), odd, completion(LAST)]), why);
+
+    let said = |text: &str| candidate(json!([{ "text": text }]));
+    for (place, odd) in [
+        ("/usageMetadata", json!("no")),
+        ("/usageMetadata", json!({ "prompt_token_count": "no" })),
+        ("/responseId", json!(5)),
+        ("/candidates/0/finishReason", json!(5)),
+        ("/candidates/0/safetyRatings", json!("no")),
+        ("/candidates/0/content/parts/0/thoughtSignature", json!(5)),
+        ("/candidates/0/content/parts/0/functionCall", json!("no")),
+    ] {
+        let mut decoy = said("zz");
+        put(&mut decoy, place, &odd);
+        is_refused(gemini_stream(), &unnamed(&[said(FIRST), decoy, said(LAST)]), why);
+    }
+}
+
+/// Puts a value where a pointer says, there or not.
+fn put(into: &mut Value, place: &str, value: &Value) {
+    let (object, name) = place.rsplit_once('/').unwrap();
+    into.pointer_mut(object).unwrap()[name] = value.clone();
+}

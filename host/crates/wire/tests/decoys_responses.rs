@@ -296,3 +296,25 @@ fn nothing_is_said_in_an_error_or_behind_it() {
     let out = masked(responses::stream(), &body);
     assert!(out.contains("[SSN]") && !out.contains("078-05-"), "{out}");
 }
+
+#[test]
+fn members_of_the_events_of_a_text_keep_their_types() {
+    let said = |text: &str| {
+        let mut said = delta(TEXT, (0, 0), text);
+        said["sequence_number"] = 1.into();
+        said["logprobs"] = json!([]);
+        said
+    };
+    let why = "of the types that they have in those before";
+    for (member, odd) in [("logprobs", json!("no")), ("sequence_number", json!("1"))] {
+        let decoy = |text: &str| {
+            let mut said = said(text);
+            said[member] = odd.clone();
+            said
+        };
+        is_refused(responses::stream(), &response(&[said(FIRST), decoy("zz"), said(LAST)]), why);
+        is_refused(responses::stream(), &response(&[said(FIRST), said(LAST), decoy("9")]), why);
+        is_masked(responses::stream(), &response(&[decoy(FIRST), decoy(LAST)]), text_deltas);
+    }
+    is_masked(responses::stream(), &response(&[said(FIRST), delta(TEXT, (0, 0), LAST)]), text_deltas);
+}

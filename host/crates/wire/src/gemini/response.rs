@@ -17,7 +17,46 @@ use crate::{
     parts::Parts,
     sheet::{Indices, Sheet},
     strays::Strays,
+    typed::{Forms, Member, Type},
 };
+
+/// What the members of an event are to clients that check it.
+const EVENT: &[Member] = &[
+    ("responseId", Type::Text),
+    ("modelVersion", Type::Text),
+    ("createTime", Type::Text),
+    ("usageMetadata", Type::Object(USAGE)),
+    ("promptFeedback", Type::Object(&[])),
+    ("candidates", Type::List(CANDIDATE)),
+];
+
+const USAGE: &[Member] = &[
+    ("promptTokenCount", Type::Number),
+    ("cachedContentTokenCount", Type::Number),
+    ("candidatesTokenCount", Type::Number),
+    ("thoughtsTokenCount", Type::Number),
+    ("totalTokenCount", Type::Number),
+];
+
+const CANDIDATE: &[Member] = &[
+    ("content", Type::Object(&[("role", Type::Text), ("parts", Type::List(PART))])),
+    ("finishReason", Type::Text),
+    ("finishMessage", Type::Text),
+    ("safetyRatings", Type::List(&[])),
+    ("citationMetadata", Type::Object(&[])),
+    ("groundingMetadata", Type::Object(&[])),
+    ("urlContextMetadata", Type::Object(&[])),
+];
+
+const PART: &[Member] = &[
+    ("text", Type::Text),
+    ("thought", Type::Flag),
+    ("thoughtSignature", Type::Text),
+    ("functionCall", Type::Object(&[("id", Type::Text), ("name", Type::Text)])),
+    ("inlineData", Type::Object(&[("mimeType", Type::Text), ("data", Type::Text)])),
+    ("executableCode", Type::Object(&[("language", Type::Text), ("code", Type::Text)])),
+    ("codeExecutionResult", Type::Object(&[("outcome", Type::Text), ("output", Type::Text)])),
+];
 
 /// Candidates that one answer may have.
 const CANDIDATES: usize = 1024;
@@ -28,6 +67,7 @@ pub(super) struct Response {
     candidates: BTreeMap<u64, Candidate>,
     /// What the dialect does not know, from piece to piece.
     strays: Strays,
+    forms: Forms,
     usage: Usage,
     /// An error came, at which clients stop.
     broken: bool,
@@ -60,10 +100,13 @@ impl Reader for Response {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        if !sheet.whole && doc.has_error() {
-            // What was said before is all that clients show.
-            self.end(sheet.parts);
-            self.broken = true;
+        if !sheet.whole {
+            self.forms.event(doc, EVENT, camel);
+            if doc.has_error() {
+                // What was said before is all that clients show.
+                self.end(sheet.parts);
+                self.broken = true;
+            }
         }
         self.strays.piece();
         for (key, value) in doc.members(0) {
@@ -126,9 +169,13 @@ impl Response {
             return Err(Malformed::TooLarge { bound: "candidates", limit: CANDIDATES });
         }
         let content = names::get(doc, candidate, "content");
-        let parts = content.and_then(|content| names::get(doc, content, "parts"));
-        if self.broken && parts.is_some_and(|parts| doc.is_filled(parts)) {
-            return Err(wrong("no text and no calls, in an error and behind it"));
+        if !sheet.whole
+            && content.and_then(|content| names::get(doc, content, "parts")).is_some_and(|parts| doc.is_filled(parts))
+        {
+            if self.broken {
+                return Err(wrong("no text and no calls, in an error and behind it"));
+            }
+            self.forms.piece(index).map_err(wrong)?;
         }
         self.candidates.entry(index).or_default().read(sheet, candidate).map_err(wrong)
     }

@@ -7,17 +7,56 @@ use model::{Speaker, Usage};
 use super::{Wrong, errors, errors::NOTHING_MORE, names};
 use crate::{
     Malformed,
-    case::Spelling,
+    case::{self, Spelling},
     documents::Reader,
     event_name::EventName,
     json::{Doc, Kind, number},
     parts::{Extra, Parts},
     sheet::{COUNT_DIGITS, Indices, Sheet},
     strays::Strays,
+    typed::{Forms, Member, Type},
 };
 
 /// Choices that one answer may have.
 const CHOICES: usize = 1024;
+
+/// What the members of an event are to clients that check it. What a piece says may be a list to some, and its role nothing.
+const EVENT: &[Member] = &[
+    ("id", Type::Text),
+    ("object", Type::Text),
+    ("created", Type::Number),
+    ("model", Type::Text),
+    ("usage", Type::Object(USAGE)),
+    ("choices", Type::List(CHOICE)),
+];
+
+const USAGE: &[Member] = &[
+    ("prompt_tokens", Type::Number),
+    ("completion_tokens", Type::Number),
+    ("total_tokens", Type::Number),
+    ("prompt_tokens_details", Type::Object(&[])),
+    ("completion_tokens_details", Type::Object(&[])),
+];
+
+const CHOICE: &[Member] = &[
+    ("index", Type::Index),
+    ("delta", Type::Object(DELTA)),
+    ("text", Type::Text),
+    ("logprobs", Type::Object(&[])),
+    ("finish_reason", Type::Text),
+];
+
+const DELTA: &[Member] = &[
+    ("role", Type::OneOf(&["assistant", ""])),
+    ("content", Type::Content),
+    ("refusal", Type::Text),
+    ("reasoning_content", Type::Text),
+    ("reasoning", Type::Text),
+    ("tool_calls", Type::List(&[])),
+    ("function_call", Type::Object(&[])),
+    ("annotations", Type::List(&[])),
+    ("audio", Type::Object(&[])),
+];
 
 /// One choice of an answer: what it says, piece by piece.
 pub(super) trait Choice: Default + Send {
@@ -89,6 +128,7 @@ pub(super) struct Choices<C> {
     strays: Strays,
     head: Head,
     name: EventName,
+    forms: Forms,
     usage: Usage,
     done: bool,
     /// An error came, at which clients stop.
@@ -105,6 +145,7 @@ impl<C: Choice> Choices<C> {
             strays: Strays::default(),
             head: Head::default(),
             name: EventName::default(),
+            forms: Forms::default(),
             usage: Usage::default(),
             done: false,
             broken: false,
@@ -131,8 +172,13 @@ impl<C: Choice> Choices<C> {
         if self.choices.len() >= CHOICES && !self.choices.contains_key(&index) {
             return Err(Malformed::TooLarge { bound: "choices", limit: CHOICES });
         }
-        if self.broken && says(doc, choice) {
-            return wrong(NOTHING_MORE);
+        if !sheet.whole && says(doc, choice) {
+            if self.broken {
+                return wrong(NOTHING_MORE);
+            }
+            if let Err(expected) = self.forms.piece(index) {
+                return wrong(expected);
+            }
         }
         let at = At { index, head: &self.head };
         match self.choices.entry(index).or_default().read(sheet, choice, &at) {
@@ -192,10 +238,13 @@ impl<C: Choice> Reader for Choices<C> {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        if !sheet.whole && doc.has_error() {
-            // What was said before is all that clients show.
-            self.end(sheet.parts);
-            self.broken = true;
+        if !sheet.whole {
+            self.forms.event(doc, EVENT, case::as_it_is);
+            if doc.has_error() {
+                // What was said before is all that clients show.
+                self.end(sheet.parts);
+                self.broken = true;
+            }
         }
         self.strays.piece();
         for (key, value) in doc.members(0) {

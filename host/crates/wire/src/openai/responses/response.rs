@@ -10,14 +10,25 @@ use super::{
 };
 use crate::{
     Malformed,
-    case::Spelling,
+    case::{self, Spelling},
     documents::Reader,
     json::Kind,
     openai::{Wrong, errors, errors::NOTHING_MORE, logprobs::Spoken},
     parts::Parts,
     sheet::{INDICES, Sheet},
     strays::Strays,
+    typed::{Forms, Member, Type},
 };
+
+/// What the members of an event with a text are to clients that check it.
+const EVENT: &[Member] = &[
+    ("item_id", Type::Text),
+    ("output_index", Type::Number),
+    ("content_index", Type::Number),
+    ("summary_index", Type::Number),
+    ("sequence_number", Type::Number),
+    ("logprobs", Type::List(&[])),
+];
 
 /// The place of what belongs to no item.
 const NO_OUTPUT: u64 = u64::MAX;
@@ -31,6 +42,7 @@ pub(super) struct Response {
     named: String,
     /// What says what an event is, once one has come.
     sign: Option<Sign>,
+    forms: Forms,
     usage: Usage,
     done: bool,
     /// The event that says how the answer ended has come.
@@ -201,6 +213,7 @@ impl Response {
             return Err("the end, or an error, after the event that ends the answer");
         }
         let event = Event::new(sheet, &name)?;
+        self.forms.event(doc, EVENT, case::as_it_is);
         if name == "error" || doc.has_error() {
             // What was said before is all that clients show.
             self.end(sheet.parts);
@@ -208,6 +221,9 @@ impl Response {
         }
         if self.broken && !matches!(event.about, About::Answer | About::Other) {
             return Err(NOTHING_MORE);
+        }
+        if matches!(event.about, About::Text(..) | About::Arguments(_)) {
+            self.forms.piece(0)?;
         }
         self.strays.piece();
         let (mut spoken, mut list) = (None, None);
