@@ -63,8 +63,9 @@ pub(crate) async fn respond(
         status: status.as_u16(),
         headers: attributes(headers),
     };
-    judge.judge_head(shown, &mut headers).await?;
+    // The raw head comes behind the text that is read from it: what a policy took out is shown to none that follows.
     judge.judge_fields(&mut headers).await?;
+    judge.judge_head(shown, &mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
     let spent = Spent::new(asked.account, !status.is_success());

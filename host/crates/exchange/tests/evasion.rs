@@ -182,6 +182,18 @@ async fn headers_are_read_as_utf_8_and_else_as_latin_1() {
     }
 }
 
+/// A policy that looks at raw heads is shown what those before it left of their values.
+#[tokio::test]
+async fn a_raw_head_comes_behind_its_text() {
+    let policies = vec![policy("10-mask", Does::Mask(CANARY, "[X]")), policy("20-note", Does::NoteHead)];
+    let mut rig = Rig::new(Setting { policies, headers: vec![("openai-note", "a secret")], ..Setting::default() });
+    rig.say(&answer("fine"));
+    rig.hang_up();
+    assert_eq!(rig.ask("hi", false).await.headers()["openai-note"], "a [X]");
+    let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
+    assert!(record.contains("a [X]") && !record.contains(CANARY), "{record}");
+}
+
 #[tokio::test]
 async fn a_header_can_stop_an_answer() {
     let mut rig = Rig::new(Setting {

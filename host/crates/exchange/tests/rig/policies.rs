@@ -46,6 +46,8 @@ pub(crate) enum Does {
     Model(&'static str),
     /// Never answers.
     Hang,
+    /// Notes the headers of an answer.
+    NoteHead,
 }
 
 pub(crate) struct TestPolicy {
@@ -73,8 +75,9 @@ impl TestPolicy {
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
-        text: !matches!(does, Does::Tools(_) | Does::Model(_)),
+        text: !matches!(does, Does::Tools(_) | Does::Model(_) | Does::NoteHead),
         conversation: matches!(does, Does::Tools(_) | Does::Model(_)),
+        head: matches!(does, Does::NoteHead),
         body: matches!(does, Does::Bytes),
         ..Hooks::default()
     };
@@ -290,8 +293,14 @@ impl Guest for TestGuest {
         unreachable!("no test policy has this hook")
     }
 
-    fn on_head<'a>(&'a mut self, _head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
-        unreachable!("no test policy has this hook")
+    fn on_head<'a>(&'a mut self, head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
+        let mut decision =
+            HeadDecision { verdict: Verdict::Allow, set: Vec::new(), remove: Vec::new(), notes: Vec::new() };
+        match self.does {
+            Does::NoteHead if head.direction == Direction::Response => decision.notes.clone_from(&head.headers),
+            _ => {}
+        }
+        async { Ok(decision) }.boxed()
     }
 
     fn on_body<'a>(
