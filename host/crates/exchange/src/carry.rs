@@ -9,14 +9,13 @@ use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use model::{Caller, CompactString, Digest, Direction, ExchangeId, Family, Scope, Usage};
 use tokio::sync::watch;
-use wire::{Flow, Step};
 
 use crate::{
     gate::{Answered, ClientAddress, ForwardError, Gate, Incoming},
     head::{Head, canonical_content_type, put_back},
     hold::{Waiting, hold},
     identify::identify,
-    judge::{Cleared, Judge},
+    judge::{Cleared, Judge, Reader},
     outlet::{self, End, Outlet, Reply},
     ports::{self, About, Account, Identified, PolicySet, Stage, TurnedAway},
     record::{self, Outbound, Record},
@@ -24,8 +23,6 @@ use crate::{
     relay::{Lane, Sink, Source, Turn, relay},
     respond::respond,
     route::{self, Route, route, spoken},
-    scope,
-    twin::Twin,
 };
 
 /// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
@@ -127,7 +124,13 @@ async fn pass(
     let record = trail.record.insert(record);
 
     let (about, scope, account) = (&about, &who.scope, &**account);
-    let asked = Asked { gate, head: &head, route: &route, about, scope, account, out, started };
+    let reader = Arc::new(Reader {
+        endpoint: route.endpoint,
+        path: wire::named_path(&route.connection, &route.path).into_owned(),
+        content_type: head.content_type.clone(),
+        limits: gate.limits.wire,
+    });
+    let asked = Asked { gate, head: &head, route: &route, about, scope, reader, account, out, started };
     let body = whole(gate, body, &head.codings).await?;
     let (cleared, mut headers) = asked.clear(body, &mut policies, record, &mut trail.judge).await?;
     put_back(&mut headers, aside, route.endpoint, cleared.bytes());
@@ -149,6 +152,7 @@ pub(crate) struct Asked<'x> {
     pub(crate) route: &'x Route,
     about: &'x Arc<About>,
     scope: &'x Arc<Scope>,
+    reader: Arc<Reader>,
     pub(crate) account: &'x dyn Account,
     pub(crate) out: &'x Outlet,
     pub(crate) started: Instant,
@@ -169,15 +173,10 @@ impl Asked<'_> {
             record.judged_by(set.set_ref())?;
             let Gate { recorder, .. } = self.gate;
             let placeholders = Arc::clone(self.gate.placeholders());
-            let raw = self.route.endpoint.raw();
-            let about = Arc::clone(self.about);
-            let scope = Arc::clone(self.scope);
-            let made = Judge::new(set, about, scope, raw, self.started, Arc::clone(recorder), placeholders);
+            let (about, scope, reader) = (Arc::clone(self.about), Arc::clone(self.scope), Arc::clone(&self.reader));
+            let made = Judge::new(set, about, scope, reader, self.started, Arc::clone(recorder), placeholders);
             let judge = judge.insert(made.putting_back(self.route.connection.restore));
             let (cleared, headers) = self.judge(body.clone(), policies, record, judge).await?;
-            if judge.patched() {
-                self.check_models(&cleared)?;
-            }
             let asking = judge.asking();
             if !asking.is_empty() {
                 record.waits(cleared.bytes(), judge.asked());
@@ -211,7 +210,7 @@ impl Asked<'_> {
     ) -> Result<(Cleared, HeaderMap), Stop> {
         let Self { gate, head, route, .. } = self;
         let began = Instant::now();
-        let mut flow = Twin::alone(self.flow()?);
+        let mut flow = self.reader.flow()?;
         let mut headers = head.headers.clone();
         if !route.endpoint.raw() {
             canonical_content_type(&mut headers);
@@ -245,28 +244,6 @@ impl Asked<'_> {
             status: 0,
             headers: head.attributes(),
         }
-    }
-
-    /// What reads the request.
-    fn flow(&self) -> Result<Box<dyn Flow>, Stop> {
-        let Self { gate, head, route, .. } = self;
-        let path = wire::named_path(&route.connection, &route.path);
-        route.endpoint.request_at(&path, &head.content_type, gate.limits.wire).map_err(|unclaimed| {
-            let allow = route.endpoint.how_to_allow(&unclaimed.0);
-            Stop::BadContentType { content_type: unclaimed.0, allow }
-        })
-    }
-
-    /// A policy's patch may name another model than the one that was asked for: what goes up is what counts.
-    fn check_models(&self, cleared: &Cleared) -> Result<(), Stop> {
-        let mut flow = self.flow()?;
-        flow.push(cleared.bytes()).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
-        while let Some(step) = flow.next() {
-            if let Step::Asked(asked) = step {
-                scope::check_models(self.scope, &asked, &scope::further_models(&asked))?;
-            }
-        }
-        Ok(())
     }
 
     /// Sends the request and waits for the head of the answer. Whatever set comes into force meanwhile may stop the

@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod chain;
 mod families;
 mod held;
 mod revoke;

@@ -141,7 +141,8 @@ pub enum JudgedVerdict {
 /// One edit as it is kept: never what was there, only its keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditRecord {
-    /// First byte, in the decoded text of the part as it came in.
+    /// First byte, in the decoded text of the part as it came in; of a request that was read anew behind a policy that
+    /// changed it, as it was read last.
     pub start: u64,
     /// One past the last byte.
     pub end: u64,
@@ -217,7 +218,8 @@ pub struct PutBack {
 /// A placeholder in a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSpan {
-    /// First byte, in the decoded text of the part as it came in.
+    /// First byte, in the decoded text of the part as it came in; of a request that was read anew behind a policy that
+    /// changed it, as it was read last.
     pub start: u64,
     /// One past the last byte.
     pub end: u64,

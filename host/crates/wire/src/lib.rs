@@ -71,3 +71,4 @@ pub use error::Malformed;
 pub use flow::{Asked, Change, Finds, Flow, ReplyTo, Step, Tool, ToolCall, ToolCallId, taken};
 pub use json::literal::escaped;
 pub use target::{ambiguity, chooses_model, mentions_model, named_path, names_model_within};
+pub use views::any_document;

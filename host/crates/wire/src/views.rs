@@ -25,6 +25,12 @@ pub(crate) fn claim(connection: &Connection, method: &str, path: &str) -> Option
     EVERY.get(usize::from(views)).map(|views| views as &dyn Endpoint)
 }
 
+/// What reads a document of JSON of which no more is known than whose words it holds.
+#[must_use]
+pub fn any_document(speaker: Speaker, limits: Limits) -> Box<dyn Flow> {
+    Box::new(Documents::whole(Any::new(speaker), limits))
+}
+
 const fn bit(view: View) -> u8 {
     1 << view as u8
 }

@@ -13,6 +13,7 @@ mod request;
 mod seat;
 mod strand;
 mod text;
+mod tool_calls;
 mod track;
 mod unseen;
 
@@ -30,8 +31,10 @@ use model::{
 use wire::{Asked, Step, ToolCall};
 
 pub use self::cleared::Cleared;
+pub(crate) use self::request::Reader;
 use self::{
     bytes_hooks::ByteTrack,
+    request::Unread,
     seat::{Seat, is_quiet},
     track::Track,
 };
@@ -59,8 +62,12 @@ pub(crate) struct Judge {
     seats: Vec<Seat>,
     about: Arc<About>,
     scope: Arc<Scope>,
-    /// A policy changed the request's parameters.
-    patched: bool,
+    /// What reads the request, as often as it is read.
+    reader: Arc<Reader>,
+    /// What policies made of the request since it was read.
+    unread: Unread,
+    /// The seat from which on the request is judged as it was read last: those before are through with it.
+    first: usize,
     direction: Direction,
     /// Parts on their way. One whose text has left an answer is forgotten: a stream may have any number of them.
     tracks: BTreeMap<PartId, Track>,
@@ -115,7 +122,7 @@ impl Judge {
         set: Arc<PolicySet>,
         about: Arc<About>,
         scope: Arc<Scope>,
-        raw: bool,
+        reader: Arc<Reader>,
         started: Instant,
         recorder: Arc<dyn Recorder>,
         placeholders: Arc<Placeholders>,
@@ -128,7 +135,10 @@ impl Judge {
             seats,
             about,
             scope,
-            patched: false,
+            raw: reader.is_raw(),
+            reader,
+            unread: Unread::default(),
+            first: 0,
             direction: Direction::Request,
             tracks: BTreeMap::new(),
             text_bytes: (0, 0),
@@ -145,7 +155,6 @@ impl Judge {
             findings: Vec::new(),
             left: Vec::new(),
             gone: Vec::new(),
-            raw,
             started,
             recorder,
             placeholders,
@@ -179,11 +188,6 @@ impl Judge {
         self.asked.as_ref().filter(|asked| !asked.model.is_empty()).map(|_| self.text_bytes)
     }
 
-    /// Whether a policy changed the request's parameters, which the model is one of.
-    pub(crate) fn patched(&self) -> bool {
-        self.patched
-    }
-
     /// Whether every policy has edited what it wanted to, so that a request that is stopped may be recorded.
     pub(crate) fn is_masked(&self) -> bool {
         !self.unmasked
@@ -209,6 +213,7 @@ impl Judge {
     /// Turns to the other direction: the guests stay, the parts are new ones.
     pub(crate) fn turn(&mut self) {
         self.direction = Direction::Response;
+        self.first = 0;
         self.tracks.clear();
         self.due.clear();
         self.bytes = ByteTrack::new(&self.seats);
@@ -321,7 +326,8 @@ impl Judge {
                     self.asked = Some(asked);
                 }
                 Step::Begin(part) => {
-                    let places = places(&self.seats, self.direction, part);
+                    let first = self.first;
+                    let places = places(&self.seats, self.direction, part).filter(|place| place.seat >= first);
                     self.tracks.insert(part.id, Track::new(part, places));
                     self.due.push(part.id);
                 }
@@ -352,36 +358,6 @@ impl Judge {
         if self.due.last() != Some(&part) && !self.due.contains(&part) {
             self.due.push(part);
         }
-    }
-
-    async fn judge_tool_calls(&mut self, flow: &mut Twin) -> Result<(), Stop> {
-        for call in std::mem::take(&mut self.calls) {
-            let mut input = flow.tool_input(call.call);
-            let mut changed = false;
-            for seat in 0..self.seats.len() {
-                if !self.seats[seat].policy.plan().hooks.tools || self.seats[seat].done {
-                    continue;
-                }
-                let about = Arc::clone(&self.about);
-                let answer = self.seats[seat]
-                    .call(&about, &(&call, &input), |guest, (call, input)| {
-                        guest.on_tool_call(&call.id, &call.name, input)
-                    })
-                    .await;
-                let Some(decision) = self.heard(seat, "on-tool-call", None, answer) else {
-                    continue;
-                };
-                if !decision.input.is_empty() && !self.seats[seat].is_shadow() {
-                    input = decision.input;
-                    changed = true;
-                }
-                self.obey(seat, "on-tool-call", None, decision.verdict, Vec::new(), decision.notes);
-                self.stopped_response()?;
-            }
-            let back = self.put_back_input(flow, &call, &input, changed);
-            flow.clear_tool_call(call.call, changed.then_some(input), back);
-        }
-        Ok(())
     }
 
     /// No more of the answer comes, and all that came was heard: all text that is pending is judged as the last of its part,
@@ -466,6 +442,9 @@ impl Judge {
             return;
         }
         let shadow = self.seats[seat].is_shadow();
+        if !shadow && !edits.is_empty() {
+            self.unread.by = Some(seat);
+        }
         let kept = match &verdict {
             Verdict::Allow => JudgedVerdict::Allow,
             Verdict::Done => JudgedVerdict::Done,

@@ -1,27 +1,99 @@
 //! The whole request: `conversation.on-request` and then `text.on-text`, policy by policy.
+//!
+//! What must hold: each policy sees all of the request as those before it left it, and judges what they put in. So where
+//! one changed what is no text of a part on its way (the model, parameters, tools), or the next one is shown these beside
+//! the parts, the request is written as it would go out, and read anew.
 
 use std::{ops::Range, sync::Arc};
 
 use model::{Edit, PartId, record::EditRecord};
+use wire::{Endpoint, Malformed};
 
-use super::Judge;
+use super::{Judge, failed};
 use crate::{
     ports::{Conversation, ConversationDecision, ConversationPart, Failure, FailureKind},
     refuse::Stop,
     twin::Twin,
 };
 
+/// What reads a request: the endpoint that it is sent to, and what decides there how it is read.
+pub(crate) struct Reader {
+    pub(crate) endpoint: &'static dyn Endpoint,
+    /// The path that its model may stand in.
+    pub(crate) path: String,
+    pub(crate) content_type: String,
+    pub(crate) limits: wire::Limits,
+}
+
+impl Reader {
+    pub(super) fn is_raw(&self) -> bool {
+        self.endpoint.raw()
+    }
+
+    /// A flow that was told nothing yet.
+    pub(crate) fn flow(&self) -> Result<Twin, Stop> {
+        let flow = self.endpoint.request_at(&self.path, &self.content_type, self.limits);
+        flow.map(Twin::alone).map_err(|unclaimed| {
+            let allow = self.endpoint.how_to_allow(&unclaimed.0);
+            Stop::BadContentType { content_type: unclaimed.0, allow }
+        })
+    }
+}
+
+/// What policies made of a request since it was read.
+#[derive(Default)]
+pub(super) struct Unread {
+    /// The last that changed anything.
+    pub(super) by: Option<usize>,
+    /// Whether its model, parameters or tools were changed.
+    terms: bool,
+}
+
 impl Judge {
     /// Each policy sees the request as those before it left it.
     pub(super) async fn judge_request(&mut self, flow: &mut Twin) -> Result<(), Stop> {
         self.open().await?;
         for seat in 0..self.seats.len() {
+            self.read_anew(seat, flow)?;
             if self.seats[seat].policy.plan().hooks.conversation && !self.seats[seat].done {
                 self.judge_conversation(seat, flow).await;
             }
             self.judge_seat(seat).await;
         }
-        Ok(())
+        // What goes up is what counts, for what the caller may ask for and for the record.
+        self.read_anew(self.seats.len(), flow)
+    }
+
+    /// Reads what policies made of the request, so that those from `seat` on judge that.
+    fn read_anew(&mut self, seat: usize, flow: &mut Twin) -> Result<(), Stop> {
+        let is_shown_all = self.seats.get(seat).is_some_and(|seat| seat.policy.plan().hooks.conversation);
+        let Unread { by: Some(by), terms } = self.unread else { return Ok(()) };
+        if !terms && !is_shown_all {
+            return Ok(());
+        }
+        self.unread = Unread::default();
+        self.tracks.values_mut().for_each(|track| track.leave_before(seat));
+        self.release(flow);
+        let mut anew = self.reader.flow()?;
+        if let Err(malformed) = anew.push(&flow.take().judged).and_then(|()| anew.finish()) {
+            return Err(self.unreadable(by, &malformed));
+        }
+        *flow = anew;
+        self.tracks.clear();
+        self.text_bytes.0 = 0;
+        self.first = seat;
+        let heard = self.hear(flow);
+        heard.map_err(|late| self.stop.take().unwrap_or(late))
+    }
+
+    /// What policies made of a request is none: no failure mode lets that pass, for the request as it was is gone.
+    fn unreadable(&mut self, by: usize, malformed: &Malformed) -> Stop {
+        let message = format!("what it left of the request can't be read: {malformed}");
+        let failure = Failure { kind: FailureKind::Answer, message };
+        self.note(by, "on-request", None, failed(&failure, false), Vec::new(), Vec::new());
+        self.unmasked = true;
+        let policy = self.seats[by].id().to_owned();
+        self.stop.take().unwrap_or(Stop::PolicyFailed { policy, failure })
     }
 
     async fn judge_conversation(&mut self, seat: usize, flow: &mut Twin) {
@@ -37,7 +109,7 @@ impl Judge {
             for (part, edits) in edits {
                 made.extend(self.rewrite(seat, part, edits));
             }
-            self.take_tools(&remove_tools, flow);
+            self.take_tools(seat, &remove_tools, flow);
             self.patch(seat, &patch, flow);
         }
         self.obey(seat, "on-request", None, verdict, made, notes);
@@ -92,14 +164,12 @@ impl Judge {
             .collect()
     }
 
-    fn take_tools(&mut self, names: &[String], flow: &mut Twin) {
+    fn take_tools(&mut self, seat: usize, names: &[String], flow: &mut Twin) {
         if names.is_empty() {
             return;
         }
         flow.remove_tools(names);
-        if let Some(asked) = self.asked.as_mut() {
-            asked.tools.retain(|tool| !names.contains(&tool.name));
-        }
+        self.unread = Unread { by: Some(seat), terms: true };
     }
 
     fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) {
@@ -107,7 +177,7 @@ impl Judge {
             return;
         }
         match flow.patch_parameters(patch) {
-            Ok(()) => self.patched = true,
+            Ok(()) => self.unread = Unread { by: Some(seat), terms: true },
             Err(malformed) => {
                 let message = format!("its patch can't be applied: {malformed}");
                 self.heard::<()>(seat, "on-request", None, Err(Failure { kind: FailureKind::Answer, message }));

@@ -219,6 +219,15 @@ impl Track {
         self.stages[stage].strand.edit(edits.iter().map(|(span, by)| (span.clone(), by.as_str())))
     }
 
+    /// Lets the text of a complete part leave as it stands before a seat, past the policies from there on.
+    pub(crate) fn leave_before(&mut self, seat: usize) {
+        let first = self.stages.iter().position(|stage| stage.seat >= seat).unwrap_or(self.stages.len());
+        // It is all at one stage: the first that does not only watch, or past the last.
+        if let Some(stage) = self.stages.drain(first..).find(|stage| !stage.shadow) {
+            self.exit.append(stage.strand);
+        }
+    }
+
     /// The text as it stands before a stage.
     pub(crate) fn text(&self, stage: usize) -> &str {
         self.stages[stage].strand.text()

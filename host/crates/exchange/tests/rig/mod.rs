@@ -29,7 +29,7 @@ use model::{
 };
 use tokio::sync::{mpsc, watch};
 
-pub(crate) use self::policies::{Does, TestPolicy, policy};
+pub(crate) use self::policies::{Does, TestPolicy, patching, policy, refusal};
 use self::{
     kept::{AtRequest, Memory, OneAnswer},
     policies::Words,

@@ -48,6 +48,10 @@ pub(crate) enum Does {
     Hang,
     /// Notes the headers of an answer.
     NoteHead,
+    /// Does this about requests.
+    Request(fn(&Conversation) -> ConversationDecision),
+    /// Calls tools with these arguments.
+    ToolInput(&'static str),
 }
 
 pub(crate) struct TestPolicy {
@@ -73,11 +77,15 @@ impl TestPolicy {
 }
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
+    let conversation = matches!(does, Does::Tools(_) | Does::Model(_) | Does::Request(_));
+    let head = matches!(does, Does::NoteHead);
+    let tools = matches!(does, Does::ToolInput(_));
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
-        text: !matches!(does, Does::Tools(_) | Does::Model(_) | Does::NoteHead),
-        conversation: matches!(does, Does::Tools(_) | Does::Model(_)),
-        head: matches!(does, Does::NoteHead),
+        text: !(conversation || head || tools),
+        conversation,
+        tools,
+        head,
         body: matches!(does, Does::Bytes),
         ..Hooks::default()
     };
@@ -183,7 +191,7 @@ struct TestGuest {
     told: Told,
 }
 
-fn refusal(word: &str) -> Verdict {
+pub(crate) fn refusal(word: &str) -> Verdict {
     Verdict::Block(Refusal { code: "test.word".into(), message: format!("no {word} here"), detail: String::new() })
 }
 
@@ -214,6 +222,17 @@ fn replace(window: &Window<'_>, word: &str, by: &Substitute, decision: &mut Deci
     decision.hold_back = if window.last { 0 } else { (1..word.len()).rev().find(begun).unwrap_or_default() };
 }
 
+/// Changes a request's parameters.
+pub(crate) fn patching(patch: &serde_json::Value) -> ConversationDecision {
+    ConversationDecision {
+        verdict: Verdict::Allow,
+        edits: Vec::new(),
+        remove_tools: Vec::new(),
+        patch: patch.to_string(),
+        notes: Vec::new(),
+    }
+}
+
 impl Guest for TestGuest {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
         let verdict = if matches!(self.does, Does::Lockdown) { refusal("traffic") } else { Verdict::Allow };
@@ -222,23 +241,18 @@ impl Guest for TestGuest {
 
     fn on_request<'a>(
         &'a mut self,
-        _request: &'a Conversation,
+        request: &'a Conversation,
     ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
-        let (remove_tools, patch) = match self.does {
-            Does::Tools(tool) => (vec![tool.to_owned()], serde_json::json!({"temperature": 0})),
-            Does::Model(model) => (Vec::new(), serde_json::json!({ "model": model })),
+        let decision = match self.does {
+            Does::Tools(tool) => ConversationDecision {
+                remove_tools: vec![tool.to_owned()],
+                ..patching(&serde_json::json!({"temperature": 0}))
+            },
+            Does::Model(model) => patching(&serde_json::json!({ "model": model })),
+            Does::Request(judge) => judge(request),
             _ => unreachable!("only these want requests"),
         };
-        async move {
-            Ok(ConversationDecision {
-                verdict: Verdict::Allow,
-                edits: Vec::new(),
-                remove_tools,
-                patch: patch.to_string(),
-                notes: Vec::new(),
-            })
-        }
-        .boxed()
+        async { Ok(decision) }.boxed()
     }
 
     fn on_text<'a>(&'a mut self, window: Window<'a>) -> BoxFuture<'a, Result<Decision, Failure>> {
@@ -290,7 +304,8 @@ impl Guest for TestGuest {
         _name: &'a str,
         _input: &'a str,
     ) -> BoxFuture<'a, Result<ToolDecision, Failure>> {
-        unreachable!("no test policy has this hook")
+        let Does::ToolInput(input) = self.does else { unreachable!("only this one wants calls") };
+        async { Ok(ToolDecision { verdict: Verdict::Allow, input: input.to_owned(), notes: Vec::new() }) }.boxed()
     }
 
     fn on_head<'a>(&'a mut self, head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
