@@ -139,6 +139,8 @@ pub(crate) trait Sink {
 pub(crate) struct Turn<'t> {
     pub(crate) cleared: Cleared,
     pub(crate) judge: &'t mut Judge,
+    /// The sets that come into force: what waits for a person may be overtaken by one.
+    pub(crate) policies: &'t mut watch::Receiver<Arc<PolicySet>>,
     /// Time that it took to clear it.
     pub(crate) took: Duration,
     pub(crate) last: bool,
@@ -181,7 +183,14 @@ impl Lane {
 
     /// No more comes, and what came is no whole: in a stream, what is pending is judged as the last there is, and leaves
     /// before the caller is told. A frame that is not complete stays. Answers what ends the exchange.
-    async fn cut<S: Sink>(&self, stop: Stop, flow: &mut Twin, judge: &mut Judge, sink: &mut S) -> Stop {
+    async fn cut<S: Sink>(
+        &self,
+        stop: Stop,
+        flow: &mut Twin,
+        judge: &mut Judge,
+        policies: &mut watch::Receiver<Arc<PolicySet>>,
+        sink: &mut S,
+    ) -> Stop {
         if !self.streaming {
             return stop;
         }
@@ -194,7 +203,7 @@ impl Lane {
             Ok(cleared) => cleared,
             Err(stop) => return stop,
         };
-        let turn = Turn { cleared, judge, took: began.elapsed(), last: false };
+        let turn = Turn { cleared, judge, policies, took: began.elapsed(), last: false };
         sink.deliver(turn).await.err().unwrap_or(stop)
     }
 
@@ -218,7 +227,7 @@ pub(crate) async fn relay<S: Sink>(
     loop {
         let arrived = match next(lane, source, policies).await {
             Ok(arrived) => arrived,
-            Err(stop) => return Err(lane.cut(stop, flow, judge, sink).await),
+            Err(stop) => return Err(lane.cut(stop, flow, judge, policies, sink).await),
         };
         let began = Instant::now();
         let last = matches!(arrived, Arrived::End);
@@ -228,7 +237,8 @@ pub(crate) async fn relay<S: Sink>(
                 flow.finish().map_err(|malformed| lane.malformed(malformed))?;
                 if lane.ends_with_connection && !flow.is_over() {
                     let early = BodyError("the connection ended before the stream did".into());
-                    return Err(lane.cut(lane.broke(Broke::Off(early)), flow, judge, sink).await);
+                    let stop = lane.broke(Broke::Off(early));
+                    return Err(lane.cut(stop, flow, judge, policies, sink).await);
                 }
             }
             Arrived::Set => {
@@ -244,7 +254,7 @@ pub(crate) async fn relay<S: Sink>(
         sink.heard(flow.usage(), judge.text_bytes());
         judge.decide(flow).await?;
         let cleared = judge.clear(flow, last).await?;
-        sink.deliver(Turn { cleared, judge, took: began.elapsed(), last }).await?;
+        sink.deliver(Turn { cleared, judge, policies, took: began.elapsed(), last }).await?;
         if last {
             return Ok(());
         }

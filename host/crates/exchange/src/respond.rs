@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::{Direction, Outcome, Usage};
+use model::{Direction, Outcome, Refusal, Usage};
 use tokio::sync::watch;
 
 use crate::{
@@ -70,8 +70,9 @@ pub(crate) async fn respond(
 
     let spent = Spent::new(asked.account, !status.is_success());
     let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, spent };
-    if streaming {
-        // The head of a stream holds nothing of the answer, and its caller waits for it.
+    if streaming && !judge.asks() {
+        // The head of a stream holds nothing of the answer, and its caller waits for it. One that a person must see first is
+        // never said: the stream in which its caller waits has a head of its own.
         if let Some((status, headers)) = sink.record_head(None)? {
             asked.out.head(status, headers);
         }
@@ -113,22 +114,74 @@ impl Deliver<'_> {
         Ok(Some((status, headers)))
     }
 
+    /// Asks people what policies want asked, and comes back when all of it may leave. What is held was judged, and can't
+    /// be judged again; so where other policies come into force meanwhile it does not leave.
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
         let none = HeaderMap::new();
+        let mut came = false;
         for asking in turn.judge.asking() {
+            let about = Arc::clone(turn.judge.about());
+            let policy = asking.policy.clone();
             let waiting = Waiting {
                 direction: Direction::Response,
-                about: turn.judge.about(),
+                about: &about,
                 route: self.asked.route,
                 head: self.asked.head,
                 set: turn.judge.set().digest,
                 headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
                 bytes: turn.cleared.bytes(),
-                stream: self.streaming && !self.asked.route.endpoint.raw(),
+                stream: self.streams_well() && !self.asked.route.endpoint.raw(),
             };
-            hold(self.asked.gate, self.record, self.asked.out, &waiting, asking).await?;
+            let set = {
+                let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, asking);
+                tokio::pin!(held);
+                loop {
+                    tokio::select! {
+                        biased;
+                        Ok(()) = turn.policies.changed() => {
+                            let set = Arc::clone(&turn.policies.borrow_and_update());
+                            if !turn.judge.is_guarded_alike(&set) {
+                                break Some(set);
+                            }
+                            came = true;
+                        }
+                        held = &mut held => {
+                            held?;
+                            break None;
+                        }
+                    }
+                }
+            };
+            if let Some(set) = set {
+                return Err(self.overtaken(turn.judge, set, policy).await);
+            }
+        }
+        if came {
+            // The relay takes up a set between two turns.
+            turn.policies.mark_changed();
         }
         Ok(())
+    }
+
+    /// Other policies came into force while an answer was held: the first of them that stops it at once is the reason.
+    async fn overtaken(&mut self, judge: &mut Judge, set: Arc<PolicySet>, asked: String) -> Stop {
+        let opened = judge.switch(set).await;
+        if let Err(stop) = self.switched(judge).await {
+            return stop;
+        }
+        opened.err().unwrap_or_else(|| Stop::Blocked {
+            policy: asked,
+            refusal: Refusal {
+                code: "policies_changed".into(),
+                message: "the policies changed while the answer waited for a person: ask again".into(),
+                detail: String::new(),
+            },
+        })
+    }
+
+    /// Whether a stream is answered that can be begun before its head is said: one with no bad news.
+    fn streams_well(&self) -> bool {
+        self.streaming && self.head.as_ref().is_none_or(|(status, _)| *status == StatusCode::OK)
     }
 }
 

@@ -203,6 +203,17 @@ impl Judge {
         std::mem::take(&mut self.asking)
     }
 
+    /// Whether there are any.
+    pub(crate) fn asks(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    /// Whether the policies that guard this connection in a set are just those that judge it now.
+    pub(crate) fn is_guarded_alike(&self, set: &PolicySet) -> bool {
+        let version = |seat: &Seat| (seat.id().to_owned(), seat.policy.info().digest);
+        seats(set, &self.about.connection, &self.secrets).iter().map(version).eq(self.seats.iter().map(version))
+    }
+
     /// How often each policy was called, those of earlier sets included.
     pub(crate) fn tallies(&self) -> Vec<PolicyTally> {
         // The host's own is told where it did something.

@@ -1,18 +1,21 @@
 //! What waits for a person: what an approval is for, and what is kept of what never got one (threats, section 6).
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use exchange::{
     Limits,
-    ports::{Ended, RulingState},
+    ports::{Ended, PolicySet, RulingState},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request, StatusCode};
-use model::{Digest, Entry, record::Request as Kept};
+use model::{Digest, Entry, Outcome, record::Request as Kept};
 
 use crate::{
-    SSE, answer, event,
-    rig::{Does, Holder, Rig, Setting, chat, policy, read, set},
+    FINISH, SSE, answer, closed, event,
+    rig::{Does, Holder, Rig, Setting, TestPolicy, chat, policy, read, set},
 };
 
 fn asking() -> Setting {
@@ -149,4 +152,79 @@ async fn a_streamed_answer_waits_for_as_long_as_its_question_is_open() {
         assert!(beat.starts_with(b": waiting for approval "), "{beat:?}");
     }
     assert_eq!(rig.cancelled.load(Ordering::Relaxed), 0);
+}
+
+/// The policies that ask, and this one.
+fn asking_and(one: TestPolicy) -> Arc<PolicySet> {
+    set(2, asking().policies.into_iter().chain([one]).collect())
+}
+
+/// An answer that is held for a person, who never decides.
+async fn held(stream: bool) -> (Rig, BoxFuture<'static, (String, bool)>) {
+    let heartbeat = Limits { heartbeat: Duration::from_millis(5), ..Limits::default() };
+    let content_type = if stream { SSE } else { "application/json" };
+    let mut rig = Rig::new(Setting { ruling: None, limits: heartbeat, content_type, ..asking() });
+    rig.say(&if stream { event("I delete it") } else { answer("I delete it") });
+    rig.hang_up();
+    let gate = Arc::clone(&rig.gate);
+    let request = Request::post("/v1/chat/completions")
+        .header("host", "gate")
+        .header("authorization", "Bearer good")
+        .header("content-type", "application/json");
+    let body: exchange::Incoming = Box::pin(futures_util::stream::iter([Ok(chat("do it", stream).into())]));
+    let request = request.body(body).unwrap();
+    let mut told = async move { read(exchange::carry(gate, request).await).await }.boxed();
+    while rig.shown.lock().unwrap().is_empty() {
+        assert!((&mut told).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    (rig, told)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_held_does_not_leave_under_policies_that_changed() {
+    for stream in [false, true] {
+        let changes = [
+            (set(2, vec![policy("00-lockdown", Does::Lockdown)]), "no traffic here"),
+            (asking_and(policy("20-mask", Does::Mask("I", "[Y]"))), "policies_changed"),
+        ];
+        for (changed, reason) in changes {
+            let (rig, told) = held(stream).await;
+            rig.publish.send(changed).unwrap();
+            let (told, cut) = tokio::time::timeout(Duration::from_secs(5), told).await.expect("at once");
+            assert!(told.contains(reason) && !told.contains("I delete it") && cut == stream, "{told}");
+            assert_eq!(closed(&rig).0, Outcome::Blocked);
+            assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "the question is taken back");
+        }
+        let (rig, mut told) = held(stream).await;
+        rig.publish.send(asking_and(on_another_connection())).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(30), &mut told).await.is_err(), "it is held still");
+    }
+}
+
+fn on_another_connection() -> TestPolicy {
+    let mut lockdown = policy("00-lockdown", Does::Lockdown);
+    lockdown.info.connections = vec!["another".into()];
+    lockdown
+}
+
+#[tokio::test]
+async fn what_is_asked_about_a_header_is_asked_before_it_is_said() {
+    let headers = vec![("openai-note", "delete")];
+    for (ruling, passes) in [(RulingState::Approved, true), (RulingState::Denied, false)] {
+        let mut rig =
+            Rig::new(Setting { ruling: Some(ruling), headers: headers.clone(), content_type: SSE, ..asking() });
+        rig.say(&event("fine"));
+        rig.say(FINISH);
+        rig.hang_up();
+        let response = rig.ask("do it", true).await;
+        assert!(!response.headers().contains_key("openai-note"), "the stream has a head of its own");
+        let (told, cut) = read(response).await;
+        assert!(told.starts_with(": waiting for approval "), "{told}");
+        assert_eq!((told.contains("fine"), cut), (passes, !passes), "{told}");
+        let mut whole = Rig::new(Setting { ruling: Some(ruling), headers: headers.clone(), ..asking() });
+        whole.say(&answer("fine"));
+        whole.hang_up();
+        assert_eq!(whole.ask("do it", false).await.headers().contains_key("openai-note"), passes);
+    }
 }
