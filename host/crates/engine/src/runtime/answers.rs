@@ -62,7 +62,8 @@ pub(super) fn decision(
     limits: &PolicyLimits,
 ) -> Result<Decision, Failure> {
     let edits = edits(answer.edits, pending, unit)?;
-    let hold_back = held(answer.hold_back, last, limits, |units| tail(pending, units, unit))?;
+    let over = last || matches!(answer.verdict, types::Verdict::Done);
+    let hold_back = held(answer.hold_back, over, limits, |units| tail(pending, units, unit))?;
     let spans = edits.iter().map(|edit| (edit.start, edit.end));
     let (hold_back, kept) = keep(pending.len(), hold_back, spans, limits)?;
     let mut edits = edits;
@@ -147,7 +148,8 @@ pub(super) fn body_decision(
         end = to;
         edits.push((from, to, Bytes::from(edit.by)));
     }
-    let hold_back = held(answer.hold_back, last, limits, |bytes| bytes.min(length))?;
+    let over = last || matches!(answer.verdict, types::Verdict::Done);
+    let hold_back = held(answer.hold_back, over, limits, |bytes| bytes.min(length))?;
     let (hold_back, kept) = keep(length, hold_back, edits.iter().map(|edit| (edit.0, edit.1)), limits)?;
     edits.truncate(kept);
     Ok(BodyDecision { verdict: verdict(answer.verdict), edits, hold_back, notes: notes(answer.notes)? })
@@ -189,14 +191,15 @@ fn in_order(end: usize, from: usize, to: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What an answer holds back, in bytes; `bytes` rounds up to whole characters and ends at the start of the text.
-fn held(units: u32, last: bool, limits: &PolicyLimits, bytes: impl FnOnce(usize) -> usize) -> Result<usize, Failure> {
+/// What an answer holds back, in bytes; `bytes` rounds up to whole characters and ends at the start of the text. `over`: it
+/// is not shown again, since nothing follows or the policy wants no more.
+fn held(units: u32, over: bool, limits: &PolicyLimits, bytes: impl FnOnce(usize) -> usize) -> Result<usize, Failure> {
     let units = units as usize;
     if units == 0 {
         return Ok(0);
     }
-    if last {
-        return Err(broken(format!("it holds {units} back although nothing follows")));
+    if over {
+        return Err(broken(format!("it holds {units} back although it is shown nothing more")));
     }
     // A unit is at least a byte.
     if units > limits.hold_back_bytes {

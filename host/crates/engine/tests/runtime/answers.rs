@@ -43,6 +43,12 @@ async fn more_held_back_than_allowed() {
     is_nonsense("too much", answering(|guest| guest.decision((0, &Record::default()), &[], 65, &[]))).await;
 }
 
+/// A policy that is done is shown nothing again, also not what it holds back.
+#[tokio::test]
+async fn something_held_back_by_one_that_is_done() {
+    is_nonsense("nothing more", answering(|guest| guest.decision((1, &Record::default()), &[], 1, &[]))).await;
+}
+
 #[tokio::test]
 async fn more_notes_than_allowed() {
     let guest = answering(|guest| {

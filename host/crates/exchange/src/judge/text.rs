@@ -63,7 +63,12 @@ impl Judge {
             self.settle(seat, part, stage, whole, &[]);
             return;
         };
-        let Decision { verdict, edits, hold_back, notes } = decision;
+        let Decision { verdict, mut edits, hold_back, notes } = decision;
+        // A policy that is done is not shown again what the host would keep for it.
+        let keep = if matches!(verdict, Verdict::Done) { 0 } else { hold_back.max(scan.keep).min(whole) };
+        let release = self.tracks[&part].reach(stage, whole - keep, &edits.iter().map(|edit| edit.start..edit.end));
+        // What is not made now comes again, and is numbered then.
+        edits.retain(|edit| release.makes(&(edit.start..edit.end)));
         let edits: Vec<Proposed> = edits
             .into_iter()
             .map(|edit| {
@@ -74,7 +79,7 @@ impl Judge {
             })
             .collect();
         let edits = self.cut_off(seat, part, stage, whole - begun..whole, edits);
-        let release = whole - hold_back.max(scan.keep).min(whole);
+        let release = release.upto;
         let made = self.settle(seat, part, stage, release, &edits);
         self.obey(seat, hook, Some((part, channel)), verdict, made, notes);
     }

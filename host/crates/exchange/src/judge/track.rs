@@ -56,6 +56,20 @@ pub(crate) struct Settlement<'e> {
     pub(crate) edits: &'e [(Range<usize>, String)],
 }
 
+/// How much of a text passes.
+pub(crate) struct Reach {
+    /// Bytes from the front.
+    pub(crate) upto: usize,
+    whole: usize,
+}
+
+impl Reach {
+    /// Whether an edit of this span is made.
+    pub(crate) fn makes(&self, span: &Range<usize>) -> bool {
+        span.end <= self.upto && (span.start < self.upto || self.upto == self.whole)
+    }
+}
+
 /// An edit that was made: which of the settlement's, and where in the source.
 pub(crate) struct Made {
     pub(crate) index: usize,
@@ -179,30 +193,37 @@ impl Track {
         }
     }
 
-    /// Lets text pass a stage. Edits that reach beyond what may pass are not made now: their text stays, and is shown
-    /// again. Answers those that were made.
+    /// How much of a stage's text may pass when so much of it is released, and which edits are made then. One that reaches
+    /// beyond is not made now: its text stays, and is shown again.
+    pub(crate) fn reach(
+        &self,
+        stage: usize,
+        release: usize,
+        edits: &(impl Iterator<Item = Range<usize>> + Clone),
+    ) -> Reach {
+        let strand = &self.stages[stage].strand;
+        let whole = strand.text().len();
+        let mut upto = if self.is_last(stage) { whole } else { strand.floor(release.min(whole)) };
+        // Never cut an edit; a cut that moves may meet another replacement or another edit.
+        while let Some(span) = edits.clone().find(|span| span.start < upto && span.end > upto) {
+            upto = strand.floor(span.start);
+        }
+        Reach { upto, whole }
+    }
+
+    /// Lets text pass a stage, with its edits as far as they [`Self::reach`]. Answers those that were made.
     pub(crate) fn settle(&mut self, stage: usize, settlement: &Settlement<'_>) -> Vec<Made> {
         let last = self.is_last(stage);
+        let reach = self.reach(stage, settlement.release, &settlement.edits.iter().map(|(span, _)| span.clone()));
         let Stage { strand, .. } = &mut self.stages[stage];
-        let whole = strand.text().len();
-        let mut release = if last { whole } else { strand.floor(settlement.release.min(whole)) };
-        // Never cut an edit; a cut that moves may meet another replacement or another edit.
-        loop {
-            let cut =
-                settlement.edits.iter().map(|(span, _)| span).find(|span| span.start < release && span.end > release);
-            match cut {
-                Some(span) => release = strand.floor(span.start),
-                None => break,
-            }
-        }
-        let within = |span: &Range<usize>| span.end <= release && (span.start < release || release == whole);
+        let release = reach.upto;
         let mut front = strand.split_to(release);
         let Stage { behind, look_behind, .. } = &mut self.stages[stage];
         if !last {
             behind.note(&front, *look_behind, self.base);
         }
         let made: Vec<usize> =
-            (0..settlement.edits.len()).filter(|index| within(&settlement.edits[*index].0)).collect();
+            (0..settlement.edits.len()).filter(|index| reach.makes(&settlement.edits[*index].0)).collect();
         let edits = made.iter().map(|index| (settlement.edits[*index].0.clone(), settlement.edits[*index].1.as_str()));
         let sources = if made.is_empty() { Vec::new() } else { front.edit(edits) };
         let Stage { strand, seen, closed, shadow, .. } = &mut self.stages[stage];

@@ -1,12 +1,15 @@
 //! Policies one after the other: each judges what those before it left, also what they put in.
 
-use exchange::ports::{Conversation, ConversationDecision};
+use exchange::{
+    Limits,
+    ports::{Conversation, ConversationDecision},
+};
 use http::StatusCode;
 use model::Outcome;
 use serde_json::{Value, json};
 
 use crate::{
-    answer, closed, masker,
+    FINISH, SSE, answer, closed, event, masker,
     rig::{Does, Rig, Setting, TestPolicy, patching, policy, read, refusal},
 };
 
@@ -110,10 +113,9 @@ async fn arguments_that_a_policy_wrote_are_judged_by_those_behind_it() {
         "choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": [call]}, "finish_reason": "tool_calls"}],
     });
     let write = || policy("10-write", Does::ToolInput(r#"{"to":"a secret","of":[1,"my secret"]}"#));
-    for (behind, expected) in [
-        (masker(), Some(json!({"to": "a [X]", "of": [1, "my [X]"]}))),
-        (policy("20", Does::Block("my secret")), None),
-    ] {
+    for (behind, expected) in
+        [(masker(), Some(json!({"to": "a [X]", "of": [1, "my [X]"]}))), (policy("20", Does::Block("my secret")), None)]
+    {
         let mut rig = Rig::new(Setting { policies: vec![write(), behind], ..Setting::default() });
         rig.say(&answer.to_string());
         rig.hang_up();
@@ -123,5 +125,19 @@ async fn arguments_that_a_policy_wrote_are_judged_by_those_behind_it() {
         let told: Value = serde_json::from_str(&told).unwrap();
         let arguments = told["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str();
         assert_eq!(arguments.map(|arguments| serde_json::from_str(arguments).unwrap()), expected, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_policy_that_is_done_edited_leaves_edited() {
+    for pieces in [["a secret 55", "x rest"], ["a secret 55 ", "x rest"]] {
+        let (policies, limits) =
+            (vec![policy("10", Does::Finish("555-1234"))], Limits { batch_bytes: 1, ..Limits::default() });
+        let mut rig = Rig::new(Setting { policies, limits, content_type: SSE, ..Setting::default() });
+        pieces.iter().for_each(|piece| rig.say(&event(piece)));
+        rig.say(FINISH);
+        rig.hang_up();
+        let (told, cut) = read(rig.ask("hi", true).await).await;
+        assert_eq!((told, cut), (event("[gone]") + &event("x rest") + FINISH, false));
     }
 }

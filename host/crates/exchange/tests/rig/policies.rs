@@ -5,13 +5,14 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use bytes::Bytes;
 use exchange::ports::{
     About, BodyDecision, Conversation, ConversationDecision, Failure, FailureKind, Glance, Guest, Head, HeadDecision,
     Policy, Spared, Summary, ToolDecision, Window,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use model::{
-    Attribute, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Outcome, Plan, PolicyInfo,
+    Attribute, Channel, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Outcome, Plan, PolicyInfo,
     PolicyLimits, Refusal, Scan, Substitute, Usage, Verdict,
 };
 
@@ -48,10 +49,18 @@ pub(crate) enum Does {
     Hang,
     /// Notes the headers of an answer.
     NoteHead,
+    /// Takes a header away, and sets one that it may not set.
+    BreakHead(&'static str),
+    /// Puts this before the bytes of a request.
+    BeforeBody(&'static str),
     /// Does this about requests.
     Request(fn(&Conversation) -> ConversationDecision),
     /// Calls tools with these arguments.
     ToolInput(&'static str),
+    /// Does this about text.
+    Text(fn(&Window<'_>) -> Decision),
+    /// Replaces all that it is shown first of an answer and is done; the host looks for a word meanwhile.
+    Finish(&'static str),
 }
 
 pub(crate) struct TestPolicy {
@@ -78,7 +87,7 @@ impl TestPolicy {
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
     let conversation = matches!(does, Does::Tools(_) | Does::Model(_) | Does::Request(_));
-    let head = matches!(does, Does::NoteHead);
+    let head = matches!(does, Does::NoteHead | Does::BreakHead(_));
     let tools = matches!(does, Does::ToolInput(_));
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
@@ -86,7 +95,7 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         conversation,
         tools,
         head,
-        body: matches!(does, Does::Bytes),
+        body: matches!(does, Does::Bytes | Does::BeforeBody(_)),
         ..Hooks::default()
     };
     let mut digest = [0; 32];
@@ -154,7 +163,7 @@ impl Policy for TestPolicy {
 
     fn scan(&self, _before: &str, pending: &str, last: bool) -> Scan {
         match self.does {
-            Does::Find(word, _) => find(word, pending, last),
+            Does::Find(word, _) | Does::Finish(word) => find(word, pending, last),
             Does::FindBehind(first, second) => {
                 let (first, second) = (find(first, pending, last), find(second, pending, last));
                 let keep = first.keep.max(second.keep);
@@ -205,6 +214,10 @@ fn question(word: &str) -> Verdict {
     })
 }
 
+fn is_answers_content(window: &Window<'_>) -> bool {
+    window.direction == Direction::Response && window.channel == Channel::Content
+}
+
 /// Bytes before a word that decide about it.
 const NEAR: usize = 16;
 
@@ -239,10 +252,7 @@ impl Guest for TestGuest {
         async { Ok(verdict) }.boxed()
     }
 
-    fn on_request<'a>(
-        &'a mut self,
-        request: &'a Conversation,
-    ) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
+    fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
         let decision = match self.does {
             Does::Tools(tool) => ConversationDecision {
                 remove_tools: vec![tool.to_owned()],
@@ -281,6 +291,12 @@ impl Guest for TestGuest {
                     };
                     decision.edits = hits.map(edit).collect();
                 }
+                Does::Text(judge) => decision = judge(&window),
+                Does::Finish(_) if is_answers_content(&window) => {
+                    let by = Substitute::Literal("[gone]".into());
+                    decision.edits.push(Edit { start: 0, end: window.pending.len(), by, reason: "test".into() });
+                    decision.verdict = Verdict::Done;
+                }
                 Does::Gather | Does::GatherAndBlock(_) if !window.last => decision.hold_back = window.pending.len(),
                 Does::GatherAndBlock(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Token(word, kind) => replace(&window, word, &Substitute::Token(kind.into()), &mut decision),
@@ -313,6 +329,10 @@ impl Guest for TestGuest {
             HeadDecision { verdict: Verdict::Allow, set: Vec::new(), remove: Vec::new(), notes: Vec::new() };
         match self.does {
             Does::NoteHead if head.direction == Direction::Response => decision.notes.clone_from(&head.headers),
+            Does::BreakHead(name) => {
+                decision.remove.push(name.to_owned());
+                decision.set.push(Attribute { name: "host".into(), value: "else".into() });
+            }
             _ => {}
         }
         async { Ok(decision) }.boxed()
@@ -320,13 +340,18 @@ impl Guest for TestGuest {
 
     fn on_body<'a>(
         &'a mut self,
-        _direction: Direction,
+        direction: Direction,
         _pending: &'a [u8],
         _fresh: usize,
         _last: bool,
     ) -> BoxFuture<'a, Result<BodyDecision, Failure>> {
-        async { Ok(BodyDecision { verdict: Verdict::Allow, edits: Vec::new(), hold_back: 0, notes: Vec::new() }) }
-            .boxed()
+        let edits = match self.does {
+            Does::BeforeBody(text) if direction == Direction::Request => {
+                vec![(0, 0, Bytes::from_static(text.as_bytes()))]
+            }
+            _ => Vec::new(),
+        };
+        async { Ok(BodyDecision { verdict: Verdict::Allow, edits, hold_back: 0, notes: Vec::new() }) }.boxed()
     }
 
     fn on_end<'a>(&'a mut self, summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
