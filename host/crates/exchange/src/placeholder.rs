@@ -78,6 +78,11 @@ impl Placeholders {
     }
 }
 
+/// What would stand for a value of this kind, with no number given to it.
+pub(crate) fn unnumbered(kind: &str) -> String {
+    format!("[{}]", clean(kind))
+}
+
 impl State {
     /// The session is the one that was used last.
     fn touch(&mut self, id: SessionId) {

