@@ -99,8 +99,13 @@ impl Judge {
                 continue;
             };
             if !self.seats[seat].is_shadow() {
-                if let Err(failure) = apply(headers, &decision.set, &decision.remove) {
-                    self.heard::<()>(seat, "on-head", None, Err(failure));
+                // On a copy: an answer that breaks a rule changes nothing.
+                let mut changed = headers.clone();
+                match apply(&mut changed, &decision.set, &decision.remove) {
+                    Ok(()) => *headers = changed,
+                    Err(failure) => {
+                        self.heard::<()>(seat, "on-head", None, Err(failure));
+                    }
                 }
                 head.headers = crate::head::attributes(headers);
             }
@@ -150,8 +155,10 @@ impl Judge {
                 })
                 .await;
             if let Some(decision) = self.heard(seat, "on-body", None, answer) {
-                keep = decision.hold_back.min(pending.len());
-                (out, keep) = edited(&pending, keep, &decision.edits);
+                let (made, kept) = edited(&pending, decision.hold_back.min(pending.len()), &decision.edits);
+                if self.heard(seat, "on-body", None, self.readable(&pending, &made)).is_some() {
+                    (out, keep) = (made, kept);
+                }
                 self.obey(seat, "on-body", None, decision.verdict, Vec::new(), decision.notes);
             }
         }
@@ -159,6 +166,20 @@ impl Judge {
         stage.pending = BytesMut::from(&pending[pending.len() - keep..]);
         stage.seen = keep;
         out
+    }
+
+    /// Whether a request that could be read before a policy edited its bytes can be read still.
+    fn readable(&self, before: &Bytes, after: &Bytes) -> Result<(), Failure> {
+        if self.direction == Direction::Response || self.raw || before == after {
+            return Ok(());
+        }
+        match self.reader.read(after) {
+            Err(stop) if self.reader.read(before).is_ok() => {
+                Err(Failure { kind: FailureKind::Answer, message: format!("with its edits {stop}") })
+            }
+            // What a caller sent that can't be read is the caller's.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{ops::Range, sync::Arc};
 
 use model::{Edit, PartId, record::EditRecord};
-use wire::{Endpoint, Malformed};
+use wire::Endpoint;
 
 use super::{Judge, failed};
 use crate::{
@@ -37,6 +37,13 @@ impl Reader {
             let allow = self.endpoint.how_to_allow(&unclaimed.0);
             Stop::BadContentType { content_type: unclaimed.0, allow }
         })
+    }
+
+    /// A flow that was told all of a body.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Twin, Stop> {
+        let mut flow = self.flow()?;
+        flow.push(body).and_then(|()| flow.finish()).map_err(Stop::BadRequest)?;
+        Ok(flow)
     }
 }
 
@@ -74,11 +81,10 @@ impl Judge {
         self.unread = Unread::default();
         self.tracks.values_mut().for_each(|track| track.leave_before(seat));
         self.release(flow);
-        let mut anew = self.reader.flow()?;
-        if let Err(malformed) = anew.push(&flow.take().judged).and_then(|()| anew.finish()) {
-            return Err(self.unreadable(by, &malformed));
-        }
-        *flow = anew;
+        *flow = match self.reader.read(&flow.take().judged) {
+            Ok(anew) => anew,
+            Err(unread) => return Err(self.unreadable(by, &unread)),
+        };
         self.tracks.clear();
         self.text_bytes.0 = 0;
         self.first = seat;
@@ -87,9 +93,8 @@ impl Judge {
     }
 
     /// What policies made of a request is none: no failure mode lets that pass, for the request as it was is gone.
-    fn unreadable(&mut self, by: usize, malformed: &Malformed) -> Stop {
-        let message = format!("what it left of the request can't be read: {malformed}");
-        let failure = Failure { kind: FailureKind::Answer, message };
+    fn unreadable(&mut self, by: usize, unread: &Stop) -> Stop {
+        let failure = Failure { kind: FailureKind::Answer, message: format!("with its changes {unread}") };
         self.note(by, "on-request", None, failed(&failure, false), Vec::new(), Vec::new());
         self.unmasked = true;
         let policy = self.seats[by].id().to_owned();
@@ -105,12 +110,12 @@ impl Judge {
         };
         let ConversationDecision { verdict, edits, remove_tools, patch, notes } = decision;
         let mut made = Vec::new();
-        if !self.seats[seat].is_shadow() {
+        // An answer whose patch breaks a rule changes nothing else either.
+        if !self.seats[seat].is_shadow() && self.patch(seat, &patch, flow) {
             for (part, edits) in edits {
                 made.extend(self.rewrite(seat, part, edits));
             }
             self.take_tools(seat, &remove_tools, flow);
-            self.patch(seat, &patch, flow);
         }
         self.obey(seat, "on-request", None, verdict, made, notes);
     }
@@ -172,16 +177,17 @@ impl Judge {
         self.unread = Unread { by: Some(seat), terms: true };
     }
 
-    fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) {
+    /// Whether the parameters are as the policy wants them.
+    fn patch(&mut self, seat: usize, patch: &str, flow: &mut Twin) -> bool {
         if patch.is_empty() {
-            return;
+            return true;
         }
-        match flow.patch_parameters(patch) {
-            Ok(()) => self.unread = Unread { by: Some(seat), terms: true },
-            Err(malformed) => {
-                let message = format!("its patch can't be applied: {malformed}");
-                self.heard::<()>(seat, "on-request", None, Err(Failure { kind: FailureKind::Answer, message }));
-            }
+        if let Err(malformed) = flow.patch_parameters(patch) {
+            let message = format!("its patch can't be applied: {malformed}");
+            self.heard::<()>(seat, "on-request", None, Err(Failure { kind: FailureKind::Answer, message }));
+            return false;
         }
+        self.unread = Unread { by: Some(seat), terms: true };
+        true
     }
 }

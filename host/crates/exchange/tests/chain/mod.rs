@@ -5,12 +5,12 @@ use exchange::{
     ports::{Conversation, ConversationDecision},
 };
 use http::StatusCode;
-use model::Outcome;
+use model::{FailureMode, Outcome};
 use serde_json::{Value, json};
 
 use crate::{
     FINISH, SSE, answer, closed, event, masker,
-    rig::{Does, Rig, Setting, TestPolicy, patching, policy, read, refusal},
+    rig::{Does, Rig, Setting, TestPolicy, chat, patching, policy, read, refusal},
 };
 
 /// Asks with a secret in every place, and answers what came of it: the status, what the caller is told, what went up.
@@ -97,7 +97,7 @@ async fn a_request_that_policies_made_unreadable_does_not_go_up() {
     // A name that is there already.
     let put = |_: &Conversation| patching(&json!({"metadata": {"secret": "1", "[X]": "2"}}));
     let mut masker = masker();
-    masker.info.on_failure = model::FailureMode::Open;
+    masker.info.on_failure = FailureMode::Open;
     let policies = vec![policy("05-put", Does::Request(put)), masker, policy("20", Does::Request(|_| allow()))];
     let (rig, status, told, sent) = asked(policies).await;
     assert_eq!((status, sent), (StatusCode::SERVICE_UNAVAILABLE, Value::Null));
@@ -140,4 +140,38 @@ async fn what_a_policy_that_is_done_edited_leaves_edited() {
         let (told, cut) = read(rig.ask("hi", true).await).await;
         assert_eq!((told, cut), (event("[gone]") + &event("x rest") + FINISH, false));
     }
+}
+
+/// A policy that answers nonsense is the reason, and where its operator lets that pass nothing of it counts.
+#[tokio::test]
+async fn what_breaks_a_rule_changes_nothing() {
+    let open = |mut policy: TestPolicy| {
+        policy.info.on_failure = FailureMode::Open;
+        policy
+    };
+    let messages = |_: &Conversation| ConversationDecision {
+        remove_tools: vec!["rm".to_owned()],
+        ..patching(&json!({"messages": []}))
+    };
+    for does in [Does::BreakHead("accept"), Does::BeforeBody("["), Does::Request(messages)] {
+        let (_, status, told, sent) = asked(vec![policy("10-break", does.clone()), masker()]).await;
+        assert_eq!((status, sent), (StatusCode::SERVICE_UNAVAILABLE, Value::Null), "{does:?}");
+        assert!(told.contains("policy_failed") && told.contains("10-break"), "{told}");
+        let mut rig =
+            Rig::new(Setting { policies: vec![open(policy("10-break", does)), masker()], ..Setting::default() });
+        rig.say(&answer("fine"));
+        rig.hang_up();
+        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        let response = rig.post(&headers, chat("my secret", false).into_bytes()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(rig.heads.lock().unwrap()[0]["accept"], "application/json");
+        assert!(!rig.heads.lock().unwrap()[0].contains_key("host"));
+        let sent = rig.received.lock().unwrap()[0].clone();
+        let sent = String::from_utf8_lossy(&sent);
+        assert!(sent.contains("my [X]") && sent.contains("\"rm\""), "{sent}");
+    }
+    // What a caller sent that can't be read is the caller's, whoever edits it.
+    let rig = Rig::new(Setting { policies: vec![policy("10-break", Does::BeforeBody(" "))], ..Setting::default() });
+    let response = rig.post(&[("content-type", "application/json")], b"{".to_vec()).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
