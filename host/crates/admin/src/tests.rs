@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     sync::Arc,
+    time::Duration,
 };
 
 use ::alerts::Alerts;
@@ -12,7 +13,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use exchange::ports::{About, Ask, ControlLog, Desk, PolicySet, Problem, Recorder, RulingState, Ticket};
+use exchange::ports::{About, Ask, ControlLog, Desk, PolicySet, Problem, Recorder, Rulings, Ticket};
 use http_body_util::BodyExt;
 use identity::{Access, AccessTerms, Grants, Registry};
 use model::{
@@ -156,8 +157,8 @@ impl Rig {
             remember_key: String::new(),
         };
         let policy = ("approve".to_owned(), Digest([1; 32]));
-        let ask = Ask { about: Arc::new(about), policy, question, shown: shown.to_vec(), bound_to: Digest([2; 32]) };
-        self.control.approvals.ask(ask).await.unwrap()
+        let ask = Ask { about: Arc::new(about), policy, question, shown: shown.into(), bound_to: Digest([2; 32]) };
+        self.control.approvals.ask(vec![ask]).await.unwrap()
     }
 
     /// Records one whole exchange; answers its session and its id.
@@ -253,7 +254,7 @@ async fn a_request_for_another_host_is_refused() {
 async fn a_web_page_can_not_decide() {
     let rig = Rig::new();
     let ticket = rig.ask("ann").await;
-    let path = format!("/v1/approvals/{}/approve", ticket.approval());
+    let path = format!("/v1/approvals/{}/approve", ticket.approvals()[0]);
     assert_eq!(rig.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED, "GET never decides");
     for content_type in
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=application/json"]
@@ -270,7 +271,7 @@ async fn a_web_page_can_not_decide() {
 async fn an_approver_decides_once_and_never_on_its_own_request() {
     let rig = Rig::new();
     let mut ticket = rig.ask("ann").await;
-    let path = format!("/v1/approvals/{}", ticket.approval());
+    let path = format!("/v1/approvals/{}", ticket.approvals()[0]);
     let own = rig.post(&format!("{path}/approve"), r#"{"by":"ann"}"#).await;
     assert_eq!((own.status, own.json()["code"].as_str()), (StatusCode::FORBIDDEN, Some("not_allowed")));
     assert_eq!(rig.get(&path).await.json()["shown"], "delete it");
@@ -279,15 +280,15 @@ async fn an_approver_decides_once_and_never_on_its_own_request() {
     assert_eq!(approved.json()["by"], "admin");
     let again = rig.post(&format!("{path}/deny"), "{}").await;
     assert_eq!((again.status, again.json()["code"].as_str()), (StatusCode::CONFLICT, Some("not_pending")));
-    let ruling = ticket.decided().await;
-    assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Approved, "agreed"));
+    let rulings = ticket.decided(Duration::ZERO).await;
+    assert!(matches!(rulings, Some(Rulings::Approved(rulings)) if rulings[0].reason == "agreed"));
 }
 
 #[tokio::test]
 async fn an_approver_sees_every_byte_also_where_they_are_no_text() {
     let rig = Rig::new();
     let ticket = rig.ask_about("ann", b"delete \xff").await;
-    let path = format!("/v1/approvals/{}", ticket.approval());
+    let path = format!("/v1/approvals/{}", ticket.approvals()[0]);
     assert_eq!(rig.get(&path).await.json()["shown"], serde_json::json!({ "base64": "ZGVsZXRlIP8=" }));
 }
 
@@ -300,7 +301,7 @@ async fn a_list_of_questions_is_short() {
     let listed = listed.json();
     assert_eq!(listed["approvals"][0]["state"], "pending");
     assert_eq!(listed["approvals"][0].get("shown"), None);
-    let one = rig.get(&format!("/v1/approvals/{}", ticket.approval())).await.json();
+    let one = rig.get(&format!("/v1/approvals/{}", ticket.approvals()[0])).await.json();
     assert_eq!(one["shown"].as_str().map(str::len), Some(1 << 20));
 }
 

@@ -79,6 +79,9 @@ pub struct Approval {
     /// What would go on; empty once it is closed.
     #[serde(serialize_with = "model::bytes::serialize")]
     pub shown: Arc<[u8]>,
+    /// Which request it is about, with what is shown of it: questions about one share what they show.
+    #[serde(skip)]
+    pub(crate) request: Digest,
     /// SHA-256 over everything that the approval is bound to.
     pub bound_to: Digest,
     /// When it was asked.

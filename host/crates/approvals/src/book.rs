@@ -6,8 +6,8 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use exchange::ports::{Ask, Ruling, RulingState};
-use model::{ApprovalId, Caller, Decider, Digest};
+use exchange::ports::{Ask, Ruling, RulingState, Rulings};
+use model::{ApprovalId, Caller, Decider, Digest, Question};
 use thiserror::Error;
 
 use crate::{Approval, Decision, State, memory::Memory, open::Open};
@@ -67,9 +67,16 @@ pub enum Wrong {
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing yet; it expires then.
+    /// Not all is decided; the first question expires then. Nothing is used up.
     Wait(u64),
-    /// This. An approval is consumed by it.
+    /// This. Approvals are consumed by it: all of them, or none.
+    Ruled(Rulings),
+}
+
+/// How one question stands, for who asked.
+enum Standing {
+    /// It expires then.
+    Open(u64),
     Ruled(Ruling),
 }
 
@@ -115,7 +122,8 @@ impl Book {
     /// [`Wrong::Full`].
     pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Result<Asked, Wrong> {
         self.expire(now_ms);
-        let binding = binding(ask);
+        let request = request(ask);
+        let binding = binding(request, ask);
         if let Some(id) = self.memory.of(ask.about.session, binding) {
             return Ok(Asked { id, new: false });
         }
@@ -123,15 +131,16 @@ impl Book {
             self.open.change(open, |open| open.waiting += 1);
             return Ok(Asked { id: open, new: false });
         }
-        self.room(ask)?;
-        let approval = self.approval(id, ask, now_ms);
+        self.room(ask, request)?;
+        let approval = self.approval(id, ask, (request, binding), now_ms);
         self.by_binding.insert(binding, id);
         self.open.put(approval);
         Ok(Asked { id, new: true })
     }
 
-    fn room(&self, ask: &Ask) -> Result<(), Wrong> {
-        let (all, own, more) = (self.open.all(), self.open.of(&ask.about.caller), ask.shown.len());
+    fn room(&self, ask: &Ask, request: Digest) -> Result<(), Wrong> {
+        let (all, own) = (self.open.all(), self.open.of(&ask.about.caller));
+        let more = if self.open.shows(&ask.about.caller, request) { 0 } else { ask.shown.len() };
         if all.questions >= self.terms.pending {
             return Err(Wrong::Full("pending"));
         }
@@ -141,13 +150,13 @@ impl Book {
         if all.shown.saturating_add(more) > self.terms.shown_bytes {
             return Err(Wrong::Full("shown_bytes"));
         }
-        if own.shown > 0 && own.shown.saturating_add(more) > self.terms.shown_bytes_per_caller {
+        if own.shown > 0 && more > 0 && own.shown.saturating_add(more) > self.terms.shown_bytes_per_caller {
             return Err(Wrong::Full("shown_bytes_per_caller"));
         }
         Ok(())
     }
 
-    fn approval(&self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Approval {
+    fn approval(&self, id: ApprovalId, ask: &Ask, (request, bound_to): (Digest, Digest), now_ms: u64) -> Approval {
         let mut question = ask.question.clone();
         if question.approvers.is_empty() {
             question.approvers.clone_from(&self.terms.approvers);
@@ -164,8 +173,9 @@ impl Book {
             policy_digest: ask.policy.1,
             expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),
             question,
-            shown: ask.shown.as_slice().into(),
-            bound_to: binding(ask),
+            shown: Arc::clone(&ask.shown),
+            request,
+            bound_to,
             asked_at_ms: now_ms,
             decided_at_ms: None,
             by: String::new(),
@@ -262,27 +272,41 @@ impl Book {
         }
     }
 
-    /// What a waiting exchange gets. An approval goes to the first that claims it.
-    pub fn claim(&mut self, id: ApprovalId, now_ms: u64) -> Claim {
+    /// What an exchange gets that waits for all of these. Approvals go to the first that claims them, and only together:
+    /// while one is not there, and where one is anything else, none is used.
+    pub fn claim(&mut self, ids: &[ApprovalId], now_ms: u64) -> Claim {
         self.expire(now_ms);
+        let (mut approved, mut wait) = (Vec::new(), None);
+        for &id in ids {
+            match self.standing(id) {
+                Standing::Ruled(ruling) if ruling.state == RulingState::Approved => approved.push(ruling),
+                Standing::Ruled(ruling) => {
+                    self.use_up(id);
+                    return Claim::Ruled(Rulings::Stopped(id, ruling));
+                }
+                Standing::Open(until_ms) => wait = Some(wait.map_or(until_ms, |other: u64| other.min(until_ms))),
+            }
+        }
+        if let Some(until_ms) = wait {
+            return Claim::Wait(until_ms);
+        }
+        ids.iter().for_each(|id| self.use_up(*id));
+        Claim::Ruled(Rulings::Approved(approved))
+    }
+
+    fn standing(&self, id: ApprovalId) -> Standing {
         if let Some(ruling) = self.remembered_ruling(id) {
-            self.use_up(id);
-            return Claim::Ruled(ruling);
+            return Standing::Ruled(ruling);
         }
         let Some(open) = self.open.get(id) else {
             let closed = self.closed.get(&id);
-            let ruling = closed.map_or_else(|| cancelled("it was closed long ago"), closed_ruling);
-            return Claim::Ruled(ruling);
+            return Standing::Ruled(closed.map_or_else(|| cancelled("it was closed long ago"), closed_ruling));
         };
-        let ruling = match open.state {
-            State::Approved => ruling(RulingState::Approved, open),
-            State::Denied => ruling(RulingState::Denied, open),
-            State::Pending | State::Expired | State::Cancelled | State::Consumed => {
-                return Claim::Wait(open.expires_at_ms);
-            }
-        };
-        self.use_up(id);
-        Claim::Ruled(ruling)
+        match open.state {
+            State::Approved => Standing::Ruled(ruling(RulingState::Approved, open)),
+            State::Denied => Standing::Ruled(ruling(RulingState::Denied, open)),
+            State::Pending | State::Expired | State::Cancelled | State::Consumed => Standing::Open(open.expires_at_ms),
+        }
     }
 
     fn remembered_ruling(&self, id: ApprovalId) -> Option<Ruling> {
@@ -414,19 +438,31 @@ fn closed_ruling(closed: &Approval) -> Ruling {
     }
 }
 
-/// What an approval is bound to: what the path says, and who asks what about which text. Two policies that ask about
-/// one request ask two questions.
-fn binding(ask: &Ask) -> Digest {
-    let mut context = Context::new(&SHA256);
+/// What is asked about: all that the path binds, with what is shown of it. Questions about one thing share that.
+fn request(ask: &Ask) -> Digest {
+    digest([ask.bound_to.0.as_slice(), &ask.shown])
+}
+
+/// What an approval is bound to: what is asked about, who asks and all that it asks. Two policies that ask about one
+/// request ask two questions.
+fn binding(request: Digest, ask: &Ask) -> Digest {
+    let Question { title, summary, approvers, timeout_seconds, remember_key } = &ask.question;
+    let timeout = timeout_seconds.to_be_bytes();
     let fields = [
-        ask.bound_to.0.as_slice(),
+        request.0.as_slice(),
         ask.policy.0.as_bytes(),
         ask.policy.1.0.as_slice(),
-        ask.question.title.as_bytes(),
-        ask.question.summary.as_bytes(),
-        ask.question.remember_key.as_bytes(),
-        ask.shown.as_slice(),
+        title.as_bytes(),
+        summary.as_bytes(),
+        remember_key.as_bytes(),
+        &timeout,
     ];
+    digest(fields.into_iter().chain(approvers.iter().map(String::as_bytes)))
+}
+
+/// SHA-256 over fields, each with its length before it.
+fn digest<'f>(fields: impl IntoIterator<Item = &'f [u8]>) -> Digest {
+    let mut context = Context::new(&SHA256);
     for field in fields {
         context.update(&(field.len() as u64).to_be_bytes());
         context.update(field);

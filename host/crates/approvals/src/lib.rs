@@ -14,7 +14,8 @@
 //! [`Book`] is that machine: pure, time passed in. [`Approvals`] is the thin shell around it: the path's [`Desk`], the
 //! control API's decisions, and the record.
 //!
-//! What must hold: an approval lets exactly the bytes pass that it was asked for, once, before it expires (where
+//! What must hold: an approval lets exactly the bytes pass that it was asked for, once, before it expires, and together
+//! with all others that its exchange needs (where
 //! the policy asked for it: exactly these again and again in the session, for 12 hours); the caller never approves its own request; a decision is durable
 //! before it takes effect; after a restart nothing is approved.
 //!

@@ -1,9 +1,12 @@
 //! The questions that are open, and what has to be known of all of them at once: how many there are, of whom, how much
 //! they show, and which is due next. Kept up where a question comes or goes, so that no ask walks over the others.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use model::{ApprovalId, Caller};
+use model::{ApprovalId, Caller, Digest};
 
 use crate::Approval;
 
@@ -21,16 +24,12 @@ pub(crate) struct Sum {
     pub(crate) shown: usize,
 }
 
-impl Sum {
-    fn add(&mut self, approval: &Approval) {
-        self.questions += 1;
-        self.shown += approval.shown.len();
-    }
-
-    fn take(&mut self, approval: &Approval) {
-        self.questions -= 1;
-        self.shown -= approval.shown.len();
-    }
+/// Those of one caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Own {
+    sum: Sum,
+    /// What they show, and how many show it: it is there once, and counts once.
+    shown: HashMap<Digest, (Arc<[u8]>, usize)>,
 }
 
 /// Pending, approved and not used, or denied and not heard.
@@ -41,7 +40,7 @@ pub(crate) struct Open {
     due: BTreeSet<(u64, ApprovalId)>,
     all: Sum,
     /// Of each caller that has one.
-    callers: HashMap<Who, Sum>,
+    callers: HashMap<Who, Own>,
 }
 
 impl Open {
@@ -61,13 +60,25 @@ impl Open {
 
     /// Those of a caller, whatever groups it has by now.
     pub(crate) fn of(&self, caller: &Caller) -> Sum {
-        self.callers.get(&who(caller)).copied().unwrap_or_default()
+        self.callers.get(&who(caller)).map(|own| own.sum).unwrap_or_default()
+    }
+
+    /// Whether a question of this caller shows this request.
+    pub(crate) fn shows(&self, caller: &Caller, request: Digest) -> bool {
+        self.callers.get(&who(caller)).is_some_and(|own| own.shown.contains_key(&request))
     }
 
     /// A new question.
-    pub(crate) fn put(&mut self, approval: Approval) {
-        self.all.add(&approval);
-        self.callers.entry(who(&approval.caller)).or_default().add(&approval);
+    pub(crate) fn put(&mut self, mut approval: Approval) {
+        let own = self.callers.entry(who(&approval.caller)).or_default();
+        let (shown, times) = own.shown.entry(approval.request).or_insert_with(|| (Arc::clone(&approval.shown), 0));
+        *times += 1;
+        approval.shown = Arc::clone(shown);
+        let more = if *times == 1 { shown.len() } else { 0 };
+        for sum in [&mut self.all, &mut own.sum] {
+            sum.questions += 1;
+            sum.shown += more;
+        }
         self.due.extend(due(&approval));
         self.questions.insert(approval.id, approval);
     }
@@ -89,13 +100,22 @@ impl Open {
     pub(crate) fn take(&mut self, id: ApprovalId) -> Option<Approval> {
         let approval = self.questions.remove(&id)?;
         self.not_due(due(&approval));
-        self.all.take(&approval);
         let who = who(&approval.caller);
-        if let Some(own) = self.callers.get_mut(&who) {
-            own.take(&approval);
-            if own.questions == 0 {
-                self.callers.remove(&who);
+        let own = self.callers.get_mut(&who)?;
+        let mut less = 0;
+        if let Some((shown, times)) = own.shown.get_mut(&approval.request) {
+            *times -= 1;
+            if *times == 0 {
+                less = shown.len();
+                own.shown.remove(&approval.request);
             }
+        }
+        for sum in [&mut self.all, &mut own.sum] {
+            sum.questions -= 1;
+            sum.shown -= less;
+        }
+        if own.sum.questions == 0 {
+            self.callers.remove(&who);
         }
         Some(approval)
     }
@@ -120,12 +140,9 @@ impl Open {
     /// What a walk over all questions says of the sums and of what is due.
     #[cfg(test)]
     pub(crate) fn assert_sums(&self) {
-        let (mut all, mut callers) = (Sum::default(), HashMap::<Who, Sum>::new());
-        for approval in self.iter() {
-            all.add(approval);
-            callers.entry(who(&approval.caller)).or_default().add(approval);
-        }
-        assert_eq!((all, callers), (self.all, self.callers.clone()));
+        let mut anew = Self::default();
+        self.iter().for_each(|approval| anew.put(approval.clone()));
+        assert_eq!((anew.all, &anew.callers), (self.all, &self.callers));
         assert_eq!(self.iter().filter_map(due).collect::<BTreeSet<_>>(), self.due);
     }
 }

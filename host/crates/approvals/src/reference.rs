@@ -3,11 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use exchange::ports::{About, Ask, RulingState};
+use exchange::ports::{About, Ask, Ruling, RulingState, Rulings};
 use model::{ApprovalId, Caller, Decider, Digest, ExchangeId, Question, SessionId};
 use proptest::{collection::vec, prelude::*};
 
-use crate::{Book, Claim, Decision, State, Terms, Wrong};
+use crate::{Asked, Book, Claim, Decision, State, Terms, Wrong};
 
 /// The session of every question here.
 const SESSION: &str = "00000000000070008000000000000001";
@@ -40,9 +40,21 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
             timeout_seconds: 0,
             remember_key: remember_key.to_owned(),
         },
-        shown: text.as_bytes().to_vec(),
+        shown: text.as_bytes().into(),
         bound_to: Digest([2; 32]),
     }
+}
+
+/// How the one question ended that was asked.
+pub(crate) fn the_one(rulings: Rulings) -> Ruling {
+    match rulings {
+        Rulings::Approved(mut rulings) => rulings.remove(0),
+        Rulings::Stopped(_, ruling) => ruling,
+    }
+}
+
+fn is(claim: Claim, state: RulingState) -> bool {
+    matches!(claim, Claim::Ruled(rulings) if the_one(rulings.clone()).state == state)
 }
 
 pub(crate) fn operator() -> Decider {
@@ -138,14 +150,14 @@ impl Audit {
     }
 
     fn claim(&mut self, book: &mut Book, id: ApprovalId) -> Result<(), TestCaseError> {
-        let claim = book.claim(id, self.now_ms);
+        let claim = book.claim(&[id], self.now_ms);
         let facts = &self.questions[&id];
         match claim {
             Claim::Wait(until_ms) => {
                 prop_assert!(facts.decided.is_none() && self.fresh(facts.asked_ms));
                 prop_assert_eq!(until_ms, facts.asked_ms + TIMEOUT_MS);
             }
-            Claim::Ruled(ruling) => match (ruling.state, facts.decided) {
+            Claim::Ruled(rulings) => match (the_one(rulings).state, facts.decided) {
                 (RulingState::Approved, Some((Decision::Approve, at_ms))) => {
                     prop_assert!(self.fresh(at_ms), "used after its time");
                     prop_assert_eq!(facts.uses, 0, "used twice");
@@ -218,6 +230,60 @@ fn two_policies_that_ask_about_one_request_ask_two_questions() {
     assert_eq!(book.ask(ApprovalId::new(), &one, 0).unwrap().id, first.id);
 }
 
+/// Two questions about one request.
+fn two(book: &mut Book, now_ms: u64) -> [Asked; 2] {
+    ["rows", "tables"].map(|summary| {
+        let mut one = ask("drop it", "");
+        one.question.summary = summary.to_owned();
+        book.ask(ApprovalId::new(), &one, now_ms).unwrap()
+    })
+}
+
+fn decide(book: &mut Book, id: ApprovalId, decision: Decision) {
+    let decided = book.begin(id, decision, &operator(), "", 1).unwrap();
+    book.decide(decided).unwrap();
+}
+
+#[test]
+fn of_several_questions_about_one_request_none_is_used_before_all_are_approved() {
+    let mut book = Book::new(terms());
+    let ids = two(&mut book, 0).map(|asked| asked.id);
+    decide(&mut book, ids[0], Decision::Approve);
+    assert_eq!(book.claim(&ids, 2), Claim::Wait(TIMEOUT_MS));
+    ids.into_iter().for_each(|id| book.drop_waiter(id, true));
+    assert_eq!(two(&mut book, 3).map(|asked| asked.id), ids, "asked again, it is the same two");
+    assert_eq!(book.approval_of(ids[0]).unwrap().state, State::Approved, "not used up");
+    decide(&mut book, ids[1], Decision::Approve);
+    assert!(matches!(book.claim(&ids, 4), Claim::Ruled(Rulings::Approved(rulings)) if rulings.len() == 2));
+    assert!(ids.iter().all(|id| book.approval_of(*id).unwrap().state == State::Consumed));
+    assert!(is(book.claim(&ids, 4), RulingState::Cancelled), "once is once");
+}
+
+#[test]
+fn a_denial_of_one_question_stops_the_request_and_uses_no_approval_of_another() {
+    let mut book = Book::new(terms());
+    let ids = two(&mut book, 0).map(|asked| asked.id);
+    decide(&mut book, ids[0], Decision::Approve);
+    decide(&mut book, ids[1], Decision::Deny);
+    assert!(matches!(book.claim(&ids, 2), Claim::Ruled(Rulings::Stopped(id, ruling))
+        if id == ids[1] && ruling.state == RulingState::Denied));
+    assert_eq!(book.approval_of(ids[0]).unwrap().state, State::Approved);
+}
+
+#[test]
+fn what_several_questions_show_counts_once() {
+    let mut book = Book::new(Terms { shown_bytes: 10, ..terms() });
+    let ids = two(&mut book, 0).map(|asked| asked.id);
+    book.assert_sums();
+    assert_eq!(book.ask(ApprovalId::new(), &ask("more", ""), 0), Err(Wrong::Full("shown_bytes")));
+    for id in ids {
+        assert_eq!(book.approval_of(id).unwrap().shown.as_ref(), b"drop it");
+        book.drop_waiter(id, false);
+        book.assert_sums();
+    }
+    assert!(book.ask(ApprovalId::new(), &ask("the others", ""), 0).is_ok(), "there is room again");
+}
+
 #[test]
 fn the_caller_may_deny_its_own_request_and_never_approve_it() {
     let mut book = Book::new(terms());
@@ -226,7 +292,7 @@ fn the_caller_may_deny_its_own_request_and_never_approve_it() {
     assert_eq!(book.begin(id, Decision::Approve, &caller, "", 1), Err(Wrong::NotAllowed("ann".to_owned())));
     let denied = book.begin(id, Decision::Deny, &caller, "", 1).unwrap();
     book.decide(denied).unwrap();
-    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Denied));
+    assert!(is(book.claim(&[id], 2), RulingState::Denied));
 }
 
 #[test]
@@ -247,7 +313,7 @@ fn what_is_remembered_is_the_very_same_request_in_its_session() {
     for now_ms in [2, 3, TIMEOUT_MS * 5] {
         let again = book.ask(ApprovalId::new(), &ask("text", "export"), now_ms).unwrap();
         assert_eq!((again.id, again.new), (id, false));
-        assert!(matches!(book.claim(id, now_ms), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+        assert!(is(book.claim(&[id], now_ms), RulingState::Approved));
     }
     let mut elsewhere = ask("text", "export");
     Arc::make_mut(&mut elsewhere.about).session = SessionId::new();
@@ -264,7 +330,7 @@ fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
     let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
     book.decide(approved).unwrap();
-    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+    assert!(is(book.claim(&[id], 2), RulingState::Approved));
     book.withdraw(|approval| approval.caller.subject == "ann", "revoked");
     assert!(book.ask(ApprovalId::new(), &ask("text", "export"), 3).unwrap().new);
 }
@@ -277,7 +343,7 @@ fn a_question_that_was_left_waits_for_the_same_request() {
     let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
     book.decide(approved).unwrap();
     assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), 2).unwrap().id, id);
-    assert!(matches!(book.claim(id, 2), Claim::Ruled(ruling) if ruling.state == RulingState::Approved));
+    assert!(is(book.claim(&[id], 2), RulingState::Approved));
     assert!(book.ask(ApprovalId::new(), &ask("text", ""), 3).unwrap().new, "once is once");
 }
 

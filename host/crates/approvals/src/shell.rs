@@ -2,13 +2,16 @@
 //!
 //! What must hold: the lock is never held over an await; a decision is in the record before anybody sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use exchange::{
     Clock,
-    ports::{Ask, Desk, DeskError, RecordError, Recorder, Ruling, RulingState, Ticket},
+    ports::{Ask, Desk, DeskError, RecordError, Recorder, Ruling, RulingState, Rulings, Ticket},
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use model::{ApprovalId, Decider, Event};
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -69,17 +72,17 @@ impl Inner {
         }
     }
 
-    /// The last step of an approval: its use is recorded, else it does not count.
-    async fn heard(&self, id: ApprovalId, ruling: Ruling) -> Ruling {
-        if ruling.state != RulingState::Approved {
-            return ruling;
+    /// The last step of approvals: their use is recorded, else they do not count.
+    async fn used(&self, ids: &[ApprovalId], rulings: Vec<Ruling>) -> Rulings {
+        for &id in ids {
+            let approval = self.book().approval_of(id).cloned();
+            let Some(approval) = approval else { continue };
+            if let Err(error) = self.record(&approval, State::Consumed).await {
+                let reason = error.to_string();
+                return Rulings::Stopped(id, Ruling { state: RulingState::Cancelled, by: String::new(), reason });
+            }
         }
-        let approval = self.book().approval_of(id).cloned();
-        let Some(approval) = approval else { return ruling };
-        match self.record(&approval, State::Consumed).await {
-            Ok(()) => ruling,
-            Err(error) => Ruling { state: RulingState::Cancelled, by: String::new(), reason: error.to_string() },
-        }
+        Rulings::Approved(rulings)
     }
 }
 
@@ -172,18 +175,24 @@ impl Approvals {
 }
 
 impl Desk for Approvals {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
+    fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         Box::pin(async move {
-            let refused = |wrong: Wrong| DeskError(wrong.to_string());
-            let (asked, approval) = {
+            // From here on dropping the ticket takes the questions back, also when this future is dropped.
+            let mut ticket = Box::new(Waiter { ids: Vec::new(), desk: Arc::clone(&self.0), leave: false });
+            let mut new = Vec::new();
+            for ask in &asks {
                 let mut book = self.0.book();
-                let asked = book.ask(ApprovalId::new(), &ask, self.0.clock.now_ms()).map_err(refused)?;
-                (asked, book.approval_of(asked.id).cloned())
-            };
-            // From here on dropping the ticket takes the question back, also when this future is dropped.
-            let ticket = Box::new(Waiter { id: asked.id, desk: Arc::clone(&self.0), ruled: None, leave: false });
-            if let Some(approval) = approval.filter(|_| asked.new) {
-                self.0.record(&approval, State::Pending).await.map_err(|error| DeskError(error.to_string()))?;
+                let asked = book.ask(ApprovalId::new(), ask, self.0.clock.now_ms());
+                let asked = asked.map_err(|wrong| DeskError(wrong.to_string()))?;
+                ticket.ids.push(asked.id);
+                new.extend(book.approval_of(asked.id).filter(|_| asked.new).cloned());
+            }
+            if ticket.ids.is_empty() {
+                return Err(DeskError("there is no question".to_owned()));
+            }
+            let recorded = new.iter().map(|approval| self.0.record(approval, State::Pending));
+            try_join_all(recorded).await.map_err(|error| DeskError(error.to_string()))?;
+            if !new.is_empty() {
                 self.0.moved.notify_waiters();
             }
             Ok(ticket as Box<dyn Ticket>)
@@ -193,44 +202,35 @@ impl Desk for Approvals {
 
 /// One exchange that waits.
 struct Waiter {
-    id: ApprovalId,
+    ids: Vec<ApprovalId>,
     desk: Arc<Inner>,
-    /// Claimed, and not yet told.
-    ruled: Option<Ruling>,
     leave: bool,
 }
 
-impl Waiter {
-    fn claim(&mut self) -> Claim {
-        if let Some(ruling) = &self.ruled {
-            return Claim::Ruled(ruling.clone());
-        }
-        let claim = self.desk.book().claim(self.id, self.desk.clock.now_ms());
-        if let Claim::Ruled(ruling) = &claim {
-            self.ruled = Some(ruling.clone());
-        }
-        claim
-    }
-}
-
 impl Ticket for Waiter {
-    fn approval(&self) -> ApprovalId {
-        self.id
+    fn approvals(&self) -> &[ApprovalId] {
+        &self.ids
     }
 
-    fn decided(&mut self) -> BoxFuture<'_, Ruling> {
+    fn decided(&mut self, within: Duration) -> BoxFuture<'_, Option<Rulings>> {
         Box::pin(async move {
-            let desk = Arc::clone(&self.desk);
+            let desk = &*self.desk;
+            let over = tokio::time::sleep(within);
+            tokio::pin!(over);
             loop {
                 // Listening begins before the look, so that no decision falls between the two.
                 let moved = desk.moved.notified();
                 tokio::pin!(moved);
                 moved.as_mut().enable();
-                match self.claim() {
-                    Claim::Ruled(ruling) => return desk.heard(self.id, ruling).await,
+                let claim = desk.book().claim(&self.ids, desk.clock.now_ms());
+                match claim {
+                    Claim::Ruled(Rulings::Approved(rulings)) => return Some(desk.used(&self.ids, rulings).await),
+                    Claim::Ruled(stopped @ Rulings::Stopped(..)) => return Some(stopped),
                     Claim::Wait(until_ms) => tokio::select! {
+                        biased;
                         () = moved => {}
                         () = tokio::time::sleep_until(desk.clock.instant(until_ms)) => {}
+                        () = &mut over => return None,
                     },
                 }
             }
@@ -244,7 +244,9 @@ impl Ticket for Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.desk.book().drop_waiter(self.id, self.leave);
+        let mut book = self.desk.book();
+        self.ids.iter().for_each(|id| book.drop_waiter(*id, self.leave));
+        drop(book);
         self.desk.moved.notify_waiters();
     }
 }

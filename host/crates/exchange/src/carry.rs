@@ -191,9 +191,7 @@ impl Asked<'_> {
                 bytes: cleared.bytes(),
                 stream: judge.about().streaming,
             };
-            for asking in asking {
-                hold(self.gate, record, self.out, &waiting, asking).await?;
-            }
+            hold(self.gate, record, self.out, &waiting, &asking).await?;
             record.goes_on();
             if !policies.has_changed().unwrap_or(false) {
                 return Ok((cleared, headers));

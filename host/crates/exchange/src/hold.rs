@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
-    Connection, Digest, Direction,
+    ApprovalId, Connection, Digest, Direction,
     record::{Decided, Held},
 };
 
@@ -18,15 +18,59 @@ use crate::{
     head::Head,
     judge::Asking,
     outlet::Outlet,
-    ports::{About, Ask, Ruling, RulingState, Ticket},
+    ports::{About, Ask, Ruling, RulingState, Rulings, Ticket},
     record::Record,
-    refuse::{Stop, name_exchange},
+    refuse::{Stop, name_exchange, names},
     route::Route,
 };
 
-/// Headers that no two tries of one request have alike, and that say nothing to the model: an approval is good for the
-/// next try, whatever stands in them.
-const VOLATILE: [&str; 3] = ["x-stainless-retry-count", "traceparent", "tracestate"];
+/// Headers that no two tries of one request have alike, since a client, a tracer or a load balancer makes them anew for
+/// each, and that say nothing to the model: an approval is good for the next try, whatever stands in them. Names, and
+/// families of names by how they begin (`x-b3-`).
+const VOLATILE: [&str; 34] = [
+    "x-stainless-retry-count",
+    "idempotency-key",
+    "x-idempotency-key",
+    "x-client-request-id",
+    "x-correlation-id",
+    "correlation-id",
+    "x-trace-id",
+    "x-span-id",
+    // W3C, OpenTelemetry, and what came before them.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "x-b3-",
+    "x-ot-span-context",
+    "ot-tracer-",
+    "ot-baggage-",
+    "uber-trace-id",
+    "uberctx-",
+    "grpc-trace-bin",
+    // Vendors of tracers.
+    "sentry-trace",
+    "x-datadog-",
+    "newrelic",
+    "x-newrelic-",
+    "elastic-apm-traceparent",
+    "x-dynatrace",
+    "x-instana-",
+    // Load balancers and gateways.
+    "x-amzn-trace-id",
+    "x-amz-cf-id",
+    "x-amzn-requestid",
+    "x-cloud-trace-context",
+    "cf-ray",
+    "x-azure-ref",
+    "x-vercel-id",
+    "x-ms-client-request-id",
+];
+
+fn is_volatile(name: &str) -> bool {
+    let begins = |known: &str| known.ends_with('-') && name.starts_with(known);
+    VOLATILE.iter().any(|known| *known == name || begins(known))
+}
 
 /// What waits.
 pub(crate) struct Waiting<'x> {
@@ -78,7 +122,7 @@ impl Waiting<'_> {
     /// By name; the values of one name in their order.
     fn bound_headers(&self) -> Vec<(&str, &[u8])> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let mut bound: Vec<_> = headers.filter(|(name, _)| !VOLATILE.contains(name)).collect();
+        let mut bound: Vec<_> = headers.filter(|(name, _)| !is_volatile(name)).collect();
         bound.sort_by_key(|(name, _)| *name);
         bound
     }
@@ -90,44 +134,63 @@ fn configuration(connection: &Connection) -> Vec<u8> {
     serde_json::to_vec(connection).expect("texts, lists and choices have a form in JSON")
 }
 
-/// Asks, waits, and comes back only with an approval.
+/// Asks all questions together, waits, and comes back only when every one of them is approved, or there is none.
 pub(crate) async fn hold(
     gate: &Gate,
     record: &mut Record,
     out: &Outlet,
     waiting: &Waiting<'_>,
-    asking: Asking,
+    asking: &[Asking],
 ) -> Result<(), Stop> {
-    let bound_to = waiting.binding();
-    let ask = Ask {
+    let Some(first) = asking.first() else { return Ok(()) };
+    let (bound_to, shown) = (waiting.binding(), Arc::<[u8]>::from(waiting.bytes));
+    let ask = |asking: &Asking| Ask {
         about: Arc::clone(waiting.about),
         policy: (asking.policy.clone(), asking.digest),
         question: asking.question.clone(),
-        shown: waiting.bytes.to_vec(),
+        shown: Arc::clone(&shown),
         bound_to,
     };
-    let mut ticket = gate.desk.ask(ask).await.map_err(|error| Stop::NoDesk(error.0))?;
-    let approval = ticket.approval();
-    record.held(Held { at: 0, approval, question: asking.question, bound_to }).await?;
-    let ruling = if waiting.stream {
+    let mut ticket =
+        gate.desk.ask(asking.iter().map(ask).collect()).await.map_err(|error| Stop::NoDesk(error.0))?;
+    let approvals = ticket.approvals().to_vec();
+    let held = approvals.iter().zip(asking);
+    let held = held.map(|(id, asking)| Held { at: 0, approval: *id, question: asking.question.clone(), bound_to });
+    record.held(held.collect()).await?;
+    let rulings = if waiting.stream {
         wait_on_stream(gate, record, out, waiting, ticket.as_mut()).await?
     } else {
-        match tokio::time::timeout(gate.limits.approval_wait, ticket.decided()).await {
-            Ok(ruling) => ruling,
-            Err(_) if waiting.direction == Direction::Request => {
+        match ticket.decided(gate.limits.approval_wait).await {
+            Some(rulings) => rulings,
+            None if waiting.direction == Direction::Request => {
                 ticket.leave();
-                return Err(Stop::ApprovalPending { approval, policy: asking.policy });
+                return Err(Stop::ApprovalPending { approvals, policy: first.policy.clone() });
             }
-            // Dropped, the question is taken back: nobody shall decide what can't come any more.
-            Err(_) => not_kept(gate.limits.approval_wait),
+            // Dropped, the questions are taken back: nobody shall decide what can't come any more.
+            None => {
+                let approval = *approvals.first().expect("one for each question");
+                Rulings::Stopped(approval, not_kept(gate.limits.approval_wait))
+            },
         }
     };
-    let Ruling { state, by, reason } = ruling;
-    record.decided(Decided { at: 0, approval, state: state.as_str().into(), by, reason: reason.clone() }).await?;
-    match state {
-        RulingState::Approved => Ok(()),
-        RulingState::Denied | RulingState::Expired | RulingState::Cancelled => {
-            Err(Stop::NotApproved { approval, policy: asking.policy, state, reason })
+    let decided = |approval: ApprovalId, Ruling { state, by, reason }: Ruling| Decided {
+        at: 0,
+        approval,
+        state: state.as_str().into(),
+        by,
+        reason,
+    };
+    match rulings {
+        Rulings::Approved(rulings) => {
+            let ended = approvals.into_iter().zip(rulings).map(|(id, ruling)| decided(id, ruling));
+            Ok(record.decided(ended.collect()).await?)
+        }
+        Rulings::Stopped(approval, ruling) => {
+            record.decided(vec![decided(approval, ruling.clone())]).await?;
+            let place = approvals.iter().position(|id| *id == approval);
+            let asked = place.and_then(|place| asking.get(place)).unwrap_or(first);
+            let Ruling { state, reason, .. } = ruling;
+            Err(Stop::NotApproved { approval, policy: asked.policy.clone(), state, reason })
         }
     }
 }
@@ -148,16 +211,13 @@ async fn wait_on_stream(
     out: &Outlet,
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
-) -> Result<Ruling, Stop> {
+) -> Result<Rulings, Stop> {
     say_stream_head(record, out, waiting)?;
-    let approval = ticket.approval();
-    let decided = ticket.decided();
-    tokio::pin!(decided);
+    let beat = waiting.route.endpoint.heartbeat(&format!("waiting for {}", names(ticket.approvals())));
     loop {
-        let beat = waiting.route.endpoint.heartbeat(&format!("waiting for approval {approval}"));
-        out.send(record.own_words(beat).await?.into_inner()).await;
-        if let Ok(ruling) = tokio::time::timeout(gate.limits.heartbeat, &mut decided).await {
-            return Ok(ruling);
+        out.send(record.own_words(beat.clone()).await?.into_inner()).await;
+        if let Some(rulings) = ticket.decided(gate.limits.heartbeat).await {
+            return Ok(rulings);
         }
     }
 }

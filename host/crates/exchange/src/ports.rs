@@ -386,9 +386,9 @@ pub struct RecordError(pub String);
 
 /// Where questions to people go.
 pub trait Desk: Send + Sync {
-    /// Asks; the answer comes with [`Ticket::decided`]. The same binding that is pending already is not asked again,
-    /// and one that is approved and not yet consumed is consumed at once.
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>>;
+    /// Asks all that is to be decided about one thing, together; the answer comes with [`Ticket::decided`]. The same
+    /// binding that is pending already is not asked again, and one that is approved and not yet used is used.
+    fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>>;
 }
 
 /// A question to a person, and all that its answer is bound to.
@@ -401,21 +401,32 @@ pub struct Ask {
     /// What it asks.
     pub question: Question,
     /// What the approver sees: the pending text or the whole request, as it would go on.
-    pub shown: Vec<u8>,
+    pub shown: Arc<[u8]>,
     /// SHA-256 over direction, connection, method, path, headers, exact bytes, caller and policy set (threats, section 6).
     pub bound_to: Digest,
 }
 
-/// A question that is pending or decided.
+/// Questions that were asked together, pending or decided.
 pub trait Ticket: Send {
-    /// The approval's id.
-    fn approval(&self) -> ApprovalId;
+    /// The approvals' ids, in the order of the questions.
+    fn approvals(&self) -> &[ApprovalId];
 
-    /// The decision, once; expires by itself. Dropped before, the question is cancelled, unless `leave` was called.
-    fn decided(&mut self) -> BoxFuture<'_, Ruling>;
+    /// The decision, once; none when there is none within this time. What is decided already is told however short that
+    /// is. Only the waiting has an end: whoever bounds the whole may cut it between the use of an approval and its record.
+    /// Questions expire by themselves. Dropped before, they are cancelled, unless `leave` was called.
+    fn decided(&mut self, within: Duration) -> BoxFuture<'_, Option<Rulings>>;
 
-    /// Leaves the question open although nobody waits: the same request, sent again, passes once if it is approved.
+    /// Leaves the questions open although nobody waits: the same request, sent again, passes once if all are approved.
     fn leave(self: Box<Self>);
+}
+
+/// How questions that were asked together ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rulings {
+    /// All are approved, in their order; this use consumes every one of them.
+    Approved(Vec<Ruling>),
+    /// This one was not, so none is used.
+    Stopped(ApprovalId, Ruling),
 }
 
 /// A person's decision.

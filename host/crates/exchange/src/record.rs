@@ -182,17 +182,17 @@ impl Record {
         self.tape.append(Entry::Switched(set, at))
     }
 
-    /// The exchange waits for a person.
-    pub(crate) async fn held(&mut self, mut held: Held) -> Result<(), RecordError> {
-        held.at = self.at();
-        self.tape.append(Entry::Held(held))?;
+    /// The exchange waits for people.
+    pub(crate) async fn held(&mut self, held: Vec<Held>) -> Result<(), RecordError> {
+        let at = self.at();
+        held.into_iter().try_for_each(|held| self.tape.append(Entry::Held(Held { at, ..held })))?;
         self.tape.keep(Safety::Durable).await
     }
 
     /// The wait is over.
-    pub(crate) async fn decided(&mut self, mut decided: Decided) -> Result<(), RecordError> {
-        decided.at = self.at();
-        self.tape.append(Entry::Decided(decided))?;
+    pub(crate) async fn decided(&mut self, decided: Vec<Decided>) -> Result<(), RecordError> {
+        let at = self.at();
+        decided.into_iter().try_for_each(|decided| self.tape.append(Entry::Decided(Decided { at, ..decided })))?;
         self.tape.keep(Safety::Durable).await
     }
 

@@ -141,11 +141,11 @@ pub enum Stop {
         failure: Failure,
     },
     /// A person has not decided yet.
-    #[error("this request waits for approval {approval}: send it again when it is approved")]
+    #[error("this request waits for {}: send it again when {} approved", names(.approvals), are(.approvals))]
     ApprovalPending {
-        /// The approval.
-        approval: ApprovalId,
-        /// The policy that asks.
+        /// The approvals: all are needed.
+        approvals: Vec<ApprovalId>,
+        /// The policy that asks first.
         policy: String,
     },
     /// A person said no, or nobody answered.
@@ -195,6 +195,16 @@ pub enum Stop {
 
 fn or_json(allow: &str) -> &str {
     if allow.is_empty() { "; send application/json" } else { allow }
+}
+
+/// `approval ID`, or `approvals ID, ID`.
+pub(crate) fn names(approvals: &[ApprovalId]) -> String {
+    let ids: Vec<_> = approvals.iter().map(ApprovalId::to_string).collect();
+    format!("approval{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+}
+
+fn are(approvals: &[ApprovalId]) -> &'static str {
+    if approvals.len() == 1 { "it is" } else { "all are" }
 }
 
 fn reason_text(reason: &str) -> String {

@@ -118,43 +118,42 @@ impl Deliver<'_> {
     /// be judged again; so where other policies come into force meanwhile it does not leave.
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
         let none = HeaderMap::new();
+        let asking = turn.judge.asking();
+        let Some(policy) = asking.first().map(|asking| asking.policy.clone()) else { return Ok(()) };
+        let about = Arc::clone(turn.judge.about());
+        let waiting = Waiting {
+            direction: Direction::Response,
+            about: &about,
+            route: self.asked.route,
+            head: self.asked.head,
+            set: turn.judge.set().digest,
+            headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
+            bytes: turn.cleared.bytes(),
+            stream: self.streams_well() && !self.asked.route.endpoint.raw(),
+        };
         let mut came = false;
-        for asking in turn.judge.asking() {
-            let about = Arc::clone(turn.judge.about());
-            let policy = asking.policy.clone();
-            let waiting = Waiting {
-                direction: Direction::Response,
-                about: &about,
-                route: self.asked.route,
-                head: self.asked.head,
-                set: turn.judge.set().digest,
-                headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
-                bytes: turn.cleared.bytes(),
-                stream: self.streams_well() && !self.asked.route.endpoint.raw(),
-            };
-            let set = {
-                let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, asking);
-                tokio::pin!(held);
-                loop {
-                    tokio::select! {
-                        biased;
-                        Ok(()) = turn.policies.changed() => {
-                            let set = Arc::clone(&turn.policies.borrow_and_update());
-                            if !turn.judge.is_guarded_alike(&set) {
-                                break Some(set);
-                            }
-                            came = true;
+        let set = {
+            let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, &asking);
+            tokio::pin!(held);
+            loop {
+                tokio::select! {
+                    biased;
+                    Ok(()) = turn.policies.changed() => {
+                        let set = Arc::clone(&turn.policies.borrow_and_update());
+                        if !turn.judge.is_guarded_alike(&set) {
+                            break Some(set);
                         }
-                        held = &mut held => {
-                            held?;
-                            break None;
-                        }
+                        came = true;
+                    }
+                    held = &mut held => {
+                        held?;
+                        break None;
                     }
                 }
-            };
-            if let Some(set) = set {
-                return Err(self.overtaken(turn.judge, set, policy).await);
             }
+        };
+        if let Some(set) = set {
+            return Err(self.overtaken(turn.judge, set, policy).await);
         }
         if came {
             // The relay takes up a set between two turns.

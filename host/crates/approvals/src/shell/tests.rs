@@ -8,7 +8,7 @@ use std::{
 use exchange::ports::Tape;
 
 use super::*;
-use crate::reference::{ask, operator, terms};
+use crate::reference::{ask, operator, terms, the_one};
 
 /// A record of events in memory.
 #[derive(Default)]
@@ -53,13 +53,22 @@ fn desk() -> (Approvals, Arc<Notes>) {
     (Approvals::new(terms(), Arc::clone(&notes) as Arc<dyn Recorder>), notes)
 }
 
+fn id_of(ticket: &dyn Ticket) -> ApprovalId {
+    ticket.approvals()[0]
+}
+
+/// What comes of it in the end.
+async fn ruling_of(ticket: &mut dyn Ticket) -> Ruling {
+    the_one(ticket.decided(Duration::from_secs(3600)).await.unwrap())
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_approval_wakes_the_exchange_and_is_on_record_first() {
     let (desk, notes) = desk();
-    let mut ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
     assert_eq!(notes.of(id), ["pending"]);
-    let waits = tokio::spawn(async move { (ticket.decided().await, ticket) });
+    let waits = tokio::spawn(async move { (ruling_of(&mut *ticket).await, ticket) });
     desk.decide(id, Decision::Approve, &operator(), "fine").await.unwrap();
     assert_eq!(notes.of(id)[..2], ["pending", "approved"]);
     let (ruling, _ticket) = waits.await.unwrap();
@@ -73,9 +82,9 @@ async fn nobody_decides_and_it_expires_by_itself() {
     let (desk, notes) = desk();
     let keeper = desk.clone();
     let kept = tokio::spawn(async move { keeper.keep().await });
-    let mut ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
-    assert_eq!(ticket.decided().await.state, RulingState::Expired);
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
+    assert_eq!(ruling_of(&mut *ticket).await.state, RulingState::Expired);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(notes.of(id), ["pending", "expired"]);
     let decided = desk.decide(id, Decision::Approve, &operator(), "").await;
@@ -86,8 +95,8 @@ async fn nobody_decides_and_it_expires_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_can_not_be_recorded_does_not_count() {
     let (desk, notes) = desk();
-    let mut ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
     notes.fails.store(true, Ordering::Relaxed);
     let decided = desk.decide(id, Decision::Approve, &operator(), "").await;
     assert!(matches!(decided, Err(DecideError::Record(_))));
@@ -95,64 +104,73 @@ async fn a_decision_that_can_not_be_recorded_does_not_count() {
     notes.fails.store(false, Ordering::Relaxed);
     desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
     notes.fails.store(true, Ordering::Relaxed);
-    assert_eq!(ticket.decided().await.state, RulingState::Cancelled, "its use could not be recorded");
+    assert_eq!(ruling_of(&mut *ticket).await.state, RulingState::Cancelled, "its use could not be recorded");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_can_not_be_recorded_is_not_asked() {
     let (desk, notes) = desk();
     notes.fails.store(true, Ordering::Relaxed);
-    assert!(desk.ask(ask("text", "")).await.is_err());
+    assert!(desk.ask(vec![ask("text", "")]).await.is_err());
     assert_eq!(desk.pending(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_takes_its_question_along_unless_it_leaves_it() {
     let (desk, _) = desk();
-    let ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
+    let ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
     drop(ticket);
     assert_eq!(desk.approval(id).unwrap().state, State::Cancelled);
 
-    let mut ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
-    let waited = tokio::time::timeout(Duration::from_secs(1), ticket.decided()).await;
-    assert!(waited.is_err(), "nobody has decided");
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
+    assert_eq!(ticket.decided(Duration::from_secs(1)).await, None, "nobody has decided");
     ticket.leave();
     assert_eq!(desk.approval(id).unwrap().state, State::Pending);
     desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
-    let mut again = desk.ask(ask("text", "")).await.unwrap();
-    assert_eq!(again.approval(), id);
-    assert_eq!(again.decided().await.state, RulingState::Approved);
-    let mut third = desk.ask(ask("text", "")).await.unwrap();
-    assert_ne!(third.approval(), id);
-    desk.decide(third.approval(), Decision::Deny, &operator(), "no").await.unwrap();
-    assert_eq!(third.decided().await.state, RulingState::Denied);
+    let mut again = desk.ask(vec![ask("text", "")]).await.unwrap();
+    assert_eq!(id_of(&*again), id);
+    assert_eq!(ruling_of(&mut *again).await.state, RulingState::Approved);
+    let mut third = desk.ask(vec![ask("text", "")]).await.unwrap();
+    assert_ne!(id_of(&*third), id);
+    desk.decide(id_of(&*third), Decision::Deny, &operator(), "no").await.unwrap();
+    assert_eq!(ruling_of(&mut *third).await.state, RulingState::Denied);
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_that_wait_for_one_approval_one_goes_on() {
     let (desk, _) = desk();
-    let mut one = desk.ask(ask("text", "")).await.unwrap();
-    let mut two = desk.ask(ask("text", "")).await.unwrap();
-    assert_eq!(one.approval(), two.approval());
-    desk.decide(one.approval(), Decision::Approve, &operator(), "").await.unwrap();
-    let (first, second) = tokio::join!(one.decided(), two.decided());
+    let mut one = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let mut two = desk.ask(vec![ask("text", "")]).await.unwrap();
+    assert_eq!(id_of(&*one), id_of(&*two));
+    desk.decide(id_of(&*one), Decision::Approve, &operator(), "").await.unwrap();
+    let (first, second) = tokio::join!(ruling_of(&mut *one), ruling_of(&mut *two));
     let mut states = [first.state, second.state].map(|state| state == RulingState::Approved);
     states.sort_unstable();
     assert_eq!(states, [false, true]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_may_be_broken_off_and_taken_up_again() {
+async fn what_is_decided_is_had_however_short_the_wait_is() {
     let (desk, notes) = desk();
-    let mut ticket = desk.ask(ask("text", "")).await.unwrap();
-    let id = ticket.approval();
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let id = id_of(&*ticket);
+    assert_eq!(ticket.decided(Duration::ZERO).await, None);
     desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
-    // Broken off while the use is being recorded.
-    assert!(tokio::time::timeout(Duration::from_millis(1), ticket.decided()).await.is_err());
-    assert_eq!(ticket.decided().await.state, RulingState::Approved);
+    // To record the use takes longer than that.
+    let rulings = ticket.decided(Duration::ZERO).await.unwrap();
+    assert_eq!(the_one(rulings).state, RulingState::Approved);
     assert_eq!(notes.of(id), ["pending", "approved", "consumed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_question_too_many_takes_the_others_back() {
+    let (desk, _) = desk();
+    let asks = (0..=terms().pending).map(|number| ask(&number.to_string(), "")).collect();
+    assert!(desk.ask(asks).await.is_err());
+    assert_eq!(desk.pending(), 0);
+    assert!(desk.ask(Vec::new()).await.is_err(), "nothing is approved that was not asked");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,22 +178,22 @@ async fn what_a_revoked_caller_asked_is_taken_back_whether_it_waits_or_not() {
     let (desk, notes) = desk();
     let keeper = desk.clone();
     let keeping = tokio::spawn(async move { keeper.keep().await });
-    let mut waits = desk.ask(ask("one", "")).await.unwrap();
-    let left = desk.ask(ask("two", "")).await.unwrap();
-    let ids = [waits.approval(), left.approval()];
+    let mut waits = desk.ask(vec![ask("one", "")]).await.unwrap();
+    let left = desk.ask(vec![ask("two", "")]).await.unwrap();
+    let ids = [id_of(&*waits), id_of(&*left)];
     left.leave();
-    let unmoved = desk.ask(ask("three", "")).await.unwrap();
+    let unmoved = desk.ask(vec![ask("three", "")]).await.unwrap();
     let approved = ids[1];
     desk.decide(approved, Decision::Approve, &operator(), "fine").await.unwrap();
     desk.withdraw(|approval| ids.contains(&approval.id), "revoked");
-    let ruling = waits.decided().await;
+    let ruling = ruling_of(&mut *waits).await;
     assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Cancelled, "revoked"));
     for id in ids {
         assert_eq!(desk.approval(id).unwrap().state, State::Cancelled);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(notes.of(approved), ["pending", "approved", "cancelled"], "and that is on record");
-    assert_eq!(desk.approval(unmoved.approval()).unwrap().state, State::Pending);
+    assert_eq!(desk.approval(id_of(&*unmoved)).unwrap().state, State::Pending);
     keeping.abort();
 }
 
@@ -184,8 +202,8 @@ async fn what_is_being_decided_for_a_revoked_caller_is_withdrawn_too() {
     let (desk, notes) = desk();
     let keeper = desk.clone();
     let keeping = tokio::spawn(async move { keeper.keep().await });
-    let mut ticket = desk.ask(ask("one", "")).await.unwrap();
-    let id = ticket.approval();
+    let mut ticket = desk.ask(vec![ask("one", "")]).await.unwrap();
+    let id = id_of(&*ticket);
     let admin = operator();
     let deciding = desk.decide(id, Decision::Approve, &admin, "fine");
     tokio::pin!(deciding);
@@ -194,7 +212,7 @@ async fn what_is_being_decided_for_a_revoked_caller_is_withdrawn_too() {
     desk.withdraw(|approval| approval.id == id, "revoked");
     let told = deciding.await.unwrap_err();
     assert_eq!(told, DecideError::Wrong(Wrong::NotPending(State::Cancelled)), "its approver hears of it");
-    let ruling = ticket.decided().await;
+    let ruling = ruling_of(&mut *ticket).await;
     assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Cancelled, "revoked"));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(notes.of(id), ["pending", "approved", "cancelled"]);
@@ -204,14 +222,14 @@ async fn what_is_being_decided_for_a_revoked_caller_is_withdrawn_too() {
 #[tokio::test(start_paused = true)]
 async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
     let (desk, _notes) = desk();
-    let mut first = desk.ask(ask("one", "key")).await.unwrap();
-    let id = first.approval();
+    let mut first = desk.ask(vec![ask("one", "key")]).await.unwrap();
+    let id = id_of(&*first);
     desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
-    assert_eq!(first.decided().await.state, RulingState::Approved);
-    let known = desk.ask(ask("one", "key")).await.unwrap();
-    assert_eq!(known.approval(), id, "the same request is asked once for the session");
+    assert_eq!(ruling_of(&mut *first).await.state, RulingState::Approved);
+    let known = desk.ask(vec![ask("one", "key")]).await.unwrap();
+    assert_eq!(id_of(&*known), id, "the same request is asked once for the session");
     desk.withdraw(|approval| approval.id == id, "revoked");
-    let again = desk.ask(ask("one", "key")).await.unwrap();
-    assert_ne!(again.approval(), id, "nothing is remembered");
-    assert_eq!(desk.approval(again.approval()).unwrap().state, State::Pending);
+    let again = desk.ask(vec![ask("one", "key")]).await.unwrap();
+    assert_ne!(id_of(&*again), id, "nothing is remembered");
+    assert_eq!(desk.approval(id_of(&*again)).unwrap().state, State::Pending);
 }

@@ -45,6 +45,24 @@ async fn bound(rig: &Rig, method: Method, uri: &str, headers: &[(&str, &str)], b
     rig.bound.lock().unwrap().pop().expect("it was asked about")
 }
 
+/// Headers that tracers and load balancers make anew for each request.
+const ANEW: [&str; 14] = [
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "cf-ray",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-sampled",
+    "x-datadog-trace-id",
+    "x-datadog-sampling-priority",
+    "sentry-trace",
+    "baggage",
+    "x-correlation-id",
+    "x-client-request-id",
+    "x-request-id",
+    "idempotency-key",
+];
+
 #[tokio::test]
 async fn an_approval_is_bound_to_all_that_goes_up() {
     const CHAT: &str = "/v1/chat/completions";
@@ -55,7 +73,12 @@ async fn an_approval_is_bound_to_all_that_goes_up() {
     let again =
         [("user-agent", "sdk/1"), ("openai-beta", "a"), ("x-stainless-retry-count", "1"), ("traceparent", "00-1-2-01")];
     assert_eq!(first, post(CHAT, &again).await, "what SDKs change when they try again");
+    let traced = ANEW.map(|name| [("user-agent", "sdk/1"), ("openai-beta", "a"), (name, "1")]);
+    for traced in &traced {
+        assert_eq!(first, post(CHAT, traced).await, "what tracers and load balancers make anew: {traced:?}");
+    }
     let others = [
+        post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "a"), ("b3x", "1")]).await,
         post(CHAT, &[("user-agent", "sdk/2"), ("openai-beta", "a")]).await,
         post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "b")]).await,
         post(CHAT, &[("user-agent", "sdk/1"), ("openai-beta", "a"), ("openai-beta", "a")]).await,
@@ -87,6 +110,26 @@ async fn a_request_that_was_not_approved_is_on_record_as_it_was_masked() {
     let rig = Rig::new(Setting { ruling: None, limits: pending, ..asking() });
     assert!(read(rig.ask("delete it", false).await).await.0.contains("approval_pending"));
     assert_eq!(kept(&rig).len(), 1, "left open");
+}
+
+#[tokio::test]
+async fn all_questions_about_a_request_are_asked_before_anybody_waits() {
+    let policies = || vec![policy("30-approve", Does::Ask("delete")), policy("31-approve", Does::Ask("it"))];
+    let limits = Limits { approval_wait: Duration::ZERO, ..Limits::default() };
+    let rig = Rig::new(Setting { ruling: None, limits, policies: policies(), ..Setting::default() });
+    let (body, _) = read(rig.ask("delete it", false).await).await;
+    assert!(body.contains("approval_pending") && body.contains("waits for approvals "), "{body}");
+    assert_eq!(rig.bound.lock().unwrap().len(), 2);
+    let held = |rig: &Rig| rig.entries.lock().unwrap().iter().filter(|entry| matches!(entry, Entry::Held(_))).count();
+    assert_eq!(held(&rig), 2);
+
+    let mut rig =
+        Rig::new(Setting { ruling: Some(RulingState::Approved), limits, policies: policies(), ..Setting::default() });
+    rig.say(&answer("done"));
+    rig.hang_up();
+    assert_eq!(rig.ask("delete it", false).await.status(), StatusCode::OK, "decided already: no wait is too short");
+    let decided = |entry: &&Entry| matches!(entry, Entry::Decided(_));
+    assert_eq!((held(&rig), rig.entries.lock().unwrap().iter().filter(decided).count()), (2, 2));
 }
 
 #[tokio::test]

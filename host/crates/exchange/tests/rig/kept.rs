@@ -1,12 +1,15 @@
 //! A record in memory, and a desk with one answer.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use exchange::ports::{
-    Ask, Desk, DeskError, PolicySet, RecordError, Recorder, Ruling, RulingState, Safety, Tape, Ticket,
+    Ask, Desk, DeskError, PolicySet, RecordError, Recorder, Ruling, RulingState, Rulings, Safety, Tape, Ticket,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use model::{ApprovalId, Digest, Entry, Event, record::Opened};
@@ -79,31 +82,41 @@ pub(crate) struct OneAnswer {
 }
 
 impl Desk for OneAnswer {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
-        self.bound.lock().unwrap().push(ask.bound_to);
-        self.shown.lock().unwrap().push(String::from_utf8(ask.shown).unwrap());
+    fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
+        for ask in &asks {
+            self.bound.lock().unwrap().push(ask.bound_to);
+            self.shown.lock().unwrap().push(String::from_utf8(ask.shown.to_vec()).unwrap());
+        }
         let cancelled = Some(Arc::clone(&self.cancelled));
-        let ticket: Box<dyn Ticket> = Box::new(OneTicket { id: ApprovalId::new(), state: self.state, cancelled });
+        let ids = asks.iter().map(|_| ApprovalId::new()).collect();
+        let ticket: Box<dyn Ticket> = Box::new(OneTicket { ids, state: self.state, cancelled });
         async { Ok(ticket) }.boxed()
     }
 }
 
 struct OneTicket {
-    id: ApprovalId,
+    ids: Vec<ApprovalId>,
     state: Option<RulingState>,
     /// Counts the ticket when it is dropped undecided.
     cancelled: Option<Arc<AtomicU32>>,
 }
 
 impl Ticket for OneTicket {
-    fn approval(&self) -> ApprovalId {
-        self.id
+    fn approvals(&self) -> &[ApprovalId] {
+        &self.ids
     }
 
-    fn decided(&mut self) -> BoxFuture<'_, Ruling> {
-        let Some(state) = self.state else { return std::future::pending().boxed() };
+    fn decided(&mut self, within: Duration) -> BoxFuture<'_, Option<Rulings>> {
+        let Some(state) = self.state else {
+            return tokio::time::sleep(within).map(|()| None).boxed();
+        };
         self.cancelled = None;
-        async move { Ruling { state, by: "ann".into(), reason: String::new() } }.boxed()
+        let ruling = Ruling { state, by: "ann".into(), reason: String::new() };
+        let rulings = match state {
+            RulingState::Approved => Rulings::Approved(vec![ruling; self.ids.len()]),
+            _ => Rulings::Stopped(self.ids[0], ruling),
+        };
+        std::future::ready(Some(rulings)).boxed()
     }
 
     fn leave(mut self: Box<Self>) {
