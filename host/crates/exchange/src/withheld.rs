@@ -41,7 +41,7 @@ const WITHHELD: [&str; 29] = [
 ];
 
 /// What others may say about the caller or the target, by how the names begin: many a server behind believes it.
-const CLAIMS: [&str; 36] = [
+const CLAIMS: [&str; 43] = [
     "forwarded",
     "x-forward",
     "x-original-",
@@ -78,11 +78,20 @@ const CLAIMS: [&str; 36] = [
     "cf-connecting-",
     "fastly-client-",
     "x-proxyuser-",
+    // RFC 9440, RFC 9449.
+    "client-cert",
+    "dpop",
+    // Kubernetes, Kong, API management of Azure, Next.js.
+    "impersonate-",
+    "x-impersonate-",
+    "x-consumer-",
+    "x-ms-token-aad-",
+    "x-middleware-subrequest",
 ];
 
 /// What says whose account is used at the upstream, and which way a request takes there, by how the names begin. Providers,
-/// then routers, which may be told another provider, model or key.
-const CHOICES: [&str; 13] = [
+/// then routers, which may be told another provider, model or key; then credentials that the gate does not read.
+const CHOICES: [&str; 24] = [
     "openai-organization",
     "openai-project",
     "x-goog-user-project",
@@ -96,6 +105,17 @@ const CHOICES: [&str; 13] = [
     "x-hf-bill-to",
     "azureml-",
     "x-gateway-",
+    "x-tenant",
+    "x-auth-",
+    "x-authorization",
+    "x-access-token",
+    "x-api-token",
+    "x-id-token",
+    "x-jwt-",
+    "x-vault-token",
+    "private-token",
+    "x-amz-security-token",
+    "x-goog-iam-",
 ];
 
 /// What a header has in its name that chooses the model past the body (`x-ms-model-mesh-model-name`, `x-ai-eg-model`).
@@ -126,7 +146,7 @@ pub(crate) fn forwardable(method: &Method, headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
-/// Whether a header chooses an account or a route.
+/// Whether a header chooses an account or a route, or is a credential for one.
 pub(crate) fn is_choice(name: &str) -> bool {
     CHOICES.iter().any(|choice| name.starts_with(choice)) || name.contains(MODEL)
 }
@@ -186,6 +206,35 @@ mod tests {
                 assert!(head("POST", &[(name, "x")]).headers.is_empty(), "{name}");
             }
         }
+        let identifying = [
+            "client-cert",
+            "client-cert-chain",
+            "impersonate-user",
+            "impersonate-group",
+            "impersonate-uid",
+            "impersonate-extra-scopes",
+            "x-consumer-username",
+            "x-consumer-custom-id",
+            "x-tenant-id",
+            "x-auth-token",
+            "x-access-token",
+            "x-api-token",
+            "x-authorization",
+            "x-amz-security-token",
+            "x-goog-iam-authorization-token",
+            "x-goog-authenticated-user-email",
+            "dpop",
+            "x-middleware-subrequest",
+        ];
+        for name in identifying {
+            let mut head = head("POST", &[(name, "x")]);
+            head.withhold_choices(&[]);
+            assert!(head.headers.is_empty(), "{name}");
+        }
+        let mut allowed = head("POST", &[("x-auth-token", "x"), ("impersonate-user", "x")]);
+        allowed.withhold_choices(&["x-auth-token".to_owned(), "impersonate-user".to_owned()]);
+        let names: Vec<_> = allowed.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-auth-token"], "an operator may leave a credential to callers, and no claim");
         assert_eq!(read.credential.unwrap().0, "secret");
     }
 }
