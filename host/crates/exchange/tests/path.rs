@@ -11,6 +11,8 @@ mod scope;
 mod spent;
 mod switched;
 
+use std::sync::{Arc, atomic::Ordering};
+
 use exchange::ports::RulingState;
 use futures_util::StreamExt;
 use http::StatusCode;
@@ -141,6 +143,25 @@ async fn a_failure_lets_pass_only_where_the_operator_says_so() {
     assert_eq!(body, answer("a [X]"));
     let failed = |entry: &&Entry| matches!(entry, Entry::Judged(judged) if matches!(judged.verdict, JudgedVerdict::Failed { open: true, .. }));
     assert!(rig.entries.lock().unwrap().iter().filter(failed).count() >= 2);
+}
+
+#[tokio::test]
+async fn a_policy_that_may_fail_is_waited_for_a_few_times_only() {
+    for (mode, on_failure) in [(Mode::Shadow, FailureMode::Closed), (Mode::Enforce, FailureMode::Open)] {
+        let mut late = policy("late", Does::Late);
+        (late.info.mode, late.info.on_failure) = (mode, on_failure);
+        let failed = Arc::clone(&late.failed);
+        let mut rig = Rig::new(Setting { policies: vec![late, masker()], ..Setting::default() });
+        rig.say(&answer("a secret"));
+        rig.hang_up();
+        let messages: Vec<_> = (0..200).map(|_| serde_json::json!({"role": "user", "content": "hi"})).collect();
+        let body = serde_json::json!({"model": "m", "messages": messages}).to_string().into_bytes();
+        let response = rig.post(&[("content-type", "application/json")], body).await;
+        assert_eq!(read(response).await.0, answer("a [X]"), "the others judge on");
+        assert_eq!(failed.load(Ordering::Relaxed), 6, "three calls, each tried twice");
+        let record = serde_json::to_string(&*rig.entries.lock().unwrap()).unwrap();
+        assert_eq!(record.matches("it is not called again in this exchange").count(), 1);
+    }
 }
 
 #[tokio::test]

@@ -422,11 +422,14 @@ impl Judge {
         part: Option<(PartId, Channel)>,
         answer: Result<T, Failure>,
     ) -> Option<T> {
-        let failure = match answer {
+        let mut failure = match answer {
             Ok(answer) => return Some(answer),
             Err(failure) => failure,
         };
         let open = self.seats[seat].fails_open() || self.seats[seat].is_shadow();
+        if open && self.seats[seat].passed_over(&failure) {
+            failure.message.push_str("; it is not called again in this exchange");
+        }
         let policy = self.seats[seat].id().to_owned();
         tracing::warn!(%policy, hook, %failure, open, exchange = %self.about.exchange, "a policy failed");
         self.note(seat, hook, part, failed(&failure, open), Vec::new(), Vec::new());

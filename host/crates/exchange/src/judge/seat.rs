@@ -6,10 +6,14 @@ use futures_util::future::BoxFuture;
 use model::{FailureMode, Generation, Mode, Verdict, record::PolicyTally};
 
 use super::track::Place;
-use crate::ports::{About, Failure, Guest, Policy};
+use crate::ports::{About, Failure, FailureKind, Guest, Policy};
 
 /// Calls of one hook before a failure counts: the second is on a fresh instance.
 const TRIES: usize = 2;
+
+/// Failures by time in one exchange after which a policy that may fail is called no more in it: an exchange has any number
+/// of messages, and each would wait for as long again.
+const LATE: u32 = 3;
 
 /// A policy at work in this exchange.
 pub(crate) struct Seat {
@@ -17,6 +21,8 @@ pub(crate) struct Seat {
     guest: Option<Box<dyn Guest>>,
     /// The policy wants no more of this exchange.
     pub(crate) done: bool,
+    /// How often it used up its time.
+    late: u32,
     pub(crate) tally: PolicyTally,
     /// The policy's place in its set; the host's own has none.
     pub(crate) place_in_set: Option<usize>,
@@ -33,7 +39,7 @@ impl Seat {
             cleared: 0,
             edits: 0,
         };
-        Self { policy, guest: None, done: false, tally, place_in_set }
+        Self { policy, guest: None, done: false, late: 0, tally, place_in_set }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -46,6 +52,13 @@ impl Seat {
 
     pub(crate) fn fails_open(&self) -> bool {
         self.policy.info().on_failure == FailureMode::Open
+    }
+
+    /// It failed, and that is let pass. Whether it is called no more for that.
+    pub(crate) fn passed_over(&mut self, failure: &Failure) -> bool {
+        self.late += u32::from(failure.kind == FailureKind::Deadline);
+        self.done |= self.late >= LATE;
+        self.done
     }
 
     /// Its place on a new track.

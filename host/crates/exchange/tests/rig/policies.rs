@@ -41,6 +41,8 @@ pub(crate) enum Does {
     Lockdown,
     /// Fails as often as this, then allows.
     Fail(u32),
+    /// Uses up its time, always.
+    Late,
     /// Takes a tool away and sets the temperature.
     Tools(&'static str),
     /// Asks another model than the caller did.
@@ -67,7 +69,8 @@ pub(crate) struct TestPolicy {
     pub(crate) info: PolicyInfo,
     plan: Plan,
     does: Does,
-    failed: Arc<AtomicU32>,
+    /// Calls that failed.
+    pub(crate) failed: Arc<AtomicU32>,
     /// Exchanges of which it was told that they are over.
     pub(crate) over: Arc<AtomicU32>,
     /// How they ended, where it wants to hear that.
@@ -304,6 +307,10 @@ impl Guest for TestGuest {
                 Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
                 Does::Lockdown => decision.verdict = refusal("traffic"),
                 Does::Hang => std::future::pending().await,
+                Does::Late => {
+                    self.failed.fetch_add(1, Ordering::Relaxed);
+                    return Err(Failure { kind: FailureKind::Deadline, message: "it used up its time".into() });
+                }
                 Does::Fail(times) if self.failed.fetch_add(1, Ordering::Relaxed) < times => {
                     return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
                 }
