@@ -178,6 +178,27 @@ async fn a_shadow_is_recorded_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_policy_takes_away_and_sets_is_recorded_by_name_also_of_a_shadow() {
+    for mode in [Mode::Shadow, Mode::Enforce] {
+        let mut tools = policy("t", Does::Tools("rm"));
+        tools.info.mode = mode;
+        let mut rig = Rig::new(Setting { policies: vec![tools], ..Setting::default() });
+        rig.say(&answer("x"));
+        rig.hang_up();
+        assert_eq!(rig.ask("hi", false).await.status(), StatusCode::OK);
+        let sent = String::from_utf8(rig.received.lock().unwrap()[0].to_vec()).unwrap();
+        assert_eq!(sent.contains("\"rm\""), mode == Mode::Shadow, "{sent}");
+        let entries = rig.entries.lock().unwrap();
+        let notes = entries.iter().find_map(|entry| match entry {
+            Entry::Judged(judged) if judged.hook == "on-request" => Some(judged.notes.clone()),
+            _ => None,
+        });
+        let notes: Vec<_> = notes.unwrap().into_iter().map(|note| format!("{} {}", note.name, note.value)).collect();
+        assert_eq!(notes, ["portcullis.tools-removed rm", "portcullis.parameters-patched temperature"]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_approved_is_what_goes_up() {
     let policies = vec![policy("30-approve", Does::Ask("delete")), policy("40-mask", Does::Mask("secret", "[X]"))];
     let mut rig = Rig::new(Setting { policies, ruling: Some(RulingState::Approved), ..Setting::default() });

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Direction;
 
-use super::{Cleared, Judge, seat::Seat};
+use super::{Cleared, Judge, seat::Seat, told::Told};
 use crate::{
     ports::{Failure, FailureKind, Head},
     refuse::Stop,
@@ -109,7 +109,8 @@ impl Judge {
                 }
                 head.headers = crate::head::attributes(headers);
             }
-            self.obey(seat, "on-head", None, decision.verdict, Vec::new(), decision.notes);
+            let told = Told::of_head(&decision);
+            self.obey(seat, "on-head", None, decision.verdict, Vec::new(), told.behind(decision.notes));
         }
         self.stopped_response()
     }
@@ -155,11 +156,12 @@ impl Judge {
                 })
                 .await;
             if let Some(decision) = self.heard(seat, "on-body", None, answer) {
+                let told = Told::of_body(&decision);
                 let (made, kept) = edited(&pending, decision.hold_back.min(pending.len()), &decision.edits);
                 if self.heard(seat, "on-body", None, self.readable(&pending, &made)).is_some() {
                     (out, keep) = (made, kept);
                 }
-                self.obey(seat, "on-body", None, decision.verdict, Vec::new(), decision.notes);
+                self.obey(seat, "on-body", None, decision.verdict, Vec::new(), told.behind(decision.notes));
             }
         }
         let stage = &mut self.bytes.stages[at];

@@ -13,6 +13,7 @@ mod request;
 mod seat;
 mod strand;
 mod text;
+mod told;
 mod tool_calls;
 mod track;
 mod unseen;
@@ -36,6 +37,7 @@ use self::{
     bytes_hooks::ByteTrack,
     request::Unread,
     seat::{Seat, is_quiet},
+    told::Told,
     track::Track,
 };
 use crate::{

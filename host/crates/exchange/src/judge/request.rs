@@ -9,7 +9,7 @@ use std::{ops::Range, sync::Arc};
 use model::{Edit, PartId, record::EditRecord};
 use wire::Endpoint;
 
-use super::{Judge, failed};
+use super::{Judge, failed, told::Told};
 use crate::{
     ports::{Conversation, ConversationDecision, ConversationPart, Failure, FailureKind},
     refuse::Stop,
@@ -109,9 +109,11 @@ impl Judge {
             return;
         };
         let ConversationDecision { verdict, edits, remove_tools, patch, notes } = decision;
+        let shadow = self.seats[seat].is_shadow();
+        let notes = Told::of_request(&edits, &remove_tools, &patch, shadow).behind(notes);
         let mut made = Vec::new();
         // An answer whose patch breaks a rule changes nothing else either.
-        if !self.seats[seat].is_shadow() && self.patch(seat, &patch, flow) {
+        if !shadow && self.patch(seat, &patch, flow) {
             for (part, edits) in edits {
                 made.extend(self.rewrite(seat, part, edits));
             }
