@@ -16,11 +16,12 @@ use crate::{Control, problem::Problem, said::Said};
 /// Bytes of a reason.
 const REASON_BYTES: usize = 4 << 10;
 
-/// `GET /v1/approvals`: open ones first, then closed ones. What would go on is long, and told of each by itself.
+/// `GET /v1/approvals`: open ones first, then closed ones. What would go on is long, headers and all, and told of each by
+/// itself.
 pub(crate) async fn list(State(control): State<Arc<Control>>) -> Json<Value> {
     let mut approvals = json!(control.approvals.list());
     let members = approvals.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
-    members.for_each(|approval| drop(approval.remove("shown")));
+    members.for_each(|approval| ["shown", "headers"].iter().for_each(|long| drop(approval.remove(*long))));
     Json(json!({ "approvals": approvals }))
 }
 

@@ -17,7 +17,8 @@ use exchange::ports::{About, Ask, ControlLog, Desk, PolicySet, Problem, Recorder
 use http_body_util::BodyExt;
 use identity::{Access, AccessTerms, Grants, Registry};
 use model::{
-    Attribute, Caller, Digest, Entry, ExchangeId, Generation, Outcome, Question, SessionId, Usage,
+    AskedHead, Attribute, Caller, Digest, Direction, Entry, ExchangeId, Generation, Outcome, Question, SessionId,
+    Usage,
     record::{Chunk, Closed, Opened, Request as Sent, ResponseHead, SetRef},
 };
 use serde_json::Value;
@@ -157,7 +158,14 @@ impl Rig {
             remember_key: String::new(),
         };
         let policy = ("approve".to_owned(), Digest([1; 32]));
-        let ask = Ask { about: Arc::new(about), policy, question, shown: shown.into(), bound_to: Digest([2; 32]) };
+        let head = Arc::new(AskedHead {
+            direction: Direction::Request,
+            method: "DELETE".to_owned(),
+            target: "/v1/jobs/production?force=true".to_owned(),
+            headers: vec![Attribute { name: "x-run-as".into(), value: "root".into() }],
+        });
+        let (about, bound_to) = (Arc::new(about), Digest([2; 32]));
+        let ask = Ask { about, policy, question, shown: shown.into(), head, bound_to };
         self.control.approvals.ask(vec![ask]).await.unwrap()
     }
 
@@ -293,6 +301,16 @@ async fn an_approver_sees_every_byte_also_where_they_are_no_text() {
 }
 
 #[tokio::test]
+async fn an_approver_sees_where_it_goes_and_with_which_headers() {
+    let rig = Rig::new();
+    let ticket = rig.ask("ann").await;
+    let shown = rig.get(&format!("/v1/approvals/{}", ticket.approvals()[0])).await.json();
+    let told = ["direction", "method", "target"].map(|member| shown[member].as_str().unwrap_or_default());
+    assert_eq!(told, ["request", "DELETE", "/v1/jobs/production?force=true"], "{shown}");
+    assert_eq!(shown["headers"], serde_json::json!([{ "name": "x-run-as", "value": "root" }]));
+}
+
+#[tokio::test]
 async fn a_list_of_questions_is_short() {
     let rig = Rig::new();
     let ticket = rig.ask_about("ann", &vec![b'x'; 1 << 20]).await;
@@ -300,7 +318,8 @@ async fn a_list_of_questions_is_short() {
     assert!(listed.text.len() < 2_000, "{}", listed.text.len());
     let listed = listed.json();
     assert_eq!(listed["approvals"][0]["state"], "pending");
-    assert_eq!(listed["approvals"][0].get("shown"), None);
+    assert_eq!((listed["approvals"][0].get("shown"), listed["approvals"][0].get("headers")), (None, None));
+    assert_eq!(listed["approvals"][0]["target"], "/v1/jobs/production?force=true");
     let one = rig.get(&format!("/v1/approvals/{}", ticket.approvals()[0])).await.json();
     assert_eq!(one["shown"].as_str().map(str::len), Some(1 << 20));
 }

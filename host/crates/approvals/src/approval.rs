@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ApprovalId, Caller, Decider, Digest, ExchangeId, Question, SessionId};
+use model::{ApprovalId, AskedHead, Caller, Decider, Digest, ExchangeId, Question, SessionId};
 use serde::Serialize;
 
 /// Where a question stands.
@@ -76,6 +76,9 @@ pub struct Approval {
     pub policy_digest: Digest,
     /// What it asks. `approvers` is complete: the operator's default is filled in.
     pub question: Question,
+    /// Of which request, or whose answer, with the headers that would go on; none of them once it is closed.
+    #[serde(flatten)]
+    pub head: Arc<AskedHead>,
     /// What would go on; empty once it is closed.
     #[serde(serialize_with = "model::bytes::serialize")]
     pub shown: Arc<[u8]>,
@@ -107,10 +110,35 @@ pub struct Approval {
     pub(crate) withdrawn: Option<String>,
 }
 
+/// Bytes of a method or a target that are told of a question that shows nothing.
+const BEGIN_BYTES: usize = 256;
+
+/// What is told of a line where nothing is shown.
+fn begin_of(line: &str) -> String {
+    match line.len() {
+        ..=BEGIN_BYTES => line.to_owned(),
+        _ => format!("{}…", &line[..line.floor_char_boundary(BEGIN_BYTES)]),
+    }
+}
+
+/// Bytes that a question shows.
+pub(crate) fn shown_bytes(head: &AskedHead, shown: &[u8]) -> usize {
+    let headers = head.headers.iter().map(|header| header.name.len() + header.value.len());
+    headers.chain([head.method.len(), head.target.len(), shown.len()]).sum()
+}
+
 impl Approval {
-    /// The same, with nothing to show.
+    /// The same, with nothing to show but where it leads.
     pub(crate) fn with_nothing_shown(&self) -> Self {
-        Self { shown: Arc::default(), ..self.clone() }
+        let AskedHead { direction, method, target, .. } = &*self.head;
+        let (method, target) = (begin_of(method), begin_of(target));
+        let head = AskedHead { direction: *direction, method, target, headers: Vec::new() };
+        Self { shown: Arc::default(), head: head.into(), ..self.clone() }
+    }
+
+    /// Bytes that it shows.
+    pub(crate) fn shown_bytes(&self) -> usize {
+        shown_bytes(&self.head, &self.shown)
     }
 
     /// Whether this person may decide so.

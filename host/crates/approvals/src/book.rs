@@ -7,10 +7,10 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use exchange::ports::{Ask, Ruling, RulingState, Rulings};
-use model::{ApprovalId, Caller, Decider, Digest, Question};
+use model::{ApprovalId, AskedHead, Caller, Decider, Digest, Question};
 use thiserror::Error;
 
-use crate::{Approval, Decision, State, memory::Memory, open::Open};
+use crate::{Approval, Decision, State, approval::shown_bytes, memory::Memory, open::Open};
 
 /// Closed questions that are kept to be looked at; the record has them all.
 const CLOSED: usize = 1_000;
@@ -140,7 +140,7 @@ impl Book {
 
     fn room(&self, ask: &Ask, request: Digest) -> Result<(), Wrong> {
         let (all, own) = (self.open.all(), self.open.of(&ask.about.caller));
-        let more = if self.open.shows(&ask.about.caller, request) { 0 } else { ask.shown.len() };
+        let more = if self.open.shows(&ask.about.caller, request) { 0 } else { shown_bytes(&ask.head, &ask.shown) };
         if all.questions >= self.terms.pending {
             return Err(Wrong::Full("pending"));
         }
@@ -173,6 +173,7 @@ impl Book {
             policy_digest: ask.policy.1,
             expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),
             question,
+            head: Arc::clone(&ask.head),
             shown: Arc::clone(&ask.shown),
             request,
             bound_to,
@@ -388,10 +389,9 @@ impl Book {
 
     /// Moves a question to the closed ones.
     fn shelve(&mut self, id: ApprovalId) {
-        let Some(mut approval) = self.open.take(id) else { return };
+        let Some(approval) = self.open.take(id) else { return };
         self.by_binding.remove(&approval.bound_to);
-        approval.shown = Arc::default();
-        self.closed.insert(id, approval);
+        self.closed.insert(id, approval.with_nothing_shown());
         if self.closed.len() > CLOSED {
             self.closed.pop_first();
         }
@@ -440,7 +440,10 @@ fn closed_ruling(closed: &Approval) -> Ruling {
 
 /// What is asked about: all that the path binds, with what is shown of it. Questions about one thing share that.
 fn request(ask: &Ask) -> Digest {
-    digest([ask.bound_to.0.as_slice(), &ask.shown])
+    let AskedHead { direction, method, target, headers } = &*ask.head;
+    let head =
+        [ask.bound_to.0.as_slice(), &ask.shown, direction.as_str().as_bytes(), method.as_bytes(), target.as_bytes()];
+    digest(head.into_iter().chain(headers.iter().flat_map(|header| [header.name.as_bytes(), header.value.as_bytes()])))
 }
 
 /// What an approval is bound to: what is asked about, who asks and all that it asks. Two policies that ask about one

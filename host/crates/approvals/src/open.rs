@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{ApprovalId, Caller, Digest};
+use model::{ApprovalId, AskedHead, Caller, Digest};
 
 use crate::Approval;
 
@@ -29,7 +29,14 @@ pub(crate) struct Sum {
 struct Own {
     sum: Sum,
     /// What they show, and how many show it: it is there once, and counts once.
-    shown: HashMap<Digest, (Arc<[u8]>, usize)>,
+    shown: HashMap<Digest, Shown>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    head: Arc<AskedHead>,
+    bytes: Arc<[u8]>,
+    times: usize,
 }
 
 /// Pending, approved and not used, or denied and not heard.
@@ -71,10 +78,11 @@ impl Open {
     /// A new question.
     pub(crate) fn put(&mut self, mut approval: Approval) {
         let own = self.callers.entry(who(&approval.caller)).or_default();
-        let (shown, times) = own.shown.entry(approval.request).or_insert_with(|| (Arc::clone(&approval.shown), 0));
-        *times += 1;
-        approval.shown = Arc::clone(shown);
-        let more = if *times == 1 { shown.len() } else { 0 };
+        let first = || Shown { head: Arc::clone(&approval.head), bytes: Arc::clone(&approval.shown), times: 0 };
+        let shown = own.shown.entry(approval.request).or_insert_with(first);
+        shown.times += 1;
+        (approval.head, approval.shown) = (Arc::clone(&shown.head), Arc::clone(&shown.bytes));
+        let more = if shown.times == 1 { approval.shown_bytes() } else { 0 };
         for sum in [&mut self.all, &mut own.sum] {
             sum.questions += 1;
             sum.shown += more;
@@ -103,10 +111,10 @@ impl Open {
         let who = who(&approval.caller);
         let own = self.callers.get_mut(&who)?;
         let mut less = 0;
-        if let Some((shown, times)) = own.shown.get_mut(&approval.request) {
-            *times -= 1;
-            if *times == 0 {
-                less = shown.len();
+        if let Some(shown) = own.shown.get_mut(&approval.request) {
+            shown.times -= 1;
+            if shown.times == 0 {
+                less = approval.shown_bytes();
                 own.shown.remove(&approval.request);
             }
         }

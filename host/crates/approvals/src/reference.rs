@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use exchange::ports::{About, Ask, Ruling, RulingState, Rulings};
-use model::{ApprovalId, Caller, Decider, Digest, ExchangeId, Question, SessionId};
+use model::{ApprovalId, AskedHead, Attribute, Caller, Decider, Digest, Direction, ExchangeId, Question, SessionId};
 use proptest::{collection::vec, prelude::*};
 
 use crate::{Asked, Book, Claim, Decision, State, Terms, Wrong};
@@ -16,6 +16,12 @@ const TIMEOUT_MS: u64 = 10_000;
 
 pub(crate) fn terms() -> Terms {
     Terms { default_timeout_ms: TIMEOUT_MS, pending: 4, ..Terms::default() }
+}
+
+/// A head of no bytes.
+fn nowhere() -> AskedHead {
+    let (method, target) = Default::default();
+    AskedHead { direction: Direction::Request, method, target, headers: Vec::new() }
 }
 
 pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
@@ -41,6 +47,7 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
             remember_key: remember_key.to_owned(),
         },
         shown: text.as_bytes().into(),
+        head: nowhere().into(),
         bound_to: Digest([2; 32]),
     }
 }
@@ -282,6 +289,25 @@ fn what_several_questions_show_counts_once() {
         book.assert_sums();
     }
     assert!(book.ask(ApprovalId::new(), &ask("the others", ""), 0).is_ok(), "there is room again");
+}
+
+#[test]
+fn the_head_that_is_shown_counts_with_the_bytes_and_goes_with_them() {
+    let mut book = Book::new(Terms { shown_bytes: 400, ..terms() });
+    let mut one = ask("text", "");
+    let header = Attribute { name: "x-run-as".into(), value: "root".into() };
+    let head = AskedHead { method: "DELETE".into(), target: format!("/{}", "x".repeat(299)), ..nowhere() };
+    one.head = AskedHead { headers: vec![header.clone(); 100], ..head.clone() }.into();
+    assert_eq!(book.ask(ApprovalId::new(), &one, 0), Err(Wrong::Full("shown_bytes")));
+    one.head = AskedHead { headers: vec![header], ..head }.into();
+    let id = book.ask(ApprovalId::new(), &one, 0).unwrap().id;
+    assert_eq!(*book.approval_of(id).unwrap().head, *one.head);
+    book.assert_sums();
+    book.drop_waiter(id, false);
+    book.assert_sums();
+    let closed = &book.approval_of(id).unwrap().head;
+    assert_eq!((closed.method.as_str(), closed.headers.len()), ("DELETE", 0));
+    assert!(closed.target.len() < 270 && closed.target.ends_with('…'), "{}", closed.target);
 }
 
 #[test]

@@ -9,13 +9,13 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
-    ApprovalId, Connection, Digest, Direction,
+    ApprovalId, AskedHead, Connection, Digest, Direction,
     record::{Decided, Held},
 };
 
 use crate::{
     gate::Gate,
-    head::Head,
+    head::{Head, attributes},
     judge::Asking,
     outlet::Outlet,
     ports::{About, Ask, Ruling, RulingState, Rulings, Ticket},
@@ -119,6 +119,18 @@ impl Waiting<'_> {
         Digest(bytes)
     }
 
+    /// What is bound of the head, for who decides.
+    fn asked_head(&self) -> AskedHead {
+        let bound = self.headers.iter().filter(|(name, _)| !is_volatile(name.as_str()));
+        let bound: HeaderMap = bound.map(|(name, value)| (name.clone(), value.clone())).collect();
+        AskedHead {
+            direction: self.direction,
+            method: self.head.method.to_string(),
+            target: self.head.target().into(),
+            headers: attributes(&bound),
+        }
+    }
+
     /// By name; the values of one name in their order.
     fn bound_headers(&self) -> Vec<(&str, &[u8])> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -144,15 +156,16 @@ pub(crate) async fn hold(
 ) -> Result<(), Stop> {
     let Some(first) = asking.first() else { return Ok(()) };
     let (bound_to, shown) = (waiting.binding(), Arc::<[u8]>::from(waiting.bytes));
+    let head = Arc::new(waiting.asked_head());
     let ask = |asking: &Asking| Ask {
         about: Arc::clone(waiting.about),
         policy: (asking.policy.clone(), asking.digest),
         question: asking.question.clone(),
         shown: Arc::clone(&shown),
+        head: Arc::clone(&head),
         bound_to,
     };
-    let mut ticket =
-        gate.desk.ask(asking.iter().map(ask).collect()).await.map_err(|error| Stop::NoDesk(error.0))?;
+    let mut ticket = gate.desk.ask(asking.iter().map(ask).collect()).await.map_err(|error| Stop::NoDesk(error.0))?;
     let approvals = ticket.approvals().to_vec();
     let held = approvals.iter().zip(asking);
     let held = held.map(|(id, asking)| Held { at: 0, approval: *id, question: asking.question.clone(), bound_to });
@@ -170,7 +183,7 @@ pub(crate) async fn hold(
             None => {
                 let approval = *approvals.first().expect("one for each question");
                 Rulings::Stopped(approval, not_kept(gate.limits.approval_wait))
-            },
+            }
         }
     };
     let decided = |approval: ApprovalId, Ruling { state, by, reason }: Ruling| Decided {

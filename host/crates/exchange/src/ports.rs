@@ -6,8 +6,8 @@ use std::{any::Any, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::{
-    ApprovalId, Attribute, Caller, Channel, CompactString, Decision, Digest, Direction, Entry, Event, ExchangeId,
-    Generation, Hit, Outcome, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict,
+    ApprovalId, AskedHead, Attribute, Caller, Channel, CompactString, Decision, Digest, Direction, Entry, Event,
+    ExchangeId, Generation, Hit, Outcome, PartId, Plan, PolicyInfo, Question, Scan, SessionId, Speaker, Usage, Verdict,
     record::SetRef,
 };
 use thiserror::Error;
@@ -402,6 +402,8 @@ pub struct Ask {
     pub question: Question,
     /// What the approver sees: the pending text or the whole request, as it would go on.
     pub shown: Arc<[u8]>,
+    /// And of its head.
+    pub head: Arc<AskedHead>,
     /// SHA-256 over direction, connection, method, path, headers, exact bytes, caller and policy set (threats, section 6).
     pub bound_to: Digest,
 }

@@ -30,5 +30,6 @@ pub use text::{Channel, Direction, Part, PartId, Speaker};
 pub use unguarded::{Guard, unguarded};
 
 pub use verdict::{
-    CONTEXT_BYTES, Decision, Edit, Hit, MATCH_BYTES, Question, Refusal, Scan, Substitute, UNSEEN_BYTES, Verdict,
+    AskedHead, CONTEXT_BYTES, Decision, Edit, Hit, MATCH_BYTES, Question, Refusal, Scan, Substitute, UNSEEN_BYTES,
+    Verdict,
 };

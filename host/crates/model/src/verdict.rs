@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Attribute;
+use crate::{Attribute, Direction};
 
 /// What to do with the part of the exchange that the call was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,21 @@ pub struct Question {
     pub timeout_seconds: u32,
     /// When not empty, this question about the same request is asked only once in a session.
     pub remember_key: String,
+}
+
+/// What a person decides about, besides the bytes: of a head, all that the approval is bound to and that goes on. It may
+/// hold secrets of the caller's, as the bytes may; a credential that the gate reads is not among it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedHead {
+    /// Which way: the request, or its answer.
+    pub direction: Direction,
+    /// HTTP method of the request.
+    pub method: String,
+    /// Its path and query.
+    pub target: String,
+    /// Headers that go on; bytes outside ASCII as U+0080 to U+00FF.
+    #[serde(default)]
+    pub headers: Vec<Attribute>,
 }
 
 /// What takes the place of an edited span.

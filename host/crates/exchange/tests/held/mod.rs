@@ -11,7 +11,7 @@ use exchange::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request, StatusCode};
-use model::{Digest, Entry, Outcome, record::Request as Kept};
+use model::{Digest, Direction, Entry, Outcome, record::Request as Kept};
 
 use crate::{
     FINISH, SSE, answer, closed, event,
@@ -110,6 +110,19 @@ async fn a_request_that_was_not_approved_is_on_record_as_it_was_masked() {
     let rig = Rig::new(Setting { ruling: None, limits: pending, ..asking() });
     assert!(read(rig.ask("delete it", false).await).await.0.contains("approval_pending"));
     assert_eq!(kept(&rig).len(), 1, "left open");
+}
+
+#[tokio::test]
+async fn who_decides_is_shown_of_the_head_what_is_bound_and_goes_up() {
+    let rig = Rig::new(asking());
+    let headers = [("x-run-as", "root"), ("x-run-as", "admin"), ("traceparent", "00-1-2-01"), ("cookie", "a=b")];
+    let target = "/v1/chat/completions?force=true&cascade=1";
+    bound(&rig, Method::POST, target, &headers, chat("delete it", false)).await;
+    let head = rig.shown_heads.lock().unwrap().pop().unwrap();
+    assert_eq!((head.direction, head.method.as_str(), head.target.as_str()), (Direction::Request, "POST", target));
+    let mut told: Vec<_> = head.headers.iter().map(|header| (header.name.as_str(), header.value.as_str())).collect();
+    told.sort_by_key(|(name, _)| *name);
+    assert_eq!(told, [("content-type", "application/json"), ("x-run-as", "root"), ("x-run-as", "admin")]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use exchange::ports::{
     Ask, Desk, DeskError, PolicySet, RecordError, Recorder, Ruling, RulingState, Rulings, Safety, Tape, Ticket,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use model::{ApprovalId, Digest, Entry, Event, record::Opened};
+use model::{ApprovalId, AskedHead, Digest, Entry, Event, record::Opened};
 use tokio::sync::watch;
 
 /// A set that comes into force at the moment when a request is recorded, before it is sent.
@@ -76,6 +76,8 @@ impl Tape for MemoryTape {
 pub(crate) struct OneAnswer {
     pub(crate) state: Option<RulingState>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// And of the heads.
+    pub(crate) shown_heads: Arc<Mutex<Vec<AskedHead>>>,
     /// What approvals would be bound to.
     pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
     pub(crate) cancelled: Arc<AtomicU32>,
@@ -85,6 +87,7 @@ impl Desk for OneAnswer {
     fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         for ask in &asks {
             self.bound.lock().unwrap().push(ask.bound_to);
+            self.shown_heads.lock().unwrap().push(AskedHead::clone(&ask.head));
             self.shown.lock().unwrap().push(String::from_utf8(ask.shown.to_vec()).unwrap());
         }
         let cancelled = Some(Arc::clone(&self.cancelled));

@@ -24,8 +24,8 @@ use exchange::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use model::{
-    Caller, Connection, Digest, EndpointRule, Entry, Family, Generation, OnBlock, Outcome, Restore, Scope, Upstream,
-    Usage,
+    AskedHead, Caller, Connection, Digest, EndpointRule, Entry, Family, Generation, OnBlock, Outcome, Restore, Scope,
+    Upstream, Usage,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -114,6 +114,8 @@ pub(crate) struct Rig {
     pub(crate) at_request: AtRequest,
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
+    /// Heads that approvers were shown.
+    pub(crate) shown_heads: Arc<Mutex<Vec<AskedHead>>>,
     /// What approvals were bound to.
     pub(crate) bound: Arc<Mutex<Vec<Digest>>>,
     /// Questions that were given up.
@@ -191,10 +193,11 @@ impl Rig {
             at_request: Arc::clone(&at_request),
             publish: publish.clone(),
         };
-        let (shown, bound, cancelled) = (Arc::default(), Arc::default(), Arc::default());
+        let (shown, shown_heads, bound, cancelled) = Default::default();
         let desk = OneAnswer {
             state: setting.ruling,
             shown: Arc::clone(&shown),
+            shown_heads: Arc::clone(&shown_heads),
             bound: Arc::clone(&bound),
             cancelled: Arc::clone(&cancelled),
         };
@@ -250,6 +253,7 @@ impl Rig {
             at_request,
             entries,
             shown,
+            shown_heads,
             bound,
             cancelled,
             received,
