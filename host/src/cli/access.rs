@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    caller::caller_words,
     gate::GateArgs,
     host::{HostArgs, Place},
     kept::Kept,
@@ -29,6 +30,7 @@ Examples:
   portcullis access request --connection openai --reason 'release night'
   portcullis access request --id 0199f3c2-7d1e-7000-8000-000000000000
   portcullis access list
+  portcullis access show 0199f3c2-7d1e-7000-8000-000000000000
   portcullis access approve 0199f3c2-7d1e-7000-8000-000000000000 --by lea --reason INC-4711
 
 Then, for the same scope, the token: `portcullis login`, or `portcullis token issue` with a token of the issuer.")]
@@ -51,6 +53,16 @@ Examples:
         /// Also those that are decided, used or lapsed.
         #[arg(long)]
         all: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+    /// Show one request.
+    Show {
+        /// The request's id.
+        id: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -106,9 +118,37 @@ struct Shown {
     state: String,
     caller: Caller,
     scope: model::Scope,
+    lifetime_ms: u64,
     reason: String,
     grant: String,
+    asked_ms: u64,
     expires_ms: u64,
+    decided: Option<Decided>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Decided {
+    by: String,
+    reason: String,
+}
+
+impl Shown {
+    /// Time left to decide, or to use what was approved.
+    fn left(&self) -> String {
+        match self.state.as_str() {
+            "asked" | "approved" => duration_of(self.expires_ms.saturating_sub(now_ms()) / 1000 * 1_000_000),
+            _ => "-".to_owned(),
+        }
+    }
+
+    /// How long the token would be good.
+    fn lifetime(&self) -> String {
+        duration_of(self.lifetime_ms.saturating_mul(1000))
+    }
+
+    fn scope(&self) -> String {
+        line_of(&identity::scope_words(&self.scope))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,6 +161,7 @@ pub(super) async fn cmd_access(args: AccessArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         AccessCommand::Request(args) => request(args).await?,
         AccessCommand::List { all, json, host } => list(&host.place()?, all, json).await?,
+        AccessCommand::Show { id, json, host } => one(&host.place()?, &id, json).await?,
         AccessCommand::Approve(args) => decide(args, "approve").await?,
         AccessCommand::Deny(args) => decide(args, "deny").await?,
     }
@@ -163,8 +204,7 @@ async fn request(args: RequestArgs) -> anyhow::Result<()> {
         ("reason", text("reason")),
         ("next", next),
     ];
-    let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
-    print_line(&rows.map(|(name, value)| format!("{name:<11} {value}")).collect::<Vec<_>>().join("\n"))
+    print_line(&rows_of(rows))
 }
 
 async fn list(place: &Place, all: bool, json: bool) -> anyhow::Result<()> {
@@ -177,34 +217,65 @@ async fn list(place: &Place, all: bool, json: bool) -> anyhow::Result<()> {
     if requests.is_empty() {
         return print_line(if all { "nobody asked for access" } else { "no request waits for a decision" });
     }
-    let mut table = show::table(&["ID", "STATE", "LEFT", "CALLER", "ISSUER", "GRANT", "SCOPE", "REASON"]);
+    let mut table = show::table(&["ID", "STATE", "LEFT", "CALLER", "ISSUER", "GRANT", "SCOPE", "LIFETIME", "REASON"]);
     for request in requests {
         let request = Shown::deserialize(&*request)?;
-        let left = match request.state.as_str() {
-            "asked" | "approved" => duration_of(request.expires_ms.saturating_sub(now_ms()) / 1000 * 1_000_000),
-            _ => "-".to_owned(),
-        };
         table.add_row([
             line_of(&request.id),
             line_of(&request.state),
-            left,
+            request.left(),
             short(&request.caller.subject, 24),
             short(&request.caller.issuer, 32),
             short(&request.grant, 24),
-            short(&identity::scope_words(&request.scope), 40),
+            request.scope(),
+            request.lifetime(),
             short(&request.reason, 48),
         ]);
     }
     print_line(&lines_of(&table))
 }
 
+async fn one(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
+    check_id(id)?;
+    let told: Value = place.get(&format!("/v1/access/{id}")).await?;
+    if json {
+        return print_line(&json_of(&told)?);
+    }
+    let shown = Shown::deserialize(&told)?;
+    let state = match (&shown.decided, shown.left().as_str()) {
+        (Some(decided), _) => format!("{}, decided by {}", line_of(&shown.state), line_of(&decided.by)),
+        (None, "-") => line_of(&shown.state),
+        (None, left) => format!("{}, {left} left", line_of(&shown.state)),
+    };
+    let said = shown.decided.as_ref().map(|decided| line_of(&decided.reason)).unwrap_or_default();
+    let rows = [
+        ("request", line_of(&shown.id)),
+        ("state", state),
+        ("said", said),
+        ("asked", time_of(shown.asked_ms)),
+        ("caller", line_of(&caller_words(&shown.caller.issuer, &shown.caller.subject))),
+        ("grant", line_of(&shown.grant)),
+        ("scope", shown.scope()),
+        ("lifetime", shown.lifetime()),
+        ("reason", line_of(&shown.reason)),
+    ];
+    print_line(&rows_of(rows))
+}
+
+/// Names and values, one a line; those that are empty are not told.
+fn rows_of<const N: usize>(rows: [(&str, String); N]) -> String {
+    let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    rows.map(|(name, value)| format!("{name:<11} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn check_id(id: &str) -> anyhow::Result<()> {
+    let fits = !id.is_empty() && id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    anyhow::ensure!(fits, "`{}` is not a request's id; `portcullis access list` shows what there is", line_of(id));
+    Ok(())
+}
+
 async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<()> {
-    let fits = !args.id.is_empty() && args.id.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
-    anyhow::ensure!(
-        fits,
-        "`{}` is not a request's id; `portcullis access list` shows what there is",
-        line_of(&args.id)
-    );
+    check_id(&args.id)?;
     let said = json!({ "reason": args.reason, "by": args.by });
     let decided: Value = args.host.place()?.post(&format!("/v1/access/{}/{word}", args.id), &said).await?;
     if args.json {
@@ -212,6 +283,6 @@ async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<()> {
     }
     let shown = Shown::deserialize(&decided)?;
     let by = line_of(decided["decided"]["by"].as_str().unwrap_or_default());
-    let (caller, scope) = (line_of(&shown.caller.subject), line_of(&identity::scope_words(&shown.scope)));
-    print_line(&format!("{} {} by {by}: {caller}, {scope}", line_of(&shown.id), line_of(&shown.state)))
+    let (caller, scope, lifetime) = (line_of(&shown.caller.subject), shown.scope(), shown.lifetime());
+    print_line(&format!("{} {} by {by}: {caller}, {scope}, for {lifetime}", line_of(&shown.id), line_of(&shown.state)))
 }

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use model::ApprovalId;
+use model::{ApprovalId, Attribute};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    caller::caller_words,
     host::{HostArgs, Place},
     print_line,
     show::{self, bytes_of, duration_of, json_of, line_of, lines_of, short, text_of, time_of},
@@ -17,7 +18,8 @@ use crate::app::now_ms;
 /// Decide on requests that a policy holds until a person has looked at them.
 ///
 /// A held request waits; its caller gets the answer once it is approved, an error when it is denied or nobody decides in
-/// time. An approval lets exactly the bytes pass that `show` shows, once.
+/// time. An approval lets exactly the bytes pass that `show` shows, with the method, target and headers that it shows, once.
+/// They may hold secrets of the caller's.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +47,7 @@ enum ApprovalsCommand {
         #[command(flatten)]
         host: HostArgs,
     },
-    /// Show one question, with the whole of what would go on.
+    /// Show one question, with the whole of what would go on: method, target, headers and body.
     Show {
         /// The approval.
         id: String,
@@ -88,6 +90,16 @@ struct Shown {
     model: String,
     policy: String,
     question: Question,
+    #[serde(default)]
+    direction: String,
+    #[serde(default)]
+    method: String,
+    /// Path and query.
+    #[serde(default)]
+    target: String,
+    /// Not in a list.
+    #[serde(default)]
+    headers: Vec<Attribute>,
     /// Not in a list.
     #[serde(with = "model::bytes", default)]
     shown: Vec<u8>,
@@ -100,6 +112,14 @@ struct Shown {
 #[derive(Debug, Deserialize)]
 struct Caller {
     subject: String,
+    #[serde(default)]
+    issuer: String,
+}
+
+impl Caller {
+    fn words(&self) -> String {
+        caller_words(&self.issuer, &self.subject)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,20 +155,27 @@ async fn list(place: &Place, all: bool, json: bool) -> anyhow::Result<()> {
     if approvals.is_empty() {
         return print_line(if all { "no questions were asked" } else { "nothing waits for a decision" });
     }
-    let mut table = show::table(&["ID", "STATE", "LEFT", "CALLER", "CONNECTION", "POLICY", "QUESTION"]);
+    let mut table = show::table(&["ID", "STATE", "LEFT", "CALLER", "CONNECTION", "REQUEST", "POLICY", "QUESTION"]);
     for approval in approvals {
         let approval: Shown = serde_json::from_value(approval)?;
         table.add_row([
             approval.id.to_string(),
             line_of(&approval.state),
             left(&approval),
-            short(&approval.caller.subject, 24),
+            short(&approval.caller.words(), 60),
             short(&approval.connection, 24),
+            short(&request_of(&approval), 60),
             short(&approval.policy, 24),
             short(&approval.question.title, 60),
         ]);
     }
     print_line(&lines_of(&table))
+}
+
+/// Method and target, and whether it is about the answer.
+fn request_of(approval: &Shown) -> String {
+    let answer = if approval.direction == "response" { ", its answer" } else { "" };
+    format!("{} {}{answer}", approval.method, approval.target).trim().to_owned()
 }
 
 /// Time left to decide.
@@ -200,17 +227,21 @@ fn describe(approval: &Shown) -> String {
         _ if approval.by.is_empty() => line_of(&approval.state),
         _ => format!("{} by {}", line_of(&approval.state), line_of(&approval.by)),
     };
+    let header = |header: &Attribute| format!("{}: {}", line_of(&header.name), line_of(&header.value));
+    let headers: Vec<_> = approval.headers.iter().map(header).collect();
     let rows = [
         ("approval", approval.id.to_string()),
         ("state", state),
         ("reason", line_of(&approval.reason)),
         ("asked", time_of(approval.asked_at_ms)),
-        ("caller", line_of(&approval.caller.subject)),
+        ("caller", line_of(&approval.caller.words())),
         ("connection", line_of(&approval.connection)),
+        ("request", line_of(&request_of(approval))),
         ("model", line_of(&approval.model)),
         ("policy", line_of(&approval.policy)),
         ("question", line_of(&approval.question.title)),
         ("summary", text_of(&approval.question.summary).replace('\n', "\n            ")),
+        ("headers", headers.join("\n            ")),
     ];
     let told = rows.into_iter().filter(|(_, value)| !value.is_empty());
     told.map(|(name, value)| format!("{name:<11} {value}")).collect::<Vec<_>>().join("\n")
@@ -226,4 +257,35 @@ async fn decide(args: DecideArgs, word: &str) -> anyhow::Result<()> {
     }
     let decided: Shown = serde_json::from_value(decided)?;
     print_line(&format!("{} {} by {}", decided.id, line_of(&decided.state), line_of(&decided.by)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_decides_reads_whose_request_it_is_and_where_it_goes() {
+        let mut told = json!({
+            "id": ApprovalId::new(), "state": "pending", "connection": "jobs", "model": "", "policy": "approve",
+            "caller": { "issuer": "https://idp", "subject": "ann" }, "question": { "title": "?", "summary": "" },
+            "direction": "request", "method": "DELETE", "target": "/v1/jobs/production?force=true",
+            "headers": [{ "name": "x-run-as", "value": "root\n" }],
+            "asked_at_ms": 1, "expires_at_ms": 2, "by": "", "reason": "",
+        });
+        let page = describe(&Shown::deserialize(&told).unwrap());
+        for line in [
+            "caller      https://idp|ann",
+            "request     DELETE /v1/jobs/production?force=true",
+            "headers     x-run-as: root⏎",
+        ] {
+            assert!(page.lines().any(|told| told == line), "{line}:\n{page}");
+        }
+        told["direction"] = "response".into();
+        assert!(describe(&Shown::deserialize(&told).unwrap()).contains("force=true, its answer"));
+        for later in ["direction", "method", "target", "headers"] {
+            told.as_object_mut().unwrap().remove(later);
+        }
+        let older = describe(&Shown::deserialize(&told).unwrap());
+        assert!(!older.contains("request ") && !older.contains("headers"), "{older}");
+    }
 }

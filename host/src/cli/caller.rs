@@ -10,6 +10,11 @@ pub(super) fn caller_of(named: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// A caller as a command line names it.
+pub(super) fn caller_words(issuer: &str, subject: &str) -> String {
+    if issuer.is_empty() { subject.to_owned() } else { format!("{issuer}|{subject}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,6 +23,7 @@ mod tests {
     fn a_caller_is_split_where_its_issuer_ends() {
         let auth0 = "https://acme.auth0.com/|auth0|5f7c8ec7";
         assert_eq!(caller_of(auth0), (Some("https://acme.auth0.com/"), "auth0|5f7c8ec7"));
+        assert_eq!(caller_words("https://acme.auth0.com/", "auth0|5f7c8ec7"), auth0);
         assert_eq!(caller_of("https://idp|ann"), (Some("https://idp"), "ann"));
         assert_eq!(caller_of("token|ci"), (Some("token"), "ci"));
         for bare in ["contractor", "auth0|5f7c8ec7"] {

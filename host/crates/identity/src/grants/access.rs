@@ -216,7 +216,7 @@ impl AccessBook {
         self.open.retain(|_, open| now_ms < open.asked.expires_ms.saturating_add(KEPT_MS));
     }
 
-    /// A request; the same one that is open already is not asked again.
+    /// A request; the same one that is open already, for the same reason and time, is not asked again.
     ///
     /// # Errors
     /// [`AccessError`], and nothing has changed.
@@ -225,6 +225,7 @@ impl AccessBook {
             open.is_of(&asking.caller)
                 && open.asked.grant == asking.grant
                 && open.asked.scope == asking.scope
+                && (open.asked.lifetime_ms, &open.asked.reason) == (asking.lifetime_ms, &asking.reason)
                 && open.state(now_ms) == AccessState::Asked
         };
         if let Some(open) = self.open.values().find(same) {
@@ -402,6 +403,20 @@ mod tests {
         book.apply(&issued(id));
         assert!(!approved(&mut book, "ann", "openai", 3));
         assert_eq!(book.get(id, 3).unwrap().1, AccessState::Used);
+    }
+
+    #[test]
+    fn a_request_for_another_time_or_another_reason_is_another_one() {
+        let mut book = AccessBook::default();
+        let first = asking("ann", "openai");
+        let id = ask(&mut book, &first, 1);
+        assert!(matches!(book.ask(TokenId::new(), &first, 2), Ok(Asked::Open(open)) if open == id));
+        let longer = Asking { lifetime_ms: first.lifetime_ms * 100, ..first.clone() };
+        let other = Asking { reason: "another incident".into(), ..first };
+        for another in [longer, other] {
+            let asked = asked(&book, &another, 2);
+            assert_eq!((asked.lifetime_ms, &asked.reason), (another.lifetime_ms, &another.reason));
+        }
     }
 
     #[test]
