@@ -111,7 +111,7 @@ async fn a_command_that_names_nothing_or_nobody_says_so() {
     let told = host.cli().run(&["revoke", "--token", "no-token", "--yes"]);
     assert!(told.code == Some(1) && told.stderr.contains("`no-token` is not a token's id"), "{}", told.stderr);
     for (target, known) in [
-        (["--caller", "stranger"], "nobody here is known as `stranger`"),
+        (["--caller", "token|stranger"], "`rig`"),
         (["--connection", "opnai"], "`openai`"),
         (["--issuer", "https://idp.example/"], "`token`"),
     ] {
@@ -119,6 +119,11 @@ async fn a_command_that_names_nothing_or_nobody_says_so() {
         assert!(told.code == Some(1) && told.stderr.contains(known), "{target:?}: {}", told.stderr);
         let told = host.cli().run(&[&["revoke", "--yes", "--unknown"][..], &target].concat());
         assert!(told.code == Some(0) && told.stdout.contains("but the rule stands"), "{target:?}: {}", told.stdout);
+    }
+    for insisting in [&[][..], &["--unknown"]] {
+        let told = host.cli().run(&[&["revoke", "--yes", "--caller", "passer-by"][..], insisting].concat());
+        let known = "nobody here is known as `passer-by`";
+        assert!(told.code == Some(1) && told.stderr.contains(known), "no issuer could vouch for one: {}", told.stderr);
     }
     let told = host.cli().run(&["revoke", "--caller", CALLER, "--yes"]);
     assert!(told.stdout.contains("nothing is running with token|rig, but the rule stands"), "{}", told.stdout);

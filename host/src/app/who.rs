@@ -33,9 +33,9 @@ impl Who {
     /// # Errors
     /// When the log can't be read, or a configuration can't be meant that was checked.
     pub(super) fn open(config: &Config, log: &Arc<dyn ControlLog>) -> anyhow::Result<Self> {
-        let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?;
-        let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
         let grants = Arc::new(Grants::new(config.grants.clone())?);
+        let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?.held_to(&grants);
+        let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
         let access = Access::open(Arc::clone(log), Arc::clone(&grants), AccessTerms::default(), registry.clone())?;
         let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
         let tokens = StaticTokens::new(config.tokens.iter().map(static_token));

@@ -120,3 +120,26 @@ async fn a_token_that_is_given_back_is_over() {
     let listed = gate.host.cli().json(&["token", "list"]);
     assert_eq!(listed["tokens"][0]["revoked"]["reason"], "given back by its holder", "{listed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_goes_with_its_grant_and_its_caller_can_still_be_named() {
+    let upstream = talkative().await;
+    let gate = Gate::start(&upstream).await;
+    let token = gate.token("").await;
+    assert_eq!(gate.host.caller(&token).whole(&request("hello", false)).await.0.status, 200);
+    let Gate { provider, mut host } = gate;
+    for tables in [&["[grant]]"][..], &["[issuer]]", "oauth]", "[signals]]"]] {
+        host.stop().await;
+        let config = std::fs::read_to_string(host.home().join("portcullis.toml")).unwrap();
+        let left = config.split("\n[").filter(|table| !tables.iter().any(|gone| table.starts_with(gone)));
+        host.rewrite("portcullis.toml", &left.collect::<Vec<_>>().join("\n["));
+        host = host.restart().await;
+        assert_eq!(host.caller(&token).whole(&request("hello", false)).await.0.status, 401, "{tables:?}");
+        let listed = host.cli().json(&["token", "list"]);
+        assert_eq!(listed["tokens"][0]["revoked"]["by"], "the configuration", "{listed}");
+        for target in [["--issuer", &provider.issuer], ["--caller", &format!("{}|ci", provider.issuer)]] {
+            let told = host.cli().run(&[&["revoke", "--yes", "--dry-run"][..], &target].concat());
+            assert_eq!(told.code, Some(0), "{}", told.stderr);
+        }
+    }
+}

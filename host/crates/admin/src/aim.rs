@@ -90,7 +90,7 @@ impl Aim {
             return Ok(Target::Connection(name));
         }
         if let Some(url) = issuer {
-            known("issuer", &url, &issuers(names), unknown)?;
+            known("issuer", &url, &issuers(control), unknown)?;
             return Ok(Target::Issuer(url));
         }
         Ok(Target::Everything)
@@ -106,10 +106,9 @@ struct Callers<'c> {
 impl Callers<'_> {
     /// The one of an issuer. Whom an issuer knows can't be told from here, but which static tokens there are can.
     fn of(&self, issuer: String, subject: String) -> Result<Target, Problem> {
-        let names = &self.control.names;
-        known("issuer", &issuer, &issuers(names), self.unknown)?;
+        known("issuer", &issuer, &issuers(self.control), self.unknown)?;
         if issuer == STATIC_ISSUER && !self.vouching(&subject).contains(STATIC_ISSUER) {
-            known("static token", &subject, &names.tokens, self.unknown)?;
+            known("static token", &subject, &self.control.names.tokens, self.unknown)?;
         }
         Ok(Target::Caller { issuer, subject })
     }
@@ -117,6 +116,10 @@ impl Callers<'_> {
     /// The one with a name that no issuer stands before.
     fn called(&self, subject: String) -> Result<Target, Problem> {
         let mut vouching = self.vouching(&subject);
+        if vouching.is_empty() && self.unknown {
+            // No static token has this name: somebody is meant for whom an issuer will vouch.
+            vouching.extend(issuers(self.control).into_iter().filter(|issuer| issuer != STATIC_ISSUER));
+        }
         if vouching.len() > 1 {
             let exact = vouching.iter().map(|issuer| format!("{issuer}|{subject}"));
             let detail = format!("`{subject}` could be any of several callers; name one: {}", listed(exact));
@@ -124,9 +127,8 @@ impl Callers<'_> {
         }
         match vouching.pop_first() {
             Some(issuer) => Ok(Target::Caller { issuer, subject }),
-            None if self.unknown => Ok(Target::Caller { issuer: STATIC_ISSUER.to_owned(), subject }),
             None => {
-                let exact = issuers(&self.control.names).into_iter().map(|issuer| format!("{issuer}|{subject}"));
+                let exact = issuers(self.control).into_iter().map(|issuer| format!("{issuer}|{subject}"));
                 let detail = format!(
                     "nobody here is known as `{subject}`: no static token has this name, and no caller of this name holds \
                      a token, asked for access or runs anything; name it with its issuer: {}",
@@ -155,9 +157,13 @@ impl Callers<'_> {
     }
 }
 
-/// Everybody who vouches for callers here, static tokens included.
-fn issuers(names: &Names) -> Vec<String> {
-    [STATIC_ISSUER.to_owned()].into_iter().chain(names.issuers.iter().cloned()).collect()
+/// Everybody who vouches for callers here, static tokens included; also one that the configuration names no more, as long
+/// as it vouched for anybody who holds a token or runs something.
+fn issuers(control: &Control) -> Vec<String> {
+    let configured = &control.names.issuers;
+    let named = |issuer: &String| issuer == STATIC_ISSUER || configured.contains(issuer);
+    let others = control.registry.issuers().into_iter().filter(|issuer| !named(issuer));
+    [STATIC_ISSUER.to_owned()].into_iter().chain(configured.iter().cloned()).chain(others).collect()
 }
 
 /// That there is something of this name, exactly.

@@ -1,7 +1,8 @@
 //! Grants: which callers may use what, for how long, and whether a person must agree first.
 //!
 //! What must hold: nobody has anything that no grant gives; a grant names its issuer, so that a group of one issuer
-//! never counts as a group of another; what is issued is never more than the grant, in no direction.
+//! never counts as a group of another; what is issued is never more than the grant, in no direction, and stays so when the
+//! grant becomes less.
 
 mod access;
 mod pattern;
@@ -9,7 +10,7 @@ mod wanted;
 
 use std::{collections::HashSet, time::Duration};
 
-use model::Scope;
+use model::{Caller, Scope, control::TokenIssued};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -139,6 +140,14 @@ impl Grants {
         found.ok_or(none)
     }
 
+    /// Whether a token that was issued before is what a grant gives now: the one that it was issued by is there, for its
+    /// caller, and gives no less, in no direction. Of what the caller's issuer said, a token keeps who it is and its
+    /// groups: claims are not looked at again.
+    #[must_use]
+    pub fn give(&self, token: &TokenIssued) -> bool {
+        self.named(&token.by).is_some_and(|grant| grant.gives(token))
+    }
+
     /// A grant by its name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Grant> {
@@ -147,6 +156,14 @@ impl Grants {
 }
 
 impl Grant {
+    fn gives(&self, token: &TokenIssued) -> bool {
+        let lifetime = Duration::from_millis(token.expires_ms.saturating_sub(token.at_ms));
+        self.who.names(&token.caller)
+            && self.scope.covers(&token.scope)
+            && lifetime <= self.lifetime
+            && (!self.bound || token.certificate.is_some())
+    }
+
     /// What is wrong with it, if anything.
     fn flaw(&self) -> Option<&'static str> {
         let Scope { connections, models, operations } = &self.scope;
@@ -177,15 +194,23 @@ impl Who {
     /// Whether this is one of them.
     #[must_use]
     pub fn is(&self, who: &Verified) -> bool {
-        let caller = &who.caller;
-        let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| fits(pattern, text));
-        self.issuer == caller.issuer
-            && (self.subjects.is_empty() || any(&self.subjects, &caller.subject))
-            && (self.groups.is_empty() || self.groups.iter().any(|group| caller.groups.contains(group)))
+        self.names(&who.caller)
             && self.claims.iter().all(|(path, patterns)| {
                 path.find(&who.claims).is_some_and(|value| said(value).any(|text| any(patterns, &text)))
             })
     }
+
+    /// Whether a caller is one of them, as far as no claim says otherwise.
+    fn names(&self, caller: &Caller) -> bool {
+        self.issuer == caller.issuer
+            && (self.subjects.is_empty() || any(&self.subjects, &caller.subject))
+            && (self.groups.is_empty() || self.groups.iter().any(|group| caller.groups.contains(group)))
+    }
+}
+
+/// Whether a text is what one of these patterns says.
+fn any(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| fits(pattern, text))
 }
 
 /// What a claim says, as text: a list says each of its items. Objects, null and lists in lists say nothing.

@@ -10,9 +10,13 @@ use super::*;
 
 impl Rig {
     async fn issue(&self, subject: &str) -> Issued {
+        self.issue_by("idp", subject).await
+    }
+
+    async fn issue_by(&self, issuer: &str, subject: &str) -> Issued {
         let issue = Issue {
             id: TokenId::new(),
-            caller: Caller { subject: subject.to_owned(), issuer: "idp".to_owned(), ..Caller::default() },
+            caller: Caller { subject: subject.to_owned(), issuer: issuer.to_owned(), ..Caller::default() },
             scope: Scope::on(["openai"]),
             lifetime: Duration::from_secs(900),
             by: "grant".to_owned(),
@@ -169,4 +173,34 @@ async fn a_bare_name_means_whoever_it_can_only_mean() {
     let exact = format!("{}|ci", ci.facts.caller.issuer);
     assert!(detail.contains("`token|ci`") && detail.contains(&exact), "{detail}");
     assert!(rig.identify(&ci.token).is_ok(), "nothing was done");
+}
+
+#[tokio::test]
+async fn a_bare_name_that_nobody_has_means_one_of_the_only_issuer_or_nobody() {
+    let mut rig = Rig::new();
+    let insist = async |rig: &Rig| {
+        rig.post("/v1/revoke", r#"{"target":{"caller":{"subject":"mallory"}},"unknown":true,"dry_run":true}"#).await
+    };
+    assert_eq!(insist(&rig).await.json()["target"]["caller"]["issuer"], "idp");
+    let _bob = rig.issue_by("another", "bob").await;
+    let told = insist(&rig).await;
+    assert_eq!((told.status, &told.json()["code"]), (StatusCode::CONFLICT, &"ambiguous".into()));
+    assert!(told.text.contains("`another|mallory`, `idp|mallory`") && !told.text.contains("token|"), "{}", told.text);
+    rig = Rig::new();
+    Arc::get_mut(&mut rig.control).unwrap().names.issuers.clear();
+    let told = insist(&rig).await;
+    assert_eq!((told.status, &told.json()["code"]), (StatusCode::NOT_FOUND, &"unknown_caller".into()));
+    assert!(told.text.contains("`token|mallory`"), "how to name one to come: {}", told.text);
+}
+
+#[tokio::test]
+async fn whoever_holds_a_token_of_an_issuer_that_is_no_more_can_be_named() {
+    let rig = Rig::new();
+    let bob = rig.issue_by("gone", "bob").await;
+    for target in [r#"{"issuer":"gone"}"#, r#"{"caller":{"issuer":"gone","subject":"bob"}}"#] {
+        let told = rig.post("/v1/revoke", &format!(r#"{{"target":{target},"dry_run":true}}"#)).await;
+        assert_eq!((told.status, told.json()["tokens"].as_u64()), (StatusCode::OK, Some(1)), "{}", told.text);
+    }
+    assert_eq!(rig.post("/v1/revoke", r#"{"target":{"issuer":"gone"}}"#).await.status, StatusCode::OK);
+    assert!(rig.identify(&bob.token).is_err());
 }

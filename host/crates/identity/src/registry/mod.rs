@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What must hold: nobody is let in between a revocation and its leases' ends (both are one step under one lock); a
-//! revocation is answered only when it is durable; a token is good only when its issue is durable; no token is kept, only
-//! its hash.
+//! revocation is answered only when it is durable; a token is good only when its issue is durable, and as long as its
+//! grant gives it; no token is kept, only its hash.
 
 mod limits;
 mod orders;
@@ -44,7 +44,7 @@ use self::{
     running::{State, Stay},
     view::{Holder, Place},
 };
-use crate::{digest, new_token};
+use crate::{Grants, digest, new_token};
 
 /// What every token that was issued here begins with: scanners for leaked secrets know it by that.
 const TOKEN_PREFIX: &str = "pct_";
@@ -189,6 +189,17 @@ impl Registry {
         let (state, revoked) = (Mutex::new(state), watch::Sender::new(0));
         let inner = Inner { log, terms, clock, state, revoked, lifting: tokio::sync::RwLock::default() };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// The same, without the tokens that these grants do not give any more. For the start, before anybody is let in: what
+    /// is issued later is issued by them.
+    #[must_use]
+    pub fn held_to(self, grants: &Grants) -> Self {
+        let lost = self.state().view.outgrow(|facts| grants.give(facts), self.now_ms());
+        if lost > 0 {
+            tracing::warn!(tokens = lost, "tokens are not let in any more: no grant of this configuration gives them");
+        }
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -350,11 +361,21 @@ impl Registry {
     /// of exchanges that run.
     #[must_use]
     pub fn callers_called(&self, subject: &str) -> BTreeSet<String> {
+        self.issuers_of(|known| known == subject)
+    }
+
+    /// Who vouches for the callers that are known now, whatever the configuration says of them.
+    #[must_use]
+    pub fn issuers(&self) -> BTreeSet<String> {
+        self.issuers_of(|_| true)
+    }
+
+    fn issuers_of(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let (state, now) = (self.state(), self.now_ms());
         let tokens = state.view.tokens().filter(|facts| facts.expires_ms > now).map(|facts| &facts.caller);
         let tokens = tokens.map(|caller| (caller.issuer.as_str(), caller.subject.as_str()));
-        let named = tokens.chain(state.callers()).filter(|(_, known)| *known == subject);
-        named.map(|(issuer, _)| issuer.to_owned()).collect()
+        let known = tokens.chain(state.callers()).filter(|(_, subject)| wanted(subject));
+        known.map(|(issuer, _)| issuer.to_owned()).collect()
     }
 
     /// How many revocations came into force since the start: whoever follows them has missed none while it stays.

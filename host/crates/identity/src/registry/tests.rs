@@ -10,6 +10,7 @@ use super::{forgetful::Memory, view::REMEMBERED_MS, *};
 
 mod counted;
 mod exchanged;
+mod granted;
 mod kept;
 
 /// What is said of a token that is no more.

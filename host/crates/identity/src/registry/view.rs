@@ -52,6 +52,14 @@ impl Holder {
         }
     }
 
+    /// The token, where one was issued here.
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        match self.credential {
+            Credential::Issued(id) => Some(id),
+            Credential::Static | Credential::Direct => None,
+        }
+    }
+
     /// By what its credential is revoked: its own hash, that of what it was issued for, and those of their twins.
     fn digests(&self) -> impl Iterator<Item = Digest> + use<> {
         let origin = self.origin.map(|origin| origin.digest);
@@ -83,6 +91,9 @@ pub(crate) struct View {
     revoked: HashMap<Target, Arc<Revoked>>,
     /// Those of whole connections and of sessions, which are looked at when it is known where an exchange goes.
     sessions: HashMap<String, Vec<Arc<Revoked>>>,
+    /// Tokens that no grant gives any more, and what is said of them. From no event: with other grants, after the next
+    /// start, they may be good again.
+    outgrown: HashMap<TokenId, Arc<Revoked>>,
 }
 
 impl View {
@@ -103,6 +114,22 @@ impl View {
         }
     }
 
+    /// Ends the tokens that are not `given` any more. Answers how many of them had not expired.
+    pub(crate) fn outgrow(&mut self, given: impl Fn(&TokenIssued) -> bool, now_ms: u64) -> usize {
+        let revoked = |facts: &TokenIssued| Revoked {
+            at_ms: now_ms,
+            target: Target::Token(facts.id),
+            issued_before_ms: None,
+            reason: "no grant gives it any more".into(),
+            by: "the configuration".into(),
+            until_ms: Some(facts.expires_ms),
+        };
+        let lost = self.tokens().filter(|facts| !given(facts));
+        let lost: HashMap<_, _> = lost.map(|facts| (facts.id, Arc::new(revoked(facts)))).collect();
+        self.outgrown = lost;
+        self.outgrown.values().filter(|revoked| revoked.until_ms.is_some_and(|until| until > now_ms)).count()
+    }
+
     fn issue(&mut self, issued: &TokenIssued) {
         // One of this name that was issued before was never handed out: who asked for it had gone, and asked again.
         self.forget(issued.id);
@@ -117,6 +144,7 @@ impl View {
     fn forget(&mut self, id: TokenId) {
         let Some(facts) = self.by_id.remove(&id).and_then(|digest| self.tokens.remove(&digest)) else { return };
         self.origins.remove(&id);
+        self.outgrown.remove(&id);
         self.by_expiry.remove(&(facts.expires_ms, id));
         if self.alive.remove(&(facts.expires_ms, id)) {
             self.count_out(&facts);
@@ -243,7 +271,7 @@ impl View {
 
     /// What ended a credential wherever it is used.
     pub(crate) fn ended(&self, holder: &Holder) -> Option<&Arc<Revoked>> {
-        self.ends(holder).next()
+        self.ends(holder).next().or_else(|| self.outgrown.get(&holder.token()?))
     }
 
     /// What ended a credential's use at one place.
@@ -276,10 +304,7 @@ impl View {
 
 /// What a credential is revoked by wherever it is used.
 fn targets(holder: &Holder) -> Vec<Target> {
-    let token = match holder.credential {
-        Credential::Issued(id) => Some(Target::Token(id)),
-        Credential::Static | Credential::Direct => None,
-    };
+    let token = holder.token().map(Target::Token);
     let caller = Target::Caller { issuer: holder.issuer.clone(), subject: holder.subject.clone() };
     let issuer = Target::Issuer(holder.issuer.clone());
     let credentials = holder.digests().map(Target::Credential);
