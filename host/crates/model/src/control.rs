@@ -97,7 +97,7 @@ pub enum Target {
     Session {
         /// Which session.
         session: SessionId,
-        /// The token that it was made with, where one was issued here; none: whatever its caller brings is meant.
+        /// The token that alone is meant, in logs of before; none: whatever its caller brings.
         token: Option<TokenId>,
         /// The caller's issuer.
         issuer: String,

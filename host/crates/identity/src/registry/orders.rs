@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use exchange::ports::{Credential, RecordError};
+use exchange::ports::RecordError;
 use model::{
     ControlEvent, ExchangeId, SessionId, Target, TokenId,
     control::{Lifted, Revoked, TokenIssued},
@@ -228,10 +228,10 @@ impl Registry {
         let until_ms = match &target {
             Target::Token(id) => Some(expiry(*id).ok_or(RevokeError::NoToken(*id))?),
             Target::Credential(digest) => state.view.token(digest).map(|facts| facts.expires_ms),
-            Target::Session { token: Some(id), .. } => Some(expiry(*id).ok_or(RevokeError::NoToken(*id))?),
-            Target::Session { token: None, .. } => {
-                // A session ends; what its caller is issued later may begin another.
-                issued_before_ms = issued_before_ms.or(Some(now));
+            Target::Session { .. } => {
+                // All ends there that its caller has proved by now, in this millisecond too; a later proof may begin
+                // another.
+                issued_before_ms = issued_before_ms.or(Some(now.saturating_add(1)));
                 None
             }
             Target::Caller { .. } | Target::Connection(_) | Target::Issuer(_) | Target::Everything => None,
@@ -276,10 +276,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
     for running in state.cut_by(revoked) {
         blast.streams += 1;
         let (issuer, subject) = (running.holder.issuer.clone(), running.holder.subject.clone());
-        let token = match running.holder.credential {
-            Credential::Issued(id) => Some(id),
-            Credential::Static | Credential::Direct => None,
-        };
+        let token = running.holder.token();
         let mut affected = Affected {
             issuer: issuer.clone(),
             subject: subject.clone(),

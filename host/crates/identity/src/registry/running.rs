@@ -107,12 +107,9 @@ impl State {
     /// What a session's revocation is about; none when nobody remembers the session.
     pub(super) fn session(&self, session: SessionId) -> Option<Target> {
         let (holder, connection) = self.sessions.get(&session)?;
-        let token = match holder.credential {
-            Credential::Issued(id) => Some(id),
-            Credential::Static | Credential::Direct => None,
-        };
         let (issuer, subject) = (holder.issuer.clone(), holder.subject.clone());
-        Some(Target::Session { session, token, issuer, subject, connection: connection.to_string() })
+        // Not the token alone: for what it was issued for there would be the next one at once.
+        Some(Target::Session { session, token: None, issuer, subject, connection: connection.to_string() })
     }
 
     fn enter(&mut self, key: u64, holder: &Arc<Holder>, about: &About, now: Instant) -> Result<(), NoEntry> {

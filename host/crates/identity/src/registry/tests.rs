@@ -259,7 +259,7 @@ fn a_connection_is_closed_for_all_and_a_session_for_its_holder() {
     let bob = enter(rig.direct("bob").ok().unwrap(), "one", SessionId::new()).unwrap();
 
     let target = rig.registry.session(mine).unwrap();
-    assert!(matches!(&target, Target::Session { token: Some(id), .. } if *id == issued.facts.id));
+    assert!(matches!(&target, Target::Session { token: None, subject, .. } if subject == "ann"));
     assert!(rig.registry.session(SessionId::new()).is_none());
     let blast = rig.revoke(target, None).unwrap();
     assert_eq!((blast.tokens, blast.streams), (1, 1));
@@ -285,7 +285,41 @@ fn a_session_of_a_caller_ends_and_a_later_proof_begins_another() {
     rig.pass(10);
     rig.revoke(rig.registry.session(session).unwrap(), None).unwrap();
     assert!(running.lease.ended().is_some());
+    rig.pass(1);
     assert!(enter(rig.direct("ann").ok().unwrap(), "one", SessionId::new()).is_ok(), "proven later");
+}
+
+#[test]
+fn the_proof_from_before_a_sessions_end_begins_no_other_by_any_way() {
+    let mut rig = Rig::new(Terms::default());
+    let proven = rig.registry.now_ms();
+    let of_proof = |rig: &Rig, proven_ms| {
+        let issue = Issue { proven_ms: Some(proven_ms), scope: Scope::on(["one", "two"]), ..issue() };
+        rig.runtime.block_on(rig.registry.issue(issue)).unwrap().token
+    };
+    rig.pass(600_000);
+    let token = of_proof(&rig, proven);
+    let session = SessionId::new();
+    let running = enter(rig.identify(&token).ok().unwrap(), "one", session).unwrap();
+    let beside = enter(rig.direct("ann").ok().unwrap(), "one", SessionId::new()).unwrap();
+    let target = rig.registry.session(session).unwrap();
+    let told = rig.revoke(target.clone(), None).unwrap();
+    assert_eq!((told.tokens, told.streams), (1, 2), "all that its caller has proved, in the same millisecond too");
+    assert!(running.lease.ended().is_some() && beside.lease.ended().is_some());
+    rig.pass(10);
+    // Also when the first token has long been forgotten.
+    for _ in 0..2 {
+        for token in [of_proof(&rig, proven), of_proof(&rig, proven + 599_000)] {
+            let there = |place| enter(rig.identify(&token).ok().unwrap(), place, SessionId::new());
+            assert!(there("one").is_err() && there("two").is_ok());
+        }
+        let anew = of_proof(&rig, rig.registry.now_ms());
+        assert!(enter(rig.identify(&anew).ok().unwrap(), "one", SessionId::new()).is_ok(), "proven anew");
+        rig.pass(3_600_000 + 2 * REMEMBERED_MS);
+        rig.reopen();
+    }
+    rig.lift(target).unwrap();
+    assert!(enter(rig.identify(&of_proof(&rig, proven)).ok().unwrap(), "one", SessionId::new()).is_ok());
 }
 
 #[test]

@@ -336,7 +336,7 @@ pub(crate) fn hits(revoked: &Revoked, holder: &Holder, place: Option<&Place>) ->
         Target::Session { token, issuer, subject, connection, .. } => {
             let held = match token {
                 Some(id) => holder.credential == Credential::Issued(*id),
-                // Made with no token of ours, or nobody remembers with which: whatever its caller brings.
+                // Whatever its caller brings.
                 None => same_caller(issuer, subject),
             };
             held && place.is_some_and(|place| place.connection == *connection)

@@ -112,7 +112,9 @@ fn what_was_asked_in_a_session_that_is_revoked_may_not_go_on() {
     rig.revoke(rig.registry.session(session).unwrap(), None).unwrap();
     let revoked = |session, at| rig.registry.is_revoked(&caller("idp", "ann"), "one", session, at);
     assert!(revoked(session, asked) && !revoked(session, rig.registry.now_ms() + 1));
-    assert!(!revoked(SessionId::new(), asked), "another of the same caller");
+    assert!(revoked(SessionId::new(), asked), "nor in another of its caller there, by a proof that is as old");
+    assert!(!rig.registry.is_revoked(&caller("idp", "ann"), "two", session, asked), "elsewhere it may");
+    assert!(!rig.registry.is_revoked(&caller("idp", "bob"), "one", SessionId::new(), asked), "as others may");
 }
 
 #[test]
