@@ -18,7 +18,9 @@ pub(super) const LIFE_MS: u64 = 600_000;
 pub(super) const INTERVAL_MS: u64 = 5_000;
 /// Devices that wait at once.
 const WAITING: usize = 1_000;
-/// Of these, begun from one address.
+/// Devices that are known: also those that wait no more, so that they are told why.
+const KNOWN: usize = 2 * WAITING;
+/// Of those that wait, begun from one address.
 const WAITING_PER_ADDRESS: usize = 20;
 /// Wrong user codes in [`GUESS_SPAN_MS`] from one address, and from all.
 const GUESSES_PER_ADDRESS: usize = 10;
@@ -49,6 +51,13 @@ struct Device {
     interval_ms: u64,
     polled_ms: Option<u64>,
     state: State,
+}
+
+impl Device {
+    /// Whether it takes a place: a token can still come of it.
+    fn waits(&self, now_ms: u64) -> bool {
+        now_ms < self.expires_ms && !matches!(self.state, State::Denied)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -103,9 +112,14 @@ impl Devices {
     pub(super) fn begin(&mut self, code: Digest, user_code: &str, asked: Asked, now_ms: u64) -> bool {
         self.forget(now_ms);
         let address = network(asked.address);
-        let own = self.devices.values().filter(|device| network(device.asked.address) == address).count();
-        if self.devices.len() >= WAITING || own >= WAITING_PER_ADDRESS || self.by_user_code.contains_key(user_code) {
+        let waiting = || self.devices.values().filter(|device| device.waits(now_ms));
+        let own = waiting().filter(|device| network(device.asked.address) == address).count();
+        let full = waiting().count() >= WAITING || own >= WAITING_PER_ADDRESS;
+        if full || self.by_user_code.contains_key(user_code) {
             return false;
+        }
+        if self.devices.len() >= KNOWN {
+            self.devices.retain(|_, device| device.waits(now_ms));
         }
         let device = Device {
             user_code: user_code.to_owned(),

@@ -13,6 +13,7 @@
 
 mod limits;
 mod orders;
+mod reserved;
 mod running;
 mod unkept;
 mod view;
@@ -41,8 +42,9 @@ pub use self::{
     orders::{Affected, Blast, LiftError, Order, RevokeError},
 };
 use self::{
+    reserved::Reserved,
     running::{State, Stay},
-    view::{Holder, Place},
+    view::{Holder, Place, owner},
 };
 use crate::{Grants, digest, new_token};
 
@@ -239,29 +241,38 @@ impl Registry {
             // A clock that is ahead of this one makes nothing younger than it is here.
             proven_ms: issue.proven_ms.map(|proven| proven.min(now)),
         };
-        {
-            let Terms { tokens, caller_tokens, .. } = self.0.terms;
-            let mut state = self.state();
-            state.view.prune(now);
-            state.view.make_room(tokens.saturating_mul(2));
-            if state.view.ended(&Holder::of(&facts, issue.origin)).is_some() {
-                return Err(IssueError::Revoked);
-            }
-            let (all, own) = state.view.alive(&facts.caller);
-            if own >= caller_tokens {
-                return Err(IssueError::CallerFull(caller_tokens));
-            }
-            if all >= tokens {
-                return Err(IssueError::Full(tokens));
-            }
-        }
+        let place = self.reserve(&facts, issue.origin)?;
         let event = match issue.origin {
             Some(origin) => ControlEvent::TokenExchanged(Box::new(TokenExchanged { token: facts.clone(), origin })),
             None => ControlEvent::TokenIssued(facts.clone()),
         };
         self.0.log.append(event.clone()).await?;
         self.state().view.fold(&event);
+        // Not before: between the two its place would be anybody's.
+        drop(place);
         Ok(Issued { token, facts: Arc::new(facts) })
+    }
+
+    /// A place for a token that is to be written, given back when it is dropped.
+    fn reserve(&self, facts: &TokenIssued, origin: Option<Origin>) -> Result<Reserved, IssueError> {
+        let Terms { tokens, caller_tokens, .. } = self.0.terms;
+        let mut state = self.state();
+        state.view.prune(facts.at_ms);
+        state.view.make_room(tokens.saturating_mul(2));
+        if state.view.ended(&Holder::of(facts, origin)).is_some() {
+            return Err(IssueError::Revoked);
+        }
+        let owner = owner(facts);
+        let (all, own) = state.view.alive(&owner);
+        let (all_to_come, own_to_come) = state.to_come.of(&owner);
+        if own + own_to_come >= caller_tokens {
+            return Err(IssueError::CallerFull(caller_tokens));
+        }
+        if all + all_to_come >= tokens {
+            return Err(IssueError::Full(tokens));
+        }
+        state.to_come.begin(owner.clone());
+        Ok(Reserved { registry: self.clone(), owner })
     }
 
     /// Whether a credential has the form of a token that was issued here.

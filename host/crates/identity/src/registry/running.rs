@@ -15,6 +15,7 @@ use model::{CompactString, ControlEvent, ExchangeId, SessionId, Target, TokenId,
 use super::{
     Registry, Terms,
     limits::Meters,
+    reserved::ToCome,
     unkept::Unkept,
     view::{Holder, Place, View, hits},
 };
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub(super) view: View,
     /// Revoked here, but not in the log: the same order must be kept when it comes again.
     pub(super) unkept: Unkept,
+    /// Places of tokens that are being written.
+    pub(super) to_come: ToCome,
     running: HashMap<u64, Running>,
     next: u64,
     terms: Terms,
@@ -49,6 +52,7 @@ impl State {
         Self {
             view: View::default(),
             unkept: Unkept::default(),
+            to_come: ToCome::default(),
             running: HashMap::new(),
             next: 0,
             terms,

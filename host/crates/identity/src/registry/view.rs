@@ -4,20 +4,23 @@
 //! everything that it could be about is over.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
 use exchange::ports::Credential;
 use model::{
-    Caller, CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
+    CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
     control::{Origin, Revoked, TokenIssued},
 };
 
-use super::proven;
+use super::{proven, reserved::count_out};
 
 /// Time for which an expired token is still known as expired, rather than unknown.
 pub(super) const REMEMBERED_MS: u64 = 3_600_000;
+
+/// Issuer and subject.
+pub(super) type Owner = (String, String);
 
 /// Whose credential it is, as revocations see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +89,7 @@ pub(crate) struct View {
     /// Of these, those that had not expired when it was last looked at.
     alive: BTreeSet<(u64, TokenId)>,
     /// How many of those each caller has, by issuer and subject.
-    by_caller: HashMap<(String, String), usize>,
+    by_caller: HashMap<Owner, usize>,
     /// One for each target: later ones are joined to it.
     revoked: HashMap<Target, Arc<Revoked>>,
     /// Those of whole connections and of sessions, which are looked at when it is known where an exchange goes.
@@ -147,17 +150,7 @@ impl View {
         self.outgrown.remove(&id);
         self.by_expiry.remove(&(facts.expires_ms, id));
         if self.alive.remove(&(facts.expires_ms, id)) {
-            self.count_out(&facts);
-        }
-    }
-
-    /// One of its caller's tokens is not alive any more.
-    fn count_out(&mut self, facts: &TokenIssued) {
-        if let Entry::Occupied(mut count) = self.by_caller.entry(owner(facts)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+            count_out(&mut self.by_caller, &owner(&facts));
         }
     }
 
@@ -199,7 +192,7 @@ impl View {
         {
             self.alive.pop_first();
             if let Some(facts) = self.token_called(id).cloned() {
-                self.count_out(&facts);
+                count_out(&mut self.by_caller, &owner(&facts));
             }
         }
         while let Some((expires, id)) = self.by_expiry.first().copied()
@@ -222,9 +215,8 @@ impl View {
 
     /// How many of them have not expired, and how many of those this caller has; as of the last time that it was
     /// pruned.
-    pub(crate) fn alive(&self, caller: &Caller) -> (usize, usize) {
-        let own = self.by_caller.get(&(caller.issuer.clone(), caller.subject.clone()));
-        (self.alive.len(), own.copied().unwrap_or_default())
+    pub(crate) fn alive(&self, owner: &Owner) -> (usize, usize) {
+        (self.alive.len(), self.by_caller.get(owner).copied().unwrap_or_default())
     }
 
     /// Forgets those that expired longest ago where there are more than `most` of all.
@@ -312,7 +304,7 @@ fn targets(holder: &Holder) -> Vec<Target> {
 }
 
 /// Whose a token is, as tokens are counted.
-fn owner(facts: &TokenIssued) -> (String, String) {
+pub(super) fn owner(facts: &TokenIssued) -> Owner {
     (facts.caller.issuer.clone(), facts.caller.subject.clone())
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Map;
 
 use super::*;
+use crate::digest;
 use model::Caller;
 
 const HOME: &str = "192.0.2.1";
@@ -106,6 +107,26 @@ fn who_waits_is_bounded() {
     assert!(!devices.begin(code(201), &user(0), asked("192.0.2.2"), 0), "a user code names one device");
     assert!(devices.begin(code(202), &user(202), asked("192.0.2.2"), 0));
     assert!(devices.begin(code(203), &user(203), asked(HOME), 2 * LIFE_MS), "what is over makes room");
+}
+
+#[test]
+fn what_waits_no_more_takes_no_place() {
+    let mut devices = Devices::default();
+    let number = |number: usize| digest(number.to_string());
+    // Each of them is denied and hears of it; more than are remembered.
+    for at in 0..=KNOWN {
+        assert!(devices.begin(number(at), &user(at), asked(HOME), 0), "{at}");
+        assert!(devices.decide(number(at), None, 0) && matches!(devices.poll(number(at), 0), Poll::Denied));
+    }
+    assert!(devices.devices.len() <= KNOWN && devices.by_user_code.is_empty());
+    let begun = |devices: &mut Devices, from: usize, now| {
+        (from..from + 100).filter(|at| devices.begin(number(*at), &user(*at), asked(HOME), now)).count()
+    };
+    assert_eq!(begun(&mut devices, 10_000, 0), WAITING_PER_ADDRESS);
+    assert!(devices.decide(number(10_000), Some(granted("ann")), 0));
+    assert_eq!(begun(&mut devices, 20_000, LIFE_MS - 1), 0, "who was let in has a token to come for");
+    assert_eq!(begun(&mut devices, 30_000, LIFE_MS), WAITING_PER_ADDRESS, "late is late");
+    assert!(matches!(devices.poll(number(10_001), LIFE_MS), Poll::Expired), "and is told so");
 }
 
 #[test]

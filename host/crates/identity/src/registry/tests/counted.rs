@@ -1,6 +1,8 @@
 //! How many tokens there may be, and when each of them was issued.
 
-use super::*;
+use futures_util::future::join_all;
+
+use super::{super::forgetful::Slow, *};
 
 #[test]
 fn tokens_that_have_expired_take_nobodys_place() {
@@ -127,4 +129,30 @@ fn a_name_is_known_by_its_tokens_and_by_what_it_runs() {
     assert!(rig.registry.callers_called("ann").is_empty());
     let _running = rig.direct("ann").ok().unwrap();
     assert_eq!(Vec::from_iter(rig.registry.callers_called("ann")), ["idp"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_are_asked_for_at_once_find_no_place_twice() {
+    let log = Arc::new(Slow::default());
+    let terms = Terms { tokens: 7, caller_tokens: 5, ..Terms::default() };
+    let shared = Arc::clone(&log) as Arc<dyn ControlLog>;
+    let registry = Registry::open_at(shared, terms, Arc::new(|| 1_000_000)).unwrap();
+    let by = |subject: &str| Issue { caller: caller("idp", subject), ..issue() };
+    let many = |subject: &'static str| join_all((0..50).map(move |_| by(subject)).map(|issue| registry.issue(issue)));
+    let refused = |told: &[Result<Issued, IssueError>], why: IssueError| {
+        told.iter().filter(|told| told.as_ref().is_err_and(|error| *error == why)).count()
+    };
+
+    // Nobody waits for them any more, or they can't be kept: their places are free again.
+    assert!(tokio::time::timeout(Duration::from_secs(1), many("ann")).await.is_err(), "the log takes its time");
+    log.kept.broken.store(true, Ordering::Relaxed);
+    log.syncs.add_permits(50);
+    assert_eq!(refused(&many("ann").await, IssueError::CallerFull(5)), 0);
+    log.kept.broken.store(false, Ordering::Relaxed);
+
+    let (ann, bob, ()) = tokio::join!(many("ann"), many("bob"), async { log.syncs.add_permits(100) });
+    assert_eq!(refused(&ann, IssueError::CallerFull(5)), 45);
+    assert_eq!(refused(&bob, IssueError::Full(7)), 48, "of all too");
+    assert_eq!(registry.tokens().len(), 7);
+    assert_eq!(registry.state().to_come.of(&("idp".into(), "ann".into())), (0, 0));
 }
