@@ -85,7 +85,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits, bursts)?);
     forwarder.fetch().await?;
     let log: Arc<dyn ControlLog> = store.clone();
-    let who = Who::open(&config, &log)?;
+    let who = Who::open(&config, &log, &recorder)?;
     let gate = Gate::new(
         Arc::clone(&who.credentials),
         config.connections.iter().map(|route| Arc::new(route.connection.clone())).collect::<Vec<Arc<Connection>>>(),

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use exchange::ports::{ControlLog, Identify};
+use exchange::{
+    ports::{ControlLog, Identify, Recorder, TurnedAway},
+    record::turned_away,
+};
 use identity::{
     Access, AccessTerms, Credentials, Direct, Grants, Issuers, Oauth, Registry, Signals, StaticToken, StaticTokens,
+    TurnAway,
 };
 
 use super::terms;
@@ -28,11 +32,15 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// As the configuration says, with what this log holds of the time before.
+    /// As the configuration says, with what this log holds of the time before; who is refused is told to the recorder.
     ///
     /// # Errors
     /// When the log can't be read, or a configuration can't be meant that was checked.
-    pub(super) fn open(config: &Config, log: &Arc<dyn ControlLog>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        config: &Config,
+        log: &Arc<dyn ControlLog>,
+        recorder: &Arc<dyn Recorder>,
+    ) -> anyhow::Result<Self> {
         let grants = Arc::new(Grants::new(config.grants.clone())?);
         let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?.held_to(&grants);
         let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
@@ -40,7 +48,12 @@ impl Who {
         let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
         let tokens = StaticTokens::new(config.tokens.iter().map(static_token));
         let oauth = config.oauth.clone().map(|terms| {
-            Oauth::new(terms, Arc::clone(&issuers), Arc::clone(&grants), registry.clone(), access.clone()).map(Arc::new)
+            let told = Arc::clone(recorder);
+            let turned_away: TurnAway = Arc::new(move |refused: &TurnedAway<'_>, detail: &str| {
+                turned_away(&*told, None, refused, detail);
+            });
+            let (issuers, grants) = (Arc::clone(&issuers), Arc::clone(&grants));
+            Oauth::new(terms, issuers, grants, registry.clone(), access.clone(), turned_away).map(Arc::new)
         });
         let transmitters = config.signals.iter().cloned();
         let signals = Signals::new(transmitters, Arc::clone(&issuers), registry.clone()).context("[[signals]]")?;

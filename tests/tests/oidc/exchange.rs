@@ -2,7 +2,7 @@
 
 use scenarios::rig::{End, Heard, request};
 
-use super::rig::{Gate, code, form_at, talkative, text};
+use super::rig::{Gate, code, form_at, talkative, text, until};
 
 const CHAT: &str = "/v1/chat/completions";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -142,4 +142,24 @@ async fn a_token_goes_with_its_grant_and_its_caller_can_still_be_named() {
             assert_eq!(told.code, Some(0), "{}", told.stderr);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_caller_at_the_token_endpoint_is_noticed() {
+    let upstream = talkative().await;
+    let gate = Gate::start(&upstream).await;
+    let proof = gate.provider.token().await;
+    gate.exchange(&proof, "").await.unwrap();
+    let told = gate.host.cli().run(&["revoke", "--caller", "ci", "--yes"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    assert_eq!(gate.exchange(&proof, "").await.unwrap_err()["error"], "invalid_request");
+    let about = format!("{}|ci", gate.provider.issuer);
+    until("an alert", async || {
+        let alerts = gate.host.look("/v1/alerts").await;
+        let alerts = alerts["alerts"].as_array().unwrap();
+        alerts.iter().any(|alert| alert["rule"] == "revoked-credentials" && alert.to_string().contains(&about))
+    })
+    .await;
+    let log = gate.host.log_text();
+    assert!(log.contains("turned away") && !log.contains(&proof), "{log}");
 }

@@ -31,7 +31,7 @@ impl Watch for Alerts {
                     self.wrong(Rule::RevokedCredentials, subject, what);
                 }
             }
-            "unknown_credential" | "credential_expired" | "wrong_certificate" => {
+            "unknown_credential" | "credential_expired" | "wrong_certificate" | "wrong_user_code" => {
                 for subject in credential.into_iter().chain(refused.address.map(Subject::address)) {
                     self.wrong(Rule::RefusedCredentials, subject, "a credential was refused");
                 }

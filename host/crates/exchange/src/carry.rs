@@ -359,5 +359,5 @@ pub(crate) fn turn_away(gate: &Gate, exchange: ExchangeId, stop: &Stop, refused:
     let Refused { caller, credential, address } = refused;
     let refused =
         TurnedAway { code: stop.code(), caller: caller.as_deref(), credential: *credential, address: *address };
-    record::turned_away(&*gate.recorder, exchange, &refused, &stop.detail());
+    record::turned_away(&*gate.recorder, Some(exchange), &refused, &stop.detail());
 }

@@ -7,7 +7,7 @@ use model::Caller;
 use crate::{
     gate::Gate,
     head::Head,
-    ports::{Identified, Presented, Unidentified},
+    ports::{Identified, Presented},
     refuse::Stop,
 };
 
@@ -15,10 +15,5 @@ use crate::{
 pub(crate) async fn identify(gate: &Gate, head: &Head) -> Result<Identified, (Stop, Option<Arc<Caller>>)> {
     let credential = head.credential.as_ref().ok_or((Stop::NoCredential, None))?;
     let presented = Presented { credential: &credential.0, certificate: head.certificate };
-    gate.identify.identify(presented).await.map_err(|error| match error {
-        Unidentified::Unknown => (Stop::UnknownCredential, None),
-        Unidentified::Ended(ended, caller) => (Stop::Ended(ended), Some(caller)),
-        Unidentified::WrongCertificate => (Stop::WrongCertificate, None),
-        Unidentified::Unavailable(cause) => (Stop::NoIdentity(cause), None),
-    })
+    gate.identify.identify(presented).await.map_err(Stop::unidentified)
 }

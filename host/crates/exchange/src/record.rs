@@ -269,11 +269,12 @@ impl Record {
 }
 
 /// Tells the end of an exchange that never came to have a record, to the log and to those who watch: it was refused at
-/// the door.
-pub(crate) fn turned_away(recorder: &dyn Recorder, exchange: ExchangeId, refused: &TurnedAway<'_>, detail: &str) {
+/// the door. So was what asked the gate itself, and is no exchange.
+pub fn turned_away(recorder: &dyn Recorder, exchange: Option<ExchangeId>, refused: &TurnedAway<'_>, detail: &str) {
+    let exchange = exchange.map(tracing::field::display);
     let caller = refused.caller.map(|caller| format!("{}|{}", caller.issuer, caller.subject));
     let (caller, credential) = (caller.as_deref(), refused.credential.map(|digest| digest.short()));
     let (credential, address) = (credential.as_deref(), refused.address.map(tracing::field::display));
-    tracing::warn!(%exchange, code = refused.code, caller, credential, address, detail, "turned away");
+    tracing::warn!(exchange, code = refused.code, caller, credential, address, detail, "turned away");
     recorder.turned_away(refused);
 }

@@ -1,10 +1,10 @@
 //! Why an exchange stops, and what the caller is told then. The one place that speaks to callers.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use model::{ApprovalId, ExchangeId, Family, OnBlock, Outcome, Refusal};
+use model::{ApprovalId, Caller, ExchangeId, Family, OnBlock, Outcome, Refusal};
 use thiserror::Error;
 use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
 
@@ -12,7 +12,7 @@ use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
     outlet::{End, Outlet},
-    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, TurnedAway},
+    ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, TurnedAway, Unidentified},
     record::Record,
     route::spoken,
 };
@@ -227,6 +227,17 @@ impl From<RecordError> for Stop {
 }
 
 impl Stop {
+    /// Why nobody was identified, and whose a credential was that has ended.
+    #[must_use]
+    pub fn unidentified(why: Unidentified) -> (Self, Option<Arc<Caller>>) {
+        match why {
+            Unidentified::Unknown => (Self::UnknownCredential, None),
+            Unidentified::Ended(ended, caller) => (Self::Ended(ended), Some(caller)),
+            Unidentified::WrongCertificate => (Self::WrongCertificate, None),
+            Unidentified::Unavailable(cause) => (Self::NoIdentity(cause), None),
+        }
+    }
+
     /// HTTP status (journeys, errors: 403 for a block, 503 where the gate closed by itself, 502 for the upstream).
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use exchange::ports::{Credential, Identified, Identify, Presented, Unidentified};
 use futures_util::{FutureExt, future::BoxFuture};
 
-use crate::{Admission, Grants, Issuers, Registry, digest};
+use crate::{Admission, Fault, Grants, Issuers, Registry, digest};
 
 /// Who a provider's token belongs to.
 pub struct Direct {
@@ -25,6 +25,12 @@ impl Direct {
     }
 }
 
+impl From<Fault> for Unidentified {
+    fn from(fault: Fault) -> Self {
+        if fault.passing() { Self::Unavailable(fault.to_string()) } else { Self::Unknown }
+    }
+}
+
 impl Identify for Direct {
     fn identify<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Result<Identified, Unidentified>> {
         async move {
@@ -33,7 +39,7 @@ impl Identify for Direct {
             }
             let who = self.issuers.verify(presented.credential).await.map_err(|fault| {
                 tracing::debug!(fault = fault.word(), "a provider's token is refused");
-                if fault.passing() { Unidentified::Unavailable(fault.to_string()) } else { Unidentified::Unknown }
+                Unidentified::from(fault)
             })?;
             let grant = self.grants.direct(&who).ok_or(Unidentified::Unknown)?;
             let other = who.certificate.is_some() && who.certificate != presented.certificate;

@@ -23,7 +23,7 @@ pub use grants::{
     Grants, LIFETIME, LONGEST_LIFETIME, NotGranted, SHORTEST_LIFETIME, Standing, Wanted, Who, scope_words,
 };
 pub use jwt::{Algorithm, Fault};
-pub use oauth::{Access, AccessFault, AccessView, CLIENT, Login, Oauth, OauthError, OauthTerms, Peer};
+pub use oauth::{Access, AccessFault, AccessView, CLIENT, Login, Oauth, OauthError, OauthTerms, Peer, TurnAway};
 pub use oidc::{ClaimPath, Freshness, Issuer, IssuerError, Issuers, Verified};
 pub use registry::{
     Admission, Affected, Blast, Clock, Issue, IssueError, Issued, LiftError, Limits, Order, Rate, Registry,

@@ -11,7 +11,8 @@
 //! | `POST /oauth/introspect` | a holder asks what its token is good for | RFC 7662 |
 //!
 //! What must hold: a token is issued only to who proved who they are, by a grant, and is never more than the grant; every
-//! failure issues nothing; no token and no code stands in an error, a log line or a URL that the gate writes.
+//! failure issues nothing; whoever shows what is not good is told to those who watch; no token and no code stands in an
+//! error, a log line or a URL that the gate writes.
 
 mod access;
 mod answer;
@@ -21,6 +22,7 @@ mod devices;
 mod form;
 mod login;
 mod page;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -41,6 +43,7 @@ pub(crate) use self::answer::{empty, plain};
 pub use self::{
     access::{Access, AccessFault, AccessView},
     login::Login,
+    shown::TurnAway,
 };
 use self::{
     answer::{Refusal, ok},
@@ -129,13 +132,14 @@ pub struct Oauth {
     relying: Option<Relying>,
     devices: Mutex<Devices>,
     browsers: Mutex<Browsers>,
+    turned_away: TurnAway,
 }
 
 impl Oauth {
     /// The most bytes of a body that are looked at.
     pub const BODY_BYTES: usize = FORM_BYTES;
 
-    /// By these terms.
+    /// By these terms; who is refused is told to `turned_away`.
     ///
     /// # Errors
     /// [`OauthError`].
@@ -145,6 +149,7 @@ impl Oauth {
         grants: Arc<Grants>,
         registry: Registry,
         access: Access,
+        turned_away: TurnAway,
     ) -> Result<Self, OauthError> {
         let (url, origin) = terms.place()?;
         let relying = match terms.login {
@@ -167,6 +172,7 @@ impl Oauth {
             relying,
             devices: Mutex::default(),
             browsers: Mutex::default(),
+            turned_away,
         })
     }
 

@@ -160,10 +160,15 @@ async fn refused_credentials_are_told_by_digest_and_address_and_revoked_ones_at_
     alerts.turned_away(&TurnedAway { code: "revoked", credential, address, ..TurnedAway::default() });
     alerts.turned_away(&TurnedAway { code: "revoked", credential, address, ..TurnedAway::default() });
     assert_eq!(rules(&alerts)[0], (Rule::RevokedCredentials, "credential abababab".into(), 2));
+    let address = Some("10.0.0.8".parse().unwrap());
+    for _ in 0..3 {
+        alerts.turned_away(&TurnedAway { code: "wrong_user_code", address, ..TurnedAway::default() });
+    }
+    assert_eq!(rules(&alerts)[0], of("address 10.0.0.8"), "a code that is guessed at a sign-in");
     for code in ["no_credential", "no_connection", "bad_head"] {
         (0..99).for_each(|_| alerts.turned_away(&TurnedAway { code, credential, address, ..TurnedAway::default() }));
     }
-    assert_eq!(alerts.list().len(), 3);
+    assert_eq!(alerts.list().len(), 4);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use exchange::ports::TurnedAway;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use model::Digest;
 use subtle::ConstantTimeEq;
@@ -78,6 +79,10 @@ impl Oauth {
         let now = self.registry.now_ms();
         let found =
             self.devices().find(form.get("user_code").unwrap_or_default(), peer.address, now).map(|(code, _)| code);
+        if found.is_err() {
+            let refused = TurnedAway { code: "wrong_user_code", address: Some(peer.address), ..TurnedAway::default() };
+            (self.turned_away)(&refused, "a code was typed with which no device waits, or after too many such");
+        }
         let device = match found {
             Ok(device) => device,
             Err(Wrong::Code) => {

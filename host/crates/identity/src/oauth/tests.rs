@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use exchange::ports::ControlLog;
+use exchange::ports::{ControlLog, TurnedAway};
 use model::{Caller, Decider, Scope, Target, TokenId};
 use serde_json::Map;
 
 use super::*;
 use crate::{
-    AccessTerms, Approval, Asking, Grant, LIFETIME, Order, Terms, Verified, Wanted, Who,
+    AccessTerms, Approval, Asking, Grant, Issuer, LIFETIME, Order, Terms, Verified, Wanted, Who,
     oauth::devices::{Asked, Granted},
     registry::forgetful::Slow,
 };
@@ -24,6 +24,12 @@ struct Rig {
     log: Arc<Slow>,
     now: Arc<AtomicU64>,
     oauth: Oauth,
+    /// Who was turned away: the code, whose credential it was, which, and from where it came.
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+fn peer() -> Peer {
+    Peer { address: "192.0.2.7".parse().unwrap(), certificate: None }
 }
 
 fn who() -> Verified {
@@ -57,10 +63,20 @@ impl Rig {
         };
         let grants = Arc::new(Grants::new(vec![grant]).unwrap());
         let access = Access::open(shared, Arc::clone(&grants), AccessTerms::default(), registry.clone()).unwrap();
-        let terms = OauthTerms { url: "http://127.0.0.1:1".into(), clients: vec![CLIENT.into()], login: None };
-        let issuers = Arc::new(Issuers::new([]).unwrap());
-        let oauth = Oauth::new(terms, issuers, grants, registry, access).unwrap();
-        Self { log, now, oauth }
+        let (client_id, client_secret, scopes) = ("gate".into(), None, Vec::new());
+        let login = Some(Login { issuer: IDP.into(), client_id, client_secret, scopes });
+        let terms = OauthTerms { url: "http://127.0.0.1:1".into(), clients: vec![CLIENT.into()], login };
+        let issuers = Arc::new(Issuers::new([Issuer::new(IDP, ["gate"])]).unwrap());
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let watch = Arc::clone(&told);
+        let turned_away: TurnAway = Arc::new(move |refused: &TurnedAway<'_>, _: &str| {
+            let caller = refused.caller.map_or("nobody", |caller| caller.subject.as_str());
+            let shown = refused.credential.map(|digest| digest.short()).unwrap_or_default();
+            let address = refused.address.map(|address| address.to_string()).unwrap_or_default();
+            watch.lock().unwrap().push(format!("{} {caller} {shown} {address}", refused.code));
+        });
+        let oauth = Oauth::new(terms, issuers, grants, registry, access, turned_away).unwrap();
+        Self { log, now, oauth, told }
     }
 
     /// A token, with no log to wait for.
@@ -121,8 +137,8 @@ async fn an_approval_outlives_a_request_for_its_token_that_was_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_outlives_a_poll_that_was_dropped() {
     let rig = Rig::new(None);
-    let Rig { log, now, oauth } = &rig;
-    let peer = Peer { address: "192.0.2.7".parse().unwrap(), certificate: None };
+    let Rig { log, now, oauth, .. } = &rig;
+    let peer = peer();
     let asked = Asked { wanted: Wanted::default(), reason: String::new(), address: peer.address, certificate: None };
     let code = crate::digest("device-code");
     assert!(oauth.devices().begin(code, "BCDFGHJK", asked, NOW_MS));
@@ -175,4 +191,46 @@ async fn what_is_given_back_while_its_caller_is_revoked_stays_so_when_that_is_li
         assert_eq!(rig.is_good(&other), (true, true));
     }
     assert_eq!(rig.give_back("pct_0").await, Ok(StatusCode::OK), "nobody knows it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_at_the_token_endpoint_is_told_to_those_who_watch() {
+    let rig = Rig::new(None);
+    let token = rig.token().await;
+    let ask = async |path: &str, form: &str, bearer: Option<&str>| {
+        let mut asked = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(bearer) = bearer {
+            asked = asked.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
+        }
+        let answer = rig.oauth.answer(asked.body(Bytes::from(form.to_owned())).unwrap(), peer()).await;
+        (answer.status().as_u16(), std::mem::take(&mut *rig.told.lock().unwrap()))
+    };
+    let told = |what: &str, credential: &str| vec![format!("{what} {} 192.0.2.7", crate::digest(credential).short())];
+    let own = format!("token={token}");
+    assert_eq!(ask(INTROSPECT, &own, Some(&token)).await, (200, Vec::new()));
+    let guessed = "pct_0";
+    for guess in [guessed, "a.b.c"] {
+        let refused = told("unknown_credential nobody", guess);
+        assert_eq!(ask(INTROSPECT, &own, Some(guess)).await, (401, refused));
+    }
+    let exchange = format!(
+        "grant_type={EXCHANGE_GRANT}&subject_token=a.b.c&subject_token_type=urn:ietf:params:oauth:token-type:jwt"
+    );
+    assert_eq!(ask(TOKEN, &exchange, None).await, (400, told("unknown_credential nobody", "a.b.c")));
+    let access = |token: &str| {
+        format!("subject_token={token}&subject_token_type=urn:ietf:params:oauth:token-type:access_token&reason=x")
+    };
+    assert_eq!(ask(ACCESS, &access(guessed), None).await, (400, told("unknown_credential nobody", guessed)));
+    let code = vec!["wrong_user_code nobody  192.0.2.7".to_owned()];
+    assert_eq!(ask(DEVICE, "user_code=BCDF-GHJK", None).await.1, code);
+
+    rig.log.syncs.add_permits(1);
+    let (target, by) = (Target::Caller { issuer: IDP.into(), subject: "ann".into() }, String::new());
+    rig.oauth.registry.revoke(Order { target, issued_before_ms: None, reason: by.clone(), by }).await.unwrap();
+    assert_eq!(ask(INTROSPECT, &own, Some(&token)).await, (401, told("revoked ann", &token)));
+    assert_eq!(ask(ACCESS, &access(&token), None).await, (400, told("revoked ann", &token)));
+    // As for a device that comes for its token when its person is revoked: there is no credential yet.
+    let issued = rig.oauth.issue_by_grant(&who(), &Wanted::default(), None, None).await;
+    assert_eq!(issued.err().map(|refusal| refusal.error), Some("access_denied"));
+    assert_eq!(*rig.told.lock().unwrap(), ["revoked ann  "]);
 }

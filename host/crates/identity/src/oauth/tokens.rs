@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use exchange::ports::{Credential, Presented};
+use exchange::ports::{Ended, Unidentified};
 use http::{Response, StatusCode, header, request::Parts};
 use model::{
     Digest, Scope, TokenId,
@@ -18,8 +18,8 @@ use super::{
     form::Form,
 };
 use crate::{
-    AccessError, AccessState, Admission, Asking, Fault, Grant, Issue, IssueError, Issued, NotGranted, Registry,
-    SHORTEST_LIFETIME, Verified, Wanted, digest, scope_words, thumbprint_text,
+    AccessError, AccessState, Asking, Grant, Issue, IssueError, Issued, NotGranted, Registry, SHORTEST_LIFETIME,
+    Verified, Wanted, digest, scope_words, thumbprint_text,
 };
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -70,27 +70,7 @@ impl Oauth {
         if let Some(connection) = form.get("audience") {
             wanted.connection(connection.to_owned());
         }
-        let token = form.need("subject_token")?;
-        let who = self.issuers.verify(token).await.map_err(subject_refused)?;
-        if who.certificate.is_some() && who.certificate != peer.certificate {
-            return Err(Refusal::request("the subject token is bound to a client certificate that was not presented"));
-        }
-        self.let_in(token, &who).ok_or_else(|| Refusal::request("the subject token is refused: it is revoked"))?;
-        Ok((who, wanted))
-    }
-
-    /// Lets an issuer's token in and out again: one that is revoked itself is worth nothing here either.
-    fn let_in(&self, token: &str, who: &Verified) -> Option<()> {
-        let admitted = self.registry.admit(Admission {
-            credential: Credential::Direct,
-            digest: digest(token),
-            twin: who.twin,
-            caller: Arc::new(who.caller.clone()),
-            scope: Scope::default().into(),
-            issued_ms: Some(who.issued.saturating_mul(1000)),
-            expires_ms: None,
-        });
-        admitted.ok().map(drop)
+        Ok((self.shown(form.need("subject_token")?, peer).await?, wanted))
     }
 
     /// A token by the grant that gives what is wanted. One that is exchanged `from` another credential ends with it, and
@@ -157,8 +137,12 @@ impl Oauth {
     }
 
     async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
+        let (whose, shown) = (Arc::new(issue.caller.clone()), issue.origin.map(|origin| origin.digest));
         let issued = self.registry.issue(issue).await.map_err(|error| match error {
-            IssueError::Revoked => Refusal::new("access_denied", error.to_string()),
+            IssueError::Revoked => {
+                self.turn_away(None, shown, Unidentified::Ended(Ended::revoked(error.to_string()), whose));
+                Refusal::new("access_denied", error.to_string())
+            }
             IssueError::CallerFull(_) => Refusal::too_often(error.to_string()),
             IssueError::Full(_) | IssueError::Record(_) => {
                 tracing::warn!(%error, "no token could be issued");
@@ -193,9 +177,8 @@ impl Oauth {
     /// Who holds a token of ours, for asking only: of what their issuer said, the token keeps who they are and their
     /// groups, so grants that look at other claims are not for them here.
     fn holder(&self, token: &str, peer: Peer) -> Result<Verified, Refusal> {
-        let presented = Presented { credential: token, certificate: peer.certificate };
         let over = || Refusal::request("the subject token is refused: it is not good any more");
-        let caller = self.registry.identify(presented).map_err(|_| over())?.caller;
+        let caller = self.shown_ours(token, peer).ok_or_else(over)?;
         let facts = self.registry.introspect(token).ok_or_else(over)?;
         Ok(Verified {
             caller: Arc::unwrap_or_clone(caller),
@@ -290,15 +273,9 @@ impl Oauth {
         }
         let credential = credential.trim();
         let caller = if Registry::is_token(credential) {
-            let presented = Presented { credential, certificate: peer.certificate };
-            self.registry.identify(presented).ok()?.caller
+            self.shown_ours(credential, peer)?
         } else {
-            let who = self.issuers.verify(credential).await.ok()?;
-            if who.certificate.is_some() && who.certificate != peer.certificate {
-                return None;
-            }
-            self.let_in(credential, &who)?;
-            Arc::new(who.caller)
+            Arc::new(self.shown(credential, peer).await.ok()?.caller)
         };
         Some((caller.issuer.clone(), caller.subject.clone()))
     }
@@ -316,14 +293,6 @@ pub(super) fn wanted(form: &Form) -> Result<Wanted, Refusal> {
         wanted.lifetime = Some(Duration::from_secs(seconds.ok_or_else(wrong)?));
     }
     Ok(wanted)
-}
-
-/// RFC 8693, 2.2.2: `invalid_request`, unless it is not the token's fault.
-fn subject_refused(fault: Fault) -> Refusal {
-    if fault.passing() {
-        return Refusal::later(format!("the subject token can't be checked: {fault}"));
-    }
-    Refusal::request(format!("the subject token is refused: {fault}"))
 }
 
 /// RFC 8693, 2.2.1.

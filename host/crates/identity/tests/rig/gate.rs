@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use exchange::ports::{ControlLog, RecordError};
+use exchange::ports::{ControlLog, RecordError, TurnedAway};
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode, header};
 use identity::{
@@ -96,8 +96,9 @@ impl Gate {
             scopes: Vec::new(),
         };
         let terms = OauthTerms { url: GATE.into(), clients: vec![CLIENT.into()], login: Some(login) };
-        let oauth =
-            Oauth::new(terms, Arc::clone(&issuers), Arc::clone(&grants), registry.clone(), access.clone()).unwrap();
+        let nobody_watches = Arc::new(|_: &TurnedAway<'_>, _: &str| {});
+        let (trusted, given) = (Arc::clone(&issuers), Arc::clone(&grants));
+        let oauth = Oauth::new(terms, trusted, given, registry.clone(), access.clone(), nobody_watches).unwrap();
         let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
         Self { oauth, registry, access, direct, clock, log, issuers, grants }
     }
