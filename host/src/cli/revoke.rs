@@ -32,7 +32,8 @@ Examples:
   portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
 
 A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a
-caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant.
+caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant: a
+bare name is then a caller of the issuer, where there is one and no other.
 
 What was revoked is listed by GET /v1/revocations of the control API, and taken back by POST /v1/lift with its target:
   curl -H \"authorization: Bearer $(cat STORE/admin.token)\" -H 'content-type: application/json' \\
