@@ -72,8 +72,8 @@ pub enum Fault {
     /// It can't be checked now: the issuer's keys could not be had for too long.
     #[error("the keys of its issuer can't be had")]
     KeysStale,
-    /// It can't be checked now: too many keys of its issuer are waited for.
-    #[error("too many keys of its issuer are waited for")]
+    /// It can't be checked now: too many tokens wait for keys of their issuers.
+    #[error("too many tokens wait for keys of their issuers")]
     Busy,
 }
 

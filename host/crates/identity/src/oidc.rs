@@ -21,6 +21,7 @@ use model::{Caller, Digest};
 use outbound::Http;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 pub(crate) use self::discovery::Metadata;
 use self::discovery::{Documents, Provider};
@@ -121,10 +122,15 @@ pub struct Verified {
     pub certificate: Option<Digest>,
 }
 
+/// Tokens of all issuers together that wait for a key at once, where nothing else is said.
+const WAITING: usize = 256;
+
 /// All issuers that are trusted.
 pub struct Issuers {
     by_url: HashMap<String, Trusted>,
     clock: Clock,
+    /// Places of tokens that wait for a key.
+    waiting: Arc<Semaphore>,
 }
 
 struct Trusted {
@@ -171,7 +177,22 @@ impl Issuers {
                 return Err(IssuerError { url, what: "is configured twice".into() });
             }
         }
-        Ok(Self { by_url, clock })
+        Ok(Self { by_url, clock, waiting: Arc::new(Semaphore::new(WAITING)) })
+    }
+
+    /// Lets so many tokens wait for a key at once, and no more: anybody can write one that names an unknown key, and
+    /// its request is held meanwhile. Others are told to come again ([`Fault::Busy`]).
+    #[must_use]
+    pub fn waiting_at_most(mut self, tokens: usize) -> Self {
+        self.waiting = Arc::new(Semaphore::new(tokens));
+        self
+    }
+
+    /// Lets its tokens wait in the places of these.
+    #[must_use]
+    pub(crate) fn waiting_among(mut self, others: &Self) -> Self {
+        self.waiting = Arc::clone(&others.waiting);
+        self
     }
 
     /// Keeps every issuer's keys fresh. Runs until it is dropped.
@@ -220,7 +241,7 @@ impl Issuers {
         let claims = Claims::read(&token.members, &claim_terms, now)?;
         sound(&token)?;
         let caller = mapping::caller(terms, &claims, &token.members)?;
-        trusted.signed(&token, claims.issued).await?;
+        trusted.signed(&token, claims.issued, &self.waiting).await?;
         Ok(Verified {
             caller,
             twin: twin(&token).map(digest),
@@ -241,7 +262,7 @@ impl Issuers {
         }
         let claims = EventClaims::read(&token.members, terms, (self.clock)() / 1000)?;
         sound(token)?;
-        trusted.signed(token, claims.issued).await?;
+        trusted.signed(token, claims.issued, &self.waiting).await?;
         Ok(claims)
     }
 
@@ -298,9 +319,9 @@ impl Trusted {
     }
 
     /// Whether the issuer signed a token that it made at `issued`.
-    async fn signed(&self, token: &Compact<'_>, issued: u64) -> Result<(), Fault> {
+    async fn signed(&self, token: &Compact<'_>, issued: u64, places: &Semaphore) -> Result<(), Fault> {
         let issued = issued.saturating_add(self.terms.leeway.as_secs());
-        let key = self.keeper.key(token.header.kid.as_deref(), token.header.algorithm, issued).await?;
+        let key = self.keeper.key(token.header.kid.as_deref(), token.header.algorithm, issued, places).await?;
         signature_holds(token, &key)
     }
 

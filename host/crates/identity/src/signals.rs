@@ -187,7 +187,7 @@ impl Signals {
         }
         let clock = registry.clone();
         let own = Issuers::of_events(own, Arc::new(move || clock.now_ms()));
-        let own = own.map_err(|error| SignalsError { issuer: error.url, what: error.what })?;
+        let own = own.map_err(|error| SignalsError { issuer: error.url, what: error.what })?.waiting_among(&issuers);
         let in_hand = Semaphore::new(IN_HAND);
         Ok(Self { by_issuer, issuers, own, registry, seen: Mutex::default(), in_hand })
     }

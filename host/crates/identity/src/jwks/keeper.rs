@@ -1,18 +1,20 @@
 //! Around the cache: one task per issuer fetches, everybody else looks and at most waits.
 //!
-//! What must hold: only [`Keeper::keep`] fetches, so a fetch is never doubled; who waits is bounded in time, and what
-//! is waited for in number: one key costs one place, however many tokens name it; no lock is held over an await.
+//! What must hold: only [`Keeper::keep`] fetches, so a fetch is never doubled; who waits is bounded in time and, over
+//! all issuers, in number, since anybody can write a token that waits; no lock is held over an await.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use jsonwebtoken::DecodingKey;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -25,9 +27,6 @@ use crate::{
     registry::Clock,
 };
 
-/// Keys of one issuer that are waited for at once, by their names. Any number of tokens waits for one: each is a
-/// request that is held anyway.
-const WAITED_FOR: usize = 1024;
 /// Time for a whole fetch: the issuer's metadata, then its keys.
 const FETCH_DEADLINE: Duration = Duration::from_secs(15);
 /// The longest that the task sleeps without looking at the clock again.
@@ -64,7 +63,8 @@ pub(crate) struct Keeper<F: Fetch> {
     wanted: Notify,
     /// Counts the fetches that have ended.
     ended: watch::Sender<u64>,
-    waited_for: Mutex<HashMap<Option<String>, usize>>,
+    /// How many wait.
+    waiting: AtomicUsize,
 }
 
 impl<F: Fetch> Keeper<F> {
@@ -79,7 +79,7 @@ impl<F: Fetch> Keeper<F> {
             clock,
             wanted: Notify::new(),
             ended: watch::Sender::new(0),
-            waited_for: Mutex::default(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -88,7 +88,8 @@ impl<F: Fetch> Keeper<F> {
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        lock(&self.cache)
+        // Changed by whole steps that don't panic half-way, so what a panic elsewhere left is sound.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the issuer said of itself at the last fetch that succeeded.
@@ -101,8 +102,15 @@ impl<F: Fetch> Keeper<F> {
         self.cache().age(self.now())
     }
 
-    /// The key that must have signed a token; waits for a fetch where the key may be newer than the set at hand.
-    pub(crate) async fn key(&self, kid: Option<&str>, algorithm: Algorithm, issued: u64) -> Result<DecodingKey, Fault> {
+    /// The key that must have signed a token; waits for a fetch where the key may be newer than the set at hand, if one
+    /// of `places` is free: a token that waits holds its request, and with it the place of another.
+    pub(crate) async fn key(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        issued: u64,
+        places: &Semaphore,
+    ) -> Result<DecodingKey, Fault> {
         let want = Want { kid, algorithm, issued, seen: self.now().steady };
         let mut ended = self.ended.subscribe();
         if let Some(answer) = self.look(&want) {
@@ -110,7 +118,8 @@ impl<F: Fetch> Keeper<F> {
         }
         // Whole turns of the fetch fit in it, so that a rotation right after a fetch refuses nobody.
         let patience = Instant::now() + self.freshness.interval + FETCH_DEADLINE;
-        let _place = Place::take(&self.waited_for, kid).ok_or(Fault::Busy)?;
+        let _place = places.try_acquire().map_err(|_| Fault::Busy)?;
+        let _waits = Waits::begin(&self.waiting);
         loop {
             self.wanted.notify_one();
             match timeout_at(patience, ended.changed()).await {
@@ -134,7 +143,7 @@ impl<F: Fetch> Keeper<F> {
     /// Fetches at the start, ahead of need, and when a token waits. Runs until it is dropped.
     pub(crate) async fn keep(&self) {
         loop {
-            let waited_for = !lock(&self.waited_for).is_empty();
+            let waited_for = self.waiting.load(Ordering::SeqCst) > 0;
             let due = self.cache().due(waited_for);
             let now = self.now();
             if due > now.steady {
@@ -171,44 +180,25 @@ impl<F: Fetch> Keeper<F> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Changed by whole steps that don't panic half-way, so what a panic elsewhere left is sound.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// One that waits; when it is dropped, it waits no more.
+struct Waits<'k>(&'k AtomicUsize);
 
-/// One that waits for a key; when it is dropped, it waits no more.
-struct Place<'k> {
-    waited_for: &'k Mutex<HashMap<Option<String>, usize>>,
-    kid: Option<String>,
-}
-
-impl<'k> Place<'k> {
-    /// None where too many other keys are waited for.
-    fn take(waited_for: &'k Mutex<HashMap<Option<String>, usize>>, kid: Option<&str>) -> Option<Self> {
-        let kid = kid.map(str::to_owned);
-        let mut all = lock(waited_for);
-        if all.len() >= WAITED_FOR && !all.contains_key(&kid) {
-            return None;
-        }
-        *all.entry(kid.clone()).or_default() += 1;
-        Some(Self { waited_for, kid })
+impl<'k> Waits<'k> {
+    fn begin(waiting: &'k AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut waiters) = lock(self.waited_for).entry(self.kid.take()) {
-            *waiters.get_mut() -= 1;
-            if *waiters.get() == 0 {
-                waiters.remove();
-            }
-        }
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use futures_util::{FutureExt, future::join_all};
     use serde_json::json;
@@ -240,51 +230,47 @@ mod tests {
         let keeper = Arc::new(Keeper::new("idp".into(), issuer.clone(), Freshness::default(), clock));
         let kept = Arc::clone(&keeper);
         tokio::spawn(async move { kept.keep().await });
-        keeper.key(Some("old"), Algorithm::EdDsa, 1_700_000_000).await.unwrap();
+        key(&keeper, &Semaphore::new(1), "old").await.unwrap();
         // What comes later was not there when the keys were.
         sleep(Duration::from_secs(1)).await;
         issuer.0.store(true, Ordering::Relaxed);
         keeper
     }
 
-    async fn key(keeper: &Keeper<Rotating>, kid: &str) -> Result<(), Fault> {
-        keeper.key(Some(kid), Algorithm::EdDsa, 1_700_000_000).await.map(drop)
+    async fn key(keeper: &Keeper<Rotating>, places: &Semaphore, kid: &str) -> Result<(), Fault> {
+        keeper.key(Some(kid), Algorithm::EdDsa, 1_700_000_000, places).await.map(drop)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn any_number_of_tokens_waits_for_a_key_that_was_rotated_in() {
-        let keeper = rotated().await;
-        let answers = join_all((0..WAITED_FOR + 300).map(|_| key(&keeper, "new"))).await;
-        assert!(
-            answers.iter().all(Result::is_ok),
-            "none is refused: {:?}",
-            answers.iter().find(|answer| answer.is_err())
-        );
-        assert!(lock(&keeper.waited_for).is_empty());
+    async fn as_many_tokens_as_there_are_places_wait_for_a_key_that_was_rotated_in() {
+        let (keeper, places) = (rotated().await, Semaphore::new(300));
+        let answers = join_all((0..300).map(|_| key(&keeper, &places, "new"))).await;
+        assert!(answers.iter().all(Result::is_ok), "{:?}", answers.iter().find(|answer| answer.is_err()));
+        assert_eq!((places.available_permits(), keeper.waiting.load(Ordering::SeqCst)), (300, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn three_hundred_forged_tokens_with_one_unknown_key_keep_no_honest_one_out() {
-        let keeper = rotated().await;
-        let forged = (0..300).map(|at| format!("forged-{}", at % 2));
-        let all = forged.chain((0..300).map(|_| "new".to_owned()));
-        let answers = join_all(all.map(|kid| {
-            let keeper = Arc::clone(&keeper);
-            async move { key(&keeper, &kid).await }
-        }))
-        .await;
-        assert!(answers[..300].iter().all(|answer| *answer == Err(Fault::Key)));
-        assert!(answers[300..].iter().all(Result::is_ok));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn keys_that_are_waited_for_are_bounded() {
-        let keeper = rotated().await;
-        let places: Vec<_> =
-            (0..WAITED_FOR).map(|at| Place::take(&keeper.waited_for, Some(&at.to_string())).unwrap()).collect();
-        assert_eq!(key(&keeper, "new").await, Err(Fault::Busy));
-        assert!(Place::take(&keeper.waited_for, Some("7")).is_some(), "one more for the same");
-        drop(places);
-        assert_eq!(key(&keeper, "new").await, Ok(()));
+    async fn forged_tokens_wait_in_their_places_only_and_keep_nobody_out_whose_key_is_known() {
+        let (keeper, places) = (rotated().await, Arc::new(Semaphore::new(16)));
+        // All name one key, or each another one: what is counted is who waits.
+        let forged = (0..2000).map(|at| if at % 2 == 0 { "forged".to_owned() } else { format!("forged-{at}") });
+        let began = Instant::now();
+        let flood: Vec<_> = forged
+            .map(|kid| {
+                let (keeper, places) = (Arc::clone(&keeper), Arc::clone(&places));
+                tokio::spawn(async move { (key(&keeper, &places, &kid).await, began.elapsed()) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(places.available_permits(), 0);
+        assert_eq!(key(&keeper, &places, "new").await, Err(Fault::Busy));
+        assert_eq!(key(&keeper, &places, "old").await, Ok(()));
+        assert_eq!(began.elapsed(), Duration::ZERO, "both at once");
+        let answers: Vec<_> = join_all(flood).await.into_iter().map(Result::unwrap).collect();
+        let busy = answers.iter().filter(|answer| answer.0 == Err(Fault::Busy)).collect::<Vec<_>>();
+        assert_eq!(busy.len(), 2000 - 16);
+        assert!(busy.iter().all(|answer| answer.1 == Duration::ZERO), "who finds no place is told so at once");
+        assert_eq!(answers.iter().filter(|answer| answer.0 == Err(Fault::Key)).count(), 16);
+        assert_eq!(key(&keeper, &places, "new").await, Ok(()));
     }
 }
