@@ -291,8 +291,14 @@ impl Issuers {
     /// What an issuer said of itself when it was last asked, and the way to it.
     pub(crate) fn about(&self, url: &str) -> Option<(Metadata, Arc<Http>)> {
         let trusted = self.by_url.get(url)?;
-        let about = trusted.keeper.about()?;
-        Some((about.as_ref().clone()?, Arc::clone(&trusted.http)))
+        Some((trusted.keeper.about()?.as_ref().clone(), Arc::clone(&trusted.http)))
+    }
+
+    /// From now on an issuer is asked what it says of itself, also where its keys are known without that.
+    pub(crate) fn need_metadata(&self, url: &str) {
+        if let Some(trusted) = self.by_url.get(url) {
+            trusted.keeper.source().need_metadata();
+        }
     }
 }
 

@@ -36,8 +36,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct Fetched<M> {
     /// The keys.
     pub(crate) keys: KeySet,
-    /// What else the issuer says of itself.
-    pub(crate) about: M,
+    /// What else the issuer says of itself; none where it was not asked, or did not say.
+    pub(crate) about: Option<M>,
 }
 
 /// How one issuer is fetched. The error is a sentence for the log.
@@ -92,7 +92,12 @@ impl<F: Fetch> Keeper<F> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the issuer said of itself at the last fetch that succeeded.
+    /// How the issuer is fetched.
+    pub(crate) fn source(&self) -> &F {
+        &self.fetch
+    }
+
+    /// What the issuer said of itself when it last did.
     pub(crate) fn about(&self) -> Option<Arc<F::About>> {
         self.about.load_full()
     }
@@ -168,7 +173,9 @@ impl<F: Fetch> Keeper<F> {
         match fetched {
             Ok(Fetched { keys, about }) => {
                 tracing::debug!(issuer = %self.issuer, keys = keys.len(), "the keys of an issuer are fresh");
-                self.about.store(Some(Arc::new(about)));
+                if let Some(about) = about {
+                    self.about.store(Some(Arc::new(about)));
+                }
                 self.cache().end(Some(keys));
             }
             Err(error) => {
@@ -219,7 +226,7 @@ mod tests {
                 keys.push(key("new"));
             }
             let keys = KeySet::read(json!({ "keys": keys }).to_string().as_bytes()).map_err(|error| error.to_string());
-            async move { Ok(Fetched { keys: keys?, about: () }) }.boxed()
+            async move { Ok(Fetched { keys: keys?, about: None }) }.boxed()
         }
     }
 

@@ -4,25 +4,30 @@
 //! What must hold: an answer counts only in the browser that was sent away, with the state it was sent with, from the
 //! issuer it was sent to (RFC 9207); the code is redeemed with the verifier of that same sending; the ID token is checked
 //! like any other token and carries the nonce of that sending; each sending is answered once.
+//!
+//! Of the token endpoint's answer only the ID token is looked at, and of that only what the gate goes by: issuers write
+//! the rest in many ways (a time as text, a flag in quotes), and a library that reads all of it would keep their people
+//! out.
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{Request, Response, StatusCode, header};
 use openidconnect::{
-    AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-    TokenResponse, TokenUrl,
+    AuthUrl, AuthenticationFlow, ClientId, CsrfToken, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, Scope,
     core::{CoreClient, CoreResponseType},
 };
 use outbound::Http;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::form::Form;
 use crate::{
-    jwt::Fault,
+    jwt::{Fault, object},
     oidc::{Issuers, Metadata, Verified},
 };
 
@@ -66,8 +71,6 @@ pub(super) struct Sent {
     verifier: PkceCodeVerifier,
 }
 
-type Client = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointNotSet>;
-
 /// The gate at one issuer.
 pub(super) struct Relying {
     login: Login,
@@ -77,6 +80,7 @@ pub(super) struct Relying {
 
 impl Relying {
     pub(super) fn new(login: Login, redirect: &Url, issuers: Arc<Issuers>) -> Self {
+        issuers.need_metadata(&login.issuer);
         Self { login, redirect: RedirectUrl::from_url(redirect.clone()), issuers }
     }
 
@@ -85,27 +89,19 @@ impl Relying {
         self.issuers.about(&self.login.issuer).ok_or_else(unknown)
     }
 
-    fn client(&self, about: &Metadata) -> Result<Client, LoginError> {
-        let lacks = |what: &str| LoginError::Unavailable(format!("its metadata names no {what}"));
-        let authorization = about.authorization_endpoint.clone().ok_or_else(|| lacks("authorization_endpoint"))?;
-        let token = about.token_endpoint.clone().ok_or_else(|| lacks("token_endpoint"))?;
+    /// Where to send a browser, and what to keep until it comes back.
+    pub(super) fn send(&self) -> Result<(Url, Sent), LoginError> {
+        let (about, _) = self.about()?;
+        let authorization = about.authorization_endpoint.ok_or_else(|| lacks("authorization_endpoint"))?;
+        if about.token_endpoint.is_none() {
+            return Err(lacks("token_endpoint"));
+        }
         let issuer =
             IssuerUrl::new(self.login.issuer.clone()).map_err(|error| LoginError::Unavailable(error.to_string()))?;
         // The set of keys is empty: tokens are checked by `Issuers`, never by this client.
         let client = CoreClient::new(ClientId::new(self.login.client_id.clone()), issuer, JsonWebKeySet::default())
             .set_auth_uri(AuthUrl::from_url(authorization))
-            .set_token_uri(TokenUrl::from_url(token))
             .set_redirect_uri(self.redirect.clone());
-        let Some(secret) = &self.login.client_secret else { return Ok(client) };
-        let by_body = about.takes_secrets_in_body_only();
-        let auth = if by_body { AuthType::RequestBody } else { AuthType::BasicAuth };
-        Ok(client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())).set_auth_type(auth))
-    }
-
-    /// Where to send a browser, and what to keep until it comes back.
-    pub(super) fn send(&self) -> Result<(Url, Sent), LoginError> {
-        let (about, _) = self.about()?;
-        let client = self.client(&about)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let flow = AuthenticationFlow::<CoreResponseType>::AuthorizationCode;
         let scopes = self.login.scopes.iter().cloned().map(Scope::new);
@@ -121,22 +117,64 @@ impl Relying {
     pub(super) async fn receive(&self, sent: Sent, answer: &Form) -> Result<Verified, LoginError> {
         let (about, http) = self.about()?;
         let code = accept(&sent.state, &about, &self.login.issuer, answer)?;
-        let ask = |request: Request<Vec<u8>>| {
-            let http = Arc::clone(&http);
-            async move { http.send(request).await.map(|answer: Response<Vec<u8>>| answer) }
-        };
-        let tokens = self
-            .client(&about)?
-            .exchange_code(AuthorizationCode::new(code))
-            .set_pkce_verifier(sent.verifier)
-            .request_async(&ask)
-            .await
-            .map_err(|error| LoginError::Code(error.to_string()))?;
-        let token = tokens.id_token().ok_or_else(|| LoginError::Code("there is no ID token".into()))?.to_string();
+        let request = self.redemption(&about, &code, sent.verifier.secret())?;
+        let answer = http.send(request).await.map_err(|error| LoginError::Code(error.to_string()))?;
+        let token = id_token(&answer).map_err(LoginError::Code)?;
         let verified = self.issuers.verify_login(&token, &self.login.issuer, &self.login.client_id).await?;
-        let nonce = verified.claims.get("nonce").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let nonce = verified.claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
         if same(nonce, sent.nonce.secret()) { Ok(verified) } else { Err(LoginError::Mixed) }
     }
+
+    /// The request that a code is redeemed with (RFC 6749, 4.1.3; RFC 7636, 4.5).
+    fn redemption(&self, about: &Metadata, code: &str, verifier: &str) -> Result<Request<Vec<u8>>, LoginError> {
+        let place = about.token_endpoint.as_ref().ok_or_else(|| lacks("token_endpoint"))?;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code").append_pair("code", code);
+        form.append_pair("redirect_uri", self.redirect.as_str()).append_pair("code_verifier", verifier);
+        let mut request = Request::post(place.as_str())
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, "application/json");
+        let secret = self.login.client_secret.as_ref().map(ExposeSecret::expose_secret);
+        match secret {
+            Some(secret) if !about.takes_secrets_in_body_only() => {
+                // RFC 6749, 2.3.1: both are encoded as in a form before they are joined.
+                let [client, secret] = [&self.login.client_id, secret]
+                    .map(|text| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+                let basic = STANDARD.encode(format!("{client}:{secret}"));
+                request = request.header(header::AUTHORIZATION, format!("Basic {basic}"));
+            }
+            secret => {
+                form.append_pair("client_id", &self.login.client_id);
+                if let Some(secret) = secret {
+                    form.append_pair("client_secret", secret);
+                }
+            }
+        }
+        request.body(form.finish().into_bytes()).map_err(|error| LoginError::Code(error.to_string()))
+    }
+}
+
+fn lacks(what: &str) -> LoginError {
+    LoginError::Unavailable(format!("its metadata names no {what}"))
+}
+
+/// The ID token of a token endpoint's answer (OpenID Connect Core 1.0, 3.1.3.3); else a sentence for the log, with
+/// nothing of a token in it.
+fn id_token(answer: &Response<Vec<u8>>) -> Result<String, String> {
+    /// The longest code of an error that is told.
+    const CODE_BYTES: usize = 64;
+    let members = object(answer.body());
+    let text = |name: &str| members.as_ref()?.get(name)?.as_str();
+    if answer.status() != StatusCode::OK {
+        let code = text("error").filter(|code| code.len() <= CODE_BYTES).unwrap_or("no error that could be read");
+        return Err(format!("its token endpoint answered {}: {code:?}", answer.status().as_u16()));
+    }
+    if members.is_none() {
+        return Err("the answer of its token endpoint is not a JSON object with one meaning".into());
+    }
+    text("id_token")
+        .map(str::to_owned)
+        .ok_or_else(|| "its token endpoint gave no ID token; is `openid` allowed?".into())
 }
 
 /// Random bytes of state and nonce.

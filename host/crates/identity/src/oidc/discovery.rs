@@ -3,9 +3,15 @@
 //! `openidconnect`'s own type wants an authorisation endpoint; clusters and CI systems have none, so the document is read
 //! here.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join},
+};
 use http::StatusCode;
 use outbound::{Http, found};
 use serde::Deserialize;
@@ -58,6 +64,8 @@ pub(crate) struct Provider {
     jwks: Option<Url>,
     /// Where its document may be, in the order in which they are tried.
     documents: Vec<Url>,
+    /// Whether its metadata is needed though it has been said where its keys are: people sign in there.
+    needed: AtomicBool,
     http: Arc<Http>,
 }
 
@@ -68,25 +76,43 @@ impl Provider {
             return Err("an issuer's URL has no query".into());
         }
         let jwks = issuer.jwks.as_deref().map(Url::parse).transpose().map_err(|error| error.to_string())?;
-        Ok(Self { url: issuer.url.clone(), jwks, documents: documents.of(&url), http })
+        let needed = AtomicBool::new(false);
+        Ok(Self { url: issuer.url.clone(), jwks, documents: documents.of(&url), needed, http })
     }
 
-    async fn fetch_all(&self) -> Result<Fetched<Option<Metadata>>, String> {
-        // An issuer whose keys are known without its metadata need not have any.
-        let (about, place) = match &self.jwks {
-            Some(place) => (None, place.clone()),
-            None => {
-                let about = self.metadata().await?;
-                let place = about.jwks_uri.clone().ok_or("its metadata names no jwks_uri")?;
-                (Some(about), place)
-            }
+    /// From the next fetch on its metadata is asked for in any case.
+    pub(super) fn need_metadata(&self) {
+        self.needed.store(true, Ordering::Relaxed);
+    }
+
+    async fn fetch_all(&self) -> Result<Fetched<Metadata>, String> {
+        let Some(place) = &self.jwks else {
+            let about = self.metadata().await?;
+            let place = about.jwks_uri.clone().ok_or("its metadata names no jwks_uri")?;
+            return Ok(Fetched { keys: self.keys(&place).await?, about: Some(about) });
         };
-        let bytes = self.document(&place).await.map_err(|error| match error {
+        // An issuer whose keys are known without its metadata need not have any, and its keys don't depend on it.
+        let about = async {
+            if !self.needed.load(Ordering::Relaxed) {
+                return None;
+            }
+            let about = self.metadata().await;
+            about
+                .inspect_err(|error| {
+                    tracing::warn!(issuer = %self.url, %error, "the metadata could not be fetched that people sign in by");
+                })
+                .ok()
+        };
+        let (keys, about) = join(self.keys(place), about).await;
+        Ok(Fetched { keys: keys?, about })
+    }
+
+    async fn keys(&self, place: &Url) -> Result<KeySet, String> {
+        let bytes = self.document(place).await.map_err(|error| match error {
             Missing::Status(status) => format!("{place}: status {status}"),
             Missing::Other(error) => error,
         })?;
-        let keys = KeySet::read(&bytes).map_err(|error| format!("{place}: {error}"))?;
-        Ok(Fetched { keys, about })
+        KeySet::read(&bytes).map_err(|error| format!("{place}: {error}"))
     }
 
     async fn metadata(&self) -> Result<Metadata, String> {
@@ -148,9 +174,9 @@ impl Documents {
 }
 
 impl Fetch for Provider {
-    type About = Option<Metadata>;
+    type About = Metadata;
 
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched<Option<Metadata>>, String>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<Fetched<Metadata>, String>> {
         self.fetch_all().boxed()
     }
 }
