@@ -35,10 +35,16 @@ impl ClaimPath {
     /// The value there.
     #[must_use]
     pub fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
-        let Some(rest) = self.0.strip_prefix('/') else { return claims.get(&self.0) };
-        let (first, rest) = rest.split_once('/').map_or((rest, None), |(first, rest)| (first, Some(rest)));
-        let value = claims.get(&first.replace("~1", "/").replace("~0", "~"))?;
+        let (member, rest) = self.split();
+        let value = claims.get(&member)?;
         rest.map_or(Some(value), |rest| value.pointer(&format!("/{rest}")))
+    }
+
+    /// The member of the claims that it leads to, and what of the pointer is left there.
+    fn split(&self) -> (String, Option<&str>) {
+        let Some(rest) = self.0.strip_prefix('/') else { return (self.0.clone(), None) };
+        let (first, rest) = rest.split_once('/').map_or((rest, None), |(first, rest)| (first, Some(rest)));
+        (first.replace("~1", "/").replace("~0", "~"), rest)
     }
 
     /// As the configuration has it.
@@ -48,10 +54,26 @@ impl ClaimPath {
     }
 }
 
+/// Whether a token says that somebody else tells what should stand there: another source (OpenID Connect Core 1.0,
+/// 5.6.2), which Entra ID names when a caller has too many groups for a token, or `hasgroups`, which it says where it has
+/// no room for that either.
+fn told_elsewhere(path: &ClaimPath, members: &Map<String, Value>) -> bool {
+    let (member, _) = path.split();
+    let named = match members.get("_claim_names") {
+        None => false,
+        Some(Value::Object(names)) => names.contains_key(&member),
+        Some(_) => true,
+    };
+    named || (member == "groups" && members.get("hasgroups").is_some_and(|has| *has != false))
+}
+
 /// The caller behind claims that were checked.
 pub(super) fn caller(issuer: &Issuer, claims: &Claims, members: &Map<String, Value>) -> Result<Caller, Fault> {
     let mut groups = Vec::new();
     for path in &issuer.groups {
+        if told_elsewhere(path, members) {
+            return Err(Fault::Claim("groups"));
+        }
         match path.find(members) {
             None => {}
             Some(Value::String(group)) => groups.push(group.clone()),
@@ -116,6 +138,30 @@ mod tests {
         ] {
             assert_eq!(map(&json!({ "groups": groups }), |_| {}), Err(Fault::Claim("groups")), "{groups}");
         }
+    }
+
+    #[test]
+    fn groups_that_are_told_elsewhere_are_not_no_groups() {
+        let sources = json!({"src1": {"endpoint": "https://graph.example.com/users/1/getMemberObjects"}});
+        for claims in [
+            json!({"_claim_names": {"groups": "src1"}, "_claim_sources": sources}),
+            json!({"_claim_names": {"groups": "src1"}, "groups": ["some"]}),
+            json!({"_claim_names": {"groups": null}}),
+            json!({"_claim_names": "groups"}),
+            json!({"hasgroups": true}),
+            json!({"hasgroups": "true"}),
+        ] {
+            assert_eq!(map(&claims, |_| {}), Err(Fault::Claim("groups")), "{claims}");
+        }
+        let roles = |issuer: &mut Issuer| issuer.groups = vec![ClaimPath::read("/realm_access/roles").unwrap()];
+        let elsewhere = json!({"_claim_names": {"realm_access": "src1"}});
+        assert_eq!(map(&elsewhere, roles), Err(Fault::Claim("groups")));
+        // What is told elsewhere of something else, or of nothing that is looked at, is no matter.
+        let others = json!({"_claim_names": {"address": "src1"}, "hasgroups": false, "groups": ["staff"]});
+        assert_eq!(map(&others, |_| {}).unwrap().groups, ["staff"]);
+        let groups = json!({"_claim_names": {"groups": "src1"}, "hasgroups": true});
+        assert!(map(&groups, roles).unwrap().groups.is_empty());
+        assert!(map(&groups, |issuer| issuer.groups = Vec::new()).unwrap().groups.is_empty());
     }
 
     #[test]
