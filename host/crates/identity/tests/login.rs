@@ -104,7 +104,7 @@ async fn gate() -> (Provider, Gate) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_lets_a_device_in() {
     let (_provider, gate) = gate().await;
-    let device = begin(&gate, "&scope=model%3Agpt-4o").await;
+    let device = begin(&gate, "&scope=model%3Agpt-4o&lifetime=60").await;
     let mut at = 0;
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "authorization_pending");
     let mut person = Person::default();
@@ -116,7 +116,7 @@ async fn a_person_lets_a_device_in() {
     let page = person.reach_decision(&gate, &device, "ann").await;
     assert_eq!(page.status(), StatusCode::OK, "{}", html(&page));
     let page = html(&page);
-    for shown in ["ann", &device.user_code, "connection:openai model:gpt-4o", "192.0.2.7"] {
+    for shown in ["ann", &device.user_code, "connection:openai model:gpt-4o", "192.0.2.7", "for 1 minute:"] {
         assert!(page.contains(shown), "{shown} is not in {page}");
     }
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "authorization_pending", "signed in is not agreed");
@@ -124,7 +124,7 @@ async fn a_person_lets_a_device_in() {
     assert_eq!(done.status(), StatusCode::OK);
     let answer = poll(&gate, &device, &mut at).await;
     let token = text(&answer["access_token"]);
-    assert_eq!(answer["expires_in"], 900);
+    assert_eq!(answer["expires_in"], 60);
     let who = gate.registry.identify(Presented { credential: token, certificate: None }).unwrap();
     assert_eq!((who.caller.subject.as_str(), &who.caller.groups[..]), ("ann", &["staff".to_owned()][..]));
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "invalid_grant", "one token for one code");

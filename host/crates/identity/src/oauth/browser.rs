@@ -139,7 +139,7 @@ impl Oauth {
             who: &format!("{} ({})", who.caller.subject, who.caller.issuer),
             user_code: &format!("{half}-{rest}"),
             scope: &scope_words(&scope),
-            minutes: grant.lifetime.as_secs().div_ceil(60),
+            lifetime: asked.wanted.lifetime.map_or(grant.lifetime, |wanted| wanted.min(grant.lifetime)),
             address: &asked.address.to_string(),
             approval: grant.approval.is_some(),
             token: &proof,

@@ -2,6 +2,8 @@
 //!
 //! What must hold: whatever comes from outside is escaped; a page can't be framed, and its forms go to the gate only.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -62,7 +64,8 @@ pub(super) struct Decision<'d> {
     pub(super) who: &'d str,
     pub(super) user_code: &'d str,
     pub(super) scope: &'d str,
-    pub(super) minutes: u64,
+    /// For how long the token would be good.
+    pub(super) lifetime: Duration,
     pub(super) address: &'d str,
     pub(super) approval: bool,
     /// Proof that the form is this one.
@@ -71,11 +74,11 @@ pub(super) struct Decision<'d> {
 
 /// Asks whether a device may have what it wants.
 pub(super) fn ask_decision(decision: &Decision<'_>) -> Response<Bytes> {
-    let Decision { action, who, user_code, scope, minutes, address, approval, token } = decision;
+    let Decision { action, who, user_code, scope, lifetime, address, approval, token } = decision;
     let then = if *approval { "<p>An approver must agree, too, before the device gets anything.</p>\n" } else { "" };
     let body = format!(
         "<p>You are signed in as <strong>{who}</strong>. A device at <strong>{address}</strong> that shows the code \
-         <strong>{user_code}</strong> wants a token in your name, for {minutes} minutes:</p>\n<p><code>{scope}</code></p>\n\
+         <strong>{user_code}</strong> wants a token in your name, for {lifetime}:</p>\n<p><code>{scope}</code></p>\n\
          {then}<p>If that is not your device, deny it: whoever has it would act as you.</p>\n\
          <form method=\"post\" action=\"{action}\"><input type=\"hidden\" name=\"proof\" value=\"{token}\">\n\
          <button name=\"decision\" value=\"deny\">Deny</button> <button name=\"decision\" value=\"allow\">Allow</button></form>",
@@ -83,10 +86,21 @@ pub(super) fn ask_decision(decision: &Decision<'_>) -> Response<Bytes> {
         address = escape(address),
         user_code = escape(user_code),
         scope = escape(scope),
+        lifetime = time(*lifetime),
         action = escape(action),
         token = escape(token),
     );
     page(StatusCode::OK, "Let this device in?", &body)
+}
+
+/// A time for people, in the largest unit of which it is a whole number.
+fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(3600, "hour"), (60, "minute")];
+    let (length, unit) = units.into_iter().find(|(length, _)| seconds.is_multiple_of(*length)).unwrap_or((1, "second"));
+    let count = seconds / length;
+    let several = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{several}")
 }
 
 /// Text in HTML and in quoted attributes; what would not be seen, or would turn its surroundings round, is made visible.
@@ -114,6 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_is_told_as_it_is() {
+        for (seconds, told) in [
+            (10, "10 seconds"),
+            (60, "1 minute"),
+            (90, "90 seconds"),
+            (900, "15 minutes"),
+            (3600, "1 hour"),
+            (5400, "90 minutes"),
+            (86_400, "24 hours"),
+        ] {
+            assert_eq!(time(Duration::from_secs(seconds)), told);
+        }
+    }
+
+    #[test]
     fn nothing_from_outside_is_markup() {
         assert_eq!(
             escape("<a href='x' b=\"y\">&\u{202e}\0"),
@@ -125,7 +154,7 @@ mod tests {
             who: hostile,
             user_code: hostile,
             scope: hostile,
-            minutes: 15,
+            lifetime: Duration::from_secs(900),
             address: hostile,
             approval: true,
             token: hostile,

@@ -132,7 +132,8 @@ impl Provider {
         let metadata = Metadata::deserialize(Value::Object(members)).map_err(|error| error.to_string())?;
         // OpenID Connect Discovery 1.0, 4.3; RFC 8414, 3.3: else one issuer could speak for another.
         if metadata.issuer != self.url {
-            return Err("it is the metadata of another issuer".into());
+            let (theirs, ours) = (&metadata.issuer, &self.url);
+            return Err(format!("it is the metadata of another issuer: of {theirs:?}, not of {ours:?}"));
         }
         let endpoints = [&metadata.jwks_uri, &metadata.authorization_endpoint, &metadata.token_endpoint];
         for url in endpoints.into_iter().flatten() {
@@ -229,5 +230,7 @@ mod tests {
         ] {
             assert!(provider.read(wrong.as_bytes()).is_err(), "{wrong}");
         }
+        let slash = provider.read(br#"{"issuer":"https://idp/","jwks_uri":"https://keys/j"}"#).unwrap_err();
+        assert_eq!(slash, r#"it is the metadata of another issuer: of "https://idp/", not of "https://idp""#);
     }
 }
