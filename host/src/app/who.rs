@@ -43,7 +43,8 @@ impl Who {
     ) -> anyhow::Result<Self> {
         let grants = Arc::new(Grants::new(config.grants.clone())?);
         let registry = Registry::open(Arc::clone(log), terms::registry(&config.limits))?.held_to(&grants);
-        let issuers = Arc::new(Issuers::new(config.issuers.iter().cloned())?);
+        let issuers = Issuers::new(config.issuers.iter().cloned())?.waiting_at_most(config.limits.for_strangers());
+        let issuers = Arc::new(issuers);
         let access = Access::open(Arc::clone(log), Arc::clone(&grants), AccessTerms::default(), registry.clone())?;
         let direct = Direct::new(Arc::clone(&issuers), Arc::clone(&grants), registry.clone());
         let tokens = StaticTokens::new(config.tokens.iter().map(static_token));

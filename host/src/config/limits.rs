@@ -103,6 +103,15 @@ macro_rules! limits {
     };
 }
 
+impl Limits {
+    /// How many of the requests that are held may wait for what a stranger's word is worth (a key of its issuer that is
+    /// not known yet), and how many for the rest of what a stranger sends: a quarter of the places each, so that none of
+    /// that keeps those out who are known.
+    pub(crate) fn for_strangers(&self) -> usize {
+        (self.exchanges.min(self.client_connections) / 4).max(1)
+    }
+}
+
 limits! {
     /// Bytes of a request's or an upstream's response's head.
     head_bytes: usize = Size(32 * KIB, KIB, MIB);

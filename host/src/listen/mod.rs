@@ -39,6 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     course::{Course, Running},
     guarded::{Standing, guarded},
+    own::Patience,
     strict::{Strict, Terms},
 };
 pub(crate) use self::{own::Own, tls::acceptor};
@@ -66,6 +67,8 @@ pub(crate) struct Door {
 struct Places {
     connections: Arc<Semaphore>,
     exchanges: Arc<Semaphore>,
+    /// Bodies for the gate itself that do not come at once: whoever sends them need be nobody.
+    slow_bodies: Arc<Semaphore>,
 }
 
 /// Accepts callers until the shutdown, then lets their exchanges end within `limits.drain`.
@@ -73,6 +76,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
     let places = Places {
         connections: Arc::new(Semaphore::new(door.limits.client_connections)),
         exchanges: Arc::new(Semaphore::new(door.limits.exchanges)),
+        slow_bodies: Arc::new(Semaphore::new(door.limits.for_strangers())),
     };
     let drain = door.limits.drain;
     let door = Arc::new(door);
@@ -166,7 +170,7 @@ where
     let service = service_fn(|request| {
         // At once, and not when the answer is first polled: the stream's reader asks whether an exchange runs.
         let asked = Asked { peer, standing: standing.clone(), course: course.clone(), running: course.begin() };
-        answer(Arc::clone(door), Arc::clone(&places.exchanges), asked, request)
+        answer(Arc::clone(door), places.clone(), asked, request)
     });
     let http = http1::Builder::new()
         // The stream has the deadline of a head.
@@ -198,21 +202,22 @@ struct Asked {
 
 async fn answer(
     door: Arc<Door>,
-    exchanges: Arc<Semaphore>,
+    places: Places,
     asked: Asked,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let Asked { peer, standing, course, running } = asked;
     standing.set(None);
     let (mut parts, body) = request.into_parts();
-    let Ok(place) = exchanges.try_acquire_owned() else {
+    let Ok(place) = places.exchanges.try_acquire_owned() else {
         return Ok(
             refuse::too_many(&door.gate, peer.address, parts.uri.path()).map(|body| Either::Right(Full::new(body)))
         );
     };
     if let Some(target) = door.own.target(&parts) {
         parts.uri = target;
-        let answer = door.own.answer(Request::from_parts(parts, body), peer, door.limits.body_idle).await;
+        let patience = Patience { time: door.limits.head_deadline, places: &places.slow_bodies };
+        let answer = door.own.answer(Request::from_parts(parts, body), peer, patience).await;
         return Ok(answer.map(|body| Either::Right(Full::new(body))));
     }
     parts.extensions.insert(ClientAddress(peer.address));
@@ -229,9 +234,12 @@ async fn answer(
         }))
     });
     let mut response = exchange::carry(Arc::clone(&door.gate), request).await;
-    standing.set(response.body().lease());
+    let lease = response.body().lease();
+    // Nobody was let in: a stranger's connection takes no place for longer than its answer.
+    let stranger = lease.is_none();
+    standing.set(lease);
     door.bursts.with_others().await;
-    if course.is_broken_off() {
+    if stranger || course.is_broken_off() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|reply| Either::Left(StreamBody::new(frames(reply, (place, running))))))

@@ -1,11 +1,22 @@
 //! The provider's keys change, and the provider goes away, while callers go on.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use openid_provider::AUDIENCE;
 use scenarios::rig::{Setup, request};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
 
 use super::rig::{Gate, QUICK, talkative, text, until};
 
@@ -67,4 +78,60 @@ async fn when_the_provider_is_away_too_long_its_tokens_are_refused_until_it_is_b
     assert_eq!(text(&refused["error"]), "temporarily_unavailable");
     gate.provider.tell("start").await;
     until("fresh keys", || async { status().await == 200 }).await;
+}
+
+/// A token that passes every check but the last ones: its key is one that nobody has.
+fn forged(issuer: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let head = encode(json!({ "alg": "ES256", "kid": "unknown" }));
+    let claims = json!({ "iss": issuer, "sub": "ci", "aud": AUDIENCE, "iat": now + 20, "exp": now + 60 });
+    format!("{head}.{}.{}", encode(claims), URL_SAFE_NO_PAD.encode([7; 64]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_take_a_share_of_the_places_and_no_more() {
+    const PLACES: usize = 32;
+    let upstream = talkative().await;
+    let limits = format!("exchanges = {PLACES}\nclient_connections = {PLACES}");
+    let gate = Gate::with(Setup::new().limits(&limits), "", &upstream).await.ready().await;
+    let caller = gate.host.caller(&gate.token("").await);
+    let waits = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
+        forged(&gate.provider.issuer)
+    );
+    let form = "application/x-www-form-urlencoded";
+    let begun = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: gate\r\ncontent-type: {form}\r\ncontent-length: 20\r\n\r\na")
+    };
+    let probes = [
+        (waits, "a key is waited for"),
+        (begun("/oauth/token"), "a form is begun"),
+        (begun("/ssf/events"), "an event is begun"),
+    ];
+    for (probe, what) in probes {
+        let mut strangers = Vec::new();
+        for _ in 0..2 * PLACES {
+            let mut stream = TcpStream::connect(caller.address).await.unwrap();
+            stream.write_all(probe.as_bytes()).await.unwrap();
+            strangers.push(stream);
+        }
+        let began = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(caller.whole(&request("hello", false)).await.0.status, 200, "{what}");
+            gate.token("").await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{what}: {:?}", began.elapsed());
+        // All but those who wait have been told to come again, and hold no connection any more.
+        let mut told = 0;
+        for mut stream in strangers {
+            let mut answer = String::new();
+            if tokio::time::timeout(Duration::from_millis(20), stream.read_to_string(&mut answer)).await.is_ok() {
+                assert!(answer.starts_with("HTTP/1.1 503"), "{what}: {answer}");
+                told += 1;
+            }
+        }
+        assert_eq!(told, 2 * PLACES - PLACES / 4, "{what}");
+    }
 }
