@@ -17,6 +17,7 @@ use super::{
     print_line,
     show::{json_of, line_of},
     wanted::WantedArgs,
+    whoami::told_of,
 };
 use crate::app::now_ms;
 
@@ -46,7 +47,7 @@ pub(super) struct LoginArgs {
     /// Why; an approver reads it, where your grant needs one.
     #[arg(long, default_value = "", value_name = "TEXT")]
     reason: String,
-    /// Print the token and nothing else; signs in only where no good one is kept.
+    /// Print the token and nothing else; signs in only where none is kept, or the gate says that it is not good any more.
     #[arg(long, conflicts_with = "json")]
     print_token: bool,
     /// Print JSON: what was issued, not the token.
@@ -82,7 +83,10 @@ pub(super) async fn cmd_login(args: LoginArgs) -> anyhow::Result<ExitCode> {
     let gate = args.gate.gate()?;
     if args.print_token && args.wanted.is_anything() {
         let good = Kept::read()?.filter(|kept| kept.url == gate.url && kept.lasts(WORTH_MS));
-        if let Some(kept) = good {
+        // It may have been revoked since it was kept: who runs a program with it would learn so from a 401.
+        if let Some(kept) = good
+            && told_of(&gate, &kept).await?.is_some()
+        {
             print_line(&kept.access_token)?;
             return Ok(ExitCode::SUCCESS);
         }

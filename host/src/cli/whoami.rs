@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    gate::{GateArgs, Unserved},
+    gate::{Gate, GateArgs, Unserved},
     kept::Kept,
     print_line,
     show::{duration_of, json_of, line_of},
@@ -32,16 +32,21 @@ pub(super) async fn cmd_whoami(args: WhoamiArgs) -> anyhow::Result<ExitCode> {
     let kept = Kept::needed()?;
     let gate = args.gate.gate()?;
     anyhow::ensure!(gate.url == kept.url, "you are signed in at {}, not at {}", kept.url, gate.url);
-    let token = kept.access_token.as_str();
-    let told = match gate.ask("/oauth/introspect", &[("token", token)], Some(token)).await {
-        Ok(told) if told["active"] == true => told,
-        Ok(_) | Err(Unserved::Refused { status: StatusCode::UNAUTHORIZED, .. }) => {
-            bail!("you are not signed in any more: your token expired or was revoked; `portcullis login` signs you in")
-        }
-        Err(error) => return Err(error.into()),
+    let Some(told) = told_of(&gate, &kept).await? else {
+        bail!("you are not signed in any more: your token expired or was revoked; `portcullis login` signs you in")
     };
     print_line(&if args.json { json_of(&told)? } else { described(&told, &kept.url) })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the gate says of the token that is kept; none where it is not good any more.
+pub(super) async fn told_of(gate: &Gate, kept: &Kept) -> Result<Option<Value>, Unserved> {
+    let token = kept.access_token.as_str();
+    match gate.ask("/oauth/introspect", &[("token", token)], Some(token)).await {
+        Ok(told) => Ok((told["active"] == true).then_some(told)),
+        Err(Unserved::Refused { status: StatusCode::UNAUTHORIZED, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn described(told: &Value, url: &str) -> String {

@@ -93,6 +93,7 @@ impl GrantTable {
         }
         self.connections.iter().for_each(|pattern| check_known("connection", pattern, known.connections, problems));
         self.operations.iter().for_each(|pattern| check_known("operation", pattern, &wire::DIALECTS, problems));
+        self.groups.iter().for_each(|group| check_group(group, problems));
         let values = self.claims.iter().flat_map(|(_, values)| values);
         self.models.iter().chain(&self.subjects).chain(values).for_each(|pattern| check_pattern(pattern, problems));
         let claims = self.claims.into_iter();
@@ -126,6 +127,19 @@ impl GrantTable {
             return None;
         }
         Some(grant)
+    }
+}
+
+/// That a group is a whole name: the others of a grant's lists are patterns, and one that is meant so here would give
+/// nothing to anybody.
+fn check_group(group: &Spanned<String>, problems: &mut Problems) {
+    if group.get_ref().ends_with('*') {
+        let message = format!("`{}` is no pattern: a group is named whole", group.get_ref());
+        problems.push(
+            Problem::error(Code::BadValue, group.span(), message)
+                .label("the beginning of a name fits no group here")
+                .help("name each group; or match the claim that holds them: claims = { groups = [\"team-*\"] }"),
+        );
     }
 }
 

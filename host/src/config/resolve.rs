@@ -10,6 +10,7 @@ use std::{
 
 use http::HeaderName;
 use identity::{Oauth, Signals};
+use jiff::Timestamp;
 use model::Connection;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
@@ -208,6 +209,9 @@ fn tls_files(
     problems: &mut Problems,
 ) -> Option<TlsFiles> {
     let chain = certificates(certificate, base, problems);
+    if let Some(chain) = &chain {
+        warn_if_out_of_time(chain, certificate.span(), problems);
+    }
     let client_ca = client_ca.map(|written| certificates(written, base, problems));
     let path = base.join(key.get_ref());
     if let Err(error) = PrivateKeyDer::from_pem_file(&path) {
@@ -222,6 +226,28 @@ fn tls_files(
     // A file that is named and wrong is an error already; the host never listens without it.
     let client_ca = client_ca.map_or(Some(None), |given| given.map(Some))?;
     Some(TlsFiles { certificate: chain?, key: path, client_ca })
+}
+
+/// A certificate that has no time now is shown all the same; callers refuse it, and their errors name no cause here.
+fn warn_if_out_of_time(chain: &Path, span: Range<usize>, problems: &mut Problems) {
+    let Ok(leaf) = CertificateDer::from_pem_file(chain) else { return };
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&leaf) else { return };
+    let validity = certificate.validity();
+    let [begins, ends] = [validity.not_before, validity.not_after].map(|time| Timestamp::from_second(time.timestamp()));
+    let (Ok(begins), Ok(ends)) = (begins, ends) else { return };
+    let now = Timestamp::now();
+    let wrong = if now > ends {
+        format!("has expired ({ends})")
+    } else if now < begins {
+        format!("is not valid before {begins}")
+    } else {
+        return;
+    };
+    problems.push(
+        Problem::warning(Code::BadFile, span, format!("the listener's certificate {wrong}"))
+            .label("callers that verify it refuse every connection")
+            .help("put the renewed one here, and restart: it is read at the start"),
+    );
 }
 
 /// A PEM file with at least one certificate, and nothing broken in it.

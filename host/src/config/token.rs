@@ -154,6 +154,14 @@ fn digest(table: &TokenTable, base: &Base<'_>, problems: &mut Problems) -> Optio
     match (&table.value_file, &table.value_sha256) {
         (Some(file), None) => {
             let secret = secret_file(file, base, problems)?;
+            if identity::Registry::is_token(secret.expose()) {
+                problems.push(
+                    Problem::error(Code::BadValue, file.span(), "the token's value opens nothing")
+                        .label("it begins like a token that the gate issues, and is looked for among those only")
+                        .help("openssl rand -base64 32 makes another one"),
+                );
+                return None;
+            }
             if secret.expose().len() < GUESSABLE_BYTES {
                 problems.push(
                     Problem::warning(Code::WeakSecret, file.span(), "the token's value can be guessed")

@@ -93,7 +93,8 @@ async fn an_offboarded_contractor_is_cut_off_everywhere() {
     assert_eq!(user.run(&["whoami"]).await.code, Some(1));
 
     // The provider still lets bob sign in; the gate gives him nothing.
-    let login = user.login(&["--reason", "me again"]).await;
+    // What is kept of his is not handed out any more.
+    let login = user.login(&["--reason", "me again", "--print-token"]).await;
     Person::new(&gate).allow(&login.link, "bob").await;
     let open = gate.host.cli().json(&["access", "list"]);
     for request in open["requests"].as_array().unwrap() {

@@ -287,6 +287,35 @@ fn a_list_that_narrows_is_not_empty() {
 }
 
 #[test]
+fn a_group_of_a_grant_is_a_whole_name() {
+    let all = format!("{BASE}{IDENTITY}");
+    for pattern in ["team-*", "*"] {
+        let said = folder().said(&all.replace("groups = [\"staff\"]", &format!("groups = [\"{pattern}\"]")));
+        assert!(said.contains("P0106") && said.contains("is no pattern: a group is named whole"), "{said}");
+    }
+    let by_claim = all.replace("claims = {", "claims = { groups = [\"team-*\"],");
+    assert!(folder().said(&by_claim).starts_with("accepted"), "the way out that is told is one");
+}
+
+#[test]
+fn a_certificate_of_the_listener_that_is_out_of_its_time_is_a_warning() {
+    let folder = folder();
+    let with = |from: i32, to: i32| {
+        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(folder.0.path().join("tls.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        folder.secret("tls-key", &key.serialize_pem(), 0o600);
+        folder.said(&format!("{BASE}{IDENTITY}"))
+    };
+    let said = with(2019, 2020);
+    assert!(said.starts_with("accepted"), "it stops nobody: {said}");
+    assert!(said.contains("P0110") && said.contains("has expired (2020-01-01T00:00:00Z)"), "{said}");
+    assert!(with(2098, 2099).contains("is not valid before 2098-01-01T00:00:00Z"));
+    assert!(!with(2019, 2099).contains("P0110"));
+}
+
+#[test]
 fn a_grant_that_is_bound_to_certificates_needs_a_listener_that_asks_for_them() {
     let said = folder().said(&format!("{BASE}{IDENTITY}").replace(", client_ca = \"./tls.pem\"", ""));
     assert!(said.contains("error[P0103]: nobody can use this grant") && said.contains("client_ca"), "{said}");

@@ -61,3 +61,12 @@ fn a_token_is_for_models_and_operations_that_can_be_meant() {
     let said = Folder::new().said(&with("models = [\"g*t\"]\noperations = [\"openai-chatt\"]"));
     assert!(said.contains("fits nothing") && said.contains("did you mean `openai-chat`"), "{said}");
 }
+
+#[test]
+fn a_value_that_the_gate_would_take_for_one_of_its_own_is_refused() {
+    let folder = Folder::new();
+    folder.secret("demo-token", "pct_of-an-operator-who-liked-the-form\n", 0o600);
+    let said = folder.said(ISSUE);
+    assert!(said.contains("P0106") && said.contains("begins like a token that the gate issues"), "{said}");
+    assert!(!said.contains("liked-the-form"), "{said}");
+}
