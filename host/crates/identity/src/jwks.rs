@@ -178,11 +178,11 @@ fn point(x: &str, y: &str, length: usize) -> Option<DecodingKey> {
 }
 
 impl Fits<'_> {
-    /// Why a token is refused for it, when its keys are certain to be the newest.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    /// Why a token is refused that nothing here signed, when the keys are certain to be the newest.
+    pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::One(_) => None,
-            Self::None | Self::Several => Some(Fault::Key),
+            Self::One(_) => Fault::Signature,
+            Self::None | Self::Several => Fault::Key,
         }
     }
 }

@@ -327,8 +327,8 @@ impl Trusted {
     /// Whether the issuer signed a token that it made at `issued`.
     async fn signed(&self, token: &Compact<'_>, issued: u64, places: &Semaphore) -> Result<(), Fault> {
         let issued = issued.saturating_add(self.terms.leeway.as_secs());
-        let key = self.keeper.key(token.header.kid.as_deref(), token.header.algorithm, issued, places).await?;
-        signature_holds(token, &key)
+        let (kid, algorithm) = (token.header.kid.as_deref(), token.header.algorithm);
+        self.keeper.signed(kid, algorithm, issued, places, |key| signature_holds(token, key).is_ok()).await
     }
 
     /// When the issuer made a token of `issued` that counts, by the clock here. One whose clock is ahead dates tokens

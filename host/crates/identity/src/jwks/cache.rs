@@ -1,7 +1,8 @@
 //! For how long keys are believed and when they are fetched. Pure: time is an argument.
 //!
 //! What must hold: two fetches of one issuer never begin within `interval`; keys older than `stale_after` check
-//! nothing; a token whose key is missing waits for a fetch only while the key may be newer than the set.
+//! nothing; a token that no key of the set signed waits for a fetch only while its key may be newer than the set. That
+//! may be so, too, where a key fits: an issuer that names no keys, or gives the next one the same name, rotates as well.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,8 +53,8 @@ pub(crate) struct Want<'t> {
 /// What the cache knows about it.
 #[derive(Debug)]
 pub(crate) enum Answer<T> {
-    /// The key.
-    Key(T),
+    /// The key; and what becomes of a token that it did not sign: refused, or none where it waits.
+    Key(T, Option<Fault>),
     /// Not known before the next fetch ends.
     Wait,
     /// Refused.
@@ -100,28 +101,23 @@ impl Cache {
         let Some(held) =
             self.held.as_ref().filter(|held| now.steady.saturating_sub(held.begun.steady) < self.terms.stale_after)
         else {
-            return self.wait_or(Fault::KeysStale, now);
+            return self.out_of_reach(now).map_or(Answer::Wait, Answer::Refuse);
         };
         let fits = held.keys.fit(want.kid, want.algorithm);
-        if let Fits::One(key) = fits {
-            return Answer::Key(with(key));
-        }
         // Keys that were fetched after the token was made, or after it came here, are the last word about it.
         let last_word = held.begun.unix > want.issued || held.begun.steady >= want.seen;
-        match fits.fault() {
-            Some(fault) if last_word => Answer::Refuse(fault),
-            _ => self.wait_or(Fault::KeysStale, now),
+        let unsigned = if last_word { Some(fits.fault()) } else { self.out_of_reach(now) };
+        match fits {
+            Fits::One(key) => Answer::Key(with(key), unsigned),
+            Fits::None | Fits::Several => unsigned.map_or(Answer::Wait, Answer::Refuse),
         }
     }
 
     /// Waiting is worth it while a fetch runs or may begin; not while the issuer is known to be out of reach.
-    fn wait_or<T>(&self, fault: Fault, now: Now) -> Answer<T> {
-        match self.last {
-            Some(last) if last.state == State::Failed && now.steady < last.begun.steady + self.terms.interval => {
-                Answer::Refuse(fault)
-            }
-            _ => Answer::Wait,
-        }
+    fn out_of_reach(&self, now: Now) -> Option<Fault> {
+        let last = self.last?;
+        let failed = last.state == State::Failed && now.steady < last.begun.steady + self.terms.interval;
+        failed.then_some(Fault::KeysStale)
     }
 
     /// When the next fetch may begin: at once for the first, never sooner than the interval allows. `wanted`: a token
@@ -182,7 +178,7 @@ mod tests {
             seen: Duration::from_secs(seen),
         };
         match cache.look(&want, now, |_| ()) {
-            Answer::Key(()) => "key",
+            Answer::Key((), _) => "key",
             Answer::Wait => "wait",
             Answer::Refuse(fault) => fault.word(),
         }
@@ -240,6 +236,30 @@ mod tests {
         cache.begin(at(130));
         cache.end(Some(keys(&["a"])));
         assert!(matches!(cache.look(&want, at(131), |_| ()), Answer::Refuse(Fault::Key)));
+    }
+
+    #[test]
+    fn a_key_that_fits_and_did_not_sign_may_have_a_successor_of_the_same_name_or_none() {
+        for kid in [Some("a"), None] {
+            let mut cache = fetched(&["a"], 100);
+            let unsigned = |cache: &Cache, issued: u64, now: u64| {
+                let seen = Duration::from_secs(110);
+                let want = Want { kid, algorithm: Algorithm::EdDsa, issued: EPOCH + issued, seen };
+                match cache.look(&want, at(now), |_| ()) {
+                    Answer::Key((), unsigned) => unsigned,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(unsigned(&cache, 50, 110), Some(Fault::Signature), "it was made before the keys were fetched");
+            assert_eq!(unsigned(&cache, 140, 110), None, "it waits");
+            cache.begin(at(130));
+            assert_eq!(unsigned(&cache, 140, 131), None, "while they are fetched");
+            cache.end(None);
+            assert_eq!(unsigned(&cache, 140, 131), Some(Fault::KeysStale), "nobody can tell");
+            cache.begin(at(160));
+            cache.end(Some(keys(&["a"])));
+            assert_eq!(unsigned(&cache, 5000, 161), Some(Fault::Signature), "it waited, whatever it says of itself");
+        }
     }
 
     #[test]

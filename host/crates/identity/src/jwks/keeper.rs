@@ -107,18 +107,19 @@ impl<F: Fetch> Keeper<F> {
         self.cache().age(self.now())
     }
 
-    /// The key that must have signed a token; waits for a fetch where the key may be newer than the set at hand, if one
-    /// of `places` is free: a token that waits holds its request, and with it the place of another.
-    pub(crate) async fn key(
+    /// Whether a key of the issuer signed a token, as `holds` says; waits for a fetch where its key may be newer than the
+    /// set at hand, if one of `places` is free: a token that waits holds its request, and with it the place of another.
+    pub(crate) async fn signed(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
         issued: u64,
         places: &Semaphore,
-    ) -> Result<DecodingKey, Fault> {
+        holds: impl Fn(&DecodingKey) -> bool,
+    ) -> Result<(), Fault> {
         let want = Want { kid, algorithm, issued, seen: self.now().steady };
         let mut ended = self.ended.subscribe();
-        if let Some(answer) = self.look(&want) {
+        if let Some(answer) = self.look(&want, &holds) {
             return answer;
         }
         // Whole turns of the fetch fit in it, so that a rotation right after a fetch refuses nobody.
@@ -131,15 +132,18 @@ impl<F: Fetch> Keeper<F> {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return Err(Fault::KeysStale),
             }
-            if let Some(answer) = self.look(&want) {
+            if let Some(answer) = self.look(&want, &holds) {
                 return answer;
             }
         }
     }
 
-    fn look(&self, want: &Want<'_>) -> Option<Result<DecodingKey, Fault>> {
-        match self.cache().look(want, self.now(), |key| key.decoding.clone()) {
-            Answer::Key(key) => Some(Ok(key)),
+    fn look(&self, want: &Want<'_>, holds: impl Fn(&DecodingKey) -> bool) -> Option<Result<(), Fault>> {
+        // The key is taken out of the lock before it is used: that takes its time.
+        let answer = self.cache().look(want, self.now(), |key| key.decoding.clone());
+        match answer {
+            Answer::Key(key, _) if holds(&key) => Some(Ok(())),
+            Answer::Key(_, unsigned) => unsigned.map(Err),
             Answer::Refuse(fault) => Some(Err(fault)),
             Answer::Wait => None,
         }
@@ -212,15 +216,16 @@ mod tests {
 
     use super::*;
 
-    /// An issuer that has one key, and after its rotation another too.
+    /// An issuer that has one key, and after its rotation another too; and how often it was asked for them.
     #[derive(Clone, Default)]
-    struct Rotating(Arc<AtomicBool>);
+    struct Rotating(Arc<AtomicBool>, Arc<AtomicUsize>);
 
     impl Fetch for Rotating {
         type About = ();
 
         fn fetch(&self) -> BoxFuture<'_, Result<Fetched<()>, String>> {
             let key = |kid: &str| json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": kid});
+            self.1.fetch_add(1, Ordering::Relaxed);
             let mut keys = vec![key("old")];
             if self.0.load(Ordering::Relaxed) {
                 keys.push(key("new"));
@@ -245,7 +250,31 @@ mod tests {
     }
 
     async fn key(keeper: &Keeper<Rotating>, places: &Semaphore, kid: &str) -> Result<(), Fault> {
-        keeper.key(Some(kid), Algorithm::EdDsa, 1_700_000_000, places).await.map(drop)
+        keeper.signed(Some(kid), Algorithm::EdDsa, 1_700_000_000, places, |_| true).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_was_rotated_in_under_the_same_name_costs_a_wait_and_bad_signatures_no_fetch_more() {
+        let (keeper, places) = (rotated().await, Arc::new(Semaphore::new(16)));
+        // Only a key of the second fetch signed the good one; no key at all the others.
+        let fetches = Arc::clone(&keeper.source().1);
+        let good = keeper
+            .signed(Some("old"), Algorithm::EdDsa, 1_700_000_000, &places, |_| fetches.load(Ordering::Relaxed) == 2);
+        let began = Instant::now();
+        assert_eq!(good.await, Ok(()));
+        assert!(began.elapsed() <= keeper.freshness.interval, "{:?}", began.elapsed());
+        // The last fetch came before all of these.
+        sleep(Duration::from_secs(1)).await;
+        let flood = (0..2000).map(|_| {
+            let (keeper, places) = (Arc::clone(&keeper), Arc::clone(&places));
+            let issued = 1_700_000_000;
+            tokio::spawn(async move { keeper.signed(Some("old"), Algorithm::EdDsa, issued, &places, |_| false).await })
+        });
+        let answers: Vec<_> = join_all(flood).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers.iter().filter(|answer| **answer == Err(Fault::Signature)).count(), 16);
+        assert_eq!(answers.iter().filter(|answer| **answer == Err(Fault::Busy)).count(), 2000 - 16);
+        assert_eq!(keeper.source().1.load(Ordering::Relaxed), 3, "one for all of them");
+        assert_eq!(key(&keeper, &places, "old").await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
