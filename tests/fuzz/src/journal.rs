@@ -16,6 +16,8 @@ const HASHED: usize = 32;
 pub(crate) fn run(input: &[u8]) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let (mut journal, mut control) = (header(b"PCJRNL01"), header(b"PCCTRL01"));
+    // A log of control events has a mark from the beginning.
+    control.extend(frame(3, &[]));
     let mut rest = input;
     while let [kind, length, after @ ..] = rest {
         let (content, after) = after.split_at(usize::from(*length).min(after.len()));

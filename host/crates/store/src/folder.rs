@@ -78,6 +78,27 @@ pub(crate) fn sync(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("sync the folder", folder))
 }
 
+/// Removes a file that may be gone already.
+pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a damaged file a second name, which no log has: it is evidence. Where a file has but one name, it is renamed.
+pub(crate) fn keep_damaged(path: &Path) -> Result<PathBuf, StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("damaged-{name}"));
+    // Of a process that died just here.
+    remove(&aside)?;
+    fs::hard_link(path, &aside)
+        .or_else(|_| fs::rename(path, &aside))
+        .map_err(StoreError::io("keep the damaged", path))?;
+    path.parent().map_or(Ok(()), sync)?;
+    Ok(aside)
+}
+
 fn make(path: &Path) -> Result<(), StoreError> {
     let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("make the folder", path))?;

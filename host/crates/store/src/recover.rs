@@ -6,7 +6,7 @@
 //! not be read: else what comes after it would seem to follow on something that is missing.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -64,7 +64,7 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u
         }
         tell(&recovery.torn[torn..], &recovery.damaged[damaged..]);
         ingest.pass(end)?;
-        remove(path)?;
+        folder::remove(path)?;
         next = next.max(end);
     }
     if recovery.bytes > 0 {
@@ -120,28 +120,14 @@ fn judge(recovery: &mut Recovery, path: &Path, start: u64, scan: &Scan, known: u
     end
 }
 
-/// Gives a damaged file a name out of the journal's way, besides its own: it is evidence, and must not be lost when the
-/// process dies before the databases are past it. Where a file has but one name, it is renamed.
+/// Gives a damaged file a name out of the journal's way: it must not be lost when the process dies before the databases are
+/// past it.
 fn keep(path: &Path, damages: &mut [Damage]) -> Result<(), StoreError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!("damaged-{name}"));
-    // Of a process that died just here.
-    remove(&aside)?;
-    fs::hard_link(path, &aside)
-        .or_else(|_| fs::rename(path, &aside))
-        .map_err(StoreError::io("keep the damaged", path))?;
-    path.parent().map_or(Ok(()), folder::sync)?;
+    let aside = folder::keep_damaged(path)?;
     for damage in damages {
         damage.file.clone_from(&aside);
     }
     Ok(())
-}
-
-fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// Before the databases go past it: nobody finds it again then.

@@ -8,7 +8,10 @@ use std::{
     collections::{HashMap, VecDeque},
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     Limits, StoreError,
     database::{Db, Fault},
-    folder, numbered,
+    folder, index, medium, numbered,
     pack::{Pack, PackId, Place},
     seal,
 };
@@ -30,8 +33,10 @@ const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("fra
 const PACKS: TableDefinition<'_, &[u8; PACK_KEY], &[u8]> = TableDefinition::new("packs");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
-/// The one key of the table `STATE`.
+/// Keys of the table `STATE`: how far the segments are, and how far the control log was then. The second is missing in files
+/// that were written before it was kept.
 const FILL: &str = "fill";
+const CONTROL: &str = "control";
 const FORMAT: u64 = 3;
 /// The oldest format that is read; nothing is written to one before this.
 const OLDEST_FORMAT: u64 = 1;
@@ -68,6 +73,9 @@ pub(crate) struct Addition<'a> {
 pub(crate) struct Segments {
     folder: PathBuf,
     limits: Limits,
+    /// Number of the next event of the control log, as far as it is durable; each commit keeps it. So a log that lost its end,
+    /// or is an older one, is told.
+    control: Arc<AtomicU64>,
     /// The one being written, and its number.
     current: Mutex<(u32, Arc<Db>)>,
     sealed: Mutex<Sealed>,
@@ -100,19 +108,30 @@ impl Segments {
         let number = match numbers(folder)?.last() {
             Some(last) => *last,
             None => {
-                create(folder, 1, Fill::default(), &limits)?;
+                create(folder, 1, Fill::default(), 0, &limits)?;
                 1
             }
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
-        let (format, fill) = state(&current)?;
+        let (format, fill, control) = state(&current)?;
         let current = Mutex::new((number, Arc::new(current)));
-        let segments = Self { folder: folder.to_owned(), limits, current, sealed: Mutex::default() };
+        let control = Arc::new(AtomicU64::new(control));
+        let segments = Self { folder: folder.to_owned(), limits, control, current, sealed: Mutex::default() };
         if format == FORMAT {
             return Ok((segments, fill));
         }
         segments.rotate(fill.ingested)?;
         Ok((segments, Fill { bytes: 0, ..fill }))
+    }
+
+    /// Number of the next event of the control log, as far as the record knows.
+    pub(crate) fn control(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.control)
+    }
+
+    /// Keeps how far the control log is, without adding anything.
+    pub(crate) fn keep_control(&self) -> Result<(), StoreError> {
+        self.written().write(|transaction| put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed)))
     }
 
     /// The number of the segment being written.
@@ -142,14 +161,16 @@ impl Segments {
             for (number, frame) in addition.events {
                 frames.insert(&key(ExchangeId(Uuid::nil()), *number), frame.as_slice())?;
             }
-            put_fill(transaction, addition.fill)
+            put_state(transaction, FILL, &addition.fill)?;
+            put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed))
         })
     }
 
     /// Seals the segment being written and begins the next one.
     pub(crate) fn rotate(&self, ingested: u64) -> Result<(), StoreError> {
         let number = self.current() + 1;
-        create(&self.folder, number, Fill { ingested, bytes: 0 }, &self.limits)?;
+        let control = self.control.load(Ordering::Relaxed);
+        create(&self.folder, number, Fill { ingested, bytes: 0 }, control, &self.limits)?;
         let next = Arc::new(Db::open(&path(&self.folder, number), self.limits.cache_bytes)?);
         let (sealed, old) = lock(&self.current).clone();
         // Known to be open before it is looked for among the sealed ones.
@@ -399,13 +420,18 @@ fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("segment-{number:06}.redb"))
 }
 
+/// Whether a store has a segment, or had: segments and index are made last, so whatever else belongs to it has been there.
+pub(crate) fn are_begun(folder: &Path) -> Result<bool, StoreError> {
+    Ok(!numbers(folder)?.is_empty() || folder.join(index::FILE).exists())
+}
+
 fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
     let number = |name: &str| name.strip_prefix("segment-")?.strip_suffix(".redb")?.parse().ok();
     Ok(numbered::list(folder, number)?.into_iter().map(|(number, _)| number).collect())
 }
 
 /// Makes a segment aside and renames it, so that one with its proper name is always whole.
-fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(), StoreError> {
+fn create(folder: &Path, number: u32, fill: Fill, control: u64, limits: &Limits) -> Result<(), StoreError> {
     let path = path(folder, number);
     let aside = path.with_extension("new");
     match fs::remove_file(&aside) {
@@ -417,35 +443,40 @@ fn create(folder: &Path, number: u32, fill: Fill, limits: &Limits) -> Result<(),
         transaction.open_table(FRAMES)?;
         transaction.open_table(PACKS)?;
         transaction.open_table(META)?.insert("format", FORMAT)?;
-        put_fill(transaction, fill)
+        put_state(transaction, FILL, &fill)?;
+        put_state(transaction, CONTROL, &control)
     })?;
     drop(segment);
     fs::rename(&aside, &path).map_err(StoreError::io("rename", &aside))?;
     folder::sync(folder)
 }
 
-/// A segment's format, and how far it is.
-fn state(segment: &Db) -> Result<(u64, Fill), StoreError> {
+/// A segment's format, how far it is, and how far the control log was.
+fn state(segment: &Db) -> Result<(u64, Fill, u64), StoreError> {
     segment.read(|transaction| {
         let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
         if !(OLDEST_FORMAT..=FORMAT).contains(&found) {
             return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
         }
-        let state = transaction.open_table(STATE)?.get(FILL)?;
-        let state = state.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));
-        let fill = state.ok_or_else(|| StoreError::Corrupt {
+        let states = transaction.open_table(STATE)?;
+        let disagrees = || StoreError::Corrupt {
             file: segment.path().to_owned(),
             exchange: None,
             entry: None,
             what: "the hash of its own state doesn't agree".to_owned(),
-        })?;
-        Ok((found, fill))
+        };
+        let fill = states.get(FILL)?.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));
+        let control = match states.get(CONTROL)? {
+            Some(state) => seal::unseal(CONTROL.as_bytes(), state.value()).ok_or_else(disagrees)?,
+            None => 0,
+        };
+        Ok((found, fill.ok_or_else(disagrees)?, control))
     })
 }
 
-fn put_fill(transaction: &WriteTransaction, fill: Fill) -> Result<(), Fault> {
-    let state = seal::seal(FILL.as_bytes(), &fill).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-    transaction.open_table(STATE)?.insert(FILL, state.as_slice())?;
+fn put_state(transaction: &WriteTransaction, key: &str, state: &impl Serialize) -> Result<(), Fault> {
+    let state = seal::seal(key.as_bytes(), state).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+    transaction.open_table(STATE)?.insert(key, state.as_slice())?;
     Ok(())
 }
 

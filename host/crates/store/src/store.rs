@@ -25,7 +25,7 @@ use crate::{
     progress::Goal,
     queue::Queue,
     recover,
-    segments::{Fill, Segments},
+    segments::{self, Fill, Segments},
     writer,
 };
 
@@ -102,6 +102,7 @@ impl Store {
             durability => store.start(durability, ingest, position, Arc::clone(&medium))?,
         }
         store.control.start(medium)?;
+        store.segments.keep_control()?;
         Ok(Arc::new(store))
     }
 
@@ -109,6 +110,9 @@ impl Store {
     fn prepare(config: &StoreConfig) -> Result<(Self, Ingest, u64), StoreError> {
         let limits = config.limits;
         let folder = Folder::open(&config.path)?;
+        if !segments::are_begun(&folder.path)? {
+            Control::make_first(&folder.control())?;
+        }
         let (segments, fill) = Segments::open(&folder.path, limits)?;
         let segments = Arc::new(segments);
         let file = folder.path.join(index::FILE);
@@ -131,7 +135,7 @@ impl Store {
             next_event: AtomicU64::new(meta.next_event),
             sink: Sink::Closed,
             threads: Mutex::default(),
-            control: Control::reading(folder.control()),
+            control: Control::reading(folder.control(), segments.control()),
             segments,
             index,
             folder,
@@ -200,7 +204,12 @@ impl Store {
     /// As [`Store::close`]; blocks. Does nothing the second time.
     fn finish(&self) -> Result<(), StoreError> {
         self.control.close();
-        let Sink::Queue(queue) = &self.sink else { return Ok(()) };
+        let queue = match &self.sink {
+            Sink::Queue(queue) => queue,
+            // Nothing else is committed there.
+            Sink::Nowhere => return self.segments.keep_control(),
+            Sink::Closed => return Ok(()),
+        };
         queue.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let none = threads.is_empty();

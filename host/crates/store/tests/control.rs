@@ -8,9 +8,9 @@
 mod common;
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -19,7 +19,7 @@ use model::{
     Caller, ControlEvent, Digest, Scope, Target, TokenId,
     control::{Lifted, Origin, Revoked, TokenExchanged, TokenIssued},
 };
-use store::{Durability, EventRecord, Store, StoreConfig};
+use store::{Durability, EventRecord, Store, StoreConfig, StoreError, check_control_log};
 use tempfile::tempdir;
 
 const FOLDER: &str = "PORTCULLIS_TEST_CONTROL_FOLDER";
@@ -163,4 +163,76 @@ async fn an_event_beyond_its_bound_is_refused_and_nothing_else() {
     assert!(store.append(long).await.unwrap_err().0.contains("the log takes"));
     store.append(revoked(2)).await.unwrap();
     assert_eq!(store.replay().unwrap(), [revoked(2)]);
+}
+
+/// The one file of a control log.
+fn log_of(folder: &Path) -> PathBuf {
+    fs::read_dir(folder.join("control")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Bytes of a header, and of a mark.
+const LEAST: usize = 64;
+
+/// Whatever is left of the file: none, its header, its header and zeros, the mark that it was begun with, an older one.
+#[tokio::test]
+async fn a_log_that_lost_an_acknowledged_revocation_lets_nobody_start_but_by_order() {
+    for durability in [Durability::Strict, Durability::Off] {
+        let image = tempdir().unwrap();
+        let config = |path: &Path| StoreConfig { durability, ..StoreConfig::new(path) };
+        let older = {
+            let store = Store::open(&config(image.path())).unwrap();
+            store.append(revoked(1)).await.unwrap();
+            store.close().await.unwrap();
+            fs::read(log_of(image.path())).unwrap()
+        };
+        let store = Store::open(&config(image.path())).unwrap();
+        store.append(revoked(2)).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let whole = fs::read(log_of(image.path())).unwrap();
+        let zeroed = |from: usize| [&whole[..from], &vec![0; whole.len() - from]].concat();
+        let begun = {
+            let fresh = tempdir().unwrap();
+            drop(common::open(fresh.path()));
+            fs::read(log_of(fresh.path())).unwrap()[..2 * LEAST].to_vec()
+        };
+        let (newest, first) =
+            (log_of(image.path()).file_name().unwrap().to_owned(), "control-0000000000000000.log".into());
+        let cases = [
+            None,
+            Some((&newest, whole[..LEAST].to_vec())),
+            Some((&newest, zeroed(LEAST))),
+            Some((&first, begun)),
+            Some((&first, older)),
+        ];
+        for (case, left) in cases.into_iter().enumerate() {
+            let folder = tempdir().unwrap();
+            common::copy(image.path(), folder.path());
+            fs::remove_file(log_of(folder.path())).unwrap();
+            if let Some((name, left)) = &left {
+                fs::write(folder.path().join("control").join(name), left).unwrap();
+            }
+            let refused = Store::open(&config(folder.path())).err().unwrap().to_string();
+            assert!(refused.contains("control is damaged") || refused.contains("control-"), "{case}: {refused}");
+            assert!(refused.contains("control.begin-anew"), "{case}: {refused}");
+            let verified = Store::open_read_only(folder.path()).unwrap().verify();
+            assert!(matches!(verified, Err(StoreError::Corrupt { .. })), "{case}: {verified:?}");
+            // An older log is only told by who reads the record too.
+            assert_eq!(check_control_log(folder.path()).is_err(), case < 3, "{case}");
+
+            let order = folder.path().join("control.begin-anew");
+            fs::write(&order, "").unwrap();
+            let store = Store::open(&config(folder.path())).unwrap();
+            let known = if case == 4 { vec![revoked(1)] } else { vec![] };
+            assert_eq!(store.replay().unwrap(), known, "{case}");
+            store.append(revoked(3)).await.unwrap();
+            store.close().await.unwrap();
+            drop(store);
+            assert!(!order.exists(), "{case}: it is good for one start");
+            assert_eq!(
+                Store::open(&config(folder.path())).unwrap().replay().unwrap(),
+                [known, vec![revoked(3)]].concat()
+            );
+        }
+    }
 }

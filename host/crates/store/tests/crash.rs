@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{chunk, closed, masked, opened, pattern, request, small, started, sums_agree};
+use common::{chunk, closed, copy, masked, opened, pattern, request, small, started, sums_agree};
 use exchange::ports::{Recorder, Safety};
 use model::{Entry, ExchangeId, Outcome, SessionId};
 use store::{ExchangeFilter, Limits, State, Store, StoreConfig, StoreError};
@@ -197,18 +197,6 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
 fn quick_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempdir_in(memory).unwrap() } else { tempdir().unwrap() }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(file.file_name());
-        if file.path().is_dir() {
-            copy(&file.path(), &target);
-        } else {
-            fs::copy(file.path(), target).unwrap();
-        }
-    }
 }
 
 /// Limits with which nothing is ingested before the store is closed.

@@ -4,7 +4,8 @@
 //! control), then zeros. After each group of events that is on the disk comes a mark that tells how many events are; so an
 //! event that was acknowledged and can't be read is told apart from a tail that never was.
 //!
-//! What must hold: there is one such file; another takes its place whole or not at all; it is never written over.
+//! What must hold: there is one such file, from before anything was recorded; another takes its place whole or not at all; it
+//! is never written over. So one that is missing, has no mark, or ends before what the record knows of is damage.
 
 use std::{
     fs, io,
@@ -16,7 +17,7 @@ use model::{ControlEvent, ExchangeId};
 use uuid::Uuid;
 
 use crate::{
-    StoreError, folder,
+    StoreError, anew, folder,
     frame::{self, Kind},
     journal,
     medium::{JournalFile, Medium},
@@ -64,11 +65,8 @@ impl ControlFile {
         }
         frame::write_mark(&mut frames, next);
         let old = CONTROL.files(folder)?;
+        folder::remove(&aside)?;
         let made = (|| {
-            match fs::remove_file(&aside) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
             let file = medium.create(&aside, (HEADER + frames.len() + room) as u64)?;
             file.append(&CONTROL.header(first))?;
             file.append(&frames)?;
@@ -124,17 +122,43 @@ pub(super) fn is_newest(folder: &Path, path: &Path) -> bool {
     CONTROL.files(folder).is_ok_and(|files| files.last().is_some_and(|(_, newest)| newest == path))
 }
 
-/// Reads the newest file of a folder: a file has its proper name only when it holds all that the one before did.
-pub(super) fn read(folder: &Path) -> Result<Contents, StoreError> {
-    let Some((first, path)) = CONTROL.files(folder)?.pop() else { return Ok(Contents::default()) };
+/// Whether a folder holds no log.
+pub(super) fn is_missing(folder: &Path) -> Result<bool, StoreError> {
+    Ok(CONTROL.files(folder)?.is_empty())
+}
+
+/// Reads the newest file of a folder: a file has its proper name only when it holds all that the one before did. The events
+/// before number `known` were acknowledged.
+pub(super) fn read(folder: &Path, known: u64) -> Result<Contents, StoreError> {
+    let Some((first, path)) = CONTROL.files(folder)?.pop() else {
+        return Err(damaged(folder, folder, "the log is missing"));
+    };
     let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
-    parse(&bytes, first).map_err(|what| {
-        let what = format!(
-            "{what}; a revocation may be missing, so nobody may start with it: restore the file, or remove it (tokens that \
-             were issued are gone then) and revoke again what was revoked"
-        );
-        StoreError::Corrupt { file: path, exchange: None, entry: None, what }
-    })
+    let contents = parse(&bytes, first).map_err(|what| damaged(folder, &path, &what))?;
+    if contents.next < known {
+        let what = format!("it ends before event {}, and the record knows of all before {known}", contents.next);
+        return Err(damaged(folder, &path, &what));
+    }
+    Ok(contents)
+}
+
+fn damaged(folder: &Path, file: &Path, what: &str) -> StoreError {
+    let what = format!(
+        "{what}; a revocation may be missing, so nobody may start with it: restore it, or make an empty file {}: then a host \
+         starts, once, without what can't be read. Tokens that were issued are gone then, and what was revoked must be revoked \
+         again: `portcullis sessions events` lists it",
+        anew::order(folder).display()
+    );
+    StoreError::Corrupt { file: file.to_owned(), exchange: None, entry: None, what }
+}
+
+/// Gives the files of a folder names that are no log's: they are evidence.
+pub(super) fn put_aside(folder: &Path) -> Result<(), StoreError> {
+    for (_, path) in CONTROL.files(folder)? {
+        folder::keep_damaged(&path)?;
+        folder::remove(&path)?;
+    }
+    folder::sync(folder)
 }
 
 fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
@@ -144,11 +168,13 @@ fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
     let area = &bytes[HEADER..];
     let scan = journal::scan(area, 0);
     let mut contents = Contents { next: first, ..Contents::default() };
+    let mut marked = false;
     for (from, to) in &scan.runs {
         let mut at = *from;
         while at < *to {
             let frame = frame::peek(&area[at..]).map_err(|flaw| flaw.as_str().to_owned())?;
             at += frame.bytes.len();
+            marked |= frame.kind == Kind::Mark;
             if frame.kind == Kind::Control {
                 // What lies behind a gap was not acknowledged, or the mark behind it tells that something is missing.
                 if scan.gaps.is_empty() && frame.number != contents.next {
@@ -159,6 +185,9 @@ fn parse(bytes: &[u8], first: u64) -> Result<Contents, String> {
                 contents.next = frame.number.saturating_add(1);
             }
         }
+    }
+    if !marked {
+        return Err("what it was begun with is not there".to_owned());
     }
     let before_gap = scan.gaps.first().map(|(from, ..)| count(area, *from));
     if let Some(whole) = before_gap

@@ -14,7 +14,10 @@ mod file;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -23,8 +26,12 @@ use exchange::ports::RecordError;
 use model::{ControlEvent, control::living};
 use tokio::sync::{mpsc, oneshot};
 
-use self::file::ControlFile;
-use crate::{StoreError, folder, medium::Medium};
+use self::file::{Contents, ControlFile};
+use crate::{
+    StoreError, anew, folder,
+    medium::{Disk, Medium},
+    segments,
+};
 
 /// Room that a file begins with beside what it takes over.
 const ROOM: usize = 1 << 20;
@@ -48,34 +55,42 @@ type Waiting = (ControlEvent, oneshot::Sender<Told>);
 /// The log, open for writing or only for reading.
 pub(crate) struct Control {
     folder: PathBuf,
+    /// The events before this number were acknowledged; the segments keep it.
+    known: Arc<AtomicU64>,
     /// Held while a file takes another's place, and while one is read.
     turning: Arc<Mutex<()>>,
     intake: Mutex<Option<mpsc::Sender<Waiting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Reads the control log of a store as a host does that starts, and changes nothing. A host may have it open. Blocks.
+/// Reads the control log of a store as a host does that starts, and changes nothing. A host may have it open, so what the
+/// record knows of it is not asked. Blocks.
 ///
 /// # Errors
 /// [`StoreError`] when an acknowledged event can't be read: a revocation may be missing, so no host would start.
 pub fn check_control_log(store: &Path) -> Result<(), StoreError> {
     let folder = folder::control_of(store);
-    if !folder.exists() {
+    if !folder.exists() || (file::is_missing(&folder)? && !segments::are_begun(store)?) {
         return Ok(());
     }
     // A host that runs may take a file's place, or be in the middle of a write, while it is read.
-    file::read(&folder)
+    file::read(&folder, 0)
         .or_else(|_| {
             std::thread::sleep(LOOK_AGAIN);
-            file::read(&folder)
+            file::read(&folder, 0)
         })
         .map(drop)
 }
 
 impl Control {
-    /// For reading only.
-    pub(crate) fn reading(folder: PathBuf) -> Self {
-        Self { folder, turning: Arc::default(), intake: Mutex::default(), thread: Mutex::default() }
+    /// Makes the first log of a store in which nothing was ever recorded: from then on one that is missing was lost.
+    pub(crate) fn make_first(folder: &Path) -> Result<(), StoreError> {
+        if file::is_missing(folder)? { begin(folder, &Disk, 0, Vec::new()).map(drop) } else { Ok(()) }
+    }
+
+    /// For reading only. The events before number `known` were acknowledged.
+    pub(crate) fn reading(folder: PathBuf, known: Arc<AtomicU64>) -> Self {
+        Self { folder, known, turning: Arc::default(), intake: Mutex::default(), thread: Mutex::default() }
     }
 
     /// Opens the log: reads all of it, and goes on in a new file with what is still alive. Blocks.
@@ -83,14 +98,17 @@ impl Control {
     /// # Errors
     /// When an acknowledged event can't be read, or a file not be made.
     pub(crate) fn start(&mut self, medium: Arc<dyn Medium>) -> Result<(), StoreError> {
-        let contents = file::read(&self.folder)?;
+        let contents = self.read_to_begin()?;
         if contents.torn > 0 {
             tracing::warn!(bytes = contents.torn, "the end of the control log was never acknowledged, and is dropped");
         }
         let file = begin(&self.folder, medium.as_ref(), contents.next, contents.events)?;
+        self.known.fetch_max(file.next(), Ordering::Relaxed);
+        anew::done(&self.folder)?;
         let (intake, waiting) = mpsc::channel(WAITING);
         let writer = Writer {
             folder: self.folder.clone(),
+            known: Arc::clone(&self.known),
             medium,
             file,
             turning: Arc::clone(&self.turning),
@@ -106,10 +124,31 @@ impl Control {
         Ok(())
     }
 
+    fn read(&self) -> Result<Contents, StoreError> {
+        file::read(&self.folder, self.known.load(Ordering::Relaxed))
+    }
+
+    /// What a host begins with. Less than was acknowledged only where that is ordered; then as much as can be read.
+    fn read_to_begin(&self) -> Result<Contents, StoreError> {
+        let error = match self.read() {
+            Err(error @ StoreError::Corrupt { .. }) if anew::is_ordered(&self.folder) => error,
+            read => return read,
+        };
+        tracing::warn!(%error, "acknowledged control events are given up, as was ordered");
+        let known = self.known.load(Ordering::Relaxed);
+        match file::read(&self.folder, 0) {
+            Ok(older) => Ok(Contents { next: older.next.max(known), ..older }),
+            Err(_) => {
+                file::put_aside(&self.folder)?;
+                Ok(Contents { next: known, ..Contents::default() })
+            }
+        }
+    }
+
     /// Every event that is still alive.
     pub(crate) fn replay(&self) -> Result<Vec<ControlEvent>, StoreError> {
         let _no_file_goes_meanwhile = lock(&self.turning);
-        let contents = file::read(&self.folder)?;
+        let contents = self.read()?;
         Ok(living(contents.events, now_ms()))
     }
 
@@ -158,6 +197,7 @@ const EVENT_GUESS: usize = 512;
 /// The control thread.
 struct Writer {
     folder: PathBuf,
+    known: Arc<AtomicU64>,
     medium: Arc<dyn Medium>,
     file: ControlFile,
     turning: Arc<Mutex<()>>,
@@ -234,7 +274,7 @@ impl Writer {
     fn turn(&mut self) -> Result<(), StoreError> {
         let turning = Arc::clone(&self.turning);
         let _nobody_reads_meanwhile = lock(&turning);
-        let contents = file::read(&self.folder)?;
+        let contents = file::read(&self.folder, self.file.next())?;
         let begun = begin(&self.folder, self.medium.as_ref(), self.file.next(), contents.events);
         match begun {
             Ok(file) => {
@@ -260,6 +300,9 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(error) => Err(self.fail(&error)),
         };
+        if told.is_ok() {
+            self.known.fetch_max(self.file.next(), Ordering::Relaxed);
+        }
         for tell in waiting {
             answer(tell, told.clone());
         }

@@ -1,7 +1,7 @@
 //! Exchanges to record in tests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use model::{
     Attribute, Caller, Channel, Digest, Direction, Entry, Event, ExchangeId, Generation, Outcome, PartId, SessionId,
@@ -10,8 +10,21 @@ use model::{
 };
 use store::{ExchangeSummary, Limits, SessionFilter, Store, StoreConfig};
 
-pub(crate) fn open(path: &std::path::Path) -> Arc<Store> {
+pub(crate) fn open(path: &Path) -> Arc<Store> {
     Store::open(&StoreConfig::new(path)).unwrap()
+}
+
+/// A folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(file.file_name());
+        if file.path().is_dir() {
+            copy(&file.path(), &target);
+        } else {
+            fs::copy(file.path(), target).unwrap();
+        }
+    }
 }
 
 /// Limits that bring every rotation within reach of a small test.
