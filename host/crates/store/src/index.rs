@@ -3,7 +3,7 @@
 //! Every value carries a hash over its key and itself, verified on every read. Everything here can be made again from
 //! the segments.
 
-use std::{ops::Bound, path::Path};
+use std::{fs, io, ops::Bound, path::Path};
 
 use model::{ExchangeId, SessionId};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
@@ -241,6 +241,15 @@ impl Index {
     /// The error for something in it that doesn't agree.
     pub(crate) fn corrupt(&self, exchange: Option<ExchangeId>, what: impl Into<String>) -> StoreError {
         StoreError::Corrupt { file: self.path().to_owned(), exchange, entry: None, what: what.into() }
+    }
+}
+
+/// Whether there is no index: redb would take an empty file for a new database.
+pub(crate) fn is_missing(file: &Path) -> Result<bool, StoreError> {
+    match fs::metadata(file) {
+        Ok(found) => Ok(found.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(StoreError::io("look at", file)(error)),
     }
 }
 

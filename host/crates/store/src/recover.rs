@@ -45,8 +45,26 @@ pub struct Damage {
     pub what: String,
 }
 
-/// Brings everything in the journal files into the databases and removes them. Gives the next free position.
-pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u64), StoreError> {
+/// Whether the journal has whole frames from one position to another, without a gap.
+pub(crate) fn covers(folder: &Path, from: u64, to: u64) -> Result<bool, StoreError> {
+    let mut at = from;
+    for (start, path) in JOURNAL.files(folder)? {
+        if start > at || at >= to {
+            break;
+        }
+        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let known = usize::try_from(at - start).unwrap_or(usize::MAX);
+        let scan = journal::scan(bytes.get(HEADER..).unwrap_or_default(), known);
+        if let Some((_, end)) = scan.runs.first().filter(|(begin, _)| *begin == known) {
+            at = start + *end as u64;
+        }
+    }
+    Ok(at >= to)
+}
+
+/// Brings everything in the journal files into the databases and removes them. Gives the next free position. `known`: the
+/// position before which nothing is looked at any more; all of it was when the databases came there.
+pub(crate) fn recover(folder: &Path, ingest: &mut Ingest, known: u64) -> Result<(Recovery, u64), StoreError> {
     let files = JOURNAL.files(folder)?;
     let mut recovery = Recovery { journals: files.len(), ..Recovery::default() };
     let mut next = ingest.fill().ingested.max(ingest.meta().ingested);
@@ -58,7 +76,8 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u
             let what = "a journal file is missing before this one".to_owned();
             recovery.damaged.push(Damage { file: path.clone(), position: next, bytes: start - next, what });
         }
-        let end = file(ingest, &mut recovery, path, *start, &bytes, successor)?;
+        let known = usize::try_from(known.saturating_sub(*start)).unwrap_or(usize::MAX);
+        let end = file(ingest, &mut recovery, (path, *start, &bytes), known, successor)?;
         if recovery.damaged.len() > damaged {
             keep(path, &mut recovery.damaged[damaged..])?;
         }
@@ -73,13 +92,12 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest) -> Result<(Recovery, u
     Ok((recovery, next))
 }
 
-/// Ingests one file; gives the position after it.
+/// Ingests one file from its byte `known` on; gives the position after it.
 fn file(
     ingest: &mut Ingest,
     recovery: &mut Recovery,
-    path: &Path,
-    start: u64,
-    bytes: &[u8],
+    (path, start, bytes): (&Path, u64, &[u8]),
+    known: usize,
     successor: Option<u64>,
 ) -> Result<u64, StoreError> {
     let area = bytes.get(HEADER..).unwrap_or_default();
@@ -91,7 +109,6 @@ fn file(
         let what = "the file's header doesn't agree with its name".to_owned();
         recovery.damaged.push(Damage { file: path.to_owned(), position: start, bytes: HEADER as u64, what });
     }
-    let known = usize::try_from(ingest.meta().ingested.saturating_sub(start)).unwrap_or(usize::MAX);
     let scan = journal::scan(area, known);
     for (from, to) in &scan.runs {
         ingest.commit(&[(start + *from as u64, &area[*from..*to])])?;

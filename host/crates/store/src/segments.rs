@@ -16,7 +16,7 @@ use std::{
 };
 
 use model::ExchangeId;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{AccessGuard, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -145,21 +145,24 @@ impl Segments {
 
     /// Stores all of it in one transaction.
     pub(crate) fn store(&self, addition: &Addition<'_>) -> Result<(), StoreError> {
-        self.written().write(|transaction| {
+        let segment = self.written();
+        let file = segment.path();
+        segment.write(|transaction| {
             let mut packs = transaction.open_table(PACKS)?;
             for (id, pack) in addition.packs {
-                packs.insert(&pack_key(*id), pack.as_slice())?;
+                unchanged(file, packs.insert(&pack_key(*id), pack.as_slice())?, pack)?;
             }
             let mut frames = transaction.open_table(FRAMES)?;
             for run in addition.runs {
                 let mut offset = run.offset;
                 for piece in run.frames.chunks(PIECE_BYTES) {
-                    frames.insert(&key(run.exchange, offset), piece)?;
+                    unchanged(file, frames.insert(&key(run.exchange, offset), piece)?, piece)?;
                     offset += piece.len() as u64;
                 }
             }
             for (number, frame) in addition.events {
-                frames.insert(&key(ExchangeId(Uuid::nil()), *number), frame.as_slice())?;
+                let key = key(ExchangeId(Uuid::nil()), *number);
+                unchanged(file, frames.insert(&key, frame.as_slice())?, frame)?;
             }
             put_state(transaction, FILL, &addition.fill)?;
             put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed))
@@ -344,6 +347,17 @@ fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Db, StoreError> {
             }
             opened => return opened,
         }
+    }
+}
+
+/// Nothing that was recorded is ever written over: in its place there was nothing, or the same, which a journal shows again.
+fn unchanged(file: &Path, was: Option<AccessGuard<'_, &'static [u8]>>, is: &[u8]) -> Result<(), StoreError> {
+    match was {
+        Some(was) if was.value() != is => {
+            let what = "what is to be stored has the place of something else".to_owned();
+            Err(StoreError::Corrupt { file: file.to_owned(), exchange: None, entry: None, what })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

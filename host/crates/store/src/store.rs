@@ -17,7 +17,7 @@ use crate::{
     Durability, Limits, Recovery, StoreConfig, StoreError,
     control::Control,
     folder::{self, Folder, JOURNAL},
-    index::{self, Index},
+    index::{self, Index, Meta},
     ingest::{self, Ingest},
     journal::Journal,
     medium::{Disk, Medium},
@@ -115,18 +115,14 @@ impl Store {
         }
         let (segments, fill) = Segments::open(&folder.path, limits)?;
         let segments = Arc::new(segments);
-        let file = folder.path.join(index::FILE);
-        if !file.exists() || Index::is_older(&file, limits.cache_bytes)? {
-            make_index(&file, &segments, limits, fill)?;
-        }
-        let (index, meta) = Index::open(&file, limits.cache_bytes)?;
+        let (index, meta, known) = whole_index(&folder, &segments, limits, fill)?;
         if meta.ingested > fill.ingested {
             let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
             return Err(StoreError::Corrupt { file: folder.path.clone(), exchange: None, entry: None, what });
         }
         let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta)?;
-        let (recovery, position) = recover::recover(&folder.journal(), &mut ingest)?;
+        let (recovery, position) = recover::recover(&folder.journal(), &mut ingest, known)?;
         let meta = ingest.meta();
         let store = Self {
             limits,
@@ -262,6 +258,29 @@ impl Store {
     }
 }
 
+/// The index, with all that the segments have, but for what the journal has too and is shown it again; the position from which on
+/// the journal was not looked at yet; and what is found to be lost. One that is missing or empty, or of an older format, or
+/// older than the segments, is made again: what it lacks would vanish, and numbers of events would be given out twice.
+fn whole_index(
+    folder: &Folder,
+    segments: &Arc<Segments>,
+    limits: Limits,
+    fill: Fill,
+) -> Result<(Index, Meta, u64), StoreError> {
+    let file = folder.path.join(index::FILE);
+    let mut known = fill.ingested;
+    if !index::is_missing(&file)? && !Index::is_older(&file, limits.cache_bytes)? {
+        let (index, meta) = Index::open(&file, limits.cache_bytes)?;
+        known = meta.ingested;
+        if known >= fill.ingested || recover::covers(&folder.journal(), known, fill.ingested)? {
+            return Ok((index, meta, known));
+        }
+    }
+    make_index(&file, segments, limits, fill)?;
+    let (index, meta) = Index::open(&file, limits.cache_bytes)?;
+    Ok((index, meta, known))
+}
+
 /// Makes the index aside and renames it, so that one with its proper name is always whole. Where the old one was lost,
 /// or removed because it was damaged, everything in it comes back from the segments.
 fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill) -> Result<(), StoreError> {
@@ -270,7 +289,7 @@ fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill)
         fs::remove_file(&aside).map_err(StoreError::io("remove", &aside))?;
     }
     if fill.ingested > 0 {
-        tracing::warn!("there is no index of this format: it is made again from the segments");
+        tracing::warn!("there is no index, or an old one: it is made again from the segments");
     }
     let (index, meta) = Index::open(&aside, limits.cache_bytes)?;
     Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;

@@ -388,6 +388,34 @@ async fn an_index_that_is_lost_is_made_again() {
     assert_eq!(store.events(None, 1).unwrap()[0].number, 60);
 }
 
+/// An empty one, and one of before the last run: no exchange vanishes, and no number of an event is given out twice.
+#[tokio::test]
+async fn an_index_that_is_empty_or_older_than_the_segments_is_made_again() {
+    for empty in [true, false] {
+        let folder = tempdir().unwrap();
+        let index = folder.path().join("index.redb");
+        let mut left = Vec::new();
+        for run in 0..3 {
+            let store = open(folder.path());
+            record(&store, SessionId::new(), vec![], 1, Outcome::Completed).await;
+            store.event(started(run)).await.unwrap();
+            store.close().await.unwrap();
+            drop(store);
+            if run == 0 && !empty {
+                left = fs::read(&index).unwrap();
+            }
+        }
+        fs::write(&index, left).unwrap();
+        let store = open(folder.path());
+        let verified = store.verify().unwrap();
+        assert_eq!((verified.exchanges, verified.events), (3, 3), "empty: {empty}");
+        store.event(started(3)).await.unwrap();
+        store.settle().await.unwrap();
+        let events: Vec<_> = store.events(None, 9).unwrap().into_iter().map(|told| (told.number, told.event)).collect();
+        assert_eq!(events, (0..4).rev().map(|run| (run, started(run))).collect::<Vec<_>>(), "empty: {empty}");
+    }
+}
+
 #[tokio::test]
 async fn a_store_of_an_older_format_is_read_and_goes_on_in_this_one() {
     for format in [1, 2] {
