@@ -64,12 +64,7 @@ fn checks(control: &Control) -> Vec<Check> {
     let listening = (phase != Phase::Ready).then(|| phase.as_str().to_owned());
     vec![
         Check { name: "listening", wrong: listening, note: None, stops: true },
-        Check {
-            name: "store",
-            wrong: control.store.status().failed,
-            note: (control.host.durability == "off").then(|| "off: nothing is recorded".to_owned()),
-            stops: true,
-        },
+        Check { name: "store", wrong: control.store.status().failed, note: record_note(control), stops: true },
         Check {
             name: "policies",
             wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),
@@ -77,6 +72,13 @@ fn checks(control: &Control) -> Vec<Check> {
             stops: false,
         },
     ]
+}
+
+/// What is not in the record, and never will be.
+fn record_note(control: &Control) -> Option<String> {
+    let off = (control.host.durability == "off").then(|| "off: nothing is recorded".to_owned());
+    let notes: Vec<String> = off.into_iter().chain(control.store.recovery().lost()).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// What of the set guards less than one may think.

@@ -29,6 +29,10 @@ pub(crate) async fn status(State(control): State<Arc<Control>>) -> Json<Value> {
             "degraded": !set.problems.is_empty(),
         },
         "approvals": { "pending": control.approvals.pending() },
-        "store": { "durability": host.durability, "status": control.store.status() },
+        "store": {
+            "durability": host.durability,
+            "status": control.store.status(),
+            "lost": control.store.recovery().lost(),
+        },
     }))
 }

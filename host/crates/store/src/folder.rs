@@ -20,6 +20,8 @@ const LOCK: &str = "lock";
 const KEY: &str = "key";
 pub(crate) const JOURNAL: &str = "journal";
 const CONTROL: &str = "control";
+/// What the names of damaged files begin with that are kept as evidence.
+pub(crate) const DAMAGED: &str = "damaged-";
 const KEY_BYTES: usize = 32;
 /// Bytes of the hash of the key, after it in its file: a key that changed would make hashes that agree with no other.
 const KEY_CHECK_BYTES: usize = 16;
@@ -89,7 +91,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
 /// Gives a damaged file a second name, which no log has: it is evidence. Where a file has but one name, it is renamed.
 pub(crate) fn keep_damaged(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!("damaged-{name}"));
+    let aside = path.with_file_name(format!("{DAMAGED}{name}"));
     // Of a process that died just here.
     remove(&aside)?;
     fs::hard_link(path, &aside)

@@ -8,13 +8,13 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc};
 use model::{Entry, ExchangeId, SessionId};
 
 use crate::{
-    Limits, StoreError,
+    Damage, Limits, StoreError,
     frame::{self, Frame, Kind},
     index::{Changes, Index, Meta},
     numbered::JOURNAL,
     pack::{Packer, Place, SHORT_BYTES},
     queue::Queue,
-    segments::{Addition, Fill, PIECE_BYTES, Run, Segments},
+    segments::{Addition, Fill, PIECE_BYTES, Run, Segments, Stored},
     summary::{Row, SessionSummary, Share, State},
     writer::Alarm,
 };
@@ -208,13 +208,20 @@ impl Ingest {
         }
     }
 
-    /// Makes an empty index anew from the segments. What can't be read there is listed as damaged.
-    pub(crate) fn rebuild(&mut self) -> Result<(), StoreError> {
+    /// Makes an empty index anew from the segments. Exchanges that can't be read there are listed as damaged; tells what is
+    /// lost of which not even that is known.
+    pub(crate) fn rebuild(&mut self) -> Result<Vec<Damage>, StoreError> {
         let segments = Arc::clone(&self.segments);
+        let mut lost = Vec::new();
         for number in segments.numbers()? {
             let mut harvest = Harvest::default();
-            segments.each(number, |exchange, place, frames| {
-                self.take_stored(&mut harvest, number, (exchange, place), frames)?;
+            segments.each(number, |stored| {
+                match stored {
+                    Stored::Frames(exchange, place, frames) => {
+                        self.take_stored(&mut harvest, number, (exchange, place), frames)?;
+                    }
+                    Stored::Lost(damage) => lost.push(damage),
+                }
                 if harvest.exchanges.len() >= self.limits.rows_in_memory {
                     self.store_index(std::mem::take(&mut harvest), 0)?;
                 }
@@ -223,7 +230,8 @@ impl Ingest {
             self.store_index(harvest, 0)?;
         }
         // Only now: an index that says less than the segments is not used.
-        self.store_index(Harvest::default(), self.fill.ingested)
+        self.store_index(Harvest::default(), self.fill.ingested)?;
+        Ok(lost)
     }
 
     fn take_stored(

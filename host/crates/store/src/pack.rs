@@ -105,6 +105,11 @@ impl<'a> Pack<'a> {
         Some(Self { frames, directory })
     }
 
+    /// Whether the directory tells of all of the frames: one whose count is wrong has no line for the first of them.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.line(0).is_some_and(|(_, begin)| begin == 0)
+    }
+
     /// How many exchanges it holds.
     pub(crate) fn len(&self) -> usize {
         self.directory.len() / LINE
@@ -165,6 +170,22 @@ mod tests {
             if let Some(pack) = Pack::read(&bytes) {
                 pack.exchange(number);
             }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_of_the_count_is_told() {
+        let mut packer = Packer::new(7, 4000);
+        for number in 1..=5_u8 {
+            packer.add(id(number.into()), &[&[number; 70]]);
+        }
+        let (_, pack) = packer.finish().remove(0);
+        assert!(Pack::read(&pack).unwrap().is_whole());
+        for bit in 0..COUNT * 8 {
+            let mut flipped = pack.clone();
+            let at = pack.len() - COUNT + bit / 8;
+            flipped[at] ^= 1 << (bit % 8);
+            assert!(!Pack::read(&flipped).is_some_and(|pack| pack.is_whole()), "bit {bit}");
         }
     }
 

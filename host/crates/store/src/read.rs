@@ -7,9 +7,12 @@ use model::{Entry, Event, ExchangeId, Outcome, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExchangeSummary, SessionSummary, Store, StoreError,
+    Damage, ExchangeSummary, Recovery, SessionSummary, Store, StoreError,
     frame::{self, Frame, Kind},
     index::Next,
+    recover::EVIDENCE,
+    segments::Stored,
+    store::Sink,
     summary::{self, Row},
 };
 
@@ -191,18 +194,58 @@ impl Store {
     }
 
     /// Verifies everything that can be read: each exchange, each session, each event, the control log, and the sealed
-    /// segments' pages. Gives how much that was. Reads the whole store. What could not be read when the store was opened is
-    /// told by [`Store::recovery`].
+    /// segments' pages; that what the segments hold is listed; and that nothing is known to be lost ([`Recovery::lost`]).
+    /// Gives how much that was. Reads the whole store.
     ///
     /// # Errors
     /// The first [`StoreError`] that comes up.
     pub fn verify(&self) -> Result<Verified, StoreError> {
+        self.verify_lost()?;
         let exchanges = self.verify_exchanges()?;
+        self.verify_listed()?;
         self.sessions(&SessionFilter::default())?;
         let events = self.verify_events()?;
         self.control().replay()?;
         let segments = self.segments().verify_sealed()?;
         Ok(Verified { exchanges, events, segments })
+    }
+
+    fn verify_lost(&self) -> Result<(), StoreError> {
+        let known = |file: &PathBuf, what: String| {
+            Err(StoreError::Corrupt { file: file.clone(), exchange: None, entry: None, what })
+        };
+        let Recovery { damaged, evidence, .. } = self.recovery();
+        match (damaged.first(), evidence.first()) {
+            (Some(Damage { file, bytes, what, .. }), _) => {
+                known(file, format!("{bytes} acknowledged bytes can't be read: {what}"))
+            }
+            (None, Some(file)) => known(file, EVIDENCE.to_owned()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// That the index lists every exchange of the segments.
+    fn verify_listed(&self) -> Result<(), StoreError> {
+        // While somebody records, the index is behind the segments now and then.
+        if matches!(self.sink(), Sink::Queue(_)) {
+            return Ok(());
+        }
+        for number in self.segments().numbers()? {
+            self.segments().each(number, |stored| match stored {
+                Stored::Lost(Damage { file, what, .. }) => {
+                    Err(StoreError::Corrupt { file, exchange: None, entry: None, what })
+                }
+                Stored::Frames(events, ..) if events.0.is_nil() => Ok(()),
+                Stored::Frames(exchange, ..) => match self.index().row(exchange)? {
+                    Some(_) => Ok(()),
+                    None => {
+                        let what = format!("it does not list what segment-{number:06}.redb holds of it");
+                        Err(self.index().corrupt(Some(exchange), what))
+                    }
+                },
+            })?;
+        }
+        Ok(())
     }
 
     fn verify_exchanges(&self) -> Result<u64, StoreError> {

@@ -16,7 +16,7 @@ use crate::{
     StoreError, folder,
     ingest::Ingest,
     journal::{self, Scan},
-    numbered::{HEADER, JOURNAL},
+    numbered::{self, HEADER, JOURNAL},
 };
 
 /// What was found when the store was opened.
@@ -30,14 +30,16 @@ pub struct Recovery {
     pub torn: Vec<Damage>,
     /// Bytes that were acknowledged and can't be read. Never normal: the disk, or somebody, changed them.
     pub damaged: Vec<Damage>,
+    /// Journal files with such bytes that are kept as evidence, of this opening and of those before.
+    pub evidence: Vec<PathBuf>,
 }
 
-/// Bytes of the journal that are no entries.
+/// Bytes of the journal, or of a segment, that are no entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The file; one with damage is kept under this name, out of the journal's way.
     pub file: PathBuf,
-    /// Where in the journal they begin.
+    /// Where in the journal they begin, or began.
     pub position: u64,
     /// How many.
     pub bytes: u64,
@@ -86,6 +88,7 @@ pub(crate) fn recover(folder: &Path, ingest: &mut Ingest, known: u64) -> Result<
         folder::remove(path)?;
         next = next.max(end);
     }
+    recovery.evidence = evidence(folder)?;
     if recovery.bytes > 0 {
         tracing::info!(files = recovery.journals, bytes = recovery.bytes, "took over what the last process left");
     }
@@ -147,8 +150,32 @@ fn keep(path: &Path, damages: &mut [Damage]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The damaged files that are kept: as long as they are there, what is lost is not forgotten.
+fn evidence(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let files = numbered::list(folder, |name| name.starts_with(folder::DAMAGED).then(|| name.to_owned()))?;
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// What is said of a file of an opening before.
+pub(crate) const EVIDENCE: &str =
+    "it has acknowledged bytes that could not be read: when it is known what is lost, move it elsewhere";
+
+impl Recovery {
+    /// What is known to be lost, for people; of this opening first.
+    #[must_use]
+    pub fn lost(&self) -> Vec<String> {
+        let damaged = self.damaged.iter().map(|damage| {
+            let Damage { file, bytes, what, .. } = damage;
+            format!("{}: {bytes} acknowledged bytes can't be read: {what}", file.display())
+        });
+        let older = self.evidence.iter().filter(|file| self.damaged.iter().all(|damage| damage.file != **file));
+        let older = older.map(|file| format!("{}: {EVIDENCE}", file.display()));
+        damaged.chain(older).collect()
+    }
+}
+
 /// Before the databases go past it: nobody finds it again then.
-fn tell(torn: &[Damage], damaged: &[Damage]) {
+pub(crate) fn tell(torn: &[Damage], damaged: &[Damage]) {
     for damage in damaged {
         let Damage { file, position, bytes, what } = damage;
         tracing::error!(file = %file.display(), position, bytes, what, "acknowledged entries can't be read");

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Limits, StoreError,
+    Damage, Limits, StoreError,
     database::{Db, Fault},
     folder, index, medium, numbered,
     pack::{Pack, PackId, Place},
@@ -66,6 +66,14 @@ pub(crate) struct Addition<'a> {
     pub(crate) events: &'a [(u64, Vec<u8>)],
     /// How far the segment is afterwards.
     pub(crate) fill: Fill,
+}
+
+/// Something that a segment holds.
+pub(crate) enum Stored<'a> {
+    /// Frames of an exchange, and where, if a pack has them; under the nil id, the events.
+    Frames(ExchangeId, Option<Place>, &'a [u8]),
+    /// A pack that can't be read: its exchanges are missing.
+    Lost(Damage),
 }
 
 /// All segments of a store. Neither `current` nor `sealed` is held while a file is opened, repaired, checked or closed: what is
@@ -223,20 +231,20 @@ impl Segments {
         Ok((file, bytes))
     }
 
-    /// Shows what segment `number` holds of each exchange, and where, if a pack does; under the nil id, the events.
+    /// Shows what segment `number` holds, each exchange in one go.
     pub(crate) fn each(
         &self,
         number: u32,
-        mut visit: impl FnMut(ExchangeId, Option<Place>, &[u8]) -> Result<(), StoreError>,
+        mut visit: impl FnMut(Stored<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let segment = self.segment(number)?;
         segment.read(|transaction| {
-            each_packed(transaction, 0, |id, found| match found {
-                Some((exchange, place, frames)) => visit(exchange, Some(place), frames),
-                None => {
-                    let (file, commit) = (segment.path().display(), id.commit);
-                    tracing::error!(%file, commit, pack = id.number, "a pack can't be read: its exchanges are missing");
-                    Ok(())
+            each_packed(transaction, 0, |found| match found {
+                Packed::Exchange(exchange, place, frames) => visit(Stored::Frames(exchange, Some(place), frames)),
+                Packed::Lost(id, bytes) => {
+                    let what = format!("pack {} can't be read: its exchanges are missing", id.number);
+                    let file = segment.path().to_owned();
+                    visit(Stored::Lost(Damage { file, position: id.commit, bytes: bytes as u64, what }))
                 }
             })?;
             let mut run: Option<(ExchangeId, Vec<u8>)> = None;
@@ -247,13 +255,13 @@ impl Segments {
                     Some((same, bytes)) if *same == exchange => bytes.extend_from_slice(piece.value()),
                     _ => {
                         if let Some((exchange, bytes)) = run.replace((exchange, piece.value().to_vec())) {
-                            visit(exchange, None, &bytes)?;
+                            visit(Stored::Frames(exchange, None, &bytes))?;
                         }
                     }
                 }
             }
             if let Some((exchange, bytes)) = run {
-                visit(exchange, None, &bytes)?;
+                visit(Stored::Frames(exchange, None, &bytes))?;
             }
             Ok(())
         })
@@ -263,8 +271,10 @@ impl Segments {
     pub(crate) fn places_after(&self, position: u64) -> Result<HashMap<ExchangeId, Place>, StoreError> {
         self.written().read(|transaction| {
             let mut places = HashMap::new();
-            each_packed(transaction, position.saturating_add(1), |_, found| {
-                places.extend(found.map(|(exchange, place, _)| (exchange, place)));
+            each_packed(transaction, position.saturating_add(1), |found| {
+                if let Packed::Exchange(exchange, place, _) = found {
+                    places.insert(exchange, place);
+                }
                 Ok(())
             })?;
             Ok(places)
@@ -404,11 +414,18 @@ fn packed(transaction: &ReadTransaction, exchange: ExchangeId, place: Place) -> 
     Ok(found.filter(|(id, _)| *id == exchange).map(|(_, frames)| frames.to_vec()))
 }
 
-/// Shows each exchange in packs of commits that went to `from` or further, in order; nothing, of a pack that can't be read.
+/// What comes of a pack.
+enum Packed<'a> {
+    Exchange(ExchangeId, Place, &'a [u8]),
+    /// All of a pack that can't be read, and its length.
+    Lost(PackId, usize),
+}
+
+/// Shows each exchange in packs of commits that went to `from` or further, in order.
 fn each_packed(
     transaction: &ReadTransaction,
     from: u64,
-    mut visit: impl FnMut(PackId, Option<(ExchangeId, Place, &[u8])>) -> Result<(), StoreError>,
+    mut visit: impl FnMut(Packed<'_>) -> Result<(), StoreError>,
 ) -> Result<(), Fault> {
     let packs = match transaction.open_table(PACKS) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(()),
@@ -417,14 +434,15 @@ fn each_packed(
     for pack in packs.range::<&[u8; PACK_KEY]>(&pack_key(PackId { commit: from, number: 0 })..)? {
         let (key, value) = pack?;
         let id = pack_id(key.value());
-        let Some(pack) = Pack::read(value.value()) else {
-            visit(id, None)?;
+        let Some(pack) = Pack::read(value.value()).filter(Pack::is_whole) else {
+            visit(Packed::Lost(id, value.value().len()))?;
             continue;
         };
         for number in 0..pack.len() {
-            let found = pack.exchange(number);
             let place = Place { pack: id, number: number as u32 };
-            visit(id, found.map(|(exchange, frames)| (exchange, place, frames)))?;
+            if let Some((exchange, frames)) = pack.exchange(number) {
+                visit(Packed::Exchange(exchange, place, frames))?;
+            }
         }
     }
     Ok(())

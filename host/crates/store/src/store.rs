@@ -14,7 +14,7 @@ use aws_lc_rs::hmac;
 use serde::Serialize;
 
 use crate::{
-    Durability, Limits, Recovery, StoreConfig, StoreError,
+    Damage, Durability, Limits, Recovery, StoreConfig, StoreError,
     control::Control,
     folder::{self, Folder, JOURNAL},
     index::{self, Index, Meta},
@@ -115,14 +115,16 @@ impl Store {
         }
         let (segments, fill) = Segments::open(&folder.path, limits)?;
         let segments = Arc::new(segments);
-        let (index, meta, known) = whole_index(&folder, &segments, limits, fill)?;
+        let (index, meta, known, lost) = whole_index(&folder, &segments, limits, fill)?;
         if meta.ingested > fill.ingested {
             let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
             return Err(StoreError::Corrupt { file: folder.path.clone(), exchange: None, entry: None, what });
         }
         let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta)?;
-        let (recovery, position) = recover::recover(&folder.journal(), &mut ingest, known)?;
+        let (mut recovery, position) = recover::recover(&folder.journal(), &mut ingest, known)?;
+        recover::tell(&[], &lost);
+        recovery.damaged.extend(lost);
         let meta = ingest.meta();
         let store = Self {
             limits,
@@ -258,32 +260,32 @@ impl Store {
     }
 }
 
-/// The index, with all that the segments have, but for what the journal has too and is shown it again; the position from which on
-/// the journal was not looked at yet; and what is found to be lost. One that is missing or empty, or of an older format, or
-/// older than the segments, is made again: what it lacks would vanish, and numbers of events would be given out twice.
+/// The index, with all that the segments have, but for what the journal has too and is shown it again; and the position from
+/// which on the journal was not looked at yet; and what is found to be lost. One that is missing or empty, or of an older format, or older than the segments,
+/// is made again: what it lacks would vanish, and numbers of events would be given out twice.
 fn whole_index(
     folder: &Folder,
     segments: &Arc<Segments>,
     limits: Limits,
     fill: Fill,
-) -> Result<(Index, Meta, u64), StoreError> {
+) -> Result<(Index, Meta, u64, Vec<Damage>), StoreError> {
     let file = folder.path.join(index::FILE);
     let mut known = fill.ingested;
     if !index::is_missing(&file)? && !Index::is_older(&file, limits.cache_bytes)? {
         let (index, meta) = Index::open(&file, limits.cache_bytes)?;
         known = meta.ingested;
         if known >= fill.ingested || recover::covers(&folder.journal(), known, fill.ingested)? {
-            return Ok((index, meta, known));
+            return Ok((index, meta, known, Vec::new()));
         }
     }
-    make_index(&file, segments, limits, fill)?;
+    let lost = make_index(&file, segments, limits, fill)?;
     let (index, meta) = Index::open(&file, limits.cache_bytes)?;
-    Ok((index, meta, known))
+    Ok((index, meta, known, lost))
 }
 
 /// Makes the index aside and renames it, so that one with its proper name is always whole. Where the old one was lost,
 /// or removed because it was damaged, everything in it comes back from the segments.
-fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill) -> Result<(), StoreError> {
+fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill) -> Result<Vec<Damage>, StoreError> {
     let aside = file.with_extension("new");
     if aside.exists() {
         fs::remove_file(&aside).map_err(StoreError::io("remove", &aside))?;
@@ -292,9 +294,10 @@ fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill)
         tracing::warn!("there is no index, or an old one: it is made again from the segments");
     }
     let (index, meta) = Index::open(&aside, limits.cache_bytes)?;
-    Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;
+    let lost = Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;
     fs::rename(&aside, file).map_err(StoreError::io("rename", &aside))?;
-    file.parent().map_or(Ok(()), folder::sync)
+    file.parent().map_or(Ok(()), folder::sync)?;
+    Ok(lost)
 }
 
 impl Drop for Store {

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use common::{chunk, closed, head, masked, open, opened, pattern, request, small, started, sums_agree};
 use exchange::ports::{Recorder, Safety};
 use model::{Entry, ExchangeId, Outcome, SessionId};
-use redb::TableDefinition;
+use redb::{ReadableTable, TableDefinition};
 use store::{Durability, ExchangeFilter, SessionFilter, State, Store, StoreConfig, StoreError};
 use tempfile::tempdir;
 
@@ -446,6 +446,37 @@ async fn a_store_of_an_older_format_is_read_and_goes_on_in_this_one() {
         assert_eq!(Store::open_read_only(folder.path()).unwrap().verify().unwrap().exchanges, 2);
         fs::remove_file(folder.path().join("index.redb")).unwrap();
         assert_eq!(open(folder.path()).verify().unwrap().exchanges, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_pack_whose_count_is_wrong_is_told_also_when_the_index_is_made_again() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    three(&store).await;
+    store.close().await.unwrap();
+    drop(store);
+    {
+        let database = redb::Database::open(folder.path().join("segment-000001.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let packs: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("packs");
+        {
+            let mut packs = transaction.open_table(packs).unwrap();
+            let (key, mut pack) =
+                packs.first().unwrap().map(|(key, pack)| (*key.value(), pack.value().to_vec())).unwrap();
+            let count = pack.len() - 4;
+            pack[count] ^= 1;
+            packs.insert(&key, pack.as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+    assert!(open(folder.path()).verify().is_err());
+    fs::remove_file(folder.path().join("index.redb")).unwrap();
+    for again in [false, true] {
+        let store = Store::open_read_only(folder.path()).unwrap();
+        assert_eq!(store.recovery().lost().is_empty(), again, "who makes the index finds it");
+        let told = store.verify().unwrap_err().to_string();
+        assert!(told.contains("segment-000001.redb is damaged: ") && told.contains("pack"), "{told}");
     }
 }
 

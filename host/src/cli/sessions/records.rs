@@ -4,6 +4,7 @@
 //! starting, and showing takes as long as a reader likes.
 
 use std::{
+    io::{self, Write as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +17,10 @@ use store::{
 };
 
 use crate::{
-    cli::host::{HostArgs, Place, Unanswered},
+    cli::{
+        host::{HostArgs, Place, Unanswered},
+        show::line_of,
+    },
     config,
 };
 
@@ -171,13 +175,24 @@ impl Records {
             };
             let look = Arc::clone(&look);
             // Let go of when it was looked at.
-            let open = move || Store::open_read_only(&store).map(|store| look(&store));
+            let open = move || Store::open_read_only(&store).map(|store| (look(&store), store.recovery().lost()));
             match tokio::task::spawn_blocking(open).await? {
-                Ok(read) => return Ok(read?),
+                Ok((read, lost)) => {
+                    warn(&lost);
+                    return Ok(read?);
+                }
                 Err(StoreError::InUse { .. }) if began.elapsed() < IN_USE => {}
                 Err(error) => return Err(error).context(unanswered.to_string()),
             }
         }
+    }
+}
+
+/// Tells what is missing in what is shown.
+fn warn(lost: &[String]) {
+    for lost in lost {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(io::stderr(), "warning: {}", line_of(lost));
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         None => args.host.place()?.store.context("which store? Name it with --store FOLDER, or by --config FILE")?,
     };
     let shown = folder.clone();
-    let found = match tokio::task::spawn_blocking(move || look(&folder)).await? {
+    let found = match tokio::task::spawn_blocking(move || Store::open_read_only(&folder)?.verify()).await? {
         // That says nothing of the record.
         Err(error @ StoreError::InUse { .. }) => {
             return Err(error).context("only the store of a host that is stopped, or a copy of one, can be verified");
@@ -55,16 +55,4 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         Err(error) => format!("WRONG   {}", line_of(&error.to_string())),
     };
     verdict(&told, good)
-}
-
-/// What could not be read when it was opened, then the rest.
-fn look(folder: &std::path::Path) -> Result<Verified, StoreError> {
-    let store = Store::open_read_only(folder)?;
-    match store.recovery().damaged.first() {
-        None => store.verify(),
-        Some(damage) => {
-            let what = format!("{} acknowledged bytes of the journal can't be read: {}", damage.bytes, damage.what);
-            Err(StoreError::Corrupt { file: damage.file.clone(), exchange: None, entry: None, what })
-        }
-    }
 }
