@@ -104,6 +104,10 @@ impl JournalFile for BadFile {
             None => self.file.sync(),
         }
     }
+
+    fn still_there(&self) -> io::Result<()> {
+        self.file.still_there()
+    }
 }
 
 fn config(folder: &Path, limits: Limits) -> StoreConfig {
@@ -189,6 +193,44 @@ async fn a_sync_that_failed_is_never_tried_again() {
     all_fail(&store, tape.as_mut(), "can't sync the journal").await;
     assert!(store.close().await.is_err());
     assert_eq!(disk.synced(), calls, "one failed, and nobody asked again");
+}
+
+/// The journal, the control log, the segment: each alone, and all that there is.
+#[tokio::test]
+async fn what_was_removed_under_the_store_takes_nothing_more() {
+    for gone in ["journal", "control", "segment-000001.redb", ""] {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("store");
+        let store = Store::open(&StoreConfig::new(&path)).unwrap();
+        let mut tape = store.open(opened()).unwrap();
+        tape.keep(Safety::Durable).await.unwrap();
+        store.append(revoked(1)).await.unwrap();
+        store.settle().await.unwrap();
+        let gone_path = path.join(gone);
+        if gone_path.is_dir() {
+            std::fs::remove_dir_all(&gone_path).unwrap();
+        } else {
+            std::fs::remove_file(&gone_path).unwrap();
+        }
+        if matches!(gone, "control" | "") {
+            for subject in 2..4 {
+                let refused = store.append(revoked(subject)).await.unwrap_err();
+                assert!(refused.0.contains("somebody removed it"), "{gone}: {refused}");
+            }
+        }
+        if matches!(gone, "journal" | "") {
+            tape.append(chunk(10)).unwrap();
+            tape.keep(Safety::Durable).await.unwrap_err();
+            all_fail(&store, tape.as_mut(), "somebody removed it").await;
+        }
+        if gone.starts_with("segment") {
+            tape.append(chunk(10)).unwrap();
+            // The journal has it all the same.
+            tape.keep(Safety::Durable).await.unwrap();
+            assert!(store.settle().await.is_err());
+            all_fail(&store, tape.as_mut(), "somebody removed it").await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -52,7 +52,8 @@ impl Journal {
 
     /// Syncs this file and goes on in a new one.
     pub(crate) fn rotate(&mut self, position: u64) -> Result<(), StoreError> {
-        self.file.sync().map_err(StoreError::io("sync the journal", &self.path))?;
+        let synced = self.file.sync().and_then(|()| self.file.still_there());
+        synced.map_err(StoreError::io("sync the journal", &self.path))?;
         let (file, path) = create(&self.folder, self.medium.as_ref(), self.room, position)?;
         (self.file, self.path, self.written) = (file, path, 0);
         Ok(())

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -32,6 +32,17 @@ pub(crate) trait JournalFile: Send + Sync {
     /// # Errors
     /// The operating system's; what is on the disk is then unknown, and asking again would not tell.
     fn sync(&self) -> io::Result<()>;
+
+    /// An error when the file has no name any more: what was synced goes with whoever has it open.
+    ///
+    /// # Errors
+    /// Also the operating system's.
+    fn still_there(&self) -> io::Result<()>;
+}
+
+/// The error for a file that somebody removed.
+pub(crate) fn removed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "somebody removed it while it was in use")
 }
 
 /// The real disk.
@@ -57,5 +68,9 @@ impl JournalFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn still_there(&self) -> io::Result<()> {
+        if self.metadata()?.nlink() == 0 { Err(removed()) } else { Ok(()) }
     }
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     Damage, Limits, StoreError,
     database::{Db, Fault},
-    folder, index, medium, numbered,
+    folder, medium, numbered,
     pack::{Pack, PackId, Place},
     seal,
 };
@@ -174,7 +174,13 @@ impl Segments {
             }
             put_state(transaction, FILL, &addition.fill)?;
             put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed))
-        })
+        })?;
+        // What is in a file that was removed goes with this process.
+        match file.try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::io("write", file)(medium::removed())),
+            Err(error) => Err(StoreError::io("look at", file)(error)),
+        }
     }
 
     /// Seals the segment being written and begins the next one.

@@ -4,9 +4,12 @@
 //! What must hold: what the queue gave out is in the file, in order, before more is taken: both threads write under the
 //! journal's lock, and neither syncs under it, but where the journal goes on in a new file.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use crate::{StoreError, journal::Journal, queue::Queue};
+use crate::{StoreError, journal::Journal, medium::JournalFile, queue::Queue};
 
 /// Writes until the queue closes or fails.
 pub(crate) fn write(queue: &Queue, journal: &Mutex<Journal>) {
@@ -27,11 +30,20 @@ pub(crate) fn sync(queue: &Queue, journal: &Mutex<Journal>) {
             return queue.fail(&error.to_string());
         }
         let (file, position) = queue.written();
-        match file.sync() {
+        match file.sync().and_then(|()| still_there(&file, journal)) {
             Ok(()) => queue.synced(position),
             Err(error) => return queue.fail(&format!("can't sync the journal: {error}")),
         }
     }
+}
+
+/// An error when somebody removed the file. The store itself removes one only when the journal goes on in another, and all of it
+/// is in the databases.
+fn still_there(file: &Arc<dyn JournalFile>, journal: &Mutex<Journal>) -> io::Result<()> {
+    file.still_there().or_else(|removed| {
+        let current = journal.lock().unwrap_or_else(PoisonError::into_inner).file();
+        if Arc::ptr_eq(file, &current) { Err(removed) } else { Ok(()) }
+    })
 }
 
 /// Writes what there is to write.

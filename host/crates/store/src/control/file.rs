@@ -98,6 +98,7 @@ impl ControlFile {
         self.file.append(frames)?;
         self.room = self.room.saturating_sub(frames.len());
         self.file.sync()?;
+        self.file.still_there()?;
         self.next += count;
         Ok(())
     }
