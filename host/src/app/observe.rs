@@ -75,6 +75,7 @@ fn facts(others: &Others, alerts: &Alerts, started: Instant) -> Facts {
         revocations: others.registry.revocations().len(),
         store: StoreFacts {
             failed: store.failed.is_some(),
+            control_failed: store.control_failed.is_some(),
             appended: store.appended,
             written: store.written,
             durable: store.durable,

@@ -61,10 +61,18 @@ fn checks(control: &Control) -> Vec<Check> {
     let phase = *control.phase.borrow();
     let set = Arc::clone(&control.policies.borrow());
     let problems = set.problems.len();
+    let store = control.store.status();
     let listening = (phase != Phase::Ready).then(|| phase.as_str().to_owned());
     vec![
         Check { name: "listening", wrong: listening, note: None, stops: true },
-        Check { name: "store", wrong: control.store.status().failed, note: record_note(control), stops: true },
+        Check { name: "store", wrong: store.failed, note: record_note(control), stops: true },
+        Check {
+            // What is revoked is in force all the same, so exchanges may come; whoever restarts the host must know.
+            name: "control log",
+            wrong: store.control_failed,
+            note: None,
+            stops: false,
+        },
         Check {
             name: "policies",
             wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),

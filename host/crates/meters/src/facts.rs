@@ -34,6 +34,8 @@ pub struct Facts {
 pub struct StoreFacts {
     /// Whether it has failed.
     pub failed: bool,
+    /// Whether the control log has.
+    pub control_failed: bool,
     /// Given to it.
     pub appended: u64,
     /// In the operating system's hands.
@@ -74,8 +76,9 @@ impl Facts {
         families.set_problems.set(count(self.problems));
         families.approvals_pending.set(count(self.approvals_pending));
         families.revocations.set(count(self.revocations));
-        let StoreFacts { failed, appended, written, durable, ingested } = self.store;
+        let StoreFacts { failed, control_failed, appended, written, durable, ingested } = self.store;
         families.store_failed.set(i64::from(failed));
+        families.control_log_failed.set(i64::from(control_failed));
         families.store_appended.inner().store(appended, Ordering::Relaxed);
         families.store_unwritten.set(behind(appended, written));
         families.store_undurable.set(behind(appended, durable));

@@ -72,6 +72,7 @@ families! {
     set_policies: Gauge = Gauge::default(), "policy_set_policies", "Policies in force";
     set_problems: Gauge = Gauge::default(), "policy_set_problems", "Files that are not in force as they stand; above 0 the set is degraded";
     store_failed: Gauge = Gauge::default(), "store_failed", "1 when nothing more can be recorded";
+    control_log_failed: Gauge = Gauge::default(), "control_log_failed", "1 when no token and no revocation is kept until the host is restarted";
     store_appended: Counter = Counter::default(), "store_appended_bytes", "Bytes that were given to the store since it was made";
     store_unwritten: Gauge = Gauge::default(), "store_unwritten_bytes", "Bytes that are not in the operating system's hands yet";
     store_undurable: Gauge = Gauge::default(), "store_undurable_bytes", "Bytes that are not on the disk yet";

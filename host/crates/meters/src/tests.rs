@@ -109,7 +109,14 @@ fn what_others_keep_is_told_as_it_is() {
     let facts = Facts {
         generation: 7,
         problems: 1,
-        store: StoreFacts { failed: false, appended: 100, written: 90, durable: 80, ingested: 80 },
+        store: StoreFacts {
+            failed: false,
+            control_failed: true,
+            appended: 100,
+            written: 90,
+            durable: 80,
+            ingested: 80,
+        },
         alerts: vec![(Rule::RevokedCredentials, 2)],
         webhooks: vec![WebhookFacts { name: "soc".into(), delivered: 1, failed: 3, pending: 1 }],
         ..Facts::default()
@@ -118,6 +125,8 @@ fn what_others_keep_is_told_as_it_is() {
     for line in [
         "portcullis_policy_set_generation 7",
         "portcullis_policy_set_problems 1",
+        "portcullis_store_failed 0",
+        "portcullis_control_log_failed 1",
         "portcullis_store_appended_bytes_total 100",
         "portcullis_store_undurable_bytes 20",
         r#"portcullis_alerts_total{rule="revoked-credentials"} 2"#,

@@ -418,8 +418,11 @@ async fn a_control_log_whose_sync_failed_acknowledges_nothing_more() {
     disk.set(|faults| faults.syncs = Some(0));
     assert!(store.append(revoked(2)).await.unwrap_err().0.contains("input/output error"));
     for _ in 0..3 {
-        assert!(store.append(revoked(3)).await.is_err());
+        let refused = store.append(revoked(3)).await.unwrap_err().0;
+        assert!(refused.contains("restart it, then give the order again"), "{refused}");
+        assert_eq!(store.status().control_failed, Some(refused));
     }
+    assert_eq!(store.status().failed, None, "the record goes on");
     drop(store);
     // What was not acknowledged may be there; what was is.
     let replayed = Store::open(&StoreConfig::new(folder.path())).unwrap().replay().unwrap();

@@ -484,6 +484,7 @@ impl Queue {
         let inner = self.lock();
         Status {
             failed: inner.failed.as_ref().map(|error| error.0.clone()),
+            control_failed: None,
             appended: inner.appended,
             written: inner.written.at,
             durable: inner.durable.at,

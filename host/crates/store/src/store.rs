@@ -55,10 +55,12 @@ pub(crate) enum Sink {
 }
 
 /// How far a store is. Positions count bytes of entries since the store was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Why nothing more is recorded; none while all is well.
     pub failed: Option<String>,
+    /// Why no token and no revocation is kept; none while all is well.
+    pub control_failed: Option<String>,
     /// Taken from the path.
     pub appended: u64,
     /// In the operating system's hands.
@@ -172,10 +174,11 @@ impl Store {
     /// How far it is, and whether it has failed.
     #[must_use]
     pub fn status(&self) -> Status {
-        match &self.sink {
+        let record = match &self.sink {
             Sink::Queue(queue) => queue.status(),
-            Sink::Nowhere | Sink::Closed => Status { failed: None, appended: 0, written: 0, durable: 0, ingested: 0 },
-        }
+            Sink::Nowhere | Sink::Closed => Status::default(),
+        };
+        Status { control_failed: self.control.failed(), ..record }
     }
 
     /// Ready when everything recorded so far can be read.

@@ -204,3 +204,24 @@ async fn whoever_holds_a_token_of_an_issuer_that_is_no_more_can_be_named() {
     assert_eq!(rig.post("/v1/revoke", r#"{"target":{"issuer":"gone"}}"#).await.status, StatusCode::OK);
     assert!(rig.identify(&bob.token).is_err());
 }
+
+#[tokio::test]
+async fn a_control_log_that_has_failed_is_told_with_the_way_out() {
+    let rig = Rig::new();
+    assert!(rig.get("/readyz?verbose").await.text.contains("[+] control log ok"));
+    std::fs::remove_dir_all(rig.dir.path().join("store/control")).unwrap();
+    let order = r#"{"target":{"caller":{"issuer":"idp","subject":"ann"}},"reason":"left","by":"carol","unknown":true}"#;
+    for _ in 0..2 {
+        let refused = rig.post("/v1/revoke", order).await;
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, Some("not_kept"))
+        );
+        assert!(refused.text.contains("restart it, then give the order again"), "{}", refused.text);
+    }
+    let ready = rig.get("/readyz?verbose").await;
+    assert!(ready.text.contains("[-] control log can't write") && ready.text.contains("restart it"), "{}", ready.text);
+    assert!(ready.text.contains("[+] store ok"), "{}", ready.text);
+    let status = rig.get("/v1/status").await.json();
+    assert!(status["store"]["status"]["control_failed"].is_string(), "{status}");
+}

@@ -15,7 +15,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -49,6 +49,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Room for the mark after the last event.
 const MARK_BYTES: usize = crate::frame::LEAST;
 
+/// What helps where the log has failed.
+const WAY_OUT: &str =
+    "the control log keeps nothing more until the host is restarted: restart it, then give the order again";
+
 type Told = Result<(), RecordError>;
 type Waiting = (ControlEvent, oneshot::Sender<Told>);
 
@@ -60,6 +64,8 @@ pub(crate) struct Control {
     /// Held while a file takes another's place, and while one is read.
     turning: Arc<Mutex<()>>,
     intake: Mutex<Option<mpsc::Sender<Waiting>>>,
+    /// Why nothing more is kept.
+    failed: Arc<OnceLock<RecordError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -90,7 +96,8 @@ impl Control {
 
     /// For reading only. The events before number `known` were acknowledged.
     pub(crate) fn reading(folder: PathBuf, known: Arc<AtomicU64>) -> Self {
-        Self { folder, known, turning: Arc::default(), intake: Mutex::default(), thread: Mutex::default() }
+        let (turning, intake, failed, thread) = Default::default();
+        Self { folder, known, turning, intake, failed, thread }
     }
 
     /// Opens the log: reads all of it, and goes on in a new file with what is still alive. Blocks.
@@ -112,7 +119,7 @@ impl Control {
             medium,
             file,
             turning: Arc::clone(&self.turning),
-            failed: None,
+            failed: Arc::clone(&self.failed),
             full_since: None,
         };
         let thread = std::thread::Builder::new()
@@ -160,6 +167,13 @@ impl Control {
         told.await.map_err(|_| closed())?
     }
 
+    /// Why nothing more is kept; none while all is well, and after it was closed.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let panicked = || lock(&self.thread).as_ref().is_some_and(JoinHandle::is_finished);
+        let cause = self.failed.get().map(|cause| cause.0.clone());
+        cause.or_else(|| panicked().then(|| format!("the control thread panicked; {WAY_OUT}")))
+    }
+
     /// Takes nothing more; what was taken is written. Blocks.
     pub(crate) fn close(&self) {
         lock(&self.intake).take();
@@ -201,7 +215,7 @@ struct Writer {
     medium: Arc<dyn Medium>,
     file: ControlFile,
     turning: Arc<Mutex<()>>,
-    failed: Option<RecordError>,
+    failed: Arc<OnceLock<RecordError>>,
     /// The last try to go on in a new file failed then.
     full_since: Option<Instant>,
 }
@@ -246,7 +260,7 @@ impl Writer {
 
     /// Puts an event's frame behind those that will be written with it, if there is room; makes room if it is the first.
     fn fit(&mut self, frames: &mut Vec<u8>, number: u64, event: &ControlEvent, first: bool) -> Result<(), Unfit> {
-        if let Some(failed) = &self.failed {
+        if let Some(failed) = self.failed.get() {
             return Err(Unfit::Refused(failed.clone()));
         }
         let before = frames.len();
@@ -315,9 +329,9 @@ impl Writer {
 
     /// Ends the log's service. What an error left in the file is not known, and what a second sync says means nothing.
     fn fail(&mut self, error: &io::Error) -> RecordError {
-        let cause = RecordError(format!("can't write {}: {error}", self.file.path.display()));
-        tracing::error!(%cause, "the control log has failed: no token is issued and nothing is revoked until it is opened anew");
-        self.failed.get_or_insert(cause).clone()
+        let cause = RecordError(format!("can't write {}: {error}; {WAY_OUT}", self.file.path.display()));
+        tracing::error!(%cause, "the control log has failed: no token is issued and no revocation is kept");
+        self.failed.get_or_init(|| cause).clone()
     }
 }
 
