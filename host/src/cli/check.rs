@@ -23,7 +23,6 @@ use engine::{
 use exchange::ports::Problem as PolicyProblem;
 use model::Guard;
 use serde_json::{Value, json};
-use store::check_control_log;
 
 use super::{
     draw, policy,
@@ -101,15 +100,15 @@ async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
     Ok(Findings { config: Some(config), problems, policies, folder, start })
 }
 
-/// What a store holds already that a host would not start with: a control token that others may read, a control log that
-/// is damaged.
+/// What a store holds already that a host would not start with: a control token that others may read, a file that is damaged
+/// or missing.
 fn kept(store: &config::Store) -> Vec<String> {
     if !is_own(&store.path) {
         return Vec::new();
     }
     let token = AdminToken::check(&store.admin_token()).err().map(|error| error.to_string());
-    let log = check_control_log(&store.path).err().map(|error| error.to_string());
-    token.into_iter().chain(log).collect()
+    let wrong = store::check(&store.path).into_iter().map(|error| error.to_string());
+    token.into_iter().chain(wrong).collect()
 }
 
 /// That nobody can listen there, since the address is none of this machine's. Of the port nothing is said: the host that

@@ -3,6 +3,7 @@
 
 use std::{
     fs::OpenOptions,
+    io,
     os::unix::fs::OpenOptionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -66,6 +67,15 @@ impl Db {
         Ok(Self { path: path.to_owned(), handle })
     }
 
+    /// Opens the file for a look, and changes nothing; none where that takes a repair, which whoever opens it makes.
+    pub(crate) fn look_at(path: &Path, cache_bytes: usize) -> Result<Option<Self>, StoreError> {
+        shield(path, "open", || match builder(cache_bytes).open_read_only(path) {
+            Ok(database) => Ok(Some(Self { path: path.to_owned(), handle: Handle::Sealed(database) })),
+            Err(DatabaseError::RepairAborted) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -86,7 +96,7 @@ impl Db {
     pub(crate) fn write<T>(&self, write: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
         shield(&self.path, "write", || {
             let Handle::Writable(database) = &self.handle else {
-                return Err(StoreError::io("write", &self.path)(std::io::ErrorKind::ReadOnlyFilesystem.into()).into());
+                return Err(StoreError::io("write", &self.path)(io::ErrorKind::ReadOnlyFilesystem.into()).into());
             };
             let mut transaction = database.begin_write()?;
             transaction.set_quick_repair(true);
@@ -115,6 +125,11 @@ impl Db {
     }
 }
 
+/// What redb says of a file that is too short, or is none of its own.
+fn tells_of_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput)
+}
+
 /// Cache of a file that is opened only to be checked.
 const CHECK_CACHE_BYTES: usize = 16 << 20;
 
@@ -130,8 +145,12 @@ fn shield<T>(path: &Path, operation: &'static str, work: impl FnOnce() -> Result
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Fault::Store(error))) => Err(error),
         Ok(Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen))) => Err(StoreError::Busy { path: path.to_owned() }),
+        // Of the disk, not of what is in the file.
+        Ok(Err(Fault::Redb(redb::Error::Io(error)))) if !tells_of_damage(&error) => {
+            Err(StoreError::io(operation, path)(error))
+        }
         Ok(Err(Fault::Redb(error))) => {
-            Err(StoreError::Database { operation, path: path.to_owned(), source: error.into() })
+            Err(StoreError::Database { operation, path: path.to_owned(), cause: error.into() })
         }
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

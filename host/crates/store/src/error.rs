@@ -1,21 +1,27 @@
 //! What can go wrong outside the path of an exchange. On the path there is only `exchange::ports::RecordError`.
 
-use std::{error::Error, fmt, io, path::PathBuf};
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use model::{ExchangeId, SessionId};
+
+use crate::index;
 
 /// Why the store can't be opened, read or closed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system said no.
-    #[error("can't {operation} {}: {source}", path.display())]
+    #[error("can't {operation} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
         /// On what.
         path: PathBuf,
-        /// The answer.
-        source: io::Error,
+        /// The answer; not a source, since it is told here.
+        cause: io::Error,
     },
     /// Another process has the store.
     #[error("the store {} is in use by {}", path.display(), Holder(*pid))]
@@ -26,14 +32,14 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A database file said no.
-    #[error("can't {operation} {}: {source}", path.display())]
+    #[error("can't {operation} {}: {cause}{}", path.display(), WayOut(path))]
     Database {
         /// What was tried.
         operation: &'static str,
         /// The file.
         path: PathBuf,
-        /// The answer.
-        source: Box<dyn Error + Send + Sync>,
+        /// The answer; not a source, since it is told here.
+        cause: Box<dyn Error + Send + Sync>,
     },
     /// A database file is open already.
     #[error("can't open {}: it is open elsewhere", path.display())]
@@ -42,7 +48,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// What is stored is not what was recorded.
-    #[error("{} is damaged{}: {what}", file.display(), Place(*exchange, *entry))]
+    #[error("{} is damaged{}: {what}{}", file.display(), Place(*exchange, *entry), WayOut(file))]
     Corrupt {
         /// The file.
         file: PathBuf,
@@ -78,7 +84,7 @@ impl StoreError {
     /// For `map_err` after a call to the operating system.
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { operation, path, source }
+        move |cause| Self::Io { operation, path, cause }
     }
 }
 
@@ -90,6 +96,18 @@ impl fmt::Display for Holder {
             Some(pid) => write!(f, "process {pid}"),
             None => f.write_str("another process"),
         }
+    }
+}
+
+/// What helps where a file is damaged.
+struct WayOut<'a>(&'a Path);
+
+impl fmt::Display for WayOut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.file_name().is_some_and(|name| name == index::FILE) {
+            f.write_str("; remove it while no host runs: it is made again from the segments")?;
+        }
+        Ok(())
     }
 }
 

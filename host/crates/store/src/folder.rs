@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::StoreError;
+use crate::{StoreError, anew, segments};
 
 const LOCK: &str = "lock";
 const KEY: &str = "key";
@@ -113,6 +113,20 @@ fn make(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Does something while nobody has the store of a folder; nothing, where somebody has it, or nobody ever had.
+pub(crate) fn while_nobody_has_it<T>(folder: &Path, look: impl FnOnce() -> T) -> Result<Option<T>, StoreError> {
+    let path = folder.join(LOCK);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(StoreError::io("open the lock", &path))?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(look())),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(StoreError::io("lock", &path)(error.into())),
+    }
+}
+
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     let mut file = OpenOptions::new()
@@ -158,7 +172,12 @@ fn key(folder: &Path) -> Result<hmac::Key, StoreError> {
     let path = folder.join(KEY);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => new_key(folder, &path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            check_key(folder)?;
+            let made = new_key(folder, &path)?;
+            anew::done(&path)?;
+            made
+        }
         Err(error) => return Err(StoreError::io("read the key", &path)(error)),
     };
     match bytes.split_at_checked(KEY_BYTES) {
@@ -168,6 +187,20 @@ fn key(folder: &Path) -> Result<hmac::Key, StoreError> {
             Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what })
         }
     }
+}
+
+/// That a store in which something was recorded has its key, or that another one is ordered.
+pub(crate) fn check_key(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.join(KEY);
+    if path.exists() || anew::is_ordered(&path) || !segments::are_begun(folder)? {
+        return Ok(());
+    }
+    let what = format!(
+        "it is missing: restore it, or make an empty file {}: then another one is made, once, and what is masked from then on \
+         has hashes that agree with none of before",
+        anew::order(&path).display()
+    );
+    Err(StoreError::Corrupt { file: path, exchange: None, entry: None, what })
 }
 
 fn key_check(key: &[u8]) -> [u8; KEY_CHECK_BYTES] {

@@ -66,6 +66,16 @@ impl Index {
         Ok((1..FORMAT).contains(&found))
     }
 
+    /// Looks whether a file could be opened as a host does that starts, and changes nothing.
+    pub(crate) fn check(file: &Path, cache_bytes: usize) -> Result<(), StoreError> {
+        let Some(db) = Db::look_at(file, cache_bytes)? else { return Ok(()) };
+        let index = Self { db };
+        if !(1..FORMAT).contains(&index.db.read(format)?) {
+            index.meta()?;
+        }
+        Ok(())
+    }
+
     /// Opens the index; makes it where it is missing.
     pub(crate) fn open(file: &Path, cache_bytes: usize) -> Result<(Self, Meta), StoreError> {
         let index = Self { db: Db::open(file, cache_bytes)? };

@@ -339,7 +339,7 @@ impl Ingest {
 
     fn decode(&self, frame: &Frame<'_>) -> Result<Entry, StoreError> {
         frame.decode().map_err(|error| StoreError::Corrupt {
-            file: self.index.path().to_owned(),
+            file: self.segments.folder().to_owned(),
             exchange: Some(frame.exchange),
             entry: Some(frame.number),
             what: format!("a journaled entry can't be decoded: {error}"),
@@ -348,7 +348,7 @@ impl Ingest {
 
     fn not_a_frame(&self, position: u64, flaw: frame::Flaw) -> StoreError {
         let what = format!("no frame at position {position}: {}", flaw.as_str());
-        StoreError::Corrupt { file: self.index.path().to_owned(), exchange: None, entry: None, what }
+        StoreError::Corrupt { file: self.segments.folder().to_owned(), exchange: None, entry: None, what }
     }
 }
 

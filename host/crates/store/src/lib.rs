@@ -20,6 +20,7 @@
 
 mod anew;
 mod asleep;
+mod check;
 mod config;
 mod control;
 mod database;
@@ -46,8 +47,8 @@ mod summary;
 mod tape;
 mod writer;
 
+pub use check::check;
 pub use config::{Durability, Limits, StoreConfig};
-pub use control::check_control_log;
 pub use error::StoreError;
 pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry, Verified};
 pub use recover::{Damage, Recovery};

@@ -132,6 +132,11 @@ impl Segments {
         Ok((segments, Fill { bytes: 0, ..fill }))
     }
 
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Number of the next event of the control log, as far as the record knows.
     pub(crate) fn control(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.control)
@@ -352,7 +357,8 @@ const CLOSING_PAUSE: Duration = Duration::from_millis(5);
 fn open_sealed(path: &Path, cache_bytes: usize) -> Result<Db, StoreError> {
     // redb would make a file that is missing.
     if !path.exists() {
-        return Err(StoreError::io("open", path)(io::ErrorKind::NotFound.into()));
+        let what = "it is missing".to_owned();
+        return Err(StoreError::Corrupt { file: path.to_owned(), exchange: None, entry: None, what });
     }
     let mut tries = 0;
     loop {

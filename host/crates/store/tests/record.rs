@@ -528,6 +528,50 @@ async fn a_changed_key_is_refused() {
 }
 
 #[tokio::test]
+async fn a_lost_key_is_made_anew_only_by_order() {
+    let folder = tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("key");
+    fs::remove_file(&path).unwrap();
+    for refused in [Store::open(&StoreConfig::new(folder.path())), Store::open_read_only(folder.path())] {
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains("it is missing") && refused.contains("key.begin-anew"), "{refused}");
+    }
+    assert_eq!(store::check(folder.path()).len(), 1);
+    let order = folder.path().join("key.begin-anew");
+    fs::write(&order, "").unwrap();
+    drop(open(folder.path()));
+    assert!(path.exists() && !order.exists());
+    assert!(store::check(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_index_tells_the_way_out_once() {
+    let folder = tempdir().unwrap();
+    let store = open(folder.path());
+    three(&store).await;
+    assert!(store::check(folder.path()).is_empty(), "nobody looks at it while it is open");
+    store.close().await.unwrap();
+    drop(store);
+    let index = folder.path().join("index.redb");
+    let whole = fs::read(&index).unwrap();
+    for damaged in [whole[..whole.len() / 2].to_vec(), whole[..4096].to_vec(), pattern(whole.len(), 3)] {
+        fs::write(&index, damaged).unwrap();
+        // It is all in the text. What takes a repair, as a file of a host that was killed does, only a start tells.
+        let checked = store::check(folder.path());
+        let refused = Store::open_read_only(folder.path()).err().unwrap();
+        for said in checked.iter().chain([&refused]) {
+            assert!(std::error::Error::source(said).is_none());
+            let said = said.to_string();
+            assert!(said.contains("index.redb") && said.contains("remove it while no host runs"), "{said}");
+        }
+    }
+    assert_eq!(store::check(folder.path()).len(), 1, "what is no database at all is told by a check too");
+    fs::remove_file(&index).unwrap();
+    assert_eq!(Store::open_read_only(folder.path()).unwrap().verify().unwrap().exchanges, 3);
+}
+
+#[tokio::test]
 async fn the_keyed_hash_belongs_to_the_installation() {
     let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
     let (a, b) = (open(one.path()), open(two.path()));

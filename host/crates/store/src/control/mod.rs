@@ -74,7 +74,7 @@ pub(crate) struct Control {
 ///
 /// # Errors
 /// [`StoreError`] when an acknowledged event can't be read: a revocation may be missing, so no host would start.
-pub fn check_control_log(store: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_control_log(store: &Path) -> Result<(), StoreError> {
     let folder = folder::control_of(store);
     if !folder.exists() || (file::is_missing(&folder)? && !segments::are_begun(store)?) {
         return Ok(());
