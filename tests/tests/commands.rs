@@ -86,9 +86,13 @@ fn check_finds_what_would_keep_a_host_from_starting() {
     std::fs::set_permissions(folder.path().join("open/admin.token"), std::fs::Permissions::from_mode(0o644)).unwrap();
     private("damaged/control").unwrap();
     put("damaged/control/control-0000000000000001.log", &"x".repeat(4096));
+    private("lost/control").unwrap();
+    put("lost/segment-000001.redb", "");
     let cases = [
         (format!("{listen}{control}[store]\npath = \"open\"\n{connection}"), "admin.token"),
         (format!("{listen}{control}[store]\npath = \"damaged\"\n{connection}"), "control-0000000000000001.log"),
+        // A segment is made last.
+        (format!("{listen}{control}[store]\npath = \"lost\"\n{connection}"), "key.begin-anew"),
         // Of RFC 5737: no machine's.
         (format!("[listen]\naddress = \"192.0.2.1:8080\"\n{control}{connection}"), "listen.address: 192.0.2.1"),
         (
@@ -314,8 +318,41 @@ async fn a_store_is_verified_when_its_host_is_stopped() {
     let json = host.cli().run(&["sessions", "verify", "--json"]);
     let said: Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(json.code == Some(1) && said["good"] == json!(false), "{said}");
-    let nowhere = host.cli().run(&["sessions", "verify", "--store", "no-such-folder"]);
-    assert!(nowhere.code == Some(1) && nowhere.stdout.contains("no-such-folder"), "{}", nowhere.stdout);
+    // What was not looked at is not wrong, and not good.
+    let strangers = host.home().join("store");
+    let chowned = std::os::unix::fs::chown(&strangers, Some(65534), None).is_ok();
+    let cases =
+        [("no-such-folder", true, "no-such-folder"), (strangers.to_str().unwrap(), chowned, "sudo -u '#65534'")];
+    for (folder, _, wanted) in cases.into_iter().filter(|(_, tried, _)| *tried) {
+        let told = host.cli().run(&["sessions", "verify", "--json", "--store", folder]);
+        assert_eq!((told.code, told.stdout.as_str()), (Some(1), ""), "{folder}");
+        assert!(told.stderr.contains("nothing is verified") && told.stderr.contains(wanted), "{}", told.stderr);
+    }
+}
+
+/// Of a store that a dead host left: its journal has bytes that were acknowledged, and can't be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_told_by_every_command_and_by_the_host_as_long_as_the_file_is_there() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().start(upstream.address).await;
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    let file = "store/journal/damaged-journal-0000000000000000.log";
+    std::fs::write(host.home().join(file), "evidence").unwrap();
+    let listed = host.cli().run(&["sessions", "list"]);
+    assert!(listed.code == Some(0) && listed.stderr.contains(file), "{}", listed.stderr);
+    for _ in 0..2 {
+        let wrong = host.cli().run(&["sessions", "verify"]);
+        assert!(wrong.code == Some(1) && wrong.stdout.contains(file), "{}{}", wrong.stdout, wrong.stderr);
+    }
+    let mut host = host.restart().await;
+    let mut ready = host.operator().send("GET", "/readyz?verbose", &[], b"").await;
+    let ready = String::from_utf8(ready.rest().await).unwrap();
+    assert!(ready.contains("[!] store ") && ready.contains(file), "{ready}");
+    assert!(host.look("/v1/status").await["store"]["lost"][0].as_str().unwrap().contains(file));
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    std::fs::remove_file(host.home().join(file)).unwrap();
+    assert_eq!(host.cli().run(&["sessions", "verify"]).code, Some(0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -73,6 +73,17 @@ impl Folder {
 /// Where the control log of a store is.
 pub(crate) fn control_of(store: &Path) -> PathBuf {
     store.join(CONTROL)
+}
+
+/// That a folder is this user's: files that another one makes, as root does, are none that its host can open.
+pub(crate) fn is_own(folder: &Path) -> Result<(), StoreError> {
+    let owner = fs::metadata(folder).map_err(StoreError::io("look at", folder))?.uid();
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let what =
+        format!("it is user {owner}'s: do this as that user (`sudo -u '#{owner}' …`), or with a copy of your own");
+    Err(StoreError::io("open", folder)(io::Error::new(io::ErrorKind::PermissionDenied, what)))
 }
 
 /// Makes names in a folder (new files, renames, removals) durable.

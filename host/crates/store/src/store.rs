@@ -83,12 +83,13 @@ impl Store {
     /// Opens the store for reading, when no host has it open. What a host that died left is taken over first. Blocks.
     ///
     /// # Errors
-    /// As [`Store::open`]; also when there is no store.
+    /// As [`Store::open`]; also when there is no store, or it is another user's, whose host could not open what is made here.
     pub fn open_read_only(path: &Path) -> Result<Arc<Self>, StoreError> {
         if !path.join(JOURNAL).is_dir() {
             let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no store");
             return Err(StoreError::io("open", path)(missing));
         }
+        folder::is_own(path)?;
         let (mut store, ..) = Self::prepare(&StoreConfig::new(path))?;
         // One past the last run: everything that is still open was interrupted.
         store.run += 1;

@@ -18,7 +18,8 @@ use super::super::{
 ///
 /// Reads the whole store, which no host may have open: stop the host, or verify a copy of the folder that was made while it
 /// was stopped, or from a snapshot of the file system. What a host that died left in the journal is taken over first, as
-/// by a host that starts. Ends with 1 at the first thing that does not agree, and names it.
+/// by a host that starts, and an index that is not there is made: the folder must be writable, and its owner's. Ends with 1 at the
+/// first thing that does not agree, and names it.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// The folder of the store, where it is another than the configuration says.
@@ -38,11 +39,12 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     };
     let shown = folder.clone();
     let found = match tokio::task::spawn_blocking(move || Store::open_read_only(&folder)?.verify()).await? {
-        // That says nothing of the record.
         Err(error @ StoreError::InUse { .. }) => {
             return Err(error).context("only the store of a host that is stopped, or a copy of one, can be verified");
         }
-        found => found,
+        found @ (Ok(_) | Err(StoreError::Corrupt { .. } | StoreError::Database { .. })) => found,
+        // That says nothing of the record.
+        Err(error) => return Err(error).context("nothing is verified"),
     };
     let good = found.is_ok();
     let told = match found {
