@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     Damage, Limits, StoreError,
     database::{Db, Fault},
-    folder, medium, numbered,
+    folder, index, medium, numbered,
     pack::{Pack, PackId, Place},
     seal,
 };

@@ -264,9 +264,9 @@ impl Store {
     }
 }
 
-/// The index, with all that the segments have, but for what the journal has too and is shown it again; and the position from
-/// which on the journal was not looked at yet; and what is found to be lost. One that is missing or empty, or of an older format, or older than the segments,
-/// is made again: what it lacks would vanish, and numbers of events would be given out twice.
+/// The index, with all that the segments have, but for what the journal has too and is shown it again; the position from which on
+/// the journal was not looked at yet; and what is found to be lost. One that is missing or empty, or of an older format, or
+/// older than the segments, is made again: what it lacks would vanish, and numbers of events would be given out twice.
 fn whole_index(
     folder: &Folder,
     segments: &Arc<Segments>,
