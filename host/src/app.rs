@@ -44,6 +44,7 @@ use crate::{
     burst::Bursts,
     config::Config,
     demo::{self, Pace},
+    files,
     forward::Forwarder,
     listen::{self, Door, Own},
     reload, shipped,
@@ -67,7 +68,7 @@ pub(crate) struct Ready {
 /// Whatever keeps it from starting: an address in use, a store that another process has, an unreadable certificate.
 pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Ready)) -> anyhow::Result<()> {
     let stop = Stop::new();
-    let mut config = config;
+    let mut config = fitted(config)?;
     let mut tasks = JoinSet::new();
 
     let store = Store::open(&terms::store(&config))?;
@@ -144,6 +145,15 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
     Ok(())
+}
+
+/// What operators see.
+/// With limits for which the process may have enough files open.
+fn fitted(mut config: Config) -> anyhow::Result<Config> {
+    if let Some(lowered) = files::fit(&mut config.limits, config.connections.len(), files::raise()?)? {
+        tracing::warn!("{lowered}");
+    }
+    Ok(config)
 }
 
 /// What operators see.

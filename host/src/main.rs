@@ -6,6 +6,7 @@
 //!   reload.rs   policies while it runs      forward/     requests go out
 //!   telemetry.rs  what it says of itself    sieve.rs     what either may read
 //!   process.rs    what is left of it        demo/        a model to try it with
+//!   files.rs      what it may have open
 //! ```
 //!
 //! What must hold: nothing here decides what passes; that is the path's (`exchange`), with the policies' (`engine`).
@@ -15,6 +16,7 @@ mod burst;
 mod cli;
 mod config;
 mod demo;
+mod files;
 mod forward;
 mod listen;
 mod process;

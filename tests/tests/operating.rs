@@ -7,6 +7,44 @@ use std::time::Duration;
 
 use scenarios::rig::{Channel, Durability, Host, Setup, Told, Upstream, json_head, policies, request, whole, within};
 
+/// The connections of strangers, made anew as soon as the host closes one.
+async fn crowd(host: &Host, most: usize) {
+    let address = host.client().address;
+    let one = async || loop {
+        let Ok(stream) = tokio::net::TcpStream::connect(address).await else { continue };
+        let _closed = stream.readable().await;
+    };
+    futures_util::future::join_all((0..most).map(|_| one())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_with_no_credential_leaves_files_for_the_store_the_policies_and_the_operator() {
+    let upstream = upstream().await;
+    let mut host = Setup::new().open_files(400).limits("head_deadline = \"500ms\"").start(upstream.address).await;
+    assert!(host.log_text().contains("client_connections = 54"), "{}", host.log_text());
+    let noted = host.cli().run(&["check"]);
+    assert_eq!(noted.code, Some(0), "{}", noted.stdout);
+    let ordered = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        host.install_shipped("00-lockdown.wasm", "lockdown");
+        host.until_policy("00-lockdown").await;
+        std::fs::remove_file(host.folder().join("00-lockdown.wasm")).unwrap();
+        host.until_set("the gate is open again", |set| policies(set).next().is_none()).await;
+        // The store's file becomes full.
+        for _ in 0..3 {
+            let (reply, _) = host.client().whole(&request(&"a b".repeat(8 << 20), false)).await;
+            assert_eq!(reply.status, 200);
+        }
+    };
+    tokio::select! {
+        () = ordered => {}
+        () = crowd(&host, 450) => unreachable!("the crowd never leaves"),
+    }
+    assert!(readiness(&host).await.contains("[+] store ok"));
+    assert!(!host.log_text().contains("Too many open files"), "{}", host.log_text());
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+}
+
 /// What `readyz?verbose` says.
 async fn readiness(host: &Host) -> String {
     let mut reply = host.operator().send("GET", "/readyz?verbose", &[], b"").await;

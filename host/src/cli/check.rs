@@ -32,6 +32,7 @@ use super::{
 use crate::{
     burst::Bursts,
     config::{self, Config, Problems, Severity},
+    files,
     forward::Forwarder,
     listen,
 };
@@ -62,6 +63,8 @@ struct Findings {
     folder: Vec<PolicyProblem>,
     /// What else would keep a host from starting.
     start: Vec<String>,
+    /// What of the limits a host would lower.
+    lowered: Option<String>,
 }
 
 impl Findings {
@@ -95,9 +98,18 @@ async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
         start.push(format!("listen.tls: {error}"));
     }
     start.extend(credentials(&config).await);
+    let lowered = fit(&config).unwrap_or_else(|error| {
+        start.push(error.to_string());
+        None
+    });
     let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
     let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
-    Ok(Findings { config: Some(config), problems, policies, folder, start })
+    Ok(Findings { config: Some(config), problems, policies, folder, start, lowered })
+}
+
+/// What of the limits a host would lower that is started as this command was.
+fn fit(config: &Config) -> anyhow::Result<Option<String>> {
+    files::fit(&mut config.limits.clone(), config.connections.len(), files::raise()?)
 }
 
 /// What a store holds already that a host would not start with: a control token that others may read, a file that is damaged
@@ -152,7 +164,7 @@ async fn look_all_the_same(file: &Path, problems: Problems) -> anyhow::Result<Fi
         }
         Some(_) | None => (Vec::new(), Vec::new()),
     };
-    Ok(Findings { config: None, problems, policies, folder, start: Vec::new() })
+    Ok(Findings { config: None, problems, policies, folder, start: Vec::new(), lowered: None })
 }
 
 async fn look_at_policies(
@@ -214,14 +226,14 @@ fn text(file: &Path, findings: &Findings) -> String {
     lines.join("\n")
 }
 
-/// What is not wrong, and guards less than one may think.
+/// What is not wrong, and guards less or serves fewer than one may think.
 fn notes(findings: &Findings) -> Vec<String> {
     let Some(config) = &findings.config else { return Vec::new() };
     let policies = findings.policies.iter().map(|Inspection { id, settings, .. }| {
         let (mode, on_failure) = (settings.mode, settings.on_failure);
         Guard { id, mode, on_failure }
     });
-    config.unguarded(policies)
+    config.unguarded(policies).into_iter().chain(findings.lowered.clone()).collect()
 }
 
 fn json(findings: &Findings) -> Value {

@@ -96,6 +96,8 @@ pub struct Setup {
     disk: Option<u64>,
     /// Variables of the host's environment.
     environment: Vec<(String, String)>,
+    /// Files and sockets that the host may have open, where that is bounded.
+    open_files: Option<usize>,
 }
 
 impl Setup {
@@ -235,6 +237,13 @@ impl Setup {
         self
     }
 
+    /// Lets the host have no more files and sockets open than this.
+    #[must_use]
+    pub fn open_files(mut self, most: usize) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -255,6 +264,7 @@ pub struct Host {
     home: TempDir,
     process: Option<Process>,
     environment: Vec<(String, String)>,
+    open_files: Option<usize>,
 }
 
 struct Process {
@@ -267,7 +277,7 @@ struct Process {
 
 impl Host {
     fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
-        let host = Self { home, process: None, environment: setup.environment.clone() };
+        let host = Self { home, process: None, environment: setup.environment.clone(), open_files: setup.open_files };
         if let Some(bytes) = setup.disk {
             super::alone::mount_small(&host.home.path().join("store"), bytes);
         }
@@ -342,7 +352,15 @@ expires = 2099-12-31
     async fn run(mut self) -> Self {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written");
-        let mut child = Command::new(binary())
+        let mut command = match self.open_files {
+            None => Command::new(binary()),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
+                shell
+            }
+        };
+        let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(self.config())
