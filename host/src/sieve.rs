@@ -46,6 +46,36 @@ impl Sieve {
         self.held.len() > self.cleared
     }
 
+    /// Reads what comes while nothing may pass, up to so many bytes in all; ready at the end of the stream.
+    pub(crate) fn poll_keep<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        while self.held.len() < most {
+            let mut piece = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut piece);
+            let mut piece = piece.take(most - self.held.len());
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(piece.filled());
+        }
+        Poll::Pending
+    }
+
+    /// Lets `look` see what was held and has not passed.
+    pub(crate) fn look(&mut self, look: impl FnOnce(&[u8]) -> Seen) -> Seen {
+        let seen = look(&self.held);
+        self.cleared = seen.passed;
+        if seen.refused.is_some() {
+            self.held.truncate(seen.passed);
+        }
+        seen
+    }
+
     /// Reads, and lets `look` see all that has not passed. What passes is in the reader's buffer, or is handed on next.
     /// `None` at the end of the stream.
     pub(crate) fn poll_read<S: AsyncRead + Unpin>(
@@ -86,11 +116,6 @@ impl Sieve {
             return Poll::Ready(Ok(None));
         }
         self.held.extend_from_slice(piece.filled());
-        let seen = look(&self.held);
-        self.cleared = seen.passed;
-        if seen.refused.is_some() {
-            self.held.truncate(seen.passed);
-        }
-        Poll::Ready(Ok(Some(seen)))
+        Poll::Ready(Ok(Some(self.look(look))))
     }
 }

@@ -202,3 +202,24 @@ async fn who_finds_no_place_is_told_so_in_its_own_form() {
         assert!(told["error"]["message"].as_str().unwrap().contains("too many exchanges"), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_caller_left_can_not_be_approved_whatever_was_sent_behind_it() {
+    let upstream = answering("never said").await;
+    let host = Setup::new().policy("30-approve.wasm", "approve").start(upstream.address).await;
+    let client = host.client();
+    let body = String::from_utf8(request("please delete it", false)).unwrap();
+    let one = post(&client, &format!("content-length: {}", body.len()), &body);
+    let mut stream = TcpStream::connect(client.address).await.unwrap();
+    stream.write_all(&one.repeat(2)).await.unwrap();
+    let id = host.until_asked().await["id"].as_str().unwrap().to_owned();
+    drop(stream);
+    within("the question is taken back", async {
+        while host.look(&format!("/v1/approvals/{id}")).await["state"] == "pending" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_ne!(host.cli().run(&["approvals", "approve", &id]).code, Some(0));
+    assert_eq!(upstream.received().len(), 0);
+}

@@ -14,6 +14,8 @@ pub(super) struct Course(Arc<Mutex<State>>);
 
 struct State {
     running: bool,
+    /// Exchanges that are over.
+    ended: u64,
     idle_since: Instant,
     broken_off: bool,
     /// Who waits for the exchange to end.
@@ -26,7 +28,8 @@ pub(super) struct Running(Course);
 impl Course {
     /// No exchange runs.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { running: false, idle_since: Instant::now(), broken_off: false, waits: None })))
+        let state = State { running: false, ended: 0, idle_since: Instant::now(), broken_off: false, waits: None };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -45,11 +48,12 @@ impl Course {
         (!state.running).then_some(state.idle_since)
     }
 
-    /// Whether an exchange runs; then this task is woken when it ends.
-    pub(super) fn wait(&self, cx: &Context<'_>) -> bool {
+    /// Whether not all of the first so many exchanges are over; then this task is woken when the next one ends.
+    pub(super) fn wait(&self, exchanges: u64, cx: &Context<'_>) -> bool {
         let mut state = self.state();
-        state.waits = state.running.then(|| cx.waker().clone());
-        state.running
+        let waits = state.ended < exchanges;
+        state.waits = waits.then(|| cx.waker().clone());
+        waits
     }
 
     /// The body of a request was refused.
@@ -68,6 +72,7 @@ impl Drop for Running {
         let waits = {
             let mut state = self.0.state();
             (state.running, state.idle_since) = (false, Instant::now());
+            state.ended += 1;
             state.waits.take()
         };
         if let Some(waits) = waits {

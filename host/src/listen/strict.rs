@@ -2,7 +2,8 @@
 //! their framing. Between TLS and hyper.
 //!
 //! What must hold: not one byte of a head that is refused reaches hyper; a body that is refused ends in an error, never
-//! like a whole one; a head has its deadline, and a connection with no request its own.
+//! like a whole one; a head has its deadline, and a connection with no request its own. hyper notices that a caller went
+//! away only as long as it holds no byte behind the request: so the next head is kept here until the exchange is over.
 
 use std::{
     future::Future,
@@ -48,6 +49,8 @@ pub(super) struct Strict<S, R> {
     course: Course,
     requests: Requests,
     sieve: Sieve,
+    /// Requests whose heads have passed.
+    requested: u64,
     /// Since when a head is awaited whose first byte has come, or the first head of all.
     head_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -92,6 +95,7 @@ where
             course,
             requests: Requests::new(terms.head_bytes),
             sieve: Sieve::default(),
+            requested: 0,
             head_since: Some(now),
             timer: Box::pin(tokio::time::sleep_until(now + terms.head_deadline)),
             terms,
@@ -102,10 +106,11 @@ where
         }
     }
 
-    /// Takes note of what became of bytes.
-    fn note(&mut self, seen: Seen) {
+    /// Takes note of what became of bytes; `head`: the first of them was a head's.
+    fn note(&mut self, seen: Seen, head: bool) {
         if seen.passed > 0 {
             self.head_since = None;
+            self.requested += u64::from(head);
         }
         if let Some(refusal) = seen.refused {
             self.end(Over::Refused(refusal));
@@ -125,21 +130,18 @@ where
         self.over = Some(over);
     }
 
-    /// What the reader is told when nothing more comes: the end, once the exchange before is over; of a body an error.
-    fn tell(&mut self, cx: &Context<'_>, over: Over) -> Poll<io::Result<()>> {
+    /// What the reader is told when nothing more comes: the end; of a body an error.
+    fn tell(&mut self, over: Over) -> io::Result<()> {
         match over {
             Over::Refused(refusal) if refusal.place == Place::Body => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)))
+                return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
             }
-            _ if self.course.wait(cx) => Poll::Pending,
-            Over::Refused(refusal) => {
-                if matches!(self.leaving, Leaving::Closing) && !self.blocked {
-                    self.leaving = Leaving::Saying { answer: (self.refuse)(refusal), said: 0 };
-                }
-                Poll::Ready(Ok(()))
+            Over::Refused(refusal) if matches!(self.leaving, Leaving::Closing) && !self.blocked => {
+                self.leaving = Leaving::Saying { answer: (self.refuse)(refusal), said: 0 };
             }
-            Over::Idle => Poll::Ready(Ok(())),
+            Over::Refused(_) | Over::Idle => {}
         }
+        Ok(())
     }
 
     /// When what is awaited must have come; none while an exchange runs.
@@ -191,11 +193,25 @@ where
                 return Poll::Ready(Ok(()));
             }
             if let Some(over) = this.over {
-                return this.tell(cx, over);
+                return Poll::Ready(this.tell(over));
+            }
+            let head = this.requests.expects_head();
+            if head && this.course.wait(this.requested, cx) {
+                // Its time begins when it is looked at.
+                this.head_since = None;
+                return this.sieve.poll_keep(&mut this.stream, cx, this.terms.head_bytes);
             }
             let requests = &mut this.requests;
-            match this.sieve.poll_read(&mut this.stream, cx, buf, |bytes| requests.look(bytes)) {
-                Poll::Ready(Ok(Some(seen))) => this.note(seen),
+            if this.sieve.waits() {
+                let seen = this.sieve.look(|bytes| requests.look_at_one(bytes));
+                this.note(seen, head);
+                if seen.passed > 0 || seen.refused.is_some() {
+                    continue;
+                }
+            }
+            let requests = &mut this.requests;
+            match this.sieve.poll_read(&mut this.stream, cx, buf, |bytes| requests.look_at_one(bytes)) {
+                Poll::Ready(Ok(Some(seen))) => this.note(seen, head),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 // Only where a head is awaited: a body has its time from the exchange.

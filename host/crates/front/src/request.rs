@@ -35,8 +35,25 @@ impl Requests {
     pub fn look(&mut self, bytes: &[u8]) -> Seen {
         let mut passed = 0;
         loop {
+            let seen = self.look_at_one(&bytes[passed..]);
+            passed += seen.passed;
+            if seen.passed == 0 || seen.refused.is_some() {
+                return Seen { passed, ..seen };
+            }
+        }
+    }
+
+    /// The same, and no further than to the end of the message: what is behind that was not looked at.
+    pub fn look_at_one(&mut self, bytes: &[u8]) -> Seen {
+        let mut passed = 0;
+        loop {
             match self.step(&bytes[passed..]) {
-                Ok(Some(taken)) => passed += taken,
+                Ok(Some(taken)) => {
+                    passed += taken;
+                    if self.expects_head() {
+                        return Seen { passed, refused: None };
+                    }
+                }
                 Ok(None) => return Seen { passed, refused: None },
                 Err(refusal) => {
                     self.state = State::Refused(refusal);

@@ -120,6 +120,51 @@ async fn what_came_before_a_refused_head_is_answered_first() {
     assert_eq!(caller.heard().len(), 2);
 }
 
+/// Otherwise its request stays with the model, and may be approved, with nobody there for the answer.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_went_away_is_noticed_whatever_it_sent_behind_its_request() {
+    let bad = "GET /x HTTP/1.1\r\n\r\n";
+    let post = "POST /x HTTP/1.1\r\nhost: gate\r\ncontent-length: 900\r\n\r\nabc";
+    let behind = ["", &GET[..9], GET, &GET.repeat(9), bad, "\0", "\r\n", post];
+    for behind in behind {
+        for at_once in [true, false] {
+            let mut caller = connect(Duration::from_secs(1000));
+            let (first, then) = if at_once { (format!("{GET}{behind}"), "") } else { (GET.to_owned(), behind) };
+            caller.send(&first).await;
+            sleep(Duration::from_secs(20)).await;
+            caller.send(then).await;
+            sleep(Duration::from_secs(20)).await;
+            assert_eq!((caller.heard().len(), caller.server.is_finished()), (1, false), "{behind}");
+            drop(caller.stream);
+            let ended = tokio::time::timeout(Duration::from_secs(1), caller.server).await;
+            assert!(ended.is_ok_and(|ended| ended.unwrap().is_err()), "{behind}: {at_once}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_behind_a_request_has_its_time_when_the_exchange_is_over() {
+    let began = Instant::now();
+    let mut caller = connect(Duration::from_secs(30));
+    caller.send(&format!("{GET}{}", &GET[..9])).await;
+    caller.answer().await;
+    sleep(Duration::from_secs(5)).await;
+    caller.send(&GET[9..]).await;
+    caller.answer().await;
+    assert_eq!((caller.heard().len(), began.elapsed().as_secs()), (2, 65));
+    caller.send(&GET[..9]).await;
+    assert_eq!((caller.rest().await.as_str(), began.elapsed().as_secs()), ("<408>", 75));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_comes_behind_a_request_no_more_is_kept_than_a_head_may_have() {
+    let mut caller = connect(Duration::from_secs(30));
+    let more = GET.repeat(4096);
+    caller.send(GET).await;
+    let sent = tokio::time::timeout(Duration::from_secs(29), caller.stream.write_all(more.as_bytes())).await;
+    assert!(sent.is_err(), "it waits in the system's buffers, as a slow reader makes it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_refused_breaks_off() {
     let mut caller = connect(Duration::ZERO);
