@@ -126,7 +126,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
     tasks.spawn(warm(compiler, stop.rest.clone()));
     tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone()));
-    tasks.spawn(keep(forwarder, approvals, observers.alerts.clone(), who, stop.rest.clone()));
+    tasks.spawn(keep(forwarder, approvals.clone(), observers.alerts.clone(), who, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
     phase.send_replace(Phase::Ready);
     announce(&ready);
@@ -141,6 +141,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     if tokio::task::spawn_blocking(|| control.join()).await.is_ok_and(|joined| joined.is_err()) {
         tracing::error!("the control listener's thread panicked");
     }
+    approvals.close().await;
     observers.alerts.close().await;
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;

@@ -383,3 +383,32 @@ async fn a_hangup_changes_nothing() {
     assert_eq!(Heard::stream(&got).text(0, "content"), "your ssn is [SSN] ok");
     assert_eq!(host.stop().await, Some(0), "it ends in order");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_runs_when_a_host_stops_is_told_and_on_record() {
+    let mut upstream = Upstream::start().await;
+    let mut host = asking().limits("drain = \"500ms\"").start(upstream.address).await;
+    let (held, id) = held(&host, false).await;
+    let client = host.client();
+    let stream = tokio::spawn(async move { client.whole(&request("hello", true)).await });
+    let mut turn = upstream.turn().await;
+    turn.write(&sse_head()).await;
+    turn.chunk(&events(Channel::Content, &["one. "])[1]).await;
+    let client = host.client();
+    let silent = tokio::spawn(async move { client.whole(&request("hello", false)).await });
+    let _unanswered = upstream.turn().await;
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    let (status, end, body) = within("the held one's answer", held).await.unwrap();
+    assert_eq!((status, end, &json(&body)["error"]["code"]), (503, Some(End::Complete), &"stopping".into()));
+    let (reply, body) = within("the silent one's answer", silent).await.unwrap();
+    assert_eq!(
+        (reply.status, reply.end, &json(&body)["error"]["code"]),
+        (503, Some(End::Complete), &"stopping".into())
+    );
+    let (reply, got) = within("the end of the stream", stream).await.unwrap();
+    let heard = Heard::stream(&got);
+    assert_eq!((reply.end, heard.done), (Some(End::Broken), false), "{heard:?}");
+    assert_eq!(heard.error.as_ref().map(|error| error["code"].clone()), Some("stopping".into()), "{heard:?}");
+    let told = host.cli().run(&["sessions", "events"]);
+    assert!(told.stdout.lines().any(|line| line.contains(&id) && line.contains("cancelled")), "{}", told.stdout);
+}

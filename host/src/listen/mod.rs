@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What must hold: every connection and every exchange is counted and bounded; what has two meanings never reaches hyper;
-//! a reply that was cut closes its connection abnormally; on shutdown running exchanges get their time to end.
+//! a reply that was cut closes its connection abnormally; on shutdown running exchanges get their time to end, and those
+//! that have not ended then are told so.
 
 mod course;
 mod guarded;
@@ -48,6 +49,10 @@ use crate::{burst::Bursts, config::Limits};
 /// Wait after a failed accept (no file descriptors left), so that it is not tried in a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
+/// Time in which exchanges that the stop ends must be recorded, and their callers take the last word, before what is left is
+/// cut.
+const LAST_MOMENT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What every caller's connection needs.
 pub(crate) struct Door {
     /// The path.
@@ -79,6 +84,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
         slow_bodies: Arc::new(Semaphore::new(door.limits.for_strangers())),
     };
     let drain = door.limits.drain;
+    let gate = Arc::clone(&door.gate);
     let door = Arc::new(door);
     let running = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -116,7 +122,10 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, shutdown: Cancellat
     drop(listener);
     running.close();
     if timeout(drain, running.wait()).await.is_err() {
-        tracing::warn!(connections = running.len(), "the drain time is over: what still runs is cut");
+        tracing::warn!(connections = running.len(), "the drain time is over: what still runs is ended");
+        gate.stop();
+        // Whoever takes no byte is cut.
+        let _some_may_be_left = timeout(LAST_MOMENT, running.wait()).await;
         cut.cancel();
         running.wait().await;
     }

@@ -150,6 +150,12 @@ impl Approvals {
         self.0.moved.notify_waiters();
     }
 
+    /// Cancels every open question, and records what became of all: a host stops, and what it was asked is known to no other.
+    pub async fn close(&self) {
+        self.withdraw(|_| true, "the host was stopped");
+        self.0.record_changes().await;
+    }
+
     /// All questions: open ones first, then closed ones, each oldest first. What would go on is not among it:
     /// [`approval`](Self::approval) has that.
     #[must_use]

@@ -69,8 +69,8 @@ pub async fn carry(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Repl
     .await
 }
 
-/// Who asks, and then the path for as long as its credential is good: one that ends takes its exchange with it, whatever
-/// that is doing.
+/// Who asks, and then the path for as long as its credential is good and the host waits for it: either end takes the
+/// exchange with it, whatever that is doing.
 async fn admit(
     gate: &Gate,
     exchange: ExchangeId,
@@ -98,6 +98,7 @@ async fn admit(
     tokio::select! {
         biased;
         ended = lease.over() => Err(Stop::Ended(ended)),
+        () = gate.stopped() => Err(Stop::Stopping),
         passed = pass(gate, exchange, (head, body), who, out, trail) => passed,
     }
 }

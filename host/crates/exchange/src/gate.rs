@@ -52,6 +52,8 @@ pub struct Gate {
     pub limits: Limits,
     sessions: Sessions,
     placeholders: Arc<Placeholders>,
+    /// Whether every exchange that still runs is to end now.
+    stopped: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -76,8 +78,21 @@ impl Gate {
             forward,
             sessions: Sessions::new(limits.session_gap, limits.sessions),
             placeholders: Arc::new(Placeholders::new(limits.sessions)),
+            stopped: watch::Sender::new(false),
             limits,
         })
+    }
+
+    /// Ends every exchange, those that come from now on too: each is told in its dialect, and recorded. For a host that
+    /// stops and waits no longer.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Ready when every exchange is to end.
+    pub(crate) async fn stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        stopped.wait_for(|stopped| *stopped).await.map(drop).expect("the sender is in this gate");
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {

@@ -26,8 +26,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// When to try again where there was no place: exchanges come and go.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Time in which the end of an exchange whose credential ended must be recorded: its caller's connection is closed then in
-/// any case, however slow the disk is.
+/// Time in which the end of an exchange must be recorded whose credential ended, or whose host stops: its caller's connection
+/// is closed then in any case, however slow the disk is.
 const CUT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Why an exchange stops.
@@ -62,6 +62,9 @@ pub enum Stop {
     /// The listener has no place for one more exchange.
     #[error("too many exchanges at once: try again in a moment")]
     TooMany,
+    /// The host is told to stop, and the time is over in which exchanges may end by themselves.
+    #[error("the gate is being stopped, and this exchange did not end in time: send it again in a moment")]
+    Stopping,
     /// The head of a request did not come, or not in time.
     #[error("the head did not come in time")]
     HeadTooLate,
@@ -263,6 +266,7 @@ impl Stop {
             | Self::ApprovalPending { .. }
             | Self::NotApproved { .. } => StatusCode::FORBIDDEN,
             Self::TooMany
+            | Self::Stopping
             | Self::NoIdentity(_)
             | Self::PolicyFailed { .. }
             | Self::NoDesk(_)
@@ -288,6 +292,7 @@ impl Stop {
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Exceeded(exceeded) => exceeded.limit.code(),
             Self::TooMany => "too_many_exchanges",
+            Self::Stopping => "stopping",
             Self::HeadTooLate => "head_too_late",
             Self::Unread { .. } | Self::BadHead(_) => "bad_head",
             Self::NoConnection { .. } => "no_connection",
@@ -340,7 +345,7 @@ impl Stop {
             | Self::UnknownCoding(_)
             | Self::BadCoding(_) => Outcome::Denied,
             Self::Blocked { .. } | Self::ApprovalPending { .. } | Self::NotApproved { .. } => Outcome::Blocked,
-            Self::RequestBroke(_) => Outcome::Cancelled,
+            Self::RequestBroke(_) | Self::Stopping => Outcome::Cancelled,
             Self::Ended(_) => Outcome::Revoked,
             Self::NoIdentity(_) | Self::PolicyFailed { .. } | Self::NoDesk(_) | Self::NotRecorded(_) => Outcome::Failed,
             Self::NoUpstream { .. }
@@ -397,9 +402,11 @@ impl Stop {
     fn should_retry(&self) -> Option<bool> {
         match self {
             Self::TooMany | Self::HeadTooLate => Some(true),
-            Self::NoUpstream { .. } | Self::UpstreamSilent { .. } | Self::UpstreamBroke(_) | Self::NoIdentity(_) => {
-                None
-            }
+            Self::NoUpstream { .. }
+            | Self::UpstreamSilent { .. }
+            | Self::UpstreamBroke(_)
+            | Self::NoIdentity(_)
+            | Self::Stopping => None,
             Self::Exceeded(exceeded) if exceeded.retry_after <= LONGEST_RETRY => None,
             _ => Some(false),
         }
@@ -445,7 +452,7 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
     if let Some(record) = trail.record.as_mut().filter(|record| !record.is_closed()) {
         let closing = close(record, stop, &mut trail.judge, head.as_ref(), &words);
         let closed = match stop {
-            Stop::Ended(_) => tokio::time::timeout(CUT_DEADLINE, closing).await.unwrap_or(Err(late())),
+            Stop::Ended(_) | Stop::Stopping => tokio::time::timeout(CUT_DEADLINE, closing).await.unwrap_or(Err(late())),
             _ => closing.await,
         };
         if let Err(error) = closed {
@@ -526,7 +533,7 @@ fn headers(stop: &Stop, answer: &Answer, exchange: ExchangeId) -> HeaderMap {
         let retry = HeaderValue::from_static(if retry { "true" } else { "false" });
         headers.insert(HeaderName::from_static("x-should-retry"), retry);
     }
-    if matches!(stop, Stop::TooMany) {
+    if matches!(stop, Stop::TooMany | Stop::Stopping) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(SOON.as_secs()));
     }
     if matches!(stop, Stop::UnknownCoding(_)) {

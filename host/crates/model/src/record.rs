@@ -243,7 +243,7 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Of an exchange that was dropped: its caller went away, or the host was stopped.
+    /// Of an exchange that was dropped: its caller went away, or took no word of a host that was stopped.
     #[must_use]
     pub fn dropped(at: u64, usage: Usage, policies: Vec<PolicyTally>) -> Self {
         let detail = "the exchange was dropped before its end".to_owned();
@@ -278,7 +278,7 @@ pub enum Outcome {
     Blocked,
     /// It was refused before any policy saw it: no right, no route, malformed.
     Denied,
-    /// The caller went away.
+    /// The caller went away, or the host was stopped.
     Cancelled,
     /// The upstream failed.
     UpstreamError,

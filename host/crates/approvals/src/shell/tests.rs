@@ -233,3 +233,19 @@ async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
     assert_ne!(id_of(&*again), id, "nothing is remembered");
     assert_eq!(desk.approval(id_of(&*again)).unwrap().state, State::Pending);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_closes_records_what_became_of_every_question() {
+    let (desk, notes) = desk();
+    let mut waits = desk.ask(ask("waits", "")).await.unwrap();
+    let left = desk.ask(ask("left", "")).await.unwrap();
+    let gone = desk.ask(ask("gone", "")).await.unwrap();
+    let ids = [waits.approval(), left.approval(), gone.approval()];
+    left.leave();
+    drop(gone);
+    desk.close().await;
+    for id in ids {
+        assert_eq!(notes.of(id), ["pending", "cancelled"]);
+    }
+    assert_eq!(waits.decided().await.state, RulingState::Cancelled);
+}

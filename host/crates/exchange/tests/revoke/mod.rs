@@ -202,3 +202,38 @@ async fn an_exchange_that_may_not_enter_is_told() {
     assert!(body.contains("more than 60 requests in this time (`caller_requests`)"), "{body}");
     assert_eq!(holder.running.load(Ordering::Relaxed), 0);
 }
+
+/// As after a revocation: told in the dialect, and recorded, wherever it stands.
+#[tokio::test]
+async fn a_host_that_stops_and_waits_no_longer_ends_what_still_runs() {
+    let (holder, setting) = setting();
+    let rig = Rig::new(Setting { silent_upstream: true, ..setting });
+    let mut waits = Box::pin(rig.ask("hi", false));
+    for _ in 0..10 {
+        assert!(waits.as_mut().now_or_never().is_none(), "it waits for the upstream");
+        tokio::task::yield_now().await;
+    }
+    rig.gate.stop();
+    let response = waits.await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (body, cut) = read(response).await;
+    assert!(body.contains("\"stopping\"") && !cut, "{body}");
+    let (outcome, detail) = closed(&rig);
+    assert!(outcome == Outcome::Cancelled && detail.contains("is being stopped"), "{detail}");
+    assert_eq!(holder.running.load(Ordering::Relaxed), 0, "nothing counts as running");
+    assert_eq!(rig.ask("late", true).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_stream_that_a_stop_ends_is_told_and_cut() {
+    let (_, setting) = setting();
+    let policies = vec![policy("30-approve", Does::Ask("delete"))];
+    let rig = Rig::new(Setting { policies, ruling: None, ..setting });
+    let mut body = rig.ask("delete it", true).await.into_body();
+    assert!(body.next().await.unwrap().unwrap().starts_with(b": waiting for approval "));
+    rig.gate.stop();
+    let last = body.next().await.unwrap().unwrap();
+    assert!(last.starts_with(b"data: {\"error\":"), "{last:?}");
+    assert_eq!(body.next().await, Some(Err(exchange::Cut)));
+    assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "the approval is cancelled");
+}
