@@ -198,6 +198,31 @@ impl Entry {
         patient
     }
 
+    /// Its code can't be read; these settings can.
+    pub(super) fn seen_unreadable(&mut self, problem: Problem, settings: Option<Box<Settings>>) {
+        self.unreadable = Some(problem);
+        let Some(settings) = settings else { return };
+        if settings.mode == Mode::Off {
+            // No code is needed for that. Whatever comes back is taken up anew.
+            (self.known.taken, self.stamps) = (None, None);
+            self.drop_under_way();
+            self.stand(None);
+        }
+        if !matches!(self.stands, Some(Stands::Policy(_))) {
+            self.settings = *settings;
+        }
+        if matches!(self.stands, Some(Stands::StandIn(_))) {
+            self.stand_in();
+        }
+    }
+
+    /// Only its settings are left, and say that it may go: when they have said so for the usual time.
+    pub(super) fn release(&mut self, now: Instant) {
+        if self.known.required {
+            (self.known.required, self.known.gone) = (false, Some(now));
+        }
+    }
+
     /// Its file is gone, and it stays in force for the time being.
     pub(super) fn seen_gone(&mut self, now: Instant) {
         self.known.gone.get_or_insert(now);
@@ -218,9 +243,11 @@ impl Entry {
         self.unreadable = Some(Problem {
             file: wasm_file(&self.id),
             stage: stage::READ,
-            message: "its files are gone, but its settings said `required = true`, so it stays in force: put them back; to be \
-                      rid of it, restart the host"
-                .to_owned(),
+            message: format!(
+                "its files are gone, but its settings said `required = true`, so it stays in force: put them back; to be rid of \
+                 it, write `required = false` into {}",
+                settings_file(&self.id)
+            ),
         });
     }
 

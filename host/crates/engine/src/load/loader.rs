@@ -219,6 +219,11 @@ impl Loader {
         (self.folder, self.lost) = (Some(look.folder), false);
         self.mistakes = look.mistakes;
         round.more = look.more;
+        for id in &look.released {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.release(now);
+            }
+        }
         let overflow = self.admit(&look.seen);
         let mut seen = look.seen;
         for (id, seen) in &seen {
@@ -290,7 +295,7 @@ impl Loader {
         let sight = match &seen {
             None => Sight::Gone,
             Some(Seen::Same) => Sight::Same,
-            Some(Seen::Unreadable(_)) => Sight::Unreadable,
+            Some(Seen::Unreadable(..) | Seen::Alone(..)) => Sight::Unreadable,
             Some(Seen::Content(content)) => Sight::Content { digest: content.digest, settings: content.has_settings },
             Some(Seen::Later) => return None,
             Some(Seen::Changing) => {
@@ -316,7 +321,16 @@ impl Loader {
             },
             // `decide` takes only what was read.
             (Step::Take, _) => {}
-            (Step::KeepUnreadable, Some(Seen::Unreadable(problem))) => entry.unreadable = Some(problem),
+            (Step::KeepUnreadable, Some(Seen::Unreadable(problem, settings))) => {
+                if let Some(settings) = &settings {
+                    entry.known.required = settings.required;
+                }
+                entry.seen_unreadable(problem, settings);
+            }
+            // Whether it stays when these go, too, is for the code to say that was taken up.
+            (Step::KeepUnreadable, Some(Seen::Alone(problem, settings))) => {
+                entry.seen_unreadable(problem, Some(settings));
+            }
             (Step::KeepUnreadable, _) => {}
             (Step::KeepGone(end), _) => {
                 entry.seen_gone(now);

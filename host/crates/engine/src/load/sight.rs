@@ -1,13 +1,13 @@
 //! One look at the policy folder: for each policy, what is new since the last.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use exchange::ports::Problem;
-use model::Digest;
+use model::{Digest, Mode};
 
 use super::{
     Refused, Settings, SettingsError,
@@ -25,6 +25,8 @@ pub(super) struct Look {
     pub(super) folder: FolderId,
     /// By policy id. What is known and not here is gone.
     pub(super) seen: BTreeMap<String, Seen>,
+    /// Policies of which only settings are there, which say that it need not stay.
+    pub(super) released: BTreeSet<String>,
     /// Files that are no policy and stand in the folder by mistake.
     pub(super) mistakes: Vec<Problem>,
     /// Whether some files were left to the next look.
@@ -35,8 +37,10 @@ pub(super) struct Look {
 pub(super) enum Seen {
     /// What was read before.
     Same,
-    /// It can't be read.
-    Unreadable(Problem),
+    /// It can't be read; what its settings say, where they can be.
+    Unreadable(Problem, Option<Box<Settings>>),
+    /// Only its settings are there, and say that it must not be missing.
+    Alone(Problem, Box<Settings>),
     /// It is being written.
     Changing,
     /// Left to the next look.
@@ -105,13 +109,19 @@ pub(super) struct Going<'a> {
 pub(super) fn look(path: &Path, going: &Going<'_>) -> Result<Look, Refused> {
     let listing = folder::list(path)?;
     let mistakes = listing.mistakes.iter().map(|(name, refused)| refused.problem(name)).collect();
-    let mut look = Look { folder: listing.folder, seen: BTreeMap::new(), mistakes, more: false };
+    let (seen, released) = (BTreeMap::new(), BTreeSet::new());
+    let mut look = Look { folder: listing.folder, seen, released, mistakes, more: false };
     let mut read = 0;
     for (id, names) in &listing.policies {
         let Some(wasm) = &names.wasm else {
             match alone(id, names) {
-                Alone::Required(problem) => drop(look.seen.insert(id.clone(), Seen::Unreadable(problem))),
-                Alone::Mistake(problem) => look.mistakes.push(problem),
+                Alone::Required(problem, settings) => {
+                    look.seen.insert(id.clone(), Seen::Alone(problem, settings));
+                }
+                Alone::Mistake(problem, releases) => {
+                    look.mistakes.push(problem);
+                    look.released.extend(releases.then(|| id.clone()));
+                }
                 Alone::Gone => {}
             }
             continue;
@@ -127,7 +137,9 @@ pub(super) fn look(path: &Path, going: &Going<'_>) -> Result<Look, Refused> {
 /// None: it went away meanwhile.
 fn look_at(id: &str, wasm: &Path, names: &Names, going: &Going<'_>, read: &mut usize) -> Option<Seen> {
     if let Some(refused) = &names.refused {
-        return Some(Seen::Unreadable(refused.problem(wasm_file(id))));
+        let settings = names.settings.as_deref().map(|path| folder::read(path, SETTINGS_BYTES));
+        let Some(Ok(Read::Bytes(bytes, _))) = settings else { return Some(unreadable(id, refused, None, going)) };
+        return Some(unreadable(id, refused, Some(&bytes), going));
     }
     if going.known.get(id).is_some_and(|stamps| stamps.still(wasm, names.settings.as_ref())) {
         return Some(Seen::Same);
@@ -139,13 +151,15 @@ fn look_at(id: &str, wasm: &Path, names: &Names, going: &Going<'_>, read: &mut u
         None | Some(Ok(Read::Gone)) => None,
         Some(Ok(Read::Changing)) => return Some(Seen::Changing),
         Some(Ok(Read::Bytes(bytes, stamp))) => Some((bytes, stamp)),
-        Some(Err(refused)) => return Some(Seen::Unreadable(refused.problem(settings_file(id)))),
+        Some(Err(refused)) => return Some(Seen::Unreadable(refused.problem(settings_file(id)), None)),
     };
     let (bytes, stamp) = match folder::read(wasm, going.wasm_bytes) {
         Ok(Read::Gone) => return None,
         Ok(Read::Changing) => return Some(Seen::Changing),
         Ok(Read::Bytes(bytes, stamp)) => (bytes, stamp),
-        Err(refused) => return Some(Seen::Unreadable(refused.problem(wasm_file(id)))),
+        Err(refused) => {
+            return Some(unreadable(id, &refused, settings.as_ref().map(|(bytes, _)| bytes.as_slice()), going));
+        }
     };
     *read += bytes.len();
     // Settings and code belong together: if the one was replaced while the other was read, both are read again.
@@ -155,6 +169,13 @@ fn look_at(id: &str, wasm: &Path, names: &Names, going: &Going<'_>, read: &mut u
         return Some(Seen::Changing);
     }
     Some(Seen::Content(Box::new(content(id, (&bytes, stamp), settings, going.connections))))
+}
+
+/// Code that can't be read: how little that stops is for its settings to say, if these can be read.
+fn unreadable(id: &str, refused: &Refused, settings: Option<&[u8]>, going: &Going<'_>) -> Seen {
+    let settings = settings.filter(|bytes| !says_nothing(bytes));
+    let settings = settings.and_then(|bytes| read_settings(id, Some(bytes), going.connections).ok()).map(Box::new);
+    Seen::Unreadable(refused.problem(wasm_file(id)), settings)
 }
 
 fn content(
@@ -216,9 +237,9 @@ pub(super) fn settings_file(id: &str) -> String {
 /// What settings mean that stand alone.
 enum Alone {
     /// The policy must not be missing.
-    Required(Problem),
-    /// They apply to nothing.
-    Mistake(Problem),
+    Required(Problem, Box<Settings>),
+    /// They apply to nothing; whether they say that it may go.
+    Mistake(Problem, bool),
     /// They went away meanwhile.
     Gone,
 }
@@ -230,14 +251,19 @@ fn alone(id: &str, names: &Names) -> Alone {
     let Some(path) = &names.settings else {
         return Alone::Gone;
     };
-    match folder::read(path, SETTINGS_BYTES) {
-        Ok(Read::Gone) => Alone::Gone,
-        Ok(Read::Bytes(bytes, _)) if read_settings(id, Some(&bytes), None).is_ok_and(|settings| settings.required) => {
-            Alone::Required(problem(format!(
-                "it says `required = true`, but there is no {wasm}: put that back, or remove this file too"
-            )))
+    let bytes = match folder::read(path, SETTINGS_BYTES) {
+        Ok(Read::Gone) => return Alone::Gone,
+        Ok(Read::Changing) => return Alone::Mistake(problem(nothing), false),
+        Ok(Read::Bytes(bytes, _)) => bytes,
+        Err(refused) => return Alone::Mistake(problem(format!("{nothing} ({})", refused.message)), false),
+    };
+    match read_settings(id, Some(&bytes), None) {
+        Ok(settings) if settings.required && settings.mode != Mode::Off => {
+            let why =
+                format!("it says `required = true`, but there is no {wasm}: put that back, or remove this file too");
+            Alone::Required(problem(why), Box::new(settings))
         }
-        Ok(Read::Bytes(..) | Read::Changing) => Alone::Mistake(problem(nothing)),
-        Err(refused) => Alone::Mistake(problem(format!("{nothing} ({})", refused.message))),
+        Ok(_) => Alone::Mistake(problem(nothing), !says_nothing(&bytes)),
+        Err(_) => Alone::Mistake(problem(nothing), false),
     }
 }

@@ -26,12 +26,15 @@ impl StandIn {
     /// For the policy `id`, which could not be loaded because of `why`; with the settings that could be read.
     pub(super) fn new(id: &str, settings: &Settings, content: Option<Digest>, why: &str) -> Self {
         let content = content.unwrap_or_default();
+        let order = settings.order.to_be_bytes();
+        let fields: [&[u8]; 4] = [b"portcullis stand-in", id.as_bytes(), &content.0, &order];
+        let connections = settings.connections.iter().map(String::as_bytes);
         let info = PolicyInfo {
             id: id.to_owned(),
             name: id.to_owned(),
             version: String::new(),
             summary: "stands in for a policy that could not be loaded, and blocks what it guards".to_owned(),
-            digest: of_fields([&b"portcullis stand-in"[..], id.as_bytes(), &content.0]),
+            digest: of_fields(fields.into_iter().chain(connections)),
             wasm_digest: Digest::default(),
             order: settings.order,
             mode: Mode::Enforce,

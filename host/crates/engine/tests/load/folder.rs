@@ -222,6 +222,83 @@ async fn what_is_bad_at_the_start_is_blocked_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn what_can_not_be_read_at_the_start_blocks_no_more_than_its_settings_say() {
+    let mut folder = Folder::new();
+    for (id, settings) in [
+        ("a-off", "mode = \"off\""),
+        ("b-shadow", "mode = \"shadow\""),
+        ("c-open", "on_failure = \"open\""),
+        ("d-one", "connections = [\"one\"]\nrequired = true"),
+        ("e-empty", ""),
+        ("f g", "on_failure = \"open\""),
+    ] {
+        symlink("/nowhere/x.wasm", folder.path(&format!("{id}.wasm"))).unwrap();
+        folder.put(&format!("{id}.toml"), settings);
+    }
+    folder.put("h-open.toml", "required = true\non_failure = \"open\"");
+    folder.put("i-one.toml", "required = true\nconnections = [\"one\"]");
+    let set = folder.scan().await;
+    assert_eq!(ids(&set), ["d-one", "e-empty", "i-one"]);
+    assert_eq!(set.problems.len(), 8, "all are told");
+    assert_eq!(
+        (policy(&set, "d-one").info().connections.as_slice(), set.policies.len()),
+        (["one".to_owned()].as_slice(), 3)
+    );
+    assert_eq!(policy(&set, "i-one").info().connections, ["one"]);
+    folder.put("e-empty.toml", "mode = \"off\"");
+    assert_eq!(ids(&folder.scan().await), ["d-one", "i-one"]);
+    folder.put("d-one.toml", "connections = [\"two\"]\nrequired = true");
+    let set = folder.scan().await;
+    assert_eq!(ids(&set), ["d-one", "i-one"]);
+    assert_eq!(policy(&set, "d-one").info().connections, ["two"]);
+    folder.remove("d-one.wasm");
+    folder.remove("d-one.toml");
+    folder.outcome().await;
+    folder.wait(GRACE);
+    assert_eq!(ids(&folder.scan().await), ["d-one", "i-one"], "it is required");
+}
+
+#[tokio::test]
+async fn settings_let_a_required_policy_go_whose_file_is_gone() {
+    for released in ["required = false", "mode = \"off\"", "required = true\nmode = \"off\""] {
+        let mut folder = Folder::new();
+        folder.put("stop.wasm", lockdown());
+        folder.put("stop.toml", "required = true");
+        folder.scan().await;
+        folder.remove("stop.wasm");
+        folder.remove("stop.toml");
+        folder.outcome().await;
+        folder.wait(GRACE);
+        assert_eq!(ids(&folder.scan().await), ["stop"]);
+        // An editor cuts a file before it writes it anew.
+        folder.put("stop.toml", "");
+        folder.outcome().await;
+        folder.wait(GRACE * 2);
+        folder.outcome().await;
+        folder.put("stop.toml", released);
+        folder.outcome().await;
+        folder.wait(GRACE);
+        assert_eq!(ids(&folder.scan().await), [""; 0], "{released}");
+    }
+}
+
+#[tokio::test]
+async fn code_that_can_not_be_read_for_a_while_is_in_force_again_with_its_settings() {
+    let mut folder = Folder::new();
+    folder.put("stop.wasm", lockdown());
+    folder.put("stop.toml", SETTINGS);
+    folder.scan().await;
+    folder.remove("stop.wasm");
+    symlink("/nowhere/x.wasm", folder.path("stop.wasm")).unwrap();
+    folder.put("stop.toml", "mode = \"off\"");
+    assert_eq!(ids(&folder.scan().await), [""; 0]);
+    folder.remove("stop.wasm");
+    folder.put("stop.wasm", lockdown());
+    folder.put("stop.toml", SETTINGS);
+    assert_eq!(ids(&folder.scan().await), ["stop"]);
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_at_the_start_blocks_everything_until_it_is_there() {
     let mut folder = Folder::new();
     let away = folder.home.path().join("away");
