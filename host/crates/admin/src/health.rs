@@ -25,7 +25,7 @@ pub(crate) async fn readyz(State(control): State<Arc<Control>>, RawQuery(query):
     if query.as_deref() != Some("verbose") {
         return (status, short).into_response();
     }
-    let lines: String = checks.iter().map(Check::line).collect();
+    let lines: String = checks.iter().map(Check::lines).collect();
     (status, format!("{lines}{short}")).into_response()
 }
 
@@ -43,17 +43,16 @@ struct Check {
     /// What is as it was told to be, and protects nobody.
     note: Option<String>,
     /// Whether exchanges must not be sent here while it is wrong. A degraded set still guards with its last good
-    /// policies, so it is told and stops nothing.
+    /// policies, so it is told and stops nothing; unless every exchange ends at a policy that was never loaded.
     stops: bool,
 }
 
 impl Check {
-    fn line(&self) -> String {
-        match (&self.wrong, &self.note) {
-            (Some(wrong), _) => format!("[-] {} {wrong}\n", self.name),
-            (None, Some(note)) => format!("[!] {} {note}\n", self.name),
-            (None, None) => format!("[+] {} ok\n", self.name),
-        }
+    fn lines(&self) -> String {
+        let wrong = self.wrong.iter().map(|wrong| format!("[-] {} {wrong}\n", self.name));
+        let note = self.note.iter().map(|note| format!("[!] {} {note}\n", self.name));
+        let lines: String = wrong.chain(note).collect();
+        if lines.is_empty() { format!("[+] {} ok\n", self.name) } else { lines }
     }
 }
 
@@ -62,6 +61,8 @@ fn checks(control: &Control) -> Vec<Check> {
     let set = Arc::clone(&control.policies.borrow());
     let problems = set.problems.len();
     let store = control.store.status();
+    let shut = shut(control, &set);
+    let degraded = (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies"));
     let listening = (phase != Phase::Ready).then(|| phase.as_str().to_owned());
     vec![
         Check { name: "listening", wrong: listening, note: None, stops: true },
@@ -73,12 +74,7 @@ fn checks(control: &Control) -> Vec<Check> {
             note: None,
             stops: false,
         },
-        Check {
-            name: "policies",
-            wrong: (problems > 0).then(|| format!("degraded: {problems} file(s) not in force, see /v1/policies")),
-            note: unguarded(&set),
-            stops: false,
-        },
+        Check { name: "policies", stops: shut.is_some(), wrong: shut.or(degraded), note: unguarded(&set) },
     ]
 }
 
@@ -87,6 +83,19 @@ fn record_note(control: &Control) -> Option<String> {
     let off = (control.host.durability == "off").then(|| "off: nothing is recorded".to_owned());
     let notes: Vec<String> = off.into_iter().chain(control.store.recovery().lost()).collect();
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// That every connection is guarded by a policy that could not be loaded, so that no exchange gets through.
+fn shut(control: &Control, set: &PolicySet) -> Option<String> {
+    let standing: Vec<_> =
+        set.policies.iter().filter(|policy| policy.stands_in()).map(|policy| policy.info()).collect();
+    let guards = |connection: &String| {
+        standing.iter().any(|info| info.connections.is_empty() || info.connections.contains(connection))
+    };
+    let connections = &control.host.connections;
+    let names: Vec<_> = standing.iter().map(|info| info.id.as_str()).collect();
+    (!names.is_empty() && connections.iter().all(guards))
+        .then(|| format!("every exchange is refused: {} could not be loaded, see /v1/policies", names.join(", ")))
 }
 
 /// What of the set guards less than one may think.

@@ -13,12 +13,14 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use exchange::ports::{About, Ask, ControlLog, Desk, PolicySet, Problem, Recorder, Rulings, Ticket};
+use exchange::ports::{
+    About, Ask, ControlLog, Desk, Guest, Policy, PolicySet, Problem, Recorder, RulingState, Rulings, Ticket,
+};
 use http_body_util::BodyExt;
 use identity::{Access, AccessTerms, Grants, Registry};
 use model::{
-    AskedHead, Attribute, Caller, Digest, Direction, Entry, ExchangeId, Generation, Outcome, Question, SessionId,
-    Usage,
+    AskedHead, Attribute, Caller, Digest, Direction, Entry, ExchangeId, FailureMode, Generation, Mode, Outcome, Plan,
+    PolicyInfo, PolicyLimits, Question, Scan, SessionId, Usage,
     record::{Chunk, Closed, Opened, Request as Sent, ResponseHead, SetRef},
 };
 use serde_json::Value;
@@ -40,7 +42,7 @@ struct Rig {
     control: Arc<Control>,
     token: String,
     phase: watch::Sender<Phase>,
-    _policies: watch::Sender<Arc<PolicySet>>,
+    policies: watch::Sender<Arc<PolicySet>>,
 }
 
 /// What came back.
@@ -104,7 +106,7 @@ impl Rig {
             metrics: None,
         };
         let token = std::fs::read_to_string(path).unwrap().trim().to_owned();
-        Self { dir, control: Arc::new(control), token, phase, _policies: policies }
+        Self { dir, control: Arc::new(control), token, phase, policies }
     }
 
     fn router(&self) -> Router {
@@ -381,6 +383,83 @@ async fn readiness_follows_the_phase_and_tells_of_a_degraded_set() {
     rig.phase.send_replace(Phase::Draining);
     assert_eq!(rig.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(rig.get("/livez").await.status, StatusCode::OK);
+}
+
+/// A policy that never gets to judge anything.
+struct Placed {
+    info: PolicyInfo,
+    plan: Plan,
+    stands_in: bool,
+}
+
+impl Placed {
+    fn policy(id: &str, mode: Mode, connections: &[&str], stands_in: bool) -> Arc<dyn Policy> {
+        let connections = connections.iter().map(|name| (*name).to_owned()).collect();
+        let info = PolicyInfo {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            version: String::new(),
+            summary: String::new(),
+            digest: Digest::default(),
+            wasm_digest: Digest::default(),
+            order: 0,
+            mode,
+            on_failure: FailureMode::Closed,
+            connections,
+            limits: PolicyLimits::default(),
+        };
+        Arc::new(Self { info, plan: Plan::default(), stands_in })
+    }
+}
+
+impl Policy for Placed {
+    fn info(&self) -> &PolicyInfo {
+        &self.info
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn stands_in(&self) -> bool {
+        self.stands_in
+    }
+
+    fn scan(&self, _: &str, _: &str, _: bool) -> Scan {
+        Scan::default()
+    }
+
+    fn guest(&self, _: &Arc<About>) -> Box<dyn Guest> {
+        unreachable!("no exchange runs in these tests")
+    }
+}
+
+#[tokio::test]
+async fn readiness_ends_when_a_policy_that_was_never_loaded_refuses_everything() {
+    let rig = Rig::new();
+    let put = |policies: Vec<Arc<dyn Policy>>| {
+        rig.policies.send_modify(|set| {
+            let PolicySet { generation, digest, problems, .. } = &**set;
+            let (generation, digest, problems) = (*generation, *digest, problems.clone());
+            *set = Arc::new(PolicySet { generation, digest, policies, problems, glance: None });
+        });
+    };
+    let shadow = || Placed::policy("10-mask", Mode::Shadow, &[], false);
+    for (connections, status) in [
+        (&[][..], StatusCode::SERVICE_UNAVAILABLE),
+        (&["openai", "other"][..], StatusCode::SERVICE_UNAVAILABLE),
+        (&["other"][..], StatusCode::OK),
+    ] {
+        put(vec![shadow(), Placed::policy("20-block", Mode::Enforce, connections, true)]);
+        assert_eq!(rig.get("/readyz").await.status, status, "{connections:?}");
+        let told = rig.get("/readyz?verbose").await.text;
+        let refused = told.contains("[-] policies every exchange is refused: 20-block could not be loaded");
+        assert_eq!(refused, status != StatusCode::OK, "{told}");
+        assert!(told.contains("[!] policies 10-mask has mode"), "{told}");
+    }
+    put(vec![shadow()]);
+    let told = rig.get("/readyz?verbose").await.text;
+    assert!(told.contains("[-] policies degraded: 1 file(s)") && told.contains("[!] policies "), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

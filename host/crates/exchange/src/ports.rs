@@ -85,6 +85,11 @@ pub trait Policy: Any + Send + Sync {
     /// What it wants to see.
     fn plan(&self) -> &Plan;
 
+    /// Whether it stands in for a policy that could not be loaded, and ends every exchange that it guards.
+    fn stands_in(&self) -> bool {
+        false
+    }
+
     /// Native matching of the declared patterns. `before` is text that stood directly before `pending` when this policy was
     /// shown it (context for `\b`, `^` and what is not seen; never part of a hit), at least `model::CONTEXT_BYTES` where there are as many;
     /// `last` says that nothing follows.

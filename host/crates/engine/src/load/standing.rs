@@ -62,6 +62,10 @@ impl Policy for StandIn {
         &self.plan
     }
 
+    fn stands_in(&self) -> bool {
+        true
+    }
+
     fn scan(&self, _before: &str, _pending: &str, _last: bool) -> Scan {
         Scan::default()
     }
