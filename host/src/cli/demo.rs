@@ -11,10 +11,14 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{print_line, serve::proxy_url, show::line_of};
+use super::{
+    print_line,
+    serve::{proxy_url, warn},
+    show::line_of,
+};
 use crate::{
     app::{self, Ready},
-    config::{self, Config},
+    config::{self, Config, Problems},
     demo::Pace,
     shipped::{APPROVE, BLOCK, LOCKDOWN, MASK},
     telemetry::{self, LogFormat},
@@ -68,8 +72,8 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn cmd_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let layout = lay_out(&args.dir, &files(&args)?)?;
-    let config = configuration(&args, &layout)?;
+    let (layout, config, warnings) = prepare(&args)?;
+    warn(&warnings);
     telemetry::init(args.log_format, "info");
     let (dir, kept) = (args.dir.clone(), layout.kept);
     let upstream = upstream_text(&config);
@@ -80,6 +84,14 @@ pub(super) async fn cmd_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     Box::pin(app::serve(config, args.pace, announce)).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lays the folder out, where no other demo runs in it: that one's operator finds it by what stands in the file.
+fn prepare(args: &DemoArgs) -> anyhow::Result<(Layout, Config, Problems)> {
+    store::check_free(&args.dir.join("store")).context("another demo runs in this folder")?;
+    let layout = lay_out(&args.dir, &files(args)?)?;
+    let (config, warnings) = configuration(args, &layout)?;
+    Ok((layout, config, warnings))
 }
 
 /// Everything that the folder begins with.
@@ -130,10 +142,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// The configuration as it stands in the folder; where the user has changed it, the flags that differ still count.
-fn configuration(args: &DemoArgs, layout: &Layout) -> anyhow::Result<Config> {
-    let (mut config, _) = config::load(&args.dir.join(CONFIG))?;
+fn configuration(args: &DemoArgs, layout: &Layout) -> anyhow::Result<(Config, Problems)> {
+    let (mut config, warnings) = config::load(&args.dir.join(CONFIG))?;
     if !layout.kept.contains(&CONFIG) {
-        return Ok(config);
+        return Ok((config, warnings));
     }
     if args.upstream.is_some() {
         bail!("{} is yours: set `upstream` there, or delete it to have a new one", args.dir.join(CONFIG).display());
@@ -145,7 +157,7 @@ fn configuration(args: &DemoArgs, layout: &Layout) -> anyhow::Result<Config> {
     if args.control != defaults.control {
         config.control.address = args.control;
     }
-    Ok(config)
+    Ok((config, warnings))
 }
 
 fn upstream_text(config: &Config) -> String {

@@ -126,15 +126,41 @@ fn make(path: &Path) -> Result<(), StoreError> {
 
 /// Does something while nobody has the store of a folder; nothing, where somebody has it, or nobody ever had.
 pub(crate) fn while_nobody_has_it<T>(folder: &Path, look: impl FnOnce() -> T) -> Result<Option<T>, StoreError> {
-    let path = folder.join(LOCK);
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(StoreError::io("open the lock", &path))?,
-    };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let Some(mut file) = lock_of(folder)? else { return Ok(None) };
+    match take(&mut file, folder) {
         Ok(()) => Ok(Some(look())),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(StoreError::io("lock", &path)(error.into())),
+        Err(StoreError::InUse { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// That no process has the store open; where there is none nobody has. Makes nothing.
+///
+/// # Errors
+/// [`StoreError::InUse`], or the system says no.
+pub fn check_free(store: &Path) -> Result<(), StoreError> {
+    lock_of(store)?.map_or(Ok(()), |mut file| take(&mut file, store))
+}
+
+/// The file that is locked; none where there never was a store.
+fn lock_of(folder: &Path) -> Result<Option<File>, StoreError> {
+    let path = folder.join(LOCK);
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(StoreError::io("open the lock", &path)),
+    }
+}
+
+/// Takes the lock, for as long as the file is open.
+fn take(file: &mut File, folder: &Path) -> Result<(), StoreError> {
+    match patiently(|| flock(&*file, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let told = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            Err(StoreError::InUse { path: folder.to_owned(), pid: told })
+        }
+        Err(error) => Err(StoreError::io("lock", &folder.join(LOCK))(error.into())),
     }
 }
 
@@ -148,15 +174,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(StoreError::io("open the lock", &path))?;
-    match patiently(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            let told = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::InUse { path: folder.to_owned(), pid: told });
-        }
-        Err(error) => return Err(StoreError::io("lock", &path)(error.into())),
-    }
+    take(&mut file, folder)?;
     let told: io::Result<()> = (|| {
         file.set_len(0)?;
         file.rewind()?;

@@ -50,6 +50,7 @@ mod writer;
 pub use check::check;
 pub use config::{Durability, Limits, StoreConfig};
 pub use error::StoreError;
+pub use folder::check_free;
 pub use read::{EventRecord, ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, TimedEntry, Verified};
 pub use recover::{Damage, Recovery};
 pub use store::{Status, Store};

@@ -16,8 +16,28 @@ fn args(dir: &Path, more: &[&str]) -> DemoArgs {
 }
 
 fn laid_out(args: &DemoArgs) -> anyhow::Result<Config> {
-    let layout = lay_out(&args.dir, &files(args)?)?;
-    configuration(args, &layout)
+    prepare(args).map(|(_, config, _)| config)
+}
+
+#[test]
+fn a_second_demo_in_a_folder_leaves_the_first_ones_files_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    laid_out(&args(dir.path(), &[])).unwrap();
+    let first = std::fs::read_to_string(dir.path().join(CONFIG)).unwrap();
+    let store = store::Store::open(&store::StoreConfig::new(dir.path().join("store"))).unwrap();
+    let second = args(dir.path(), &["--listen", "127.0.0.1:1"]);
+    let refused = laid_out(&second).unwrap_err();
+    assert!(format!("{refused:#}").contains(&format!("in use by process {}", std::process::id())), "{refused:#}");
+    assert_eq!(std::fs::read_to_string(dir.path().join(CONFIG)).unwrap(), first);
+    drop(store);
+    assert_eq!(laid_out(&second).unwrap().listen.address.port(), 1);
+}
+
+#[test]
+fn what_the_configuration_is_warned_of_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (.., warnings) = prepare(&args(dir.path(), &["--listen", "0.0.0.0:0"])).unwrap();
+    assert!(!warnings.is_empty());
 }
 
 #[test]
