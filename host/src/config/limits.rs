@@ -10,6 +10,8 @@ use super::{
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+/// The most that a body or an event may have: an entry of the record takes 64 MiB, and what is masked may grow.
+const RECORDED: u64 = 48 * MIB;
 const MILLISECOND: u64 = 1;
 const SECOND: u64 = 1000 * MILLISECOND;
 const HOUR: u64 = 3600 * SECOND;
@@ -126,11 +128,11 @@ limits! {
     /// Exchanges at once.
     exchanges: usize = Count(1024, 1, 1 << 20);
     /// Bytes of a whole (not streamed) body, in each direction.
-    body_bytes: usize = Size(32 * MIB, KIB, 1024 * MIB);
+    body_bytes: usize = Size(32 * MIB, KIB, RECORDED);
     /// Time between two pieces of a request's body.
     body_idle: Duration = Time(30 * SECOND, 100 * MILLISECOND, HOUR);
     /// Bytes of one event of a stream.
-    event_bytes: usize = Size(4 * MIB, KIB, 256 * MIB);
+    event_bytes: usize = Size(4 * MIB, KIB, RECORDED);
     /// Bytes of one direction of an exchange that are in and not out.
     held_bytes: usize = Size(64 * MIB, KIB, 2048 * MIB);
     /// Nesting of JSON.

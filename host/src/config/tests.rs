@@ -459,3 +459,11 @@ fn the_documentation_names_every_bound_with_its_default() {
         assert!(documentation.contains(&format!("`{word}`")));
     }
 }
+
+#[test]
+fn what_may_come_whole_can_be_recorded() {
+    let entry = store::StoreConfig::new("").limits.entry_bytes as u64;
+    for bound in Limits::bounds().iter().filter(|bound| ["body_bytes", "event_bytes"].contains(&bound.key)) {
+        assert!(*bound.range.end() < entry, "{}: masking may add to it", bound.key);
+    }
+}

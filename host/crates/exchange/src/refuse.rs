@@ -437,6 +437,9 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
         let connection = trail.route.as_ref().map(|route| route.connection.name.as_str());
         tracing::warn!(%exchange, connection, code = stop.code(), detail = stop.detail(), "an upstream failed");
     }
+    if let Stop::NotRecorded(error) = stop {
+        tracing::warn!(%exchange, %error, "an exchange could not be recorded, so it is stopped");
+    }
     let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
     let (endpoint, on_block) = form(&trail);
     let (words, head) = if out.began() {
