@@ -19,7 +19,7 @@ use alerts::Alerts;
 use anyhow::Context;
 use approvals::{Approval, Approvals};
 use engine::{
-    Runtime, RuntimeConfig,
+    Runtime,
     load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
 };
 use exchange::{
@@ -74,7 +74,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     let store = Store::open(&terms::store(&config))?;
     let observers = Observers::open(&config, &store)?;
     let recorder: Arc<dyn exchange::ports::Recorder> = observers.watch(store.clone());
-    let runtime = Runtime::new(RuntimeConfig::default())?;
+    let runtime = Runtime::new(terms::runtime(&config.limits))?;
     let (mut loader, compiler) = loader(&config, &runtime)?;
     let policies = first_set(&mut loader, &*recorder).await?;
     warn_of_what_is_unguarded(&config, &policies);
@@ -148,7 +148,6 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     Ok(())
 }
 
-/// What operators see.
 /// With limits for which the process may have enough files open.
 fn fitted(mut config: Config) -> anyhow::Result<Config> {
     if let Some(lowered) = files::fit(&mut config.limits, config.connections.len(), files::raise()?)? {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use approvals::Terms;
+use engine::RuntimeConfig;
 use store::StoreConfig;
 
 use super::millis;
@@ -17,6 +18,16 @@ pub(super) fn store(config: &Config) -> StoreConfig {
     settings.durability = config.store.durability;
     settings.limits.window = config.store.loss_window;
     settings
+}
+
+/// Places for instances of policies: enough for three in JavaScript, or nine in Rust or C, in each exchange. Each takes 4 GiB
+/// of address space, of which a process has 128 TiB, and memory only while it is used.
+pub(super) fn runtime(limits: &config::Limits) -> RuntimeConfig {
+    const EACH: usize = 9;
+    const MOST: u32 = 12_000;
+    let least = RuntimeConfig::default();
+    let places = u32::try_from(limits.exchanges.saturating_mul(EACH)).unwrap_or(u32::MAX);
+    RuntimeConfig { memories: places.clamp(least.memories, MOST), ..least }
 }
 
 /// Of looking at the policy folder.
@@ -83,5 +94,16 @@ pub(super) fn limits(config: &Config) -> exchange::Limits {
         heartbeat: config.approvals.heartbeat,
         session_gap: limits.session_gap,
         sessions: limits.sessions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_places_for_policies_of_all_exchanges() {
+        let places = |exchanges| runtime(&config::Limits { exchanges, ..config::Limits::default() }).memories;
+        assert_eq!((places(1), places(1024), places(1 << 20)), (2_000, 9_216, 12_000));
     }
 }

@@ -80,8 +80,11 @@ pub struct Runtime {
 /// No place for an instance.
 #[derive(Clone, Copy, Debug, Error)]
 pub(super) enum NoSlot {
-    #[error("no place for an instance became free within {} ms", .0.as_millis())]
-    Full(Duration),
+    #[error(
+        "no place for an instance became free within {} ms: all {} are taken (as many as `exchanges` in [limits] calls \
+         for); fewer exchanges at once, or fewer policies, need fewer", .0.as_millis(), .1
+    )]
+    Full(Duration, u32),
     #[error("it needs {0} places at once, and there are {1}")]
     TooLarge(u32, u32),
 }
@@ -187,7 +190,7 @@ impl Runtime {
         match tokio::time::timeout(wait, Arc::clone(&self.slots).acquire_many_owned(places)).await {
             Ok(Ok(permit)) => Ok(permit),
             // The semaphore is never closed; were it, no instance may be made.
-            Ok(Err(_)) | Err(_) => Err(NoSlot::Full(wait)),
+            Ok(Err(_)) | Err(_) => Err(NoSlot::Full(wait, self.config.memories)),
         }
     }
 }
@@ -249,7 +252,7 @@ mod tests {
         let wait = Duration::from_millis(20);
         let runtime = Runtime::new(RuntimeConfig { memories: 2, wait_for_slot: wait, pool: false }).unwrap();
         let held = runtime.slot(2, 0).await.unwrap();
-        assert!(matches!(runtime.slot(1, 0).await, Err(NoSlot::Full(_))));
+        assert!(matches!(runtime.slot(1, 0).await, Err(NoSlot::Full(..))));
         assert!(matches!(runtime.slot(3, 0).await, Err(NoSlot::TooLarge(3, 2))));
         let waiting = tokio::spawn({
             let runtime = Arc::clone(&runtime);
