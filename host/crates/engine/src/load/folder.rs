@@ -109,10 +109,7 @@ impl Listing {
                 let id = std::str::from_utf8(stem).ok().filter(|stem| usable(stem));
                 let names = self.policies.entry(id.map_or_else(|| printable(stem), str::to_owned)).or_default();
                 if id.is_none() {
-                    names.refused = Some(Refused::new(
-                        stage::READ,
-                        format!("a policy's name has letters, digits, `-`, `_` and `.`, at most {MAX_ID}: rename it"),
-                    ));
+                    names.refused = Some(unusable());
                 }
                 *(if extension == b"wasm" { &mut names.wasm } else { &mut names.settings }) = Some(path);
             }
@@ -134,9 +131,15 @@ impl Listing {
 }
 
 /// Whether a file's stem can be a policy's id, which goes to records, metrics and terminals.
-fn usable(stem: &str) -> bool {
+pub fn usable(stem: &str) -> bool {
     let letters = stem.chars().count();
     (1..=MAX_ID).contains(&letters) && stem.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter))
+}
+
+/// Why a policy with another name is not taken.
+pub fn unusable() -> Refused {
+    let why = format!("a policy's name has letters, digits, `-`, `_` and `.`, at most {MAX_ID}: rename it");
+    Refused::new(stage::READ, why)
 }
 
 /// Any name as harmless text.

@@ -179,6 +179,9 @@ struct Worth {
 /// All that the bytes tell without running them; the bytes only when they are worth compiling.
 fn open(path: &Path, bound: u64, connections: Option<&[String]>) -> (Inspection, Option<Worth>) {
     let mut inspection = Inspection::new(path);
+    if !folder::usable(&inspection.id) {
+        inspection.refuse(&folder::unusable());
+    }
     let wasm = match folder::read(path, bound) {
         Ok(Read::Bytes(bytes, _)) => bytes,
         Ok(Read::Gone) => {

@@ -53,6 +53,18 @@ async fn everything_that_is_wrong_is_told() {
 }
 
 #[tokio::test]
+async fn a_name_that_a_host_refuses_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["my policy".to_owned(), "a".repeat(70)] {
+        let path = home.path().join(format!("{name}.wasm"));
+        fs::write(&path, lockdown()).unwrap();
+        let found = inspect(&runtime(), &compiler(), &path, None).await;
+        assert!(found.problems.len() == 1 && found.problems[0].message.contains("rename it"), "{:?}", found.problems);
+        assert!(found.plan.is_some(), "it is looked at all the same");
+    }
+}
+
+#[tokio::test]
 async fn a_folder_is_inspected_in_the_order_of_the_chain() {
     let home = tempfile::tempdir().unwrap();
     for name in ["20-b.wasm", "a.wasm", "10-c.wasm"] {
