@@ -37,6 +37,7 @@ use crate::{config::Problems, shipped::MASK};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 it failed, or what was checked is wrong · 2 the command line is wrong
+            130 a host was ended by a second signal, without waiting
 
 Environment: PORTCULLIS_CONFIG, PORTCULLIS_CONTROL, PORTCULLIS_TOKEN_FILE stand for --config, --control, --token-file;
 PORTCULLIS_URL, PORTCULLIS_CA, PORTCULLIS_CERT, PORTCULLIS_KEY for --url, --ca, --cert, --key of those who call;
