@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use model::{Direction, Outcome, Refusal, Usage};
 use tokio::sync::watch;
 
@@ -107,7 +107,11 @@ impl Deliver<'_> {
         if self.out().began() {
             return Ok(None);
         }
-        if let Some(length) = length {
+        // Of an answer without a body it would be false: what such a body has to a GET is not known here, and where none
+        // may be there is none (RFC 9110, 8.6).
+        let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || self.asked.head.method == Method::HEAD;
+        if let Some(length) = length.filter(|_| !none) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         self.record.response_head(status, &headers)?;

@@ -129,3 +129,33 @@ async fn what_a_service_may_be_asked_is_told_with_how_to_allow_it() {
     assert!(body["detail"].as_str().unwrap().contains("endpoint"), "{body}");
     assert!(rig.received.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_answer_without_a_body_says_no_length() {
+    let methods = ["HEAD", "GET", "DELETE"].map(str::to_owned).to_vec();
+    let rule = EndpointRule { path: "/x".into(), methods, views: vec![View::Json] };
+    for (family, method, path, status, content_type, length) in [
+        (Family::Http, "DELETE", "/x", StatusCode::NO_CONTENT, "", None),
+        (Family::Http, "HEAD", "/x", StatusCode::OK, "application/json", None),
+        (Family::Http, "GET", "/x", StatusCode::OK, "application/json", Some("0")),
+        (Family::Mcp, "DELETE", "/mcp", StatusCode::OK, "application/json", Some("0")),
+        (Family::Mcp, "DELETE", "/mcp", StatusCode::NO_CONTENT, "", None),
+    ] {
+        let mut rig = Rig::new(Setting {
+            family,
+            status,
+            content_type,
+            // What a HEAD is told is the length of what a GET would get before it was judged.
+            headers: if method == "HEAD" { vec![("content-length", "11")] } else { Vec::new() },
+            endpoints: vec![rule.clone()],
+            policies: vec![masker()],
+            ..Setting::default()
+        });
+        rig.hang_up();
+        let response = rig.carry(request(method, path, &[GOOD], &Value::Null)).await;
+        let told = response.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
+        assert_eq!((response.status(), told.as_deref()), (status, length), "{method} {path} {status}");
+        let (body, cut) = read(response).await;
+        assert!(!cut && body.is_empty(), "{body}");
+    }
+}
