@@ -86,7 +86,7 @@ async fn a_folder_made_anew_takes_no_policy_out_of_force() {
     // What is deleted goes, and nobody overlooks it.
     std::fs::remove_file(host.folder().join("10-mask.wasm")).unwrap();
     host.until_set("no policy", |set| policies(set).next().is_none()).await;
-    assert!(readiness(&host).await.contains("[!] policies none in force"));
+    assert!(readiness(&host).await.contains("[!] policies there are no policies"));
     within("the log", async {
         let warned = |line: &str| line.contains("WARN") && line.contains("- 10-mask");
         while !host.log_text().lines().any(warned) {

@@ -13,9 +13,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use exchange::ports::{
-    About, Ask, ControlLog, Desk, Guest, Policy, PolicySet, Problem, Recorder, RulingState, Rulings, Ticket,
-};
+use exchange::ports::{About, Ask, ControlLog, Desk, Guest, Policy, PolicySet, Problem, Recorder, Rulings, Ticket};
 use http_body_util::BodyExt;
 use identity::{Access, AccessTerms, Grants, Registry};
 use model::{
@@ -455,7 +453,7 @@ async fn readiness_ends_when_a_policy_that_was_never_loaded_refuses_everything()
         let told = rig.get("/readyz?verbose").await.text;
         let refused = told.contains("[-] policies every exchange is refused: 20-block could not be loaded");
         assert_eq!(refused, status != StatusCode::OK, "{told}");
-        assert!(told.contains("[!] policies 10-mask has mode"), "{told}");
+        assert!(told.contains("[!] policies policy 10-mask has mode"), "{told}");
     }
     put(vec![shadow()]);
     let told = rig.get("/readyz?verbose").await.text;

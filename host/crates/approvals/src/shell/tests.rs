@@ -237,15 +237,15 @@ async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_desk_that_closes_records_what_became_of_every_question() {
     let (desk, notes) = desk();
-    let mut waits = desk.ask(ask("waits", "")).await.unwrap();
-    let left = desk.ask(ask("left", "")).await.unwrap();
-    let gone = desk.ask(ask("gone", "")).await.unwrap();
-    let ids = [waits.approval(), left.approval(), gone.approval()];
+    let mut waits = desk.ask(vec![ask("waits", "")]).await.unwrap();
+    let left = desk.ask(vec![ask("left", "")]).await.unwrap();
+    let gone = desk.ask(vec![ask("gone", "")]).await.unwrap();
+    let ids = [&waits, &left, &gone].map(|ticket| id_of(&**ticket));
     left.leave();
     drop(gone);
     desk.close().await;
     for id in ids {
         assert_eq!(notes.of(id), ["pending", "cancelled"]);
     }
-    assert_eq!(waits.decided().await.state, RulingState::Cancelled);
+    assert_eq!(ruling_of(&mut *waits).await.state, RulingState::Cancelled);
 }

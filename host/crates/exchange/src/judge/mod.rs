@@ -37,7 +37,6 @@ use self::{
     bytes_hooks::ByteTrack,
     request::Unread,
     seat::{Seat, is_quiet},
-    told::Told,
     track::Track,
 };
 use crate::{

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::{Channel, Part, PartId, Speaker};
 use wire::{Malformed, Step};
 
-use super::{Judge, failed, fields::FIRST_FIELD, places, track::Track};
+use super::{Judge, failed, fields::FIRST_FIELD, places, told::Told, track::Track};
 use crate::{
     ports::{Failure, FailureKind},
     refuse::Stop,
@@ -34,7 +34,8 @@ impl Judge {
                     continue;
                 };
                 let written = !decision.input.is_empty() && !self.seats[seat].is_shadow();
-                self.obey(seat, "on-tool-call", None, decision.verdict, Vec::new(), decision.notes);
+                let told = Told::of_tool_call(&call.name, &decision.input);
+                self.obey(seat, "on-tool-call", None, decision.verdict, Vec::new(), told.behind(decision.notes));
                 self.stopped_response()?;
                 if written {
                     input = self.judge_written(seat, &decision.input).await?;
