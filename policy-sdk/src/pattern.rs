@@ -26,7 +26,7 @@ pub fn decoded(id: &str, pattern: &Pattern) -> Pattern {
     Pattern { id: id.into(), check: ["decoded:", pattern.check.as_str()].concat(), ..pattern.clone() }
 }
 
-/// A word or phrase, in any case, not as a part of a longer word; any white space counts as the gap of a phrase.
+/// A word or phrase, in any case, not as a part of a longer word; up to eight white spaces count as the gap of a phrase.
 #[must_use]
 pub fn word(id: &str, word: &str) -> Pattern {
     let words: Vec<String> = word.split_whitespace().map(escape).collect();
