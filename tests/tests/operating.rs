@@ -20,7 +20,7 @@ async fn crowd(host: &Host, most: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_with_no_credential_leaves_files_for_the_store_the_policies_and_the_operator() {
     let upstream = upstream().await;
-    let mut host = Setup::new().open_files(400).limits("head_deadline = \"500ms\"").start(upstream.address).await;
+    let mut host = Setup::new().open_files(400).limits("head_deadline = \"1s\"").start(upstream.address).await;
     assert!(host.log_text().contains("client_connections = 54"), "{}", host.log_text());
     let noted = host.cli().run(&["check"]);
     assert_eq!(noted.code, Some(0), "{}", noted.stdout);
