@@ -86,6 +86,43 @@ impl Again {
     }
 }
 
+/// A string that goes on from piece to piece.
+pub(crate) trait Lasting {
+    /// The part that tells it.
+    fn part(&self) -> PartId;
+    /// The last of what it said.
+    fn into_tail(self) -> String;
+}
+
+impl Lasting for Stray {
+    fn part(&self) -> PartId {
+        self.part
+    }
+
+    fn into_tail(self) -> String {
+        self.tail
+    }
+}
+
+/// Ends the parts of the strings that are over, in their order, and keeps the last of what those said.
+pub(crate) fn retire<L: Lasting>(
+    known: &mut HashMap<String, L>,
+    over: &mut HashMap<String, String>,
+    parts: &mut Parts,
+    is_over: impl Fn(&L) -> bool,
+) {
+    let mut ended: Vec<PartId> = known.values().filter(|lasting| is_over(lasting)).map(Lasting::part).collect();
+    if ended.is_empty() {
+        return;
+    }
+    ended.sort_unstable();
+    ended.into_iter().for_each(|part| parts.end(part));
+    if over.len() > PATHS {
+        over.clear();
+    }
+    over.extend(known.extract_if(|_, lasting| is_over(lasting)).map(|(path, lasting)| (path, lasting.into_tail())));
+}
+
 /// Adds to the last of what a string said.
 pub(crate) fn note(tail: &mut String, text: &str) {
     tail.push_str(text);
@@ -121,17 +158,7 @@ impl Strays {
     }
 
     fn retire(&mut self, parts: &mut Parts, is_over: impl Fn(&Stray) -> bool) {
-        let mut over: Vec<PartId> =
-            self.known.values().filter(|stray| is_over(stray)).map(|stray| stray.part).collect();
-        if over.is_empty() {
-            return;
-        }
-        over.sort_unstable();
-        over.into_iter().for_each(|part| parts.end(part));
-        if self.over.len() > PATHS {
-            self.over.clear();
-        }
-        self.over.extend(self.known.extract_if(|_, stray| is_over(stray)).map(|(path, stray)| (path, stray.tail)));
+        retire(&mut self.known, &mut self.over, parts, is_over);
     }
 
     /// A value that says the same in each piece, or nearly so.

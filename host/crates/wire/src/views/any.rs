@@ -17,7 +17,7 @@ use crate::{
     json::Kind,
     parts::Parts,
     sheet::Sheet,
-    strays::note,
+    strays::{Lasting, note, retire},
 };
 
 /// Documents that may lack a string before its part ends: other kinds of documents come in between.
@@ -25,9 +25,6 @@ const GAP: u64 = 4;
 
 /// Names that the events of one stream may have.
 const NAMES: usize = 4096;
-
-/// Paths at which something was said that are remembered.
-const PATHS: usize = 4096;
 
 /// A string that goes on from document to document.
 #[derive(Debug)]
@@ -37,6 +34,16 @@ struct Joined {
     seen: u64,
     /// The last of what it said.
     tail: String,
+}
+
+impl Lasting for Joined {
+    fn part(&self) -> PartId {
+        self.part
+    }
+
+    fn into_tail(self) -> String {
+        self.tail
+    }
 }
 
 /// The strings of one run of documents, by their paths.
@@ -73,18 +80,7 @@ impl Run {
 
     /// Strings that have not come in more than so many documents are complete.
     fn retire(&mut self, parts: &mut Parts, gap: u64, documents: u64) {
-        let is_over = |joined: &Joined| joined.seen + gap < documents;
-        let mut over: Vec<PartId> =
-            self.joined.values().filter(|joined| is_over(joined)).map(|joined| joined.part).collect();
-        if over.is_empty() {
-            return;
-        }
-        over.sort_unstable();
-        over.into_iter().for_each(|part| parts.end(part));
-        if self.over.len() > PATHS {
-            self.over.clear();
-        }
-        self.over.extend(self.joined.extract_if(|_, joined| is_over(joined)).map(|(path, joined)| (path, joined.tail)));
+        retire(&mut self.joined, &mut self.over, parts, |joined| joined.seen + gap < documents);
     }
 }
 
