@@ -23,6 +23,11 @@ pub struct NamedPattern {
     pub max_length: u32,
 }
 
+/// Where the settings have the words.
+const WORDS: &str = "/words";
+/// Where they have the patterns.
+const PATTERNS: &str = "/patterns";
+
 fn default_max_length() -> u32 {
     DEFAULT_MAX_LENGTH
 }
@@ -50,7 +55,8 @@ impl NamedPattern {
     }
 }
 
-/// Words and patterns that are looked for together. Their ids in the plan are their places: two may have one name.
+/// Words and patterns that are looked for together. Their ids in the plan are their places in the settings (`/words/0`):
+/// two may have one name, and what the host has against one is told there.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     /// Whole words and phrases, in any case.
@@ -78,9 +84,9 @@ impl<'a> Terms<'a> {
     /// What can't be, under `/words` and `/patterns`.
     #[must_use]
     pub fn problems(self) -> Vec<Problem> {
-        let mut problems = blank("/words", self.words);
+        let mut problems = blank(WORDS, self.words);
         for (index, each) in self.patterns.iter().enumerate() {
-            problems.extend(each.problems(&["/patterns/", &index.to_string()].concat()));
+            problems.extend(each.problems(&id(PATTERNS, index)));
         }
         problems
     }
@@ -88,8 +94,8 @@ impl<'a> Terms<'a> {
     /// As the plan declares them.
     #[must_use]
     pub fn declared(self) -> Vec<Pattern> {
-        let words = self.words.iter().enumerate().map(|(index, word)| pattern::word(&id('w', index), word));
-        let patterns = self.patterns.iter().enumerate().map(|(index, each)| each.declared(id('p', index)));
+        let words = self.words.iter().enumerate().map(|(index, word)| pattern::word(&id(WORDS, index), word));
+        let patterns = self.patterns.iter().enumerate().map(|(index, each)| each.declared(id(PATTERNS, index)));
         words.chain(patterns).collect()
     }
 
@@ -109,12 +115,10 @@ impl<'a> Terms<'a> {
     /// # Errors
     /// When [`Terms::declared`] gave no such id.
     pub fn of(self, id: &str) -> Result<Term<'a>, String> {
-        let place = id.get(1..).and_then(|digits| digits.parse::<usize>().ok());
-        let term = place.and_then(|place| match id.as_bytes()[0] {
-            b'w' => self.words.get(place).map(|word| Term::Word(word)),
-            b'p' => self.patterns.get(place).map(|each| Term::Pattern(&each.name)),
-            _ => None,
-        });
+        let place = |list: &str| id.strip_prefix(list)?.strip_prefix('/')?.parse::<usize>().ok();
+        let word = || Some(Term::Word(self.words.get(place(WORDS)?)?));
+        let pattern = || Some(Term::Pattern(&self.patterns.get(place(PATTERNS)?)?.name));
+        let term = word().or_else(pattern);
         term.ok_or_else(|| ["the host reports the pattern ", id, ", which was not declared"].concat())
     }
 }
@@ -142,13 +146,12 @@ impl<'a> Term<'a> {
 #[must_use]
 pub fn blank(path: &str, texts: &[String]) -> Vec<Problem> {
     let blank = texts.iter().enumerate().filter(|(_, text)| text.trim().is_empty());
-    blank.map(|(index, _)| Problem::new([path, "/", &index.to_string()].concat(), "must not be empty")).collect()
+    blank.map(|(index, _)| Problem::new(id(path, index), "must not be empty")).collect()
 }
 
-fn id(kind: char, place: usize) -> String {
-    let mut id = place.to_string();
-    id.insert(0, kind);
-    id
+/// The JSON Pointer of an item of this list.
+fn id(list: &str, place: usize) -> String {
+    [list, "/", &place.to_string()].concat()
 }
 
 #[cfg(test)]
@@ -162,7 +165,7 @@ mod tests {
         let terms = Terms { words: &words, patterns: &[each] };
         let names: Vec<_> = terms.declared().iter().map(|pattern| terms.of(&pattern.id)).collect();
         assert_eq!(names, [Ok(Term::Word("a")), Ok(Term::Word("b")), Ok(Term::Pattern("n"))]);
-        for id in ["", "w", "w2", "p1", "x0", "é", "w-1"] {
+        for id in ["", "/words", "/words/2", "/patterns/1", "/x/0", "é", "/words/-1", "/words0"] {
             assert!(terms.of(id).is_err(), "{id}");
         }
     }

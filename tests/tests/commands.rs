@@ -368,6 +368,12 @@ fn settings_that_a_policy_does_not_take_are_shown_in_their_file() {
     for wanted in ["10-mask.toml:2:1", "^^^^^^^^^ did you mean `substitute`?", "10-mask.toml:3:25"] {
         assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
     }
+    // What only the host can tell, at its place too.
+    let wrong = "[settings]\nonly = [\"ssn\"]\n\n[[settings.patterns]]\nname = \"own\"\nregex = \"(\"\n";
+    std::fs::write(folder.path().join("10-mask.toml"), wrong).unwrap();
+    let told = Told::by(&["policy", "inspect", "10-mask.wasm"], folder.path());
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(told.code == Some(1) && said.contains("10-mask.toml:4:1") && said.contains("unclosed group"), "{said}");
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"words": [""]}"#), "/words/0");
     assert_eq!(problem(r#"{"tools": ["a", ""]}"#), "/tools/1");
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#), "/patterns/0/regex");
+    assert_eq!(problem(r#"{"patterns": [{"name": "a", "regex": "a"}, {"name": "x", "regex": "("}]}"#), "/patterns/1");
     assert_eq!(problem(r#"{"title": " "}"#), "/title");
     assert_eq!(problem(r#"{"words": []}"#), "");
     for no_more in ["always", "text", "words"] {

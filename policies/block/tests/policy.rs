@@ -164,6 +164,9 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"tools": {"deny": [""]}}"#), "/tools/deny/0");
     assert_eq!(problem(r#"{"patterns": [{"name": "", "regex": "x"}]}"#), "/patterns/0/name");
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x", "max-length": 0}]}"#), "/patterns/0/max-length");
+    assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x", "check": "lunh"}]}"#), "/patterns/0");
+    let many = vec!["word"; 300].join("\", \"");
+    assert_eq!(problem(&format!(r#"{{"words": ["{many}"]}}"#)), "/words/256");
     assert_eq!(problem(r#"{"words": []}"#), "");
     assert_eq!(problem(r#"{"models": {"allowed": []}}"#), "/models/allowed");
     assert_eq!(problem(r#"{"offered": "keep"}"#), "/offered");

@@ -89,8 +89,8 @@ impl Settings {
             rules.push((pattern, rule));
         }
         let canaries = rules.len();
-        for own in &self.patterns {
-            rules.push(self.own(own));
+        for (index, own) in self.patterns.iter().enumerate() {
+            rules.push(self.own(["/patterns/", &index.to_string()].concat(), own));
         }
         for each in recognisers::ALL {
             if self.wants(each) {
@@ -128,7 +128,7 @@ impl Settings {
             value: Value::Whole,
         };
         // Folded characters may have several bytes.
-        Some((pattern::regex(CANARY, &regex, longest.saturating_mul(4)), rule))
+        Some((pattern::regex("/canaries", &regex, longest.saturating_mul(4)), rule))
     }
 
     fn wants(&self, recogniser: &Recogniser) -> bool {
@@ -157,7 +157,8 @@ impl Settings {
         (pattern, rule)
     }
 
-    fn own(&self, own: &NamedPattern) -> (Pattern, Rule) {
+    /// An own pattern. Its id is its place in the settings, where the host tells what it has against it.
+    fn own(&self, id: String, own: &NamedPattern) -> (Pattern, Rule) {
         let rule = Rule {
             reason: ["mask.", own.name.as_str()].concat(),
             label: own.name.to_ascii_uppercase().replace('-', "_"),
@@ -165,7 +166,7 @@ impl Settings {
             check: Check::None,
             value: Value::Whole,
         };
-        (own.declared(own.name.clone()), rule)
+        (own.declared(id), rule)
     }
 
     fn problems(&self) -> Vec<Problem> {
@@ -179,7 +180,7 @@ impl Settings {
         }
         for (index, canary) in self.canaries.iter().enumerate() {
             if !CANARY_BYTES.contains(&canary.len()) {
-                let message = "must have 8 to 120 bytes: shorter ones stand in ordinary text by chance";
+                let message = "must have at least 8 characters, since shorter ones stand in ordinary text by chance, and at most 120 bytes";
                 problems.push(Problem::new(["/canaries/", &index.to_string()].concat(), message));
             }
         }

@@ -107,6 +107,9 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": ""}]}"#).0, "/patterns/0/regex");
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x", "max-length": 0}]}"#).0, "/patterns/0/max-length");
     assert_eq!(problem(r#"{"patterns": [{"name": "x"}]}"#).0, "/patterns/0");
+    assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x*"}]}"#).0, "/patterns/0");
+    let long = "é".repeat(61);
+    assert!(problem(&format!(r#"{{"canaries": ["{long}"]}}"#)).1.contains("at most 120 bytes"));
     assert_eq!(problem(r#"{"only": ["ssn"], "except": ["ssn"]}"#).0, "");
     assert_eq!(problem(r#"{"colour": 1}"#).0, "/colour");
     assert_eq!(problem(r#"{"canaries": ["long enough", "short"]}"#).0, "/canaries/1");

@@ -24,9 +24,10 @@ impl Matcher {
             max_length: *max_length,
         };
         let specs: Vec<_> = declared.iter().map(spec).collect();
-        Patterns::compile(&specs)
-            .map(Self)
-            .map_err(|wrong| Problem::new("", format!("pattern {}: {}", declared[wrong.index].id, wrong.message)))
+        Patterns::compile(&specs).map(Self).map_err(|wrong| match declared[wrong.index].id.as_str() {
+            setting if setting.starts_with('/') => Problem::new(setting, wrong.message),
+            id => Problem::new("", format!("pattern {id}: {}", wrong.message)),
+        })
     }
 
     /// All matches in the text, in order.

@@ -1,7 +1,9 @@
-//! Models that the tools of a request name: a tool that runs at the server (an advisor, one that makes images) may ask a
-//! model of its own.
+//! What the tools of a request name that run at the server: one (an advisor, one that makes images) may ask a model of its
+//! own, and one that stands for another server (MCP) may list which of that server's tools may be called.
 //!
 //! What must hold: names in what describes arguments are data, all others count.
+
+use std::borrow::Cow;
 
 use crate::{
     json::{Doc, Kind},
@@ -27,4 +29,17 @@ pub(crate) fn models(doc: Doc<'_>, tools: usize, out: &mut Vec<String>) {
             models(doc, value, out);
         }
     }
+}
+
+/// The tools of another server that a tool lets the model call: `allowed_tools` (a list, or an object with `tool_names`), or
+/// `configs` by their names, but for those that are switched off.
+pub(crate) fn listed(doc: Doc<'_>, tool: usize) -> impl Iterator<Item = Cow<'_, str>> {
+    let allowed = doc.get(tool, "allowed_tools");
+    let lists = [allowed, allowed.and_then(|allowed| doc.get(allowed, "tool_names"))];
+    let texts = lists.into_iter().flatten().flat_map(move |list| doc.items(list));
+    let texts = texts.filter(move |&item| doc.kind(item) == Kind::Text);
+    let is_on = move |config: usize| doc.get(config, "enabled").is_none_or(|enabled| doc.raw(enabled) != "false");
+    let configs = doc.get(tool, "configs").into_iter().flat_map(move |configs| doc.members(configs));
+    let on = configs.filter(move |&(_, config)| is_on(config)).map(|(key, _)| key);
+    texts.chain(on).map(move |name| doc.name(name))
 }

@@ -50,6 +50,7 @@ mod nothing;
 mod ollama;
 mod openai;
 mod parts;
+mod path;
 mod raw;
 mod schema;
 mod seams;

@@ -15,8 +15,9 @@ use model::{Channel, PartId, Speaker};
 
 use crate::{
     frame::Kind as Slot,
-    json::{Doc, Kind},
+    json::Kind,
     parts::{Parts, Source},
+    path::Path,
     sheet::Sheet,
 };
 
@@ -25,6 +26,9 @@ const GAP: u64 = 4;
 
 /// Bytes of what a string said that are told again with what it says next: more than most matches have.
 const TAIL: usize = 1024;
+
+/// Longest literal that is known when it comes again, in bytes.
+const LITERAL: usize = 512;
 
 /// Paths at which something was said that are remembered.
 const PATHS: usize = 4096;
@@ -52,7 +56,8 @@ struct Stray {
 /// A string that mostly comes again as it was.
 #[derive(Debug)]
 struct Fixed {
-    literal: Box<str>,
+    /// As it came; nothing when it was long.
+    literal: Option<Box<str>>,
     /// The part that told it.
     part: PartId,
     /// The last of what it said.
@@ -166,13 +171,12 @@ impl Strays {
         match sheet.doc.kind(value) {
             _ if sheet.whole => sheet.rest(value),
             Kind::Text => self.fixed(sheet, value, path),
-            _ => self.walk_again(sheet, value, &mut path.to_owned()),
+            _ => self.walk_again(sheet, value, &mut Path::at(path)),
         }
     }
 
-    fn walk_again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
+    fn walk_again(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut Path) {
         let doc = sheet.doc;
-        let len = path.len();
         match doc.kind(value) {
             Kind::Object => {
                 for (key, value) in doc.members(value) {
@@ -182,18 +186,17 @@ impl Strays {
                         sheet.word(value);
                         continue;
                     }
-                    path.push('/');
-                    path.push_str(&name);
+                    let above = path.enter(&name);
                     self.walk_again(sheet, value, path);
-                    path.truncate(len);
+                    path.leave(above);
                 }
             }
             Kind::Array => {
                 sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
-                    stand(path, doc, place, item);
+                    let above = path.enter_item(doc, place, item);
                     self.walk_again(sheet, item, path);
-                    path.truncate(len);
+                    path.leave(above);
                 }
             }
             Kind::Text => self.fixed(sheet, value, path),
@@ -203,20 +206,20 @@ impl Strays {
 
     fn fixed(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
         let doc = sheet.doc;
-        let literal = doc.raw(node);
+        let literal = Some(doc.raw(node)).filter(|literal| literal.len() <= LITERAL);
         let Some(known) = self.fixed.get_mut(path) else {
             let part = sheet.field_part(node);
             let mut tail = String::new();
             note(&mut tail, &doc.name(node));
-            self.fixed.insert(path, Fixed { literal: literal.into(), part, tail });
+            self.fixed.insert(path, Fixed { literal: literal.map(Box::from), part, tail });
             return;
         };
-        if *known.literal == *literal {
+        if literal.is_some() && known.literal.as_deref() == literal {
             known.part = sheet.field_again(node, known.part);
             return;
         }
         known.part = sheet.field_part(node);
-        known.literal = literal.into();
+        known.literal = literal.map(Box::from);
         let text = doc.name(node);
         let (part, told) = sheet.parts.whole(Channel::Field, sheet.speaker, &[&known.tail, &*text].concat());
         sheet.slot(node, Source::Part(part), Slot::Text, known.tail.len() as u64..told.end, true);
@@ -225,13 +228,12 @@ impl Strays {
 
     /// A value that the dialect does not know, at this path of the piece; in a whole body with the names in it as well.
     pub(crate) fn read(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &str) {
-        self.walk(sheet, value, &mut path.to_owned());
+        self.walk(sheet, value, &mut Path::at(path));
         sheet.with_names(value);
     }
 
-    fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
+    fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut Path) {
         let doc = sheet.doc;
-        let len = path.len();
         match doc.kind(value) {
             Kind::Object => {
                 doc.members(value).for_each(|(key, value)| self.member(sheet, key, value, path));
@@ -239,9 +241,9 @@ impl Strays {
             Kind::Array => {
                 sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
-                    stand(path, doc, place, item);
+                    let above = path.enter_item(doc, place, item);
                     self.walk(sheet, item, path);
-                    path.truncate(len);
+                    path.leave(above);
                 }
             }
             Kind::Text => self.text(sheet, value, path),
@@ -250,13 +252,11 @@ impl Strays {
     }
 
     /// A member of an object at this path.
-    pub(crate) fn member(&mut self, sheet: &mut Sheet<'_>, key: usize, value: usize, path: &mut String) {
+    pub(crate) fn member(&mut self, sheet: &mut Sheet<'_>, key: usize, value: usize, path: &mut Path) {
         let doc = sheet.doc;
-        let len = path.len();
         sheet.key(key);
         let name = doc.name(key);
-        path.push('/');
-        path.push_str(&name);
+        let above = path.enter(&name);
         match &*name {
             "type" => sheet.word(value),
             "format" if sheet.is_word(value) => {}
@@ -265,7 +265,7 @@ impl Strays {
             "format" | "id" => sheet.fields(value),
             _ => self.walk(sheet, value, path),
         }
-        path.truncate(len);
+        path.leave(above);
     }
 
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
@@ -302,16 +302,6 @@ impl Strays {
             }
         };
         sheet.say(node, part);
-    }
-}
-
-/// Puts an item of a list behind a path: by its `index`, as clients join the items of several pieces, or its place.
-pub(crate) fn stand(path: &mut String, doc: Doc<'_>, place: usize, item: usize) {
-    let index = doc.get(item, "index").filter(|&index| doc.kind(index) == Kind::Number);
-    path.push('/');
-    match index {
-        Some(index) => path.push_str(doc.raw(index)),
-        None => path.push_str(&place.to_string()),
     }
 }
 

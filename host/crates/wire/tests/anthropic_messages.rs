@@ -192,6 +192,10 @@ fn a_tool_of_the_servers_keeps_its_type_whatever_it_is_called() {
         (json!({"type":"web_search_20250305","name":"ok"}), &["ok", "web_search_20250305"]),
         (json!({"type":"web_search_20250305","name":"web"}), &["web", "web_search_20250305"]),
         (json!({"type":"mcp_toolset"}), &["mcp_toolset"]),
+        (
+            json!({"type":"mcp_toolset","configs":{"find":{"enabled":true},"off":{"enabled":false},"drop":{}}}),
+            &["mcp_toolset", "find", "drop"],
+        ),
         (json!({"type":"custom","name":"ok"}), &["ok"]),
         (json!({}), &[""]),
     ] {

@@ -139,6 +139,8 @@ fn a_tool_with_several_names_is_told_by_all_and_taken_away_by_any() {
         (json!({"type":"function","name":"shell","function":{"name":"ok"}}), &["ok", "shell"]),
         (json!({"type":"custom","custom":{"name":"shell"},"function":{"name":"ok"}}), &["ok", "shell"]),
         (json!({"type":"web_search","web_search":{"enable":true}}), &["web_search"]),
+        (json!({"type":"mcp","server_label":"s","allowed_tools":["find","drop"]}), &["mcp", "find", "drop"]),
+        (json!({"type":"mcp","allowed_tools":{"tool_names":["drop"],"read_only":true}}), &["mcp", "drop"]),
         (json!({"type":"namespace","name":"n","tools":[{"type":"function","name":"shell"}]}), &["n", "shell"]),
         (json!({"name":"shell"}), &["shell"]),
         (json!({"type":"function"}), &["function"]),

@@ -163,18 +163,19 @@ fn settle<R>(
     otherwise: FailureKind,
 ) -> Result<R, Failure> {
     let Ok(outcome) = outcome else {
-        let message = format!("no answer within {} ms on the clock", wall(time).as_millis());
+        let message = format!("no answer within {} ms on the clock (from `time_per_call`)", wall(time).as_millis());
         return Err(Failure { kind: FailureKind::Deadline, message });
     };
     outcome.map_err(|error| {
         let limits = &store.data().blueprint.limits;
         let cause = || journal::line(&error.root_cause().to_string());
         let (kind, message) = if error.is::<OutOfTime>() {
-            (FailureKind::Deadline, format!("it used up its {} ms of CPU time", time.as_millis()))
+            (FailureKind::Deadline, format!("it used up its {} ms of CPU time (`time_per_call`)", time.as_millis()))
         } else if store.data().bounds.denied {
-            (FailureKind::Memory, format!("it asked for more than its {} bytes of memory", limits.memory_bytes))
+            let bytes = limits.memory_bytes;
+            (FailureKind::Memory, format!("it asked for more than its {bytes} bytes of memory (`memory`)"))
         } else if error.root_cause().to_string().ends_with(TOO_LARGE) {
-            (FailureKind::Answer, format!("what it answers is larger than {} bytes", limits.answer_bytes))
+            (FailureKind::Answer, format!("what it answers is larger than {} bytes (`answer`)", limits.answer_bytes))
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
             (FailureKind::Trap, trap.to_string())
         } else {

@@ -41,8 +41,6 @@ use crate::words::{nearest, quoted};
 
 /// Bytes of a policy's name, version or summary.
 const METADATA_BYTES: usize = 512;
-/// Patterns of one plan.
-const PATTERNS: usize = 1_000;
 /// Names of directions, channels or speakers in one plan.
 const NAMES: usize = 64;
 /// Bytes of released text that a policy may want to see again.
@@ -424,9 +422,6 @@ async fn facts(
     asked: &policy::Plan,
 ) -> Result<Facts, PrepareError> {
     let wrong = fail("configure");
-    if asked.patterns.len() > PATTERNS {
-        return Err(wrong(&format!("it declares {} patterns, and {PATTERNS} are allowed", asked.patterns.len())));
-    }
     if asked.only_on_hit && asked.patterns.is_empty() {
         return Err(wrong(&"its plan says only-on-hit, and declares no pattern: it would never be called"));
     }
@@ -447,7 +442,13 @@ async fn facts(
     let ids: Vec<String> = specs.iter().map(|spec| spec.id.clone()).collect();
     let patterns = blueprint.runtime.compiled.get(specs).await.map_err(|problem| {
         let id = ids.get(problem.index).map_or("", String::as_str);
-        wrong(&format!("its pattern `{id}`: {}", problem.message))
+        let message = journal::line(&problem.message);
+        // Made of this setting.
+        if id.starts_with('/') {
+            let problem = SettingProblem { pointer: id.to_owned(), name: false, message, hint: None };
+            return refused("configure", vec![problem], 0);
+        }
+        wrong(&format!("its pattern `{id}`: {message}"))
     })?;
     Ok(Facts {
         version: metadata.version.clone(),

@@ -144,12 +144,12 @@ fn asked(doc: Doc<'_>) -> Asked {
 }
 
 /// All names of a tool: its name, and its type where that says of a tool of the server's something else. A set of tools has
-/// no name but its type. Where there is none it is empty.
+/// no name but its type, and those of the tools that it lists. Where there is none it is empty.
 fn named<'a>(doc: Doc<'a>, item: usize) -> impl Iterator<Item = Cow<'a, str>> {
     let name = doc.text_of(item, "name");
     let kind = doc.text_of(item, "type").filter(|kind| !name.as_ref().is_some_and(|name| is_of(kind, name)));
     let none = (name.is_none() && kind.is_none()).then(Cow::default);
-    name.into_iter().chain(kind).chain(none)
+    name.into_iter().chain(kind).chain(none).chain(hosted::listed(doc, item))
 }
 
 /// Whether a type says no more than a name does: it is that of the caller's own tools, or the name with a date behind it.

@@ -180,7 +180,8 @@ fn each(doc: Doc<'_>, list: usize) -> impl Iterator<Item = usize> {
 }
 
 /// All names of a tool, each with the object that has it. Tools that the server has built in have no name but their type,
-/// and keep it whatever else they are called. Where there is no name it is empty.
+/// and keep it whatever else they are called; those of other servers that they list are names of theirs too. Where there is
+/// no name it is empty.
 fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
     let definitions = [doc.get(tool, "function"), doc.get(tool, "custom"), Some(tool)];
     let mut names: SmallVec<[_; 2]> = definitions
@@ -190,6 +191,7 @@ fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (usize, Cow<'a, 
         .collect();
     let kind = doc.text_of(tool, "type");
     names.extend(kind.filter(|kind| names.is_empty() || !NAMED.contains(&&**kind)).map(|kind| (tool, kind)));
+    names.extend(hosted::listed(doc, tool).map(|name| (tool, name)));
     if names.is_empty() {
         names.push((tool, Cow::default()));
     }

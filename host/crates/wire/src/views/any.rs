@@ -5,7 +5,7 @@
 //! name, since some clients hear only these. What goes on for some documents without it is over, so that an odd one does not
 //! stop a stream; where it comes once more, it is told with the end of what it said before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use model::{Channel, PartId, Speaker};
 use smallvec::SmallVec;
@@ -16,15 +16,13 @@ use crate::{
     event_name,
     json::Kind,
     parts::Parts,
+    path::{Path, hashed},
     sheet::Sheet,
     strays::{Lasting, note, retire},
 };
 
 /// Documents that may lack a string before its part ends: other kinds of documents come in between.
 const GAP: u64 = 4;
-
-/// Names that the events of one stream may have.
-const NAMES: usize = 4096;
 
 /// A string that goes on from document to document.
 #[derive(Debug)]
@@ -46,57 +44,22 @@ impl Lasting for Joined {
     }
 }
 
-/// The strings of one run of documents, by their paths.
-#[derive(Debug, Default)]
-struct Run {
-    joined: HashMap<String, Joined>,
-    /// The last of what those said that are over.
-    over: HashMap<String, String>,
-}
-
-impl Run {
-    /// What goes on with all that another run said so far.
-    fn behind(other: &Self) -> Self {
-        let tails = other.joined.iter().map(|(path, joined)| (path.clone(), joined.tail.clone()));
-        Self { joined: HashMap::new(), over: other.over.clone().into_iter().chain(tails).collect() }
-    }
-
-    /// The part of what says this at this path.
-    fn part(&mut self, parts: &mut Parts, path: &str, text: &str, (speaker, document): (Speaker, u64)) -> PartId {
-        if let Some(joined) = self.joined.get_mut(path) {
-            joined.seen = document;
-            note(&mut joined.tail, text);
-            return joined.part;
-        }
-        let part = parts.begin(Channel::Content, speaker);
-        let mut tail = self.over.remove(path).unwrap_or_default();
-        if !tail.is_empty() {
-            parts.say(part, |out| out.push_str(&tail));
-        }
-        note(&mut tail, text);
-        self.joined.insert(path.to_owned(), Joined { part, seen: document, tail });
-        part
-    }
-
-    /// Strings that have not come in more than so many documents are complete.
-    fn retire(&mut self, parts: &mut Parts, gap: u64, documents: u64) {
-        retire(&mut self.joined, &mut self.over, parts, |joined| joined.seen + gap < documents);
-    }
-}
-
 /// Reads any JSON.
 #[derive(Debug)]
 pub(super) struct Any {
     speaker: Speaker,
     /// What is told before a request's parts.
     asked: Option<Asked>,
-    all: Run,
+    /// Strings that go on, by their paths, and by the events' names and the paths.
+    joined: HashMap<String, Joined>,
+    /// The last of what those said that are over.
+    over: HashMap<String, String>,
     /// The name of the event that is read.
     name: Vec<u8>,
     /// Of the first event.
     first: Option<Vec<u8>>,
-    /// Events by their names, once these differ.
-    named: BTreeMap<Vec<u8>, Run>,
+    /// What stands before the paths of this event's name, once names differ.
+    named: Option<String>,
     documents: u64,
 }
 
@@ -105,10 +68,11 @@ impl Any {
         Self {
             speaker,
             asked: None,
-            all: Run::default(),
+            joined: HashMap::new(),
+            over: HashMap::new(),
             name: Vec::new(),
             first: None,
-            named: BTreeMap::new(),
+            named: None,
             documents: 0,
         }
     }
@@ -120,60 +84,73 @@ impl Any {
     }
 
     /// Another document begins.
-    fn document(&mut self, parts: &mut Parts) -> Result<(), Malformed> {
+    fn document(&mut self, parts: &mut Parts) {
         if let Some(asked) = self.asked.take() {
             parts.tell(Step::Asked(asked));
         }
         self.documents += 1;
         let first = self.first.get_or_insert_with(|| self.name.clone());
-        if self.named.is_empty() && *first != self.name {
-            self.named.insert(first.clone(), Run::behind(&self.all));
+        if self.named.is_none() && *first != self.name {
+            // So far all was said in events of the first name.
+            let first = by_name(first);
+            let said = self.joined.iter().map(|(path, joined)| (path, &joined.tail)).chain(&self.over);
+            let said: Vec<_> = said.map(|(path, tail)| (format!("{first}{path}"), tail.clone())).collect();
+            self.over.extend(said);
+            self.named = Some(first);
         }
-        if !self.named.is_empty() && !self.named.contains_key(&self.name) {
-            if self.named.len() >= NAMES {
-                return Err(Malformed::TooLarge { bound: "names of events", limit: NAMES });
-            }
-            self.named.insert(self.name.clone(), Run::default());
+        if let Some(named) = &mut self.named {
+            *named = by_name(&self.name);
         }
-        Ok(())
     }
 
     /// The document is read: strings that no longer come are complete.
     fn retire(&mut self, parts: &mut Parts, gap: u64) {
-        for run in std::iter::once(&mut self.all).chain(self.named.values_mut()) {
-            run.retire(parts, gap, self.documents);
-        }
+        let documents = self.documents;
+        retire(&mut self.joined, &mut self.over, parts, |joined| joined.seen + gap < documents);
     }
 
     /// The parts of what says this at this path.
     fn pieces(&mut self, parts: &mut Parts, path: &str, text: &str) -> Pieces {
-        let piece = (self.speaker, self.documents);
-        let named = self.named.get_mut(&self.name);
+        let named = self.named.as_ref().map(|named| format!("{named}{path}"));
         let mut pieces: Pieces = SmallVec::new();
-        pieces.push(self.all.part(parts, path, text, piece));
-        pieces.extend(named.map(|run| run.part(parts, path, text, piece)));
+        pieces.push(self.piece(parts, path, text));
+        pieces.extend(named.map(|path| self.piece(parts, &path, text)));
         pieces
     }
 
-    fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut String) {
+    fn piece(&mut self, parts: &mut Parts, path: &str, text: &str) -> PartId {
+        if let Some(joined) = self.joined.get_mut(path) {
+            joined.seen = self.documents;
+            note(&mut joined.tail, text);
+            return joined.part;
+        }
+        let part = parts.begin(Channel::Content, self.speaker);
+        let mut tail = self.over.remove(path).unwrap_or_default();
+        if !tail.is_empty() {
+            parts.say(part, |out| out.push_str(&tail));
+        }
+        note(&mut tail, text);
+        self.joined.insert(path.to_owned(), Joined { part, seen: self.documents, tail });
+        part
+    }
+
+    fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut Path) {
         let doc = sheet.doc;
-        let len = path.len();
         match doc.kind(value) {
             Kind::Object => {
                 for (key, value) in doc.members(value) {
                     sheet.field(key);
-                    path.push('/');
-                    path.push_str(&doc.name(key));
+                    let above = path.enter(&doc.name(key));
                     self.walk(sheet, value, path);
-                    path.truncate(len);
+                    path.leave(above);
                 }
             }
             Kind::Array => {
                 sheet.bytes(value);
                 for (place, item) in doc.items(value).enumerate() {
-                    path.push_str(&format!("/{place}"));
+                    let above = path.enter(&place.to_string());
                     self.walk(sheet, item, path);
-                    path.truncate(len);
+                    path.leave(above);
                 }
             }
             Kind::Text => {
@@ -187,6 +164,12 @@ impl Any {
             _ => sheet.rest(value),
         }
     }
+}
+
+/// What stands before the paths of events of this name, and before no other path: these are empty, or begin with a slash
+/// or a short hash.
+fn by_name(name: &[u8]) -> String {
+    hashed("", &String::from_utf8_lossy(name)) + "#"
 }
 
 impl Reader for Any {
@@ -207,8 +190,8 @@ impl Reader for Any {
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
-        self.document(sheet.parts)?;
-        self.walk(sheet, 0, &mut String::new());
+        self.document(sheet.parts);
+        self.walk(sheet, 0, &mut Path::at(""));
         if sheet.whole {
             sheet.named(0, Channel::Field, self.speaker);
         }
@@ -221,7 +204,7 @@ impl Reader for Any {
     }
 
     fn text(&mut self, text: &str, parts: &mut Parts) -> Result<Pieces, Malformed> {
-        self.document(parts)?;
+        self.document(parts);
         let pieces = self.pieces(parts, "", text);
         self.retire(parts, GAP);
         Ok(pieces)

@@ -16,8 +16,9 @@ use crate::{
         logprobs::{Form, Of, Spoken, Trail},
     },
     parts::{Parts, Source},
+    path::Path,
     sheet::Sheet,
-    strays::{Strays, stand},
+    strays::Strays,
     tracks::{self, Tracks},
 };
 
@@ -318,8 +319,8 @@ impl Choice {
         let doc = sheet.doc;
         let mut thinks = false;
         for (place, item) in doc.items(list).enumerate() {
-            let mut path = "reasoning_details".to_owned();
-            stand(&mut path, doc, place, item);
+            let mut path = Path::at("reasoning_details");
+            let _ = path.enter_item(doc, place, item);
             let kind = doc.text_of(item, "type").unwrap_or_default();
             for (key, value) in doc.members(item) {
                 let name = doc.name(key);
