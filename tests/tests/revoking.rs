@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use scenarios::rig::{
-    Channel, End, Heard, Host, Reply, Setup, Turn, Upstream, entries, events, request, sse_head, within,
+    Channel, End, Heard, Host, Reply, Setup, Turn, Upstream, entries, events, json_head, request, sse_head, within,
 };
 
 /// The rig's caller, by its token's name.
@@ -100,6 +100,28 @@ async fn a_revocation_that_was_answered_survives_a_kill() {
         assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
         assert_eq!(upstream.received().len(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_may_be_put_away_and_what_was_revoked_stays_revoked() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().start(upstream.address).await;
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
+    assert_eq!(host.cli().run(&["revoke", "--caller", CALLER, "--yes"]).code, Some(0));
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+
+    let (store, away) = (host.home().join("store"), host.home().join("away"));
+    std::fs::create_dir(&away).unwrap();
+    let recorded = |name: &str| name.starts_with("segment-") || name == "index.redb" || name == "journal";
+    let names = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let moved: Vec<String> = names.filter(|name| recorded(name)).collect();
+    assert!(moved.len() >= 3, "{moved:?}");
+    for name in &moved {
+        std::fs::rename(store.join(name), away.join(name)).unwrap();
+    }
+    let host = host.restart().await;
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
+    assert_eq!(host.cli().json(&["sessions", "list"])["sessions"], serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

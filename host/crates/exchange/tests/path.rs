@@ -279,3 +279,20 @@ async fn an_upstream_that_breaks_off_cuts_the_stream() {
     assert!(cut && body.starts_with(&event("half")) && body.contains("upstream_broke"), "{body}");
     assert_eq!(closed(&rig).0, Outcome::UpstreamError);
 }
+
+#[test]
+fn the_page_of_errors_lists_every_code() {
+    let page = include_str!("../../../docs/errors.md");
+    // Between `fn code` and the next function each literal is a code.
+    let codes_in = |source: &'static str, from: &str, to: &str| {
+        let body = source.split_once(from).unwrap().1.split_once(to).unwrap().0;
+        body.split('"').skip(1).step_by(2).filter(|code| !code.is_empty()).collect::<Vec<_>>()
+    };
+    let told = codes_in(include_str!("../src/refuse.rs"), "pub fn code(&self)", "pub fn outcome(&self)");
+    let limits = codes_in(include_str!("../src/ports/callers.rs"), "pub fn code(self)", "fn key(self)");
+    let bodies = codes_in(include_str!("../../wire/src/dialect.rs"), "pub fn name_of(", "pub(crate) fn sentence(");
+    assert!(told.len() > 25 && limits.len() == 3 && bodies.len() == 5, "{told:?} {limits:?} {bodies:?}");
+    for code in told.into_iter().chain(limits).chain(bodies).chain(["policies_changed"]) {
+        assert!(page.contains(&format!("`{code}`")), "host/docs/errors.md does not tell of {code}");
+    }
+}
