@@ -1,7 +1,7 @@
 //! Rules about files: how long they may be, how they begin, what may stand in none.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -39,10 +39,18 @@ pub(super) fn check(root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in walk(root) {
         let place = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        // What is not text (a component, an archive) has no lines to look at.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            // What is not text (a component, an archive) has no lines to look at.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData && !is_source => continue,
+            Err(error) => {
+                findings.push(finding("readable", place, error.to_string()));
+                continue;
+            }
+        };
         anywhere(&place, &text, &mut findings);
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        if is_source {
             source(&place, &text, &mut findings);
         }
     }
@@ -52,16 +60,18 @@ pub(super) fn check(root: &Path) -> Vec<Finding> {
 fn walk(root: &Path) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![root.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        // A folder that can't be read is told as a file is.
+        let Ok(entries) = fs::read_dir(&folder) else {
+            files.push(folder);
+            continue;
+        };
+        for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Ok(kind) = entry.file_type() else { continue };
-            if MADE.contains(&name.as_str()) || name.starts_with("target") {
-                continue;
-            }
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
+            let is_made = MADE.contains(&name.as_str());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !is_made && !name.starts_with("target") => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && !is_made => files.push(entry.path()),
+                _ => {}
             }
         }
     }

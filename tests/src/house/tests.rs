@@ -123,9 +123,19 @@ fn files_are_looked_at() {
     put(tree.path(), "policy-sdk/src/bindings.rs", "//! Bindings.\n#![allow(unsafe_code)]\n");
     put(tree.path(), "d.md", concat!("see ./wor", "k/x, and then /wor", "k/x\n"));
     put(tree.path(), "target-x/e.rs", "made\n");
+    put(tree.path(), "target.rs", "// written\n");
+    fs::write(tree.path().join("f.rs"), b"//! \xff\n").unwrap();
+    fs::write(tree.path().join("f.wasm"), b"\xff").unwrap();
     let rules: Vec<(&str, String)> =
         files::check(tree.path()).into_iter().map(|finding| (finding.rule, finding.place)).collect();
-    let wanted = [("header", "a.rs"), ("length", "b.rs"), ("unsafe", "c.rs"), ("machine paths", "d.md:1")];
+    let wanted = [
+        ("header", "a.rs"),
+        ("length", "b.rs"),
+        ("unsafe", "c.rs"),
+        ("machine paths", "d.md:1"),
+        ("readable", "f.rs"),
+        ("header", "target.rs"),
+    ];
     assert_eq!(rules, wanted.map(|(rule, place)| (rule, place.to_owned())));
 }
 
