@@ -246,6 +246,32 @@ async fn a_caller_that_can_not_wait_asks_again_and_passes_once() {
     assert_eq!(upstream.received().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_revoked_caller_asked_or_was_approved_is_cancelled() {
+    let upstream = answering("never said").await;
+    let host = asking().approvals("wait = \"0s\"").start(upstream.address).await;
+    let mut asked = Vec::new();
+    for text in ["please delete one", "please delete two"] {
+        let (reply, body) = host.client().whole(&request(text, false)).await;
+        assert_eq!((reply.status, json(&body)["error"]["code"].clone()), (403, "approval_pending".into()));
+        let listed = host.look("/v1/approvals").await;
+        let ids = listed["approvals"].as_array().unwrap().iter().map(|approval| approval["id"].as_str().unwrap());
+        let new = ids.into_iter().find(|id| !asked.iter().any(|known| known == id)).unwrap().to_owned();
+        asked.push(new);
+    }
+    assert_eq!(host.cli().run(&["approvals", "approve", &asked[0]]).code, Some(0));
+    assert_eq!(host.cli().run(&["revoke", "--caller", "rig", "--yes"]).code, Some(0));
+    for id in asked {
+        let cancelled = async {
+            while host.look(&format!("/v1/approvals/{id}")).await["state"] != "cancelled" {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the question is withdrawn", cancelled).await;
+    }
+    assert_eq!(upstream.received().len(), 0);
+}
+
 /// What a session may learn to get past an approver: the text that was approved, with something before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_lets_no_other_request_pass() {

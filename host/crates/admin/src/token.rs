@@ -145,9 +145,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.token");
         fs::write(&path, "x".repeat(43)).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(AdminToken::load_or_make(&path), Err(TokenError::Unfit { .. })));
-        assert!(matches!(AdminToken::check(&path), Err(TokenError::Unfit { .. })));
+        for mode in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(AdminToken::load_or_make(&path), Err(TokenError::Unfit { .. })), "{mode:o}");
+            assert!(matches!(AdminToken::check(&path), Err(TokenError::Unfit { .. })), "{mode:o}");
+        }
         fs::write(&path, "short").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(AdminToken::load_or_make(&path), Err(TokenError::Unfit { .. })));

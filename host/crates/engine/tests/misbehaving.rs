@@ -286,6 +286,25 @@ async fn state_lives_as_long_as_its_scope() {
 }
 
 #[tokio::test]
+async fn callers_do_not_share_what_a_policy_keeps_for_each() {
+    let set = load(&[("each", "counter", "grants = [\"state\"]\n[settings]\nscope = \"caller\"")]).await;
+    for (issuer, subject, expected) in [
+        ("https://idp", "ann", "‹1›"),
+        ("https://idp", "ann", "‹2›"),
+        ("https://idp", "bob", "‹1›"),
+        ("https://other", "ann", "‹1›"),
+        ("https://idp", "ann", "‹3›"),
+    ] {
+        let mut about = about();
+        let caller = Caller { subject: subject.to_owned(), issuer: issuer.to_owned(), ..Caller::default() };
+        Arc::get_mut(&mut about).unwrap().caller = caller.into();
+        let mut guest = policy(&set, "each").guest(&about);
+        let decision = guest.on_text(window("", true)).await.unwrap();
+        assert_eq!(apply("", &decision), expected, "{subject} of {issuer}");
+    }
+}
+
+#[tokio::test]
 async fn each_unit_of_offsets_masks_alike() {
     let of = |unit: &str| format!("[settings]\nunit = \"{unit}\"");
     let (utf8, utf16, scalar) = (of("utf8"), of("utf16"), of("scalar"));

@@ -306,7 +306,7 @@ impl Sink for Gather {
 }
 
 fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now: Instant) -> Arc<About> {
-    let session = gate.sessions().of(who, &route.connection.name, now);
+    let session = gate.sessions().of(&who.caller, who.credential, &route.connection.name, now);
     Arc::new(About {
         exchange,
         session,

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{CompactString, SessionId, TokenId};
+use model::{Caller, CompactString, SessionId, TokenId};
 
-use crate::ports::{Credential, Identified};
+use crate::ports::Credential;
 
 /// Whose session, and on which connection.
 type Key = (Holder, CompactString);
@@ -34,11 +34,11 @@ impl Sessions {
     }
 
     /// The session of a credential on a connection: the running one, or a new one after a gap.
-    pub(crate) fn of(&self, who: &Identified, connection: &str, now: Instant) -> SessionId {
-        let holder = match who.credential {
+    pub(crate) fn of(&self, caller: &Caller, credential: Credential, connection: &str, now: Instant) -> SessionId {
+        let holder = match credential {
             Credential::Issued(token) => Holder::Token(token),
             Credential::Static | Credential::Direct => {
-                Holder::Caller(who.caller.issuer.as_str().into(), who.caller.subject.as_str().into())
+                Holder::Caller(caller.issuer.as_str().into(), caller.subject.as_str().into())
             }
         };
         self.find((holder, connection.into()), now)
@@ -108,6 +108,20 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), 5);
+    }
+
+    #[test]
+    fn callers_of_two_issuers_with_one_name_share_none() {
+        let sessions = Sessions::new(Duration::from_secs(60), 10);
+        let now = Instant::now();
+        let session = |issuer: &str, subject: &str, credential| {
+            let caller = Caller { issuer: issuer.into(), subject: subject.into(), ..Caller::default() };
+            sessions.of(&caller, credential, "openai", now)
+        };
+        let ann = session("https://idp", "ann", Credential::Direct);
+        assert_eq!(session("https://idp", "ann", Credential::Static), ann);
+        assert_ne!(session("https://other", "ann", Credential::Direct), ann);
+        assert_ne!(session("https://idp", "bob", Credential::Direct), ann);
     }
 
     #[test]

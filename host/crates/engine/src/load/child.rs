@@ -170,3 +170,20 @@ fn verdict(config: &CompileConfig, status: ExitStatus, output: Vec<u8>, complain
 fn last_line(complaint: &str) -> &str {
     complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_inherits_nothing_of_the_environment() {
+        let config = CompileConfig { program: "/usr/bin/env".into(), args: Vec::new(), ..CompileConfig::default() };
+        let output = start(command(&config, Quality::Draft)).unwrap().wait_with_output().await.unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let given = [CPU_SECONDS, MEMORY_BYTES, WASM_BYTES, QUALITY, NICENESS, THREADS, ARENAS, PURGE_DELAY];
+        let inherited: Vec<&str> =
+            told.lines().filter(|line| !given.iter().any(|name| line.starts_with(&format!("{name}=")))).collect();
+        assert!(std::env::var_os("PATH").is_some() && told.contains(QUALITY), "{told}");
+        assert_eq!(inherited, [""; 0]);
+    }
+}

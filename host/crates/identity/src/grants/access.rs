@@ -399,6 +399,8 @@ mod tests {
         assert!(approved(&mut book, "ann", "openai", 2));
         assert!(!approved(&mut book, "bob", "openai", 2));
         assert!(!approved(&mut book, "ann", "other", 2));
+        let other_ann = Caller { issuer: "https://other".into(), ..caller("ann") };
+        assert!(book.claim(&other_ann, "night", &Scope::on(["openai"]), 2).is_none(), "another issuer's ann");
         assert!(book.claim(&caller("ann"), "day", &Scope::on(["openai"]), 2).is_none());
         book.apply(&issued(id));
         assert!(!approved(&mut book, "ann", "openai", 3));

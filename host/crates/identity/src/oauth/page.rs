@@ -143,6 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn no_browser_frames_a_page_or_guesses_what_it_is() {
+        let answer = notice(StatusCode::OK, "a", "b");
+        let says = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert_eq!((says("x-frame-options"), says("x-content-type-options")), ("DENY", "nosniff"));
+        assert!(says("content-security-policy").contains("frame-ancestors 'none'"));
+        assert!(says("content-security-policy").contains("form-action 'self'"));
+    }
+
+    #[test]
     fn nothing_from_outside_is_markup() {
         assert_eq!(
             escape("<a href='x' b=\"y\">&\u{202e}\0"),
