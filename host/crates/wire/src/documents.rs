@@ -18,7 +18,7 @@ use crate::{
     lines,
     nested::LONG_NUMBER,
     openai::terms::Terms,
-    parts::{Parts, RUNS, Source},
+    parts::{Parts, Source},
     sheet::Sheet,
     sse::{self, Event},
 };
@@ -240,6 +240,7 @@ impl<R: Reader> Documents<R> {
             } else {
                 says = false;
             }
+            parts.bounded()?;
             let len = event.len;
             if says && !event.missing.is_empty() {
                 slots.push(Slot::put(len..len, event.missing));
@@ -263,10 +264,6 @@ impl<R: Reader> Documents<R> {
         Ok(())
     }
 
-    fn bounded(&self) -> Result<(), Malformed> {
-        if self.parts.overflowed() { Err(Malformed::TooLarge { bound: "parts", limit: RUNS }) } else { Ok(()) }
-    }
-
     fn whole_body(&mut self) -> Result<(), Malformed> {
         let Self { limits, queue, parts, reader, tape, slots, finds, .. } = self;
         let rest = queue.rest();
@@ -277,6 +274,7 @@ impl<R: Reader> Documents<R> {
         spelled(reader, doc)?;
         let (known, speaker, finds) = (reader.known(), reader.speaker(), finds.as_ref());
         reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known, finds })?;
+        parts.bounded()?;
         let len = rest.len();
         queue.frame(len, slots);
         Ok(())
@@ -409,8 +407,7 @@ impl<R: Reader> Flow for Documents<R> {
         }
         self.queue.push(bytes);
         self.settle_framing()?;
-        self.frames_so_far(false)?;
-        self.bounded()
+        self.frames_so_far(false)
     }
 
     fn finish(&mut self) -> Result<(), Malformed> {
@@ -423,7 +420,7 @@ impl<R: Reader> Flow for Documents<R> {
             self.slots.append(self.parts.last_extras());
             self.queue.frame(0, &mut self.slots);
         }
-        self.bounded()
+        self.parts.bounded()
     }
 
     fn next(&mut self) -> Option<Step> {

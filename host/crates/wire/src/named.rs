@@ -20,6 +20,9 @@ const VALUE_BYTES: std::ops::RangeInclusive<usize> = 6..=1024;
 /// Longest name that is told with its value.
 const NAME_BYTES: usize = 128;
 
+/// Bytes of names that are told again with the items of their lists, in one document.
+const REPEATED_BYTES: usize = 16 << 20;
+
 /// A part, and where in it values stand: their nodes, and their text.
 type Places = (PartId, Vec<(usize, Range<u64>)>);
 
@@ -32,7 +35,10 @@ pub(crate) fn tell(
     (channel, speaker): (Channel, Speaker),
     long: fn(&str) -> bool,
 ) -> Option<Places> {
-    let (mut text, mut places) = (String::new(), Vec::new());
+    let (mut text, mut places, mut repeated) = (String::new(), Vec::new(), 0);
+    if parts.overflowed() {
+        return None;
+    }
     // The names of the lists that are open, and where these end.
     let mut lists: Vec<(usize, Option<usize>)> = Vec::new();
     for node in value..doc.nodes[value].after as usize {
@@ -58,6 +64,13 @@ pub(crate) fn tell(
         let Some(name) = name.map(|key| doc.name(key)).filter(|name| name.len() <= NAME_BYTES) else { continue };
         if !VALUE_BYTES.contains(&said.len()) || (name == "type" && words::known(&said)) {
             continue;
+        }
+        if own.is_none() {
+            repeated += name.len();
+        }
+        if repeated > REPEATED_BYTES {
+            parts.overflow("names of lists", REPEATED_BYTES);
+            return None;
         }
         let comma = if text.is_empty() { "" } else { "," };
         text.push_str(&format!("{comma}\"{name}\":{quote}"));

@@ -16,7 +16,7 @@ use std::{
 use model::{Channel, Part, PartId, Speaker};
 
 use crate::{
-    Change, Step, ToolCallId,
+    Change, Malformed, Step, ToolCallId,
     frame::{Kind, Slot},
     nested::Nested,
 };
@@ -25,10 +25,10 @@ use crate::{
 const REMEMBERED_FIELDS: usize = 256;
 
 /// Runs of text that may wait for a decision at the same time.
-pub(crate) const RUNS: usize = 100_000;
+const RUNS: usize = 100_000;
 
 /// Longest literal that is remembered, in bytes.
-const REMEMBERED_BYTES: usize = 512;
+pub(crate) const REMEMBERED_BYTES: usize = 512;
 
 /// Bytes of text that one flow keeps to know repeats by. What is said beyond is told each time it comes.
 const REPEATABLE_BYTES: usize = 16 << 20;
@@ -111,7 +111,7 @@ impl Echo {
     }
 
     /// How far the other part must have come so that the run's text up to here may leave.
-    fn until(&self, to: u64) -> u64 {
+    pub(crate) fn until(&self, to: u64) -> u64 {
         self.from + (to.min(self.end) - self.at)
     }
 }
@@ -144,7 +144,8 @@ pub(crate) struct Parts {
     next_extra: u32,
     /// Slots of extras that belong to the frame that is being read.
     pub(crate) extra_slots: Vec<Slot>,
-    overflowed: bool,
+    /// The bound that what came is beyond, and what it is.
+    overflow: Option<(&'static str, usize)>,
 }
 
 /// An event of its own for text that is added behind the end of a part: what stands before and behind the text, which
@@ -160,8 +161,7 @@ impl Parts {
     pub(crate) fn begin(&mut self, channel: Channel, speaker: Speaker) -> PartId {
         let id = PartId(self.next_part);
         self.next_part += 1;
-        if self.runs.len() >= RUNS {
-            self.overflowed = true;
+        if self.is_full() {
             return id;
         }
         self.runs.insert(Source::Part(id), Run::default());
@@ -330,9 +330,28 @@ impl Parts {
         (part, range)
     }
 
-    /// Whether more runs came than may wait: the flow must not go on.
+    /// Whether more came than may wait: the flow must not go on, and what is read of the document need not be kept.
     pub(crate) fn overflowed(&self) -> bool {
-        self.overflowed
+        self.overflow.is_some()
+    }
+
+    /// What came is beyond this bound.
+    pub(crate) fn overflow(&mut self, bound: &'static str, limit: usize) {
+        self.overflow.get_or_insert((bound, limit));
+    }
+
+    /// # Errors
+    /// [`Malformed::TooLarge`] when more came than may wait.
+    pub(crate) fn bounded(&self) -> Result<(), Malformed> {
+        self.overflow.map_or(Ok(()), |(bound, limit)| Err(Malformed::TooLarge { bound, limit }))
+    }
+
+    /// Whether one more run is too many.
+    fn is_full(&mut self) -> bool {
+        if self.runs.len() >= RUNS {
+            self.overflow("parts", RUNS);
+        }
+        self.overflowed()
     }
 
     /// The part that told this literal before; it was told whole.
@@ -379,6 +398,9 @@ impl Parts {
     pub(crate) fn begin_call(&mut self, nested: Nested) -> ToolCallId {
         let call = ToolCallId(self.next_call);
         self.next_call += 1;
+        if self.is_full() {
+            return call;
+        }
         self.runs.insert(Source::Call(call), Run::default());
         self.calls.insert(call, nested);
         call
@@ -480,5 +502,22 @@ fn note(said: &mut BTreeMap<Source, String>, bytes: &mut usize, source: Source, 
         said.remove(&source);
     } else {
         known.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_among_the_runs_that_may_wait() {
+        let mut parts = Parts::default();
+        for _ in 0..RUNS {
+            parts.begin_call(Nested::proposed());
+        }
+        assert!(parts.bounded().is_ok());
+        parts.begin_call(Nested::proposed());
+        assert!(matches!(parts.bounded(), Err(Malformed::TooLarge { bound: "parts", limit: RUNS })));
+        assert_eq!((parts.runs.len(), parts.calls.len()), (RUNS, RUNS));
     }
 }

@@ -5,6 +5,7 @@
 //! keeps one; two places have two paths.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher, RandomState},
     ops::Deref,
     sync::LazyLock,
@@ -34,7 +35,7 @@ pub(crate) enum Above {
 impl Path {
     /// Where reading begins.
     pub(crate) fn at(root: &str) -> Self {
-        if root.len() > LONGEST { Self(hashed(root, "")) } else { Self(root.to_owned()) }
+        Self(short(root).into_owned())
     }
 
     /// To a member of this name.
@@ -73,6 +74,11 @@ impl Deref for Path {
     fn deref(&self) -> &str {
         &self.0
     }
+}
+
+/// A name, or what is short and stands for it.
+pub(crate) fn short(name: &str) -> Cow<'_, str> {
+    if name.len() > LONGEST { Cow::Owned(hashed(name, "")) } else { Cow::Borrowed(name) }
 }
 
 /// What is short and stands for both.

@@ -105,7 +105,7 @@ impl Seam {
 
     /// The same, of a text that may be complete long since, or come again.
     fn join(&mut self, parts: &mut Parts, part: PartId, text: &str, range: Range<u64>) {
-        if text.is_empty() {
+        if text.is_empty() || parts.overflowed() {
             return;
         }
         if let Some((before, tail)) = self.before.take_if(|(before, _)| *before != Some(part)) {
@@ -273,7 +273,7 @@ impl Apart {
         text: &str,
         range: Range<u64>,
     ) {
-        if text.is_empty() {
+        if text.is_empty() || parts.overflowed() {
             return;
         }
         if std::mem::replace(&mut self.fresh, false) && range.start > 0 {

@@ -78,7 +78,8 @@ pub(crate) struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn place(&self, at: u32) -> u32 {
-        let line = self.lines.iter().rev().find(|(from, _)| *from <= at).or(self.lines.first());
+        let behind = self.lines.partition_point(|(from, _)| *from <= at);
+        let line = self.lines.get(behind.saturating_sub(1));
         line.map_or(at, |(from, raw)| raw + (at - from))
     }
 
@@ -100,6 +101,9 @@ impl Sheet<'_> {
     }
 
     fn push(&mut self, slot: Slot) {
+        if self.parts.overflowed() {
+            return;
+        }
         if let Some(run) = slot.source.and_then(|source| self.parts.run_mut(source)) {
             run.live += 1;
         }
@@ -166,25 +170,27 @@ impl Sheet<'_> {
 
     /// What is added behind the end of a part goes into its last slot in this frame; false when it has none.
     pub(crate) fn tail(&mut self, part: PartId) -> bool {
+        if self.parts.overflowed() {
+            return false;
+        }
         let source = Some(Source::Part(part));
         let last = self.slots.iter_mut().rev().find(|slot| slot.source == source && slot.kind == Kind::Text);
         last.map(|slot| slot.tail = true).is_some()
     }
 
-    /// A value that says again all that a source said that is kept: it changes as the source did. False when it says
-    /// anything else.
-    pub(crate) fn again(&mut self, node: usize, source: Source) -> bool {
+    /// A value that says again all that one of these sources said that is kept: it changes as the source did. The answer
+    /// is which one, in their order; none when the value says anything else.
+    pub(crate) fn again(&mut self, node: usize, sources: impl IntoIterator<Item = Source>) -> Option<usize> {
         let text = self.doc.name(node);
-        let Some(run) = self.parts.run(source).filter(|_| self.parts.repeats(source, &text)) else {
-            return false;
-        };
+        let (place, source) = sources.into_iter().enumerate().find(|&(_, source)| self.parts.repeats(source, &text))?;
+        let run = self.parts.run(source)?;
         if run.closed && run.changes.is_empty() && run.echoes.is_empty() {
-            return true;
+            return Some(place);
         }
         let (len, tail) = (run.len, run.ended || run.lingers);
         let kind = if matches!(self.doc.kind(node), Json::Text | Json::Key) { Kind::Text } else { Kind::Raw };
         self.slot(node, source, kind, 0..len, tail);
-        true
+        Some(place)
     }
 
     /// A field that is never the same twice, and so is not worth being remembered.
@@ -399,6 +405,9 @@ impl Sheet<'_> {
         let doc = self.doc;
         let mut type_of = false;
         for node in value..doc.nodes[value].after as usize {
+            if self.parts.overflowed() {
+                return;
+            }
             let skip = std::mem::take(&mut type_of) && self.is_word(node);
             match doc.kind(node) {
                 Json::Text if !skip => tell(self, node),
@@ -488,4 +497,47 @@ fn spells_a_number(text: &str) -> bool {
             || (run.contains('-') && digits(run) >= HYPHENATED)
             || run.split('+').skip(1).any(|run| begin(run) >= BEHIND_A_PLUS)
     })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::json::{Rules, Tape};
+
+    /// Reads a document that came in pieces, of which each begins a line of the frame: at these offsets in the document
+    /// and in the frame.
+    pub(crate) fn read(text: &str, lines: &[(u32, u32)], parts: &mut Parts, act: impl FnOnce(&mut Sheet<'_>)) {
+        let mut tape = Tape::default();
+        let doc = tape.read(text.as_bytes(), Rules { depth: 64, duplicates: false }).unwrap();
+        let (speaker, mut slots) = (Speaker::Provider, Vec::new());
+        let slots = &mut slots;
+        act(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known: |_| false, finds: None });
+    }
+
+    #[test]
+    fn what_stands_on_many_lines_is_found_on_its_own() {
+        const LINES: u32 = 1_000_000;
+        // On line n, behind "data:": its bytes have moved by five for each line up to there.
+        let text = format!("[{}0]", "0,\n".repeat(LINES as usize));
+        let mut lines = vec![(0, 5)];
+        lines.extend((0..LINES).map(|line| (4 + 3 * line, 4 + 3 * line + 5 * (line + 2))));
+        read(&text, &lines, &mut Parts::default(), |sheet| {
+            assert_eq!(sheet.place(0), 5);
+            for line in 0..LINES {
+                let at = sheet.doc.nodes[line as usize + 1].start;
+                assert_eq!(sheet.place(at), at + 5 * (line + 1));
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_takes_no_room() {
+        let many: Vec<String> = (0..300_000).map(|at| format!("\"{at}x\"")).collect();
+        let mut parts = Parts::default();
+        read(&format!("[{}]", many.join(",")), &[(0, 0)], &mut parts, |sheet| {
+            sheet.rest(0);
+            assert!(sheet.parts.bounded().is_err());
+            assert_eq!(sheet.slots.len(), 100_000);
+        });
+    }
 }

@@ -135,6 +135,9 @@ impl Any {
     }
 
     fn walk(&mut self, sheet: &mut Sheet<'_>, value: usize, path: &mut Path) {
+        if sheet.parts.overflowed() {
+            return;
+        }
         let doc = sheet.doc;
         match doc.kind(value) {
             Kind::Object => {

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::items::Proposal;
+use super::{items::Proposal, stream::VARIANTS};
 use crate::{
     Step, ToolCall, ToolCallId,
     json::Kind,
@@ -65,7 +65,8 @@ fn says(sheet: &Sheet<'_>, input: usize) -> bool {
     sheet.doc.kind(input) != Kind::Text || sheet.doc.raw(input).len() > 2
 }
 
-/// The calls of an answer, by their place in the output: the first is the one that its deltas make.
+/// The calls of an answer, by their place in the output: the first is the one that its deltas make, and a few others are
+/// known when they are repeated.
 #[derive(Debug, Default)]
 pub(super) struct Calls(BTreeMap<u64, Vec<Call>>);
 
@@ -114,7 +115,8 @@ impl Calls {
             }
             let Some(input) = input else { return };
             let same = |call: &Call| name.is_none() || call.name.as_deref() == name.as_deref();
-            if calls.iter().filter(|call| same(call)).any(|call| sheet.again(input, Source::Call(call.call))) {
+            let known = calls.iter().filter(|call| same(call)).map(|call| Source::Call(call.call));
+            if sheet.again(input, known).is_some() {
                 return;
             }
         }
@@ -132,7 +134,11 @@ impl Calls {
         if done || !calls.is_empty() {
             call.complete(sheet.parts);
         }
-        calls.push(call);
+        if calls.len() < VARIANTS {
+            calls.push(call);
+        } else {
+            sheet.parts.let_go(Source::Call(call.call));
+        }
     }
 
     /// No more fragments of the calls at this place come.

@@ -324,12 +324,13 @@ pub(super) fn texts(sheet: &mut Sheet<'_>, value: usize, first: Spot, to: &mut d
         matches!(kind.as_deref(), None | Some("input_text" | "output_text" | "text"))
     };
     let contents = doc.items(value).filter(plain).filter_map(|item| doc.get(item, "text"));
+    // In order, as the nodes of a document are.
     let contents: Vec<usize> = if first.what == What::Output { contents.collect() } else { Vec::new() };
     sheet.walk(value, &mut |sheet, node| {
         if sheet.is_file(node) || said.is_err() {
             return;
         }
-        let what = if contents.contains(&node) { What::OutputText } else { first.what };
+        let what = if contents.binary_search(&node).is_ok() { What::OutputText } else { first.what };
         said = to.text(sheet, node, Spot { what, at, ..first }).map(drop);
         at += 1;
     });

@@ -29,7 +29,8 @@ use crate::{
         Wrong,
         logprobs::{self, Spoken, Tokens, Trail},
     },
-    parts::{Extra, Parts, Source},
+    parts::{Extra, Parts, REMEMBERED_BYTES, Source},
+    path,
     seams::Apart,
     sheet::Sheet,
 };
@@ -37,8 +38,8 @@ use crate::{
 /// Names of items that one stream may have. Some servers give an item another name in each event.
 const ITEM_IDS: usize = 65_536;
 
-/// Different texts for one place that are known again when they are repeated.
-const VARIANTS: usize = 4;
+/// Different texts, or calls, for one place that are known again when they are repeated.
+pub(super) const VARIANTS: usize = 4;
 
 /// When something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +134,9 @@ pub(super) struct Stream {
     sorts: BTreeMap<u64, Sort>,
     /// Parts of a content that are no text: clients that look at them join no text there.
     no_text: BTreeSet<(u64, u64)>,
-    /// The literals of the items' ids, by their places.
+    /// The literals of the items' ids, by their places, where they are short enough to be told again.
     ids: BTreeMap<u64, Box<str>>,
-    /// The places of the items by their ids, which a literal can spell in several ways.
+    /// The places of the items by their ids, which a literal can spell in several ways; a long one by its hash.
     outputs: BTreeMap<Box<str>, (u64, Id)>,
     /// The event before.
     pub(super) last: Last,
@@ -189,7 +190,7 @@ impl Stream {
     /// The place in the output of an item in a list of all of them. A list may lack items that the stream had.
     pub(super) fn place_of(&self, sheet: &Sheet<'_>, item: usize, position: u64) -> u64 {
         let id = sheet.doc.text_of(item, "id");
-        id.and_then(|id| self.outputs.get(&*id)).map_or(position, |&(output, _)| output)
+        id.and_then(|id| self.outputs.get(&*path::short(&id))).map_or(position, |&(output, _)| output)
     }
 
     /// Notes which item stands at a place; the answer is the number of its id. Clients may join deltas by either, so that
@@ -204,6 +205,7 @@ impl Stream {
             _ => return Err("an item whose id is text"),
         }
         let name = sheet.doc.name(id);
+        let name = path::short(&name);
         match self.outputs.get(&*name) {
             Some(&(known, _)) if known != output => Err("an item that stands at one place in the output"),
             Some(&(_, id)) => Ok(id),
@@ -211,7 +213,11 @@ impl Stream {
             None => {
                 let id = self.outputs.len() + 1;
                 self.outputs.insert(name.into(), (output, id));
-                self.ids.insert(output, literal.into());
+                if literal.len() <= REMEMBERED_BYTES {
+                    self.ids.insert(output, literal.into());
+                } else {
+                    self.ids.remove(&output);
+                }
                 Ok(id)
             }
         }
@@ -376,12 +382,11 @@ impl Stream {
             let id = self.ids.get(&output).map(|id| &**id);
             end(told, sheet.parts, &self.seams, key, id, self.last);
         }
-        for (place, &part) in told.parts.iter().enumerate() {
-            if sheet.again(node, Source::Part(part)) {
-                self.seams.again(sheet, node, spot, part, place > 0);
-                let len = sheet.parts.run(Source::Part(part)).map_or(0, |run| run.len);
-                return Ok(Spoken { node, part, range: 0..len });
-            }
+        if let Some(place) = sheet.again(node, told.parts.iter().map(|&part| Source::Part(part))) {
+            let part = told.parts[place];
+            self.seams.again(sheet, node, spot, part, place > 0);
+            let len = sheet.parts.run(Source::Part(part)).map_or(0, |run| run.len);
+            return Ok(Spoken { node, part, range: 0..len });
         }
         let part = begin(sheet.parts, spot).parts[0];
         let range = sheet.say(node, part);
@@ -390,6 +395,8 @@ impl Stream {
         self.seams.again(sheet, node, spot, part, true);
         if told.parts.len() < VARIANTS {
             told.parts.push(part);
+        } else {
+            sheet.parts.let_go(Source::Part(part));
         }
         Ok(Spoken { node, part, range })
     }
@@ -465,4 +472,27 @@ fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&
         parts.extra(part, |_| Extra { before, after: format!("\"{logprobs}}}\n\n") });
     }
     seams.stop(parts, what, part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::read;
+
+    #[test]
+    fn long_ids_are_kept_by_their_hashes() {
+        let (mut stream, mut parts) = (Stream::default(), Parts::default());
+        let long = "x".repeat(1 << 20);
+        for place in 0..20 {
+            read(&format!("\"{long}{place}\""), &[(0, 0)], &mut parts, |sheet| {
+                let id = stream.identify(sheet, 0, place).unwrap();
+                assert_eq!(stream.identify(sheet, 0, place), Ok(id));
+                assert!(stream.identify(sheet, 0, place + 1).is_err(), "it stands at one place");
+            });
+        }
+        read("\"it_1\"", &[(0, 0)], &mut parts, |sheet| stream.identify(sheet, 0, 20).map(drop).unwrap());
+        let kept = stream.outputs.keys().chain(stream.ids.values()).map(|id| id.len()).sum::<usize>();
+        assert_eq!(stream.outputs.len(), 21);
+        assert!(kept < 4096, "{kept} bytes");
+    }
 }
