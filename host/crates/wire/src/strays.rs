@@ -45,8 +45,6 @@ struct Stray {
     part: PartId,
     /// Number of the last piece that had it.
     piece: u64,
-    /// Whether only the end of all pieces ends it.
-    lasts: bool,
     /// The last of what it said.
     tail: String,
     /// The one place of a whole body that had it, as long as there is one.
@@ -130,15 +128,20 @@ pub(crate) fn retire<L: Lasting>(
 
 /// Adds to the last of what a string said.
 pub(crate) fn note(tail: &mut String, text: &str) {
+    // Never more of it than stays: a text that was long once would leave its room behind.
+    let text = &text[text.ceil_char_boundary(text.len().saturating_sub(TAIL))..];
+    let over = (tail.len() + text.len()).saturating_sub(TAIL);
+    tail.drain(..tail.ceil_char_boundary(over));
     tail.push_str(text);
-    let from = tail.ceil_char_boundary(tail.len().saturating_sub(TAIL));
-    tail.drain(..from);
 }
 
 /// The strings of one run of pieces, by their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Strays {
+    /// Those that are over once they have not come for some time. There are no more of them than came in the last pieces.
     known: HashMap<String, Stray>,
+    /// Those that only the end of all pieces ends.
+    lasting: HashMap<String, Stray>,
     /// The last of what those said that are over.
     over: HashMap<String, String>,
     fixed: Again,
@@ -154,11 +157,12 @@ impl Strays {
     /// The piece is read: what has not come for some time is complete.
     pub(crate) fn end(&mut self, parts: &mut Parts) {
         let pieces = self.pieces;
-        self.retire(parts, |stray| !stray.lasts && stray.piece + GAP < pieces);
+        self.retire(parts, |stray| stray.piece + GAP < pieces);
     }
 
     /// No more pieces come.
     pub(crate) fn finish(&mut self, parts: &mut Parts) {
+        self.known.extend(std::mem::take(&mut self.lasting));
         self.retire(parts, |_| true);
     }
 
@@ -269,6 +273,9 @@ impl Strays {
     }
 
     fn text(&mut self, sheet: &mut Sheet<'_>, node: usize, path: &str) {
+        if sheet.parts.overflowed() {
+            return;
+        }
         let channel = channel_of(path);
         let speaker = if channel == Channel::Field { sheet.speaker } else { Speaker::Assistant };
         let says = sheet.doc.raw(node).len() > 2;
@@ -278,7 +285,9 @@ impl Strays {
             sheet.field(node);
         }
         let piece = self.pieces;
-        let part = match self.known.get_mut(path) {
+        let lasts = channel != Channel::Field || path.contains(".delta/");
+        let known = if lasts { &mut self.lasting } else { &mut self.known };
+        let part = match known.get_mut(path) {
             Some(stray) => {
                 stray.piece = piece;
                 if sheet.whole && says {
@@ -296,8 +305,7 @@ impl Strays {
                 }
                 let mut tail = before;
                 note(&mut tail, &sheet.doc.name(node));
-                let lasts = channel != Channel::Field || path.contains(".delta/");
-                self.known.insert(path.to_owned(), Stray { part, piece, lasts, tail, only: only.then_some(node) });
+                known.insert(path.to_owned(), Stray { part, piece, tail, only: only.then_some(node) });
                 part
             }
         };
@@ -313,5 +321,44 @@ fn channel_of(path: &str) -> Channel {
         Channel::Content
     } else {
         Channel::Field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::read;
+
+    #[test]
+    fn the_last_of_what_was_said_takes_no_more_room_than_that() {
+        let mut tail = String::new();
+        let mut all = String::new();
+        for piece in ["ab", &"é".repeat(700), "", &"xyz".repeat(1 << 20), "ß", &"€".repeat(300), &"q".repeat(TAIL)]
+        {
+            note(&mut tail, piece);
+            all.push_str(piece);
+            assert_eq!(tail, all[all.ceil_char_boundary(all.len().saturating_sub(TAIL))..]);
+            assert!(tail.capacity() <= 2 * TAIL, "{} bytes", tail.capacity());
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_looked_through_at_the_end_alone() {
+        let (mut strays, mut parts) = (Strays::default(), Parts::default());
+        let mut piece = |strays: &mut Strays, paths: &[String]| {
+            strays.piece();
+            read("\"a\"", &[(0, 0)], &mut parts, |sheet| {
+                paths.iter().for_each(|path| strays.read(sheet, 0, path));
+                strays.end(sheet.parts);
+            });
+        };
+        let said: Vec<String> = (0..100).map(|at| format!("content/{at}/text")).collect();
+        piece(&mut strays, &said);
+        piece(&mut strays, &["other".to_owned()]);
+        assert_eq!((strays.known.len(), strays.lasting.len()), (1, 100));
+        (0..GAP + 1).for_each(|_| piece(&mut strays, &[]));
+        assert_eq!((strays.known.len(), strays.lasting.len()), (0, 100));
+        strays.finish(&mut parts);
+        assert_eq!((strays.known.len(), strays.lasting.len()), (0, 0));
     }
 }
