@@ -4,7 +4,7 @@
 //! Tokens that say anything else are parts of their own, and become `null` when these change. What must hold: nothing
 //! of a changed text survives here, and no list of tokens goes on where another one, under another text, left off unseen.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use model::{Channel, PartId, Speaker};
 
@@ -15,10 +15,8 @@ use crate::{
     nested::LONG_NUMBER,
     parts::{Parts, Source},
     sheet::Sheet,
+    strays::note,
 };
-
-/// Bytes of tokens that are remembered while they say what the text beside them says: more than most matches have.
-const TAIL: usize = 1024;
 
 /// Text that is said in the same frame.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl Tokens {
     fn read_older(sheet: &mut Sheet<'_>, object: usize) -> Self {
         let doc = sheet.doc;
         let mut tokens = Self::default();
-        let mut others = Vec::new();
+        let (mut taken, mut others) = (HashSet::new(), Vec::new());
         let numbers = |list| doc.items(list).all(|item| matches!(doc.kind(item), Kind::Number | Kind::Word));
         for (key, list) in doc.members(object) {
             match (&*doc.name(key), doc.kind(list)) {
@@ -138,7 +136,9 @@ impl Tokens {
                 ("tokens", Kind::Array) => {
                     for token in doc.items(list) {
                         if doc.kind(token) == Kind::Text {
-                            tokens.push(&doc.name(token));
+                            let text = doc.name(token);
+                            tokens.push(&text);
+                            taken.insert(text);
                         } else {
                             sheet.rest(token);
                         }
@@ -163,7 +163,7 @@ impl Tokens {
                 }
             }
         }
-        others.retain(|other| other.len() >= LONG_NUMBER && !tokens.text.contains(&**other));
+        others.retain(|other| other.len() >= LONG_NUMBER && !taken.contains(other));
         tokens.others = others.join("\n");
         tokens
     }
@@ -243,9 +243,7 @@ impl Said {
             self.tail.clear();
             return;
         }
-        self.tail.push_str(text);
-        let from = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(TAIL));
-        self.tail.drain(..from);
+        note(&mut self.tail, text);
     }
 }
 

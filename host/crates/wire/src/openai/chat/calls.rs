@@ -80,6 +80,8 @@ struct Open {
     placed: bool,
     /// Whether what has come of its arguments is text.
     in_text: bool,
+    /// Whether nothing but white space has come of them.
+    blank: bool,
     /// Whether it is `custom`, and whether its arguments are `input`, once that is known: a client reads one of them.
     custom: Option<bool>,
     input: Option<bool>,
@@ -248,8 +250,7 @@ impl Calls {
     /// no other text than the two are alone, since none of the arguments goes on in the others.
     fn join(&mut self, sheet: &mut Sheet<'_>, open: &mut Open, fragment: Fragment<'_>) -> Result<(), Wrong> {
         let arguments = sheet.parts.call_text(open.call);
-        let blank = arguments.trim_ascii().is_empty();
-        if !fragment.is_named(sheet.doc) || !(blank || open.whole.is(arguments)) {
+        if !fragment.is_named(sheet.doc) || !(open.blank || open.whole.is(arguments)) {
             return Err(APART);
         }
         if self.joined.is_some() {
@@ -324,6 +325,7 @@ impl Open {
             name_part: None,
             placed: false,
             in_text: false,
+            blank: true,
             custom: None,
             input: None,
             whole: Whole::default(),
@@ -342,7 +344,7 @@ impl Open {
     /// Whether a fragment with another id goes on with it: where it had none yet, and where none of its arguments has
     /// come, so that they are the same to a client that goes by ids. One that brings a name may be a call of its own.
     fn takes(&self, sheet: &Sheet<'_>, fragment: Fragment<'_>) -> bool {
-        let blank = sheet.parts.call_text(self.call).trim_ascii().is_empty();
+        let blank = self.blank;
         if fragment.is_named(sheet.doc) { blank && self.name.is_empty() } else { blank || self.id.is_empty() }
     }
 
@@ -433,8 +435,7 @@ impl Open {
     fn fill(&mut self, sheet: &mut Sheet<'_>, value: usize, joined: Option<&mut Joined>) -> Result<(), Wrong> {
         if let Some(joined) = joined {
             let more = sheet.doc.name(value);
-            let begins = sheet.parts.call_text(self.call).trim_ascii().is_empty();
-            if begins && !more.trim_ascii().is_empty() && !is_object(&more) {
+            if self.blank && !more.trim_ascii().is_empty() && !is_object(&more) {
                 return Err(APART);
             }
             sheet.parts.fill_call(joined.call, |out| out.push_str(&more));
@@ -446,6 +447,7 @@ impl Open {
             // Some clients put objects together member by member, others take the last, or what is text.
             return Err("a call whose arguments are text, or one value");
         }
+        self.blank = self.blank && sheet.doc.name(value).trim_ascii().is_empty();
         sheet.fill(value, self.call, !std::mem::replace(&mut self.placed, true));
         Ok(())
     }

@@ -271,6 +271,8 @@ impl Choice {
             if !matches!(&*kind, "text" | "thinking") {
                 self.tracks.beside();
             }
+            let mut path = Path::at("content");
+            let _ = path.enter(&kind);
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
@@ -283,7 +285,9 @@ impl Choice {
                     ("text" | "thinking", Kind::Number) => return Err(NO_NUMBER),
                     (name, _) => {
                         sheet.key(key);
-                        self.stray(sheet, value, &format!("content/{kind}/{name}"));
+                        let above = path.enter(name);
+                        self.stray(sheet, value, &path);
+                        path.leave(above);
                     }
                 }
             }
@@ -299,13 +303,17 @@ impl Choice {
                 self.stray(sheet, item, "content/thinking");
             }
             let kind = doc.text_of(item, "type").unwrap_or_default();
+            let mut path = Path::at("content/thinking");
+            let _ = path.enter(&kind);
             for (key, value) in doc.members(item) {
                 match (&*doc.name(key), doc.kind(value)) {
                     ("type", _) => sheet.word(value),
                     ("text", Kind::Text) if kind == "text" => self.say(sheet, value, Track::Thinking)?,
                     (name, _) => {
                         sheet.key(key);
-                        self.stray(sheet, value, &format!("content/thinking/{kind}/{name}"));
+                        let above = path.enter(name);
+                        self.stray(sheet, value, &path);
+                        path.leave(above);
                     }
                 }
             }
