@@ -161,8 +161,11 @@ impl Slot {
     fn echoed<'a>(&self, run: &Run, parts: &'a Parts) -> Vec<Reach<'a>> {
         let mut reaches = Vec::new();
         for echo in run.echoes_of(self.from..self.to) {
-            let changes = parts.run(Source::Part(echo.part)).map(|other| &other.changes);
-            for change in changes.into_iter().flatten() {
+            let Some(other) = parts.run(Source::Part(echo.part)) else { continue };
+            // The slot's text, as the other part has it.
+            let (from, to) = (echo.until(self.from.max(echo.at)), echo.until(self.to));
+            let first = other.changes.partition_point(|change| change.span.end <= from);
+            for change in other.changes.range(first..).take_while(|change| change.span.start < to) {
                 let (start, end) = (echo.place(change.span.start), echo.place(change.span.end));
                 if start.max(self.from) < end.min(self.to) {
                     let begins = echo.begins(change.span.start) && start >= self.from;
@@ -457,5 +460,35 @@ impl Queue {
 impl Slot {
     fn changed(&self, parts: &Parts) -> bool {
         self.source.is_none() || !self.edits(parts).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Channel, Speaker};
+
+    use super::*;
+    use crate::Change;
+
+    #[test]
+    fn each_slot_sees_its_own_of_many_changes_of_what_tells_its_text_again() {
+        const BYTES: u64 = 400_000;
+        let mut parts = Parts::default();
+        let text = "a".repeat(BYTES as usize);
+        let [part, other] = ["", "before "].map(|before| {
+            let part = parts.begin(Channel::Content, Speaker::User);
+            parts.say(part, |out| out.push_str(&format!("{before}{text}")));
+            part
+        });
+        parts.echo(part, 0..BYTES, other, 7);
+        let change = |at: u64| Change { span: 7 + at..8 + at, by: at.to_string() };
+        parts.release(other, 7 + BYTES, (0..BYTES).filter(|at| at % 2 == 0).map(change).collect());
+        for at in 0..BYTES {
+            let source = Some(Source::Part(part));
+            let slot = Slot { source, kind: Kind::Text, at: 0, end: 3, from: at, to: at + 1, tail: false };
+            let by = at.to_string();
+            let expected = if at % 2 == 0 { vec![(0..1, by.as_str())] } else { Vec::new() };
+            assert_eq!(slot.edits(&parts), expected);
+        }
     }
 }

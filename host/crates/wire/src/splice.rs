@@ -1,6 +1,6 @@
 //! Taking members and items out of JSON, and merging into it, without writing the rest anew.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use serde_json::{Map, Value};
 
@@ -94,14 +94,15 @@ fn fold(into: &mut Map<String, Value>, patch: Map<String, Value>) {
 /// Merges into an object. Members that the patch does not name keep their bytes, at every depth, and with them what
 /// was decided about their text.
 fn merge(doc: Doc<'_>, object: usize, patch: &Map<String, Value>, gone: &[&str], out: &mut Vec<Splice>) {
-    let (mut ranges, mut removed) = (Vec::new(), Vec::new());
-    let mut added: Vec<(&String, &Value)> = patch.iter().filter(|(_, value)| !value.is_null()).collect();
+    let (mut ranges, mut removed, mut there) = (Vec::new(), Vec::new(), HashSet::new());
     for (key, value) in doc.members(object) {
         let name = doc.name(key);
         ranges.push(range(doc, key, value));
         let change = patch.get(&*name);
         removed.push(gone.contains(&&*name) || change.is_some_and(Value::is_null));
-        added.retain(|(other, _)| **other != *name);
+        if change.is_some() {
+            there.insert(name);
+        }
         match change {
             _ if removed.last() == Some(&true) => {}
             Some(Value::Object(inner)) if doc.kind(value) == Kind::Object => merge(doc, value, inner, &[], out),
@@ -109,9 +110,9 @@ fn merge(doc: Doc<'_>, object: usize, patch: &Map<String, Value>, gone: &[&str],
             None => {}
         }
     }
-    let added: Vec<String> = added
-        .into_iter()
-        .filter(|(name, _)| !gone.contains(&name.as_str()))
+    let added: Vec<String> = patch
+        .iter()
+        .filter(|(name, value)| !value.is_null() && !there.contains(name.as_str()) && !gone.contains(&name.as_str()))
         .map(|(name, value)| format!("\"{}\":{}", literal::escaped(name), without_nulls(value)))
         .collect();
     out.extend(thin(&ranges, &removed, doc.nodes[object].start as usize + 1, added.join(",")));
@@ -174,6 +175,19 @@ mod tests {
         }
         assert_eq!(patched(target, &[r#"{"a":2}"#]), target.replace("1.50", "2"));
         assert_eq!(patched("{}", &[r#"{"a":2}"#, r#"{"b":3}"#]), r#"{"a":2,"b":3}"#);
+    }
+
+    #[test]
+    fn a_long_patch_is_merged_into_a_long_object_in_one_go() {
+        let members = |names: Range<u32>| {
+            let members: Vec<String> = names.map(|name| format!("\"{name}\":1")).collect();
+            members.join(",")
+        };
+        let expected = format!("{{{},{}}}", members(100_000..600_000), members(0..1));
+        assert_eq!(patched(&format!("{{{}}}", members(100_000..600_000)), &[r#"{"0":1}"#]), expected);
+        let patch = format!("{{{}}}", members(0..100_000));
+        let patched = patched(&format!("{{{}}}", members(100_000..600_000)), &[&patch]);
+        assert_eq!(patched.matches(':').count(), 600_000);
     }
 
     #[test]
