@@ -176,14 +176,15 @@ impl Automaton {
         Swept { undecided: all, quiet }
     }
 
-    /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken.
-    pub(crate) fn probe(&self, memo: &mut Memo, text: &[u8]) -> (PatternSet, usize) {
+    /// The patterns that `text`, if a match begins at its beginning, leaves undecided at its end; and the steps taken. It
+    /// ends where none of `sought` can go on.
+    pub(crate) fn probe(&self, memo: &mut Memo, text: &[u8], sought: PatternSet) -> (PatternSet, usize) {
         let mut state = self.origin();
         for (steps, byte) in text.iter().enumerate() {
-            state = memo.probe(self, state, *byte) & !MATCH;
-            if state == QUIET {
-                return (PatternSet::default(), steps + 1);
+            if memo.state(self, state).growing.intersect(sought).is_empty() {
+                return (PatternSet::default(), steps);
             }
+            state = memo.probe(self, state, *byte) & !MATCH;
         }
         (memo.undecided(self, state), text.len())
     }

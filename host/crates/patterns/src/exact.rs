@@ -9,9 +9,11 @@ use regex_automata::{Anchored, Input, Match, meta};
 
 use crate::{check::Check, steps};
 
-/// How far one search looks, in `max_length`s: enough that blocks overlap little, and little enough that a greedy pattern
-/// doesn't run through all of a long text again for every match.
-const BLOCK: usize = 8;
+/// How far one search looks, in `max_length`s: far enough that each gets on by as much as it overlaps the one before, and
+/// no further, for what a match reaches beyond its `max_length` is looked at in vain.
+const BLOCK: usize = 2;
+/// Bytes that it looks further, so that it gets on however short the matches and wide the characters are.
+const MORE: usize = 8;
 
 /// One pattern.
 #[derive(Debug)]
@@ -34,23 +36,45 @@ impl Exact {
     /// `end`, unless it is to be left out.
     pub(crate) fn leftmost(&self, text: &str, mut from: usize, end: usize) -> Option<Match> {
         while from < end {
-            let stop = text.ceil_char_boundary(end.min(from.saturating_add(BLOCK * self.max_length)));
+            let stop = text.ceil_char_boundary(end.min(from.saturating_add(BLOCK * self.max_length + MORE)));
             // Matches that begin later may need text behind the block.
             let settled = if stop == end { end } else { text.floor_char_boundary(stop - self.max_length) };
             let found = self.regex.search(&Input::new(text).range(from..stop));
-            steps::add(found.map_or(stop, |found| found.end()) - from);
+            // Its end is found first, and then, on the way back, its beginning.
+            steps::add(found.map_or(stop - from, |found| found.end() - from + found.len()));
             match found {
                 Some(found) if found.start() <= settled => {
                     if let Some(fitting) = self.fit(text, found) {
                         return Some(fitting);
                     }
-                    from = after(text, found.start());
+                    from = self.skip(text, after(text, found.start()), end);
                 }
                 _ if stop == end => return None,
                 _ => from = settled,
             }
         }
         None
+    }
+
+    /// A place from `from` on before which no match begins that is not too long. A match that is too long says that its like
+    /// may begin at many places behind it; this passes over them with a few looks, each one `max_length` longer than what it
+    /// may pass over: in steps that grow until a match ends within the look, and then become smaller.
+    fn skip(&self, text: &str, mut from: usize, end: usize) -> usize {
+        let (mut step, mut growing) = (1, true);
+        while step > 0 && from < end {
+            let to = text.ceil_char_boundary(end.min(from.saturating_add(step)));
+            let stop = text.ceil_char_boundary(end.min(to.saturating_add(self.max_length)));
+            steps::add(stop - from);
+            if self.regex.is_match(Input::new(text).range(from..stop)) {
+                growing = false;
+            } else if stop == end {
+                return end;
+            } else {
+                from = to;
+            }
+            step = if growing { 2 * step } else { step / 2 };
+        }
+        from
     }
 
     /// Decides about a match that [`Self::leftmost`] found.

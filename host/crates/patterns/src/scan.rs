@@ -159,14 +159,20 @@ impl Engine {
             if !text.pending.is_char_boundary(at) || !self.automaton.begins_with(pending[at]) {
                 continue;
             }
-            let (mut found, steps) = self.automaton.probe(&mut scratch.memo, &pending[at..]);
+            // Those that still reach from here to the end: a long one that is found leaves the short ones the end alone.
+            let left = pending.len() - at;
+            let sought: PatternSet = undecided.iter().filter(|pattern| left <= self.reach(*pattern)).collect();
+            if sought.is_empty() {
+                continue;
+            }
+            let (mut found, steps) = self.automaton.probe(&mut scratch.memo, &pending[at..], sought);
             steps::add(steps);
             if steps > budget {
-                found = undecided;
+                found = sought;
             }
             budget = budget.saturating_sub(steps);
-            for pattern in found.intersect(undecided).iter() {
-                if pending.len() - at <= self.reach(pattern) && (budget == 0 || self.may_begin(pattern, text, at)) {
+            for pattern in found.intersect(sought).iter() {
+                if budget == 0 || self.may_begin(pattern, text, at) {
                     scratch.open[pattern] = at;
                     undecided.remove(pattern);
                 }

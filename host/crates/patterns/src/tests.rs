@@ -2,8 +2,9 @@
 
 use model::{CONTEXT_BYTES, Hit};
 use proptest::prelude::*;
+use regex_automata::{Anchored, Input, meta};
 
-use super::{check::Check, *};
+use super::{check::Check, exact::Exact, *};
 
 fn spec(regex: &str, check: &str, max_length: u32) -> PatternSpec {
     PatternSpec { id: regex.to_owned(), regex: regex.to_owned(), check: check.to_owned(), max_length }
@@ -331,6 +332,80 @@ fn time_is_linear_whatever_the_text() {
         let _ = patterns.find(&text[..text.floor_char_boundary(text.len() / 2)], &[]);
         let half = steps::take();
         assert!(whole <= 3 * half + TIMES, "{piece:?}: {half}, then {whole}");
+    }
+}
+
+/// Kinds as `mask` ships them, whose matches may be long, and one whose match may begin wherever it begins.
+fn long_ones() -> Vec<PatternSpec> {
+    let begin = "-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----";
+    let end = "-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----";
+    vec![
+        spec(r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}", "", 254),
+        spec(&format!("{begin}(?s:.*?){end}"), "", 16384),
+        spec(&format!(r"{begin}(?:(?:\s|\\[rn])*[A-Za-z0-9+/]{{16,}}={{0,2}})*"), "", 16384),
+        spec("§(?s:.*?)¶", "", 16384),
+    ]
+}
+
+/// A match that is too long is not searched to its far end again from every place behind its beginning.
+#[test]
+fn matches_that_are_too_long_take_linear_time_too() {
+    const TIMES: usize = 60;
+    let begin = "-----BEGIN PRIVATE KEY-----";
+    let end = "-----END PRIVATE KEY-----";
+    let patterns = compile(&long_ones());
+    let hostile = [
+        format!("{}@b.co ", "a".repeat(1900)),
+        format!("{}@b.co ", "a".repeat(260)),
+        format!("{}{end}", begin.repeat(4500)),
+        format!("{}{end}", begin.repeat(610)),
+        format!("{}¶", "§".repeat(60_000)),
+        format!("{}¶", "§".repeat(8_200)),
+        format!("§{}¶", " ".repeat(17_000)),
+    ];
+    for piece in hostile {
+        let text = piece.repeat(250_000_usize.div_ceil(piece.len()));
+        steps::take();
+        let hits = patterns.find(&text, &[]);
+        let times = steps::take() / text.len();
+        assert!(times <= TIMES, "{:?}: {times} times, {} hits", &piece[..2], hits.len());
+    }
+}
+
+/// What a long match leaves undecided is not probed for again where only short ones can still reach the end.
+#[test]
+fn a_long_beginning_at_the_end_of_a_text_is_looked_at_a_few_times() {
+    let patterns = compile(&long_ones());
+    let text = format!("{}M", "-----BEGIN PRIVATE KEY-----".repeat(600));
+    steps::take();
+    let scan = patterns.scan("", &text, false);
+    let times = steps::take() / text.len();
+    assert!(scan.keep >= 16_000, "{}", scan.keep);
+    assert!(times <= 12, "{times} times");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// What counts is the first place at which the pattern matches with no more than `max_length` bytes, however far other
+    /// matches reach.
+    #[test]
+    fn the_first_match_that_is_not_too_long_is_found(
+        text in prop_oneof![text(), "[aé]{0,30}(x{0,9}[aé]{0,30}[bc]){0,4}"],
+        which in 0_usize..6,
+        max_length in 2_usize..30,
+    ) {
+        let regex = ["a.*?c", "[aé].{25,40}b|xa", "(?s:[aé].*)b", "x.{3,}c|[aé]b", r"\ba[\w]*\b", "é.*?[bc]|a{3}x"][which];
+        let exact = Exact { regex: meta::Regex::new(regex).unwrap(), check: Check::None, max_length };
+        let anchored = |start: usize| {
+            let end = text.floor_char_boundary(start + max_length);
+            exact.regex.search(&Input::new(&text).range(start..end).anchored(Anchored::Yes))
+        };
+        let starts = || text.char_indices().map(|(at, _)| at);
+        for from in starts() {
+            let first = starts().filter(|start| *start >= from).find_map(anchored);
+            prop_assert_eq!(exact.leftmost(&text, from, text.len()), first, "from {}", from);
+        }
     }
 }
 
