@@ -5,7 +5,7 @@
 //! log and no record, and wiped when the exchange is over; bounded.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ops::{
         Bound::{Included, Unbounded},
         Range,
@@ -43,23 +43,29 @@ pub(crate) struct Found<'v> {
 impl Vault {
     /// Remembers what a placeholder stands for. What was taken out may hold placeholders of earlier policies.
     pub(crate) fn keep(&mut self, token: &str, value: &str) {
-        let value = self.put_back(value, str::to_owned);
+        // One that is too long is not looked into.
+        let value = (value.len() <= VALUE_BYTES).then(|| self.put_back(value, str::to_owned));
         if let Some(known) = self.values.get_mut(token) {
-            if known.as_ref().is_none_or(|known| **known != *value) {
+            if known.as_deref() != value.as_deref() {
                 *known = None;
             }
             return;
         }
         if self.values.len() < MOST_VALUES {
-            let fits = value.len() <= VALUE_BYTES && self.bytes + value.len() <= ALL_BYTES;
-            self.bytes += if fits { value.len() } else { 0 };
-            self.values.insert(token.to_owned(), fits.then_some(value));
+            let fits = |value: &Zeroizing<String>| value.len() <= VALUE_BYTES && self.bytes + value.len() <= ALL_BYTES;
+            let value = value.filter(fits);
+            self.bytes += value.as_ref().map_or(0, |value| value.len());
+            self.values.insert(token.to_owned(), value);
         }
     }
 
     /// Forgets what the upstream was not shown: a placeholder that it says all the same is its own invention.
     pub(crate) fn sent(&mut self, body: &[u8]) {
-        self.values.retain(|token, _| memchr::memmem::find(body, token.as_bytes()).is_some());
+        let mut unsaid: HashSet<Vec<u8>> = self.values.keys().map(|token| token.clone().into_bytes()).collect();
+        for span in bracketed(body) {
+            unsaid.remove(&body[span]);
+        }
+        self.values.retain(|token, _| !unsaid.contains(token.as_bytes()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -68,17 +74,11 @@ impl Vault {
 
     /// The placeholders in a text, in order.
     pub(crate) fn find(&self, text: &str) -> Vec<Found<'_>> {
-        let mut found = Vec::new();
-        let mut from = 0;
-        while let Some(start) = next_bracket(text, from) {
-            from = start + 1;
-            let Some(end) = text[start..].find(']').map(|end| start + end + 1) else { break };
-            if let Some(Some(value)) = self.values.get(&text[start..end]) {
-                found.push(Found { span: start..end, value });
-                from = end;
-            }
-        }
-        found
+        let known = |span: Range<usize>| {
+            let value = self.values.get(&text[span.clone()])?.as_ref()?;
+            Some(Found { span, value })
+        };
+        bracketed(text.as_bytes()).filter_map(known).collect()
     }
 
     /// Bytes at the end of a text in which a placeholder may have begun.
@@ -107,8 +107,16 @@ impl Vault {
     }
 }
 
-fn next_bracket(text: &str, from: usize) -> Option<usize> {
-    memchr::memchr(b'[', &text.as_bytes()[from..]).map(|at| from + at)
+/// What stands in brackets and holds none, with them: whatever may be a placeholder. Each byte is looked at once.
+fn bracketed(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = None;
+    memchr::memchr2_iter(b'[', b']', text).filter_map(move |at| {
+        if text[at] == b'[' {
+            start = Some(at);
+            return None;
+        }
+        Some(start.take()?..at + 1)
+    })
 }
 
 #[cfg(test)]
@@ -161,6 +169,20 @@ mod tests {
         for text in ["", "a", "a [X", "a [EMAIL_1]", "a [EMAIL_1] b", "a [ ", "a [EMAIL_3"] {
             assert_eq!(vault.begun(text), 0, "{text}");
         }
+    }
+
+    /// Where each bracket were looked at with all that follows it, this would take hours.
+    #[test]
+    fn many_brackets_are_looked_at_once() {
+        let brackets = "[".repeat(4 << 20);
+        let mut vault = vault(&[("[EMAIL_1]", "ann@example.com")]);
+        assert_eq!(vault.find(&format!("{brackets}]")), []);
+        let text = format!("{brackets}EMAIL_1]");
+        assert_eq!(put_back(&vault, &text), format!("{}ann@example.com", &brackets[1..]));
+        vault.keep("[LONG_1]", &text);
+        assert_eq!(put_back(&vault, "[LONG_1]"), "[LONG_1]", "too long, whatever it holds");
+        vault.sent(text.as_bytes());
+        assert_eq!(vault.values.len(), 1);
     }
 
     #[test]
