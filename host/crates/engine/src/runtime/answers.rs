@@ -4,7 +4,7 @@
 //! bytes, on character boundaries, in order, in bounds. How large an answer may be is bound before it is read (the
 //! store's host-call fuel).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use exchange::ports::{
@@ -77,17 +77,19 @@ pub(super) fn conversation_decision(
     request: &Conversation,
     unit: Unit,
 ) -> Result<ConversationDecision, Failure> {
-    let mut seen = HashSet::new();
+    // Each part once: none is left for who names it again.
+    let mut texts: HashMap<PartId, Option<&str>> =
+        request.parts.iter().map(|part| (part.part, Some(&*part.text))).collect();
     let mut all = Vec::with_capacity(answer.edits.len());
     for part_edits in answer.edits {
         let id = PartId(part_edits.part);
-        let Some(part) = request.parts.iter().find(|part| part.part == id) else {
+        let Some(text) = texts.get_mut(&id) else {
             return Err(broken(format!("it edits part {}, which the request does not have", id.0)));
         };
-        if !seen.insert(id) {
+        let Some(text) = text.take() else {
             return Err(broken(format!("it names part {} twice", id.0)));
-        }
-        all.push((id, edits(part_edits.edits, &part.text, unit)?));
+        };
+        all.push((id, edits(part_edits.edits, text, unit)?));
     }
     if !answer.patch.is_empty()
         && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&answer.patch).is_err()
@@ -255,6 +257,9 @@ fn header_value(value: &str) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use exchange::ports::ConversationPart;
+    use model::{Channel, Speaker};
+
     use super::*;
 
     fn limits(hold_back_bytes: usize) -> PolicyLimits {
@@ -318,6 +323,43 @@ mod tests {
         assert_eq!(check(&[], 7, "abc", Unit::Utf8), Ok((vec![], 3)));
         assert_eq!(check(&[], 1, "aé", Unit::Utf8), Ok((vec![], 2)));
         assert_eq!(check(&[(0, 11)], 1, "abcdefghijk", Unit::Utf8), Err(()));
+    }
+
+    fn request(parts: u32) -> Conversation {
+        let part = |number| ConversationPart {
+            part: PartId(number),
+            channel: Channel::Content,
+            speaker: Speaker::User,
+            text: "abc".to_owned(),
+        };
+        Conversation { parts: (0..parts).map(part).collect(), ..Conversation::default() }
+    }
+
+    fn conversation_answer(parts: impl Iterator<Item = u32>) -> conversation::RequestDecision {
+        conversation::RequestDecision {
+            verdict: types::Verdict::Allow,
+            edits: parts.map(|part| conversation::PartEdits { part, edits: Vec::new() }).collect(),
+            remove_tools: Vec::new(),
+            patch: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_part_is_edited_once_and_only_if_there_is_one() {
+        for (parts, message) in [(vec![0, 2], "does not have"), (vec![1, 0, 1], "names part 1 twice")] {
+            let answer = conversation_answer(parts.into_iter());
+            let failure = conversation_decision(answer, &request(2), Unit::Utf8).unwrap_err();
+            assert!(failure.kind == FailureKind::Answer && failure.message.contains(message), "{failure}");
+        }
+    }
+
+    /// Where each were looked for among all others, this would take minutes.
+    #[test]
+    fn every_part_of_a_request_of_many_may_be_edited() {
+        let answer = conversation_answer((0..400_000).rev());
+        let decision = conversation_decision(answer, &request(400_000), Unit::Utf8).unwrap();
+        assert_eq!(decision.edits.len(), 400_000);
     }
 
     #[test]
