@@ -15,5 +15,7 @@ mod folder;
 mod glancing;
 #[path = "load/inspecting.rs"]
 mod inspecting;
+#[path = "load/many_values.rs"]
+mod many_values;
 #[path = "load/model.rs"]
 mod model_of_the_folder;

@@ -32,7 +32,7 @@ use toml::{
 
 use super::{Refused, stage};
 use crate::{
-    runtime::{Grants, SettingProblem},
+    runtime::{Grants, MOST_ANSWER, MOST_TIME, SettingProblem},
     words::{nearest, quoted},
 };
 
@@ -43,10 +43,10 @@ const KEYS: [&str; 8] = ["order", "mode", "on_failure", "connections", "grants",
 /// Keys of `[limits]`.
 const LIMIT_KEYS: [&str; 4] = ["time_per_call", "memory", "hold_back", "answer"];
 /// What the operator may ask for.
-const TIME_PER_CALL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(10));
+const TIME_PER_CALL: (Duration, Duration) = (Duration::from_millis(1), MOST_TIME);
 const MEMORY: (u64, u64) = (64 << 10, 4 << 30);
 const HOLD_BACK: (u64, u64) = (0, 16 << 20);
-const ANSWER: (u64, u64) = (1 << 10, 64 << 20);
+const ANSWER: (u64, u64) = (1 << 10, MOST_ANSWER as u64);
 
 /// What the operator says of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -119,7 +119,7 @@ impl Guest for Seat {
                 tools: &tools,
                 parameters: &request.parameters,
             };
-            let time = live.arm();
+            let time = live.arm(request.parts.iter().map(|part| part.text.len()).sum(), 0);
             let hook = live.hooks.conversation.as_ref().ok_or_else(|| not_exported("`conversation`"))?;
             let answer = timeout(wall(time), hook.call_on_request(&mut live.store, shown)).await;
             let answer = answers::conversation_decision(live.told(answer)?, request, self.blueprint.unit())?;
@@ -140,7 +140,7 @@ impl Guest for Seat {
             let facts = self.facts()?;
             let hits = shown::hits(&window, facts);
             let shown = shown::window(&window, &hits, facts);
-            let time = live.arm();
+            let time = live.arm(window.pending.len(), window.hits.len());
             let hook = live.hooks.text.as_ref().ok_or_else(|| not_exported("`text`"))?;
             let answer = timeout(wall(time), hook.call_on_text(&mut live.store, shown)).await;
             let answer = live.told(answer)?;
@@ -164,7 +164,7 @@ impl Guest for Seat {
                     return Ok(ToolDecision { verdict, input: String::new(), notes: Vec::new() });
                 }
             };
-            let time = live.arm();
+            let time = live.arm(input.len(), 0);
             let hook = live.hooks.tools.as_ref().ok_or_else(|| not_exported("`tools`"))?;
             let call = hook.call_on_tool_call(&mut live.store, tools::ToolCall { id, name, input });
             let answer = timeout(wall(time), call).await;
@@ -184,7 +184,7 @@ impl Guest for Seat {
                 }
             };
             let headers = shown::headers(head);
-            let time = live.arm();
+            let time = live.arm(0, 0);
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_head(&mut live.store, shown::head(head, &headers))).await;
             let answer = answers::head_decision(live.told(answer)?)?;
@@ -210,7 +210,7 @@ impl Guest for Seat {
             };
             let chunk =
                 bytes::Chunk { direction: shown::direction(direction), pending, fresh: shown::narrow(fresh), last };
-            let time = live.arm();
+            let time = live.arm(pending.len(), 0);
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_body(&mut live.store, chunk)).await;
             let answer = answers::body_decision(live.told(answer)?, pending.len(), last, &self.blueprint.limits)?;
@@ -224,7 +224,7 @@ impl Guest for Seat {
         Box::pin(async move {
             // The exchange is over: whatever `open` says now changes nothing.
             let mut live = self.ready().await?.live;
-            let time = live.arm();
+            let time = live.arm(0, 0);
             let hook = live.hooks.audit.as_ref().ok_or_else(|| not_exported("`audit`"))?;
             let answer = timeout(wall(time), hook.call_on_end(&mut live.store, shown::summary(summary))).await;
             let notes = answers::notes(live.answered(answer)?)?;

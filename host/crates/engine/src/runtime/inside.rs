@@ -7,6 +7,7 @@ use std::{
 };
 
 use exchange::ports::About;
+use model::PolicyLimits;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::{
@@ -24,6 +25,8 @@ const HANDLES: usize = 1_000;
 pub(super) struct Inside {
     pub(super) bounds: Bounds,
     pub(super) budget: Budget,
+    /// What the call at hand may take.
+    pub(super) limits: PolicyLimits,
     pub(super) blueprint: Arc<Blueprint>,
     /// The exchange; none until it is opened.
     pub(super) about: Option<Arc<About>>,
@@ -39,6 +42,7 @@ impl Inside {
         let inside = Self {
             bounds: Bounds { memory: limits.memory_bytes, used: 0, denied: false },
             budget: Budget::default(),
+            limits,
             blueprint: Arc::clone(blueprint),
             about: None,
             state,

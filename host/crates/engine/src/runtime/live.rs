@@ -10,6 +10,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::error::Elapsed};
 use wasmtime::{Store, Trap, component::Instance};
 
 use super::{
+    allowance::allowance,
     answers,
     bindings::exports::portcullis::policy::{audit, bytes, conversation, policy, text, tools},
     blueprint::{Blueprint, Exports},
@@ -98,7 +99,7 @@ impl Live {
     /// `policy.open`.
     pub(super) async fn open(&mut self, about: &Arc<About>, resumed: bool) -> Result<Verdict, Failure> {
         self.store.data_mut().about = Some(Arc::clone(about));
-        let time = self.arm();
+        let time = self.arm(0, 0);
         let groups: Vec<&str> = about.caller.groups.iter().map(String::as_str).collect();
         let (id, session) = (about.exchange.to_string(), about.session.to_string());
         let extra = shown::extra(about);
@@ -108,16 +109,18 @@ impl Live {
         self.told(answer).map(answers::verdict)
     }
 
-    /// CPU time of one call.
-    pub(super) fn time(&self) -> Duration {
-        self.store.data().blueprint.limits.time_per_call
+    /// CPU time of the call at hand.
+    fn time(&self) -> Duration {
+        self.store.data().limits.time_per_call
     }
 
-    /// Gives the next call its CPU time, and answers how much that is.
-    pub(super) fn arm(&mut self) -> Duration {
-        let time = self.time();
-        arm(&mut self.store, time);
-        time
+    /// Gives the next call, which is shown so many bytes and hits, what it may take; answers how much CPU time that is.
+    pub(super) fn arm(&mut self, bytes: usize, hits: usize) -> Duration {
+        let limits = allowance(&self.store.data().blueprint.limits, bytes, hits);
+        self.store.data_mut().limits = limits;
+        self.store.set_hostcall_fuel(limits.answer_bytes);
+        arm(&mut self.store, limits.time_per_call);
+        limits.time_per_call
     }
 
     /// What a hook answered.
@@ -167,7 +170,7 @@ fn settle<R>(
         return Err(Failure { kind: FailureKind::Deadline, message });
     };
     outcome.map_err(|error| {
-        let limits = &store.data().blueprint.limits;
+        let limits = &store.data().limits;
         let cause = || journal::line(&error.root_cause().to_string());
         let (kind, message) = if error.is::<OutOfTime>() {
             (FailureKind::Deadline, format!("it used up its {} ms of CPU time (`time_per_call`)", time.as_millis()))

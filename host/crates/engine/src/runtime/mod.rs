@@ -10,6 +10,7 @@
 //! What must hold: a guest gets no more CPU, memory, output or log than its bounds say, wherever it spends them; after a
 //! failure, a time-out or a dropped call its store is gone; nothing is granted that the operator did not write.
 
+mod allowance;
 mod answers;
 mod bindings;
 mod blueprint;
@@ -30,6 +31,7 @@ mod state;
 mod ticker;
 mod trial;
 
+pub(crate) use allowance::{MOST_ANSWER, MOST_TIME};
 pub use engine::{EngineError, Runtime, RuntimeConfig};
 pub(crate) use glance::glance;
 pub use grants::Grants;

@@ -180,7 +180,12 @@ pub(crate) fn policy<'a>(set: &'a Arc<PolicySet>, id: &str) -> &'a Arc<dyn Polic
 
 /// What an exchange meets first in this policy.
 pub(crate) async fn opened(policy: &Arc<dyn Policy>) -> Result<model::Verdict, exchange::ports::Failure> {
-    let about = exchange::ports::About {
+    policy.guest(&about()).open().await
+}
+
+/// An exchange.
+pub(crate) fn about() -> Arc<exchange::ports::About> {
+    Arc::new(exchange::ports::About {
         exchange: model::ExchangeId::new(),
         session: model::SessionId::new(),
         caller: model::Caller::default().into(),
@@ -190,6 +195,5 @@ pub(crate) async fn opened(policy: &Arc<dyn Policy>) -> Result<model::Verdict, e
         further_models: Vec::new(),
         streaming: false,
         resumed: false,
-    };
-    policy.guest(&Arc::new(about)).open().await
+    })
 }

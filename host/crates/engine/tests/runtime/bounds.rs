@@ -1,11 +1,14 @@
 //! Guests that take more than is theirs, wherever they take it: each is stopped, and nobody else notices.
 
+use std::time::Duration;
+
+use engine::PolicySpec;
 use exchange::ports::FailureKind;
-use model::Verdict;
+use model::{PolicyLimits, Verdict};
 
 use crate::{
-    guests::Guest,
-    rig::{NOW, about, judged, on_now, prepare, refused, window},
+    guests::{Guest, Record},
+    rig::{NOW, about, judged, on_now, prepare, prepare_with, refused, runtime, spec, window},
 };
 
 const SPIN: &str = "(loop $again (br $again))";
@@ -69,6 +72,54 @@ async fn endless_recursion_ends() {
     let mut guest = on_now("(call $down)");
     guest.define("(func $down (call $down) (call $down))");
     ends(guest, FailureKind::Trap).await;
+}
+
+/// A guest that answers with so many edits on part [`NOW`].
+fn editing(count: u32) -> Guest {
+    let mut guest = Guest::new();
+    let gone = guest.bytes(b"[GONE]");
+    let edits: Vec<_> = (0..count).map(|at| Record::default().words(&[at, at + 1, 0, gone, 6, gone, 6])).collect();
+    let allow = guest.decision((0, &Record::default()), &[], 0, &[]);
+    let answer = guest.decision((0, &Record::default()), &edits, 0, &[]);
+    guest.on_text(&format!(
+        "(select (i32.const {answer}) (i32.const {allow}) (i32.eq (local.get $part) (i32.const {NOW})))"
+    ))
+}
+
+/// The more a call is shown, the more it may answer.
+#[tokio::test]
+async fn an_answer_may_be_as_large_as_what_is_shown_calls_for() {
+    const EDITS: u32 = 1500;
+    let policy = prepare(editing(EDITS)).await.unwrap();
+    let (little, much) = ("x".repeat(EDITS as usize), "x".repeat(1 << 20));
+    let failure = policy.guest(&about()).on_text(window(NOW, &little)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Answer, "{failure}");
+    assert!(failure.message.contains("larger than 65536 bytes"), "{failure}");
+    let mut guest = policy.guest(&about());
+    let decision = guest.on_text(window(NOW, &much)).await.unwrap();
+    assert_eq!(decision.edits.len(), EDITS as usize);
+    let failure = guest.on_text(window(NOW, &little)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Answer, "the next call is bounded anew: {failure}");
+}
+
+/// However long a call may take, it gives way at every tick, and is gone when nobody waits for it any more.
+#[tokio::test]
+async fn a_long_call_that_nobody_waits_for_ends() {
+    let limits = PolicyLimits { time_per_call: Duration::from_secs(10), ..spec().limits };
+    let policy = prepare_with(&runtime(), on_now(SPIN), PolicySpec { limits, ..spec() }).await.unwrap();
+    let much = "x".repeat(1 << 20);
+    let mut guest = policy.guest(&about());
+    let gives_way = async {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = guest.on_text(window(NOW, &much)) => panic!("it may take 10 s: {ended:?}"),
+        () = gives_way => {}
+    }
+    assert_eq!(guest.on_text(window(0, "text")).await.unwrap().verdict, Verdict::Allow, "on an instance of its own");
 }
 
 #[tokio::test]
