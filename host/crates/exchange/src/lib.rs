@@ -12,6 +12,7 @@
 //! What must hold: only `judge` makes a [`judge::Cleared`], only `record` a [`record::Recorded`], and nothing else
 //! reaches the upstream or the caller. What the path needs from elsewhere stands in [`ports`].
 
+mod aside;
 pub mod carry;
 mod clock;
 mod echo;

@@ -69,7 +69,7 @@ impl Judge {
         track.feed(text);
         track.ended = true;
         self.tracks.insert(part.id, track);
-        self.due.push(part.id);
+        self.due.mark(part.id);
     }
 }
 

@@ -7,6 +7,7 @@
 mod behind;
 mod bytes_hooks;
 mod cleared;
+mod due;
 mod fields;
 mod put_back;
 mod request;
@@ -35,6 +36,7 @@ pub use self::cleared::Cleared;
 pub(crate) use self::request::Reader;
 use self::{
     bytes_hooks::ByteTrack,
+    due::Due,
     request::Unread,
     seat::{Seat, is_quiet},
     track::Track,
@@ -73,7 +75,7 @@ pub(crate) struct Judge {
     /// Parts on their way. One whose text has left an answer is forgotten: a stream may have any number of them.
     tracks: BTreeMap<PartId, Track>,
     /// Parts with something new since the last pass.
-    due: Vec<PartId>,
+    due: Due,
     /// Bytes of text that were told, of the request and of the answer.
     text_bytes: (u64, u64),
     /// Seats that came with the last switch.
@@ -143,7 +145,7 @@ impl Judge {
             direction: Direction::Request,
             tracks: BTreeMap::new(),
             text_bytes: (0, 0),
-            due: Vec::new(),
+            due: Due::default(),
             fresh: Vec::new(),
             calls: Vec::new(),
             secrets,
@@ -341,7 +343,7 @@ impl Judge {
                     let first = self.first;
                     let places = places(&self.seats, self.direction, part).filter(|place| place.seat >= first);
                     self.tracks.insert(part.id, Track::new(part, places));
-                    self.due.push(part.id);
+                    self.due.mark(part.id);
                 }
                 Step::Text { part, text } => {
                     match self.direction {
@@ -349,11 +351,11 @@ impl Judge {
                         Direction::Response => self.text_bytes.1 += text.len() as u64,
                     }
                     self.track(part).feed(text);
-                    self.mark(part);
+                    self.due.mark(part);
                 }
                 Step::End(part) => {
                     self.track(part).ended = true;
-                    self.mark(part);
+                    self.due.mark(part);
                 }
                 Step::ToolCall(call) => self.calls.push(call),
             }
@@ -366,12 +368,6 @@ impl Judge {
         self.tracks.get_mut(&part).expect("a part is told from its beginning to its end")
     }
 
-    fn mark(&mut self, part: PartId) {
-        if self.due.last() != Some(&part) && !self.due.contains(&part) {
-            self.due.push(part);
-        }
-    }
-
     /// No more of the answer comes, and all that came was heard: all text that is pending is judged as the last of its part,
     /// but for what could have become a match with what will not come, which stays. What can leave so is answered.
     pub(crate) async fn break_off(&mut self, flow: &mut Twin) -> Result<Cleared, Stop> {
@@ -380,7 +376,7 @@ impl Judge {
         self.due.clear();
         for track in self.tracks.values_mut().filter(|track| !track.is_over()) {
             track.ended = true;
-            self.due.push(track.part.id);
+            self.due.mark(track.part.id);
         }
         self.judge_text().await;
         self.stopped_response()?;

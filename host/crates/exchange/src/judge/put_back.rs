@@ -33,7 +33,7 @@ impl Judge {
             // A policy that judges bytes comes last, and is shown no value.
             flow.stop_putting_back();
         }
-        for part in std::mem::take(&mut self.due) {
+        for part in self.due.take() {
             let track = self.tracks.get_mut(&part).expect("what is due is on its way");
             let channel = track.part.channel;
             let vault = (flow.puts_back() && self.restore.reaches(channel)).then_some(&self.vault);

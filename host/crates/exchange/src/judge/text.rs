@@ -2,10 +2,14 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use model::{Decision, Direction, PartId, Restore, Substitute, Verdict, record::EditRecord};
+use model::{Decision, Direction, Edit, PartId, Restore, Substitute, Verdict, record::EditRecord};
 
 use super::{Judge, track::Settlement};
-use crate::{placeholder, ports::Policy};
+use crate::{
+    aside::aside,
+    placeholder,
+    ports::{Policy, Window},
+};
 
 /// An edit that a policy wants: where, what instead, why, and the keyed hash of what stands there.
 type Proposed = (Range<usize>, String, String, [u8; 16]);
@@ -20,8 +24,8 @@ impl Judge {
 
     /// One policy, on every part that has something new.
     pub(super) async fn judge_seat(&mut self, seat: usize) {
-        for at in 0..self.due.len() {
-            let part = self.due[at];
+        for at in 0..self.due.parts().len() {
+            let part = self.due.parts()[at];
             let stages = &self.tracks[&part].stages;
             if let Some(stage) = stages.iter().position(|stage| stage.seat == seat)
                 && self.tracks[&part].is_due(stage)
@@ -42,12 +46,13 @@ impl Judge {
             self.settle(seat, part, stage, whole, &[]);
             return;
         }
-        let spared = self.is_spared(seat, part, stage);
+        let spared = aside(whole, || self.is_spared(seat, part, stage));
         let mut window = self.tracks[&part].window(stage, self.direction);
         let look = if spared { Policy::scan_spared } else { Policy::scan };
-        let scan = look(&*policy, window.before, window.pending, window.last);
+        let scan = aside(whole, || look(&*policy, window.before, window.pending, window.last));
         // What could have become a match, had the answer not broken off, does not leave.
-        let begun = if self.broken { policy.scan(window.before, window.pending, false).keep.min(whole) } else { 0 };
+        let begun = |window: &Window<'_>| policy.scan(window.before, window.pending, false).keep.min(whole);
+        let begun = if self.broken { aside(whole, || begun(&window)) } else { 0 };
         if plan.only_on_hit && scan.hits.is_empty() {
             self.seats[seat].tally.cleared = self.seats[seat].tally.cleared.saturating_add(1);
             let cut = self.cut_off(seat, part, stage, whole - begun..whole, Vec::new());
@@ -66,18 +71,16 @@ impl Judge {
         let Decision { verdict, mut edits, hold_back, notes } = decision;
         // A policy that is done is not shown again what the host would keep for it.
         let keep = if matches!(verdict, Verdict::Done) { 0 } else { hold_back.max(scan.keep).min(whole) };
-        let release = self.tracks[&part].reach(stage, whole - keep, &edits.iter().map(|edit| edit.start..edit.end));
+        let release = self.tracks[&part].reach(stage, whole - keep, edits.iter().map(|edit| edit.start..edit.end));
         // What is not made now comes again, and is numbered then.
         edits.retain(|edit| release.makes(&(edit.start..edit.end)));
-        let edits: Vec<Proposed> = edits
-            .into_iter()
-            .map(|edit| {
-                let text = self.tracks[&part].text(stage);
-                let value = text.get(edit.start..edit.end).unwrap_or_default().to_owned();
-                let (by, was) = self.substitute(seat, edit.by, &value);
-                (edit.start..edit.end, by, edit.reason, was)
-            })
-            .collect();
+        let propose = |edit: Edit| {
+            let text = self.tracks[&part].text(stage);
+            let value = text.get(edit.start..edit.end).unwrap_or_default().to_owned();
+            let (by, was) = self.substitute(seat, edit.by, &value);
+            (edit.start..edit.end, by, edit.reason, was)
+        };
+        let edits: Vec<Proposed> = aside(whole, || edits.into_iter().map(propose).collect());
         let edits = self.cut_off(seat, part, stage, whole - begun..whole, edits);
         let release = release.upto;
         let made = self.settle(seat, part, stage, release, &edits);

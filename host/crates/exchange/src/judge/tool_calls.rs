@@ -63,7 +63,7 @@ impl Judge {
                     let part = Part { id, channel: Channel::ToolInput, speaker: Speaker::Assistant };
                     let behind = places(&self.seats, self.direction, part).filter(|place| place.seat > seat);
                     self.tracks.insert(id, Track::new(part, behind));
-                    self.due.push(id);
+                    self.due.mark(id);
                 }
                 Step::Text { part, text } => self.track(PartId(FIRST_FIELD.saturating_add(part.0))).feed(text),
                 Step::End(part) => self.track(PartId(FIRST_FIELD.saturating_add(part.0))).ended = true,

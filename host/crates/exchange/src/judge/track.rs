@@ -193,20 +193,22 @@ impl Track {
         }
     }
 
-    /// How much of a stage's text may pass when so much of it is released, and which edits are made then. One that reaches
-    /// beyond is not made now: its text stays, and is shown again.
+    /// How much of a stage's text may pass when so much of it is released, and which edits, in order, are made then. One that
+    /// reaches beyond is not made now: its text stays, and is shown again.
     pub(crate) fn reach(
         &self,
         stage: usize,
         release: usize,
-        edits: &(impl Iterator<Item = Range<usize>> + Clone),
+        edits: impl DoubleEndedIterator<Item = Range<usize>>,
     ) -> Reach {
         let strand = &self.stages[stage].strand;
         let whole = strand.text().len();
         let mut upto = if self.is_last(stage) { whole } else { strand.floor(release.min(whole)) };
-        // Never cut an edit; a cut that moves may meet another replacement or another edit.
-        while let Some(span) = edits.clone().find(|span| span.start < upto && span.end > upto) {
-            upto = strand.floor(span.start);
+        // Never cut an edit; a cut that moves may meet another replacement or another edit, further in front.
+        for span in edits.rev() {
+            if span.start < upto && span.end > upto {
+                upto = strand.floor(span.start);
+            }
         }
         Reach { upto, whole }
     }
@@ -214,7 +216,7 @@ impl Track {
     /// Lets text pass a stage, with its edits as far as they [`Self::reach`]. Answers those that were made.
     pub(crate) fn settle(&mut self, stage: usize, settlement: &Settlement<'_>) -> Vec<Made> {
         let last = self.is_last(stage);
-        let reach = self.reach(stage, settlement.release, &settlement.edits.iter().map(|(span, _)| span.clone()));
+        let reach = self.reach(stage, settlement.release, settlement.edits.iter().map(|(span, _)| span.clone()));
         let Stage { strand, .. } = &mut self.stages[stage];
         let release = reach.upto;
         let mut front = strand.split_to(release);
