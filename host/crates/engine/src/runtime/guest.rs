@@ -1,7 +1,7 @@
 //! One policy at work in one exchange: the port [`exchange::ports::Guest`] on a [`Live`] instance.
 //!
 //! What must hold: the instance is out of its place while it is called, so that a call that fails, or whose future is
-//! dropped in the middle, leaves none behind; a verdict of `open` is never lost.
+//! dropped in the middle, leaves none behind; a verdict of `open` is never lost, also where the hook behind it fails.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use exchange::ports::{
     ToolDecision, Window,
 };
 use futures_util::future::BoxFuture;
-use model::{Attribute, Decision, Direction, Verdict};
+use model::{Attribute, Decision, Direction, Question, Verdict};
 use tokio::time::timeout;
 
 use super::{
@@ -28,13 +28,16 @@ pub(super) struct Seat {
     about: Arc<About>,
     state: Arc<State>,
     live: Option<Box<Live>>,
-    /// An instance has been opened before: the next one takes over in the middle.
+    /// An instance has answered `open`: the next one takes over in the middle.
     opened: bool,
+    /// What `open` asked, until the host has it: a hook may fail before it has answered.
+    owed: Option<Question>,
 }
 
-/// An instance that is open, and what `open` said if that was just now.
+/// An instance that is open.
 struct Ready {
     live: Box<Live>,
+    /// What `open` just said that settles the matter; a question is owed.
     verdict: Verdict,
 }
 
@@ -47,6 +50,7 @@ impl Seat {
             state: Arc::clone(state),
             live: None,
             opened: false,
+            owed: None,
         }
     }
 
@@ -55,38 +59,41 @@ impl Seat {
             return Ok(Ready { live, verdict: Verdict::Allow });
         }
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
-        let resumed = self.about.resumed || self.opened;
+        let verdict = match live.open(&self.about, self.about.resumed || self.opened).await? {
+            Verdict::Ask(question) => {
+                self.owed = Some(question);
+                Verdict::Allow
+            }
+            verdict => verdict,
+        };
         self.opened = true;
-        let verdict = live.open(&self.about, resumed).await?;
         Ok(Ready { live, verdict })
     }
 
     /// As [`Self::ready`], for a hook: `Err` is the verdict that `open` just gave when it settles the matter; the hook
     /// is not called then.
-    async fn seated(&mut self) -> Result<Result<Ready, Verdict>, Failure> {
-        let ready = self.ready().await?;
-        match ready.verdict {
-            // What is asked about is judged all the same: if it is allowed, it goes out with the edits of the hook.
-            Verdict::Allow | Verdict::Ask(_) => Ok(Ok(ready)),
-            Verdict::Done | Verdict::Block(_) => {
-                self.live = Some(ready.live);
-                Ok(Err(ready.verdict))
-            }
+    async fn seated(&mut self) -> Result<Result<Box<Live>, Verdict>, Failure> {
+        let Ready { live, verdict } = self.ready().await?;
+        // What is asked about is judged all the same: if it is allowed, it goes out with the edits of the hook.
+        if verdict == Verdict::Allow {
+            return Ok(Ok(live));
+        }
+        self.live = Some(live);
+        self.with_owed(verdict).map(Err)
+    }
+
+    /// A verdict, with the question that is owed.
+    fn with_owed(&mut self, verdict: Verdict) -> Result<Verdict, Failure> {
+        match verdict {
+            // Two questions at once can't be told from one that was answered by half.
+            Verdict::Ask(_) if self.owed.is_some() => Err(broken("it asks in `open` and in the hook after it")),
+            Verdict::Allow | Verdict::Done => Ok(self.owed.take().map_or(verdict, Verdict::Ask)),
+            Verdict::Ask(_) | Verdict::Block(_) => Ok(verdict),
         }
     }
 
     fn facts(&self) -> Result<&Facts, Failure> {
         self.blueprint.facts.get().ok_or_else(|| instance(&"it was never configured"))
-    }
-}
-
-/// The verdict of `open`, if it is an ask, with the hook's own.
-fn joined(opened: Verdict, hook: Verdict) -> Result<Verdict, Failure> {
-    match (opened, hook) {
-        (Verdict::Ask(question), Verdict::Allow | Verdict::Done) => Ok(Verdict::Ask(question)),
-        // Two questions at once can't be told from one that was answered by half.
-        (Verdict::Ask(_), Verdict::Ask(_)) => Err(broken("it asks in `open` and in the hook after it")),
-        (_, hook) => Ok(hook),
     }
 }
 
@@ -97,16 +104,16 @@ fn not_exported(hook: &str) -> Failure {
 impl Guest for Seat {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
         Box::pin(async move {
-            let ready = self.ready().await?;
-            self.live = Some(ready.live);
-            Ok(ready.verdict)
+            let Ready { live, verdict } = self.ready().await?;
+            self.live = Some(live);
+            self.with_owed(verdict)
         })
     }
 
     fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
         Box::pin(async move {
-            let Ready { mut live, verdict } = match self.seated().await? {
-                Ok(ready) => ready,
+            let mut live = match self.seated().await? {
+                Ok(live) => live,
                 Err(verdict) => {
                     let (edits, remove_tools, patch, notes) = Default::default();
                     return Ok(ConversationDecision { verdict, edits, remove_tools, patch, notes });
@@ -123,7 +130,7 @@ impl Guest for Seat {
             let hook = live.hooks.conversation.as_ref().ok_or_else(|| not_exported("`conversation`"))?;
             let answer = timeout(wall(time), hook.call_on_request(&mut live.store, shown)).await;
             let answer = answers::conversation_decision(live.told(answer)?, request, self.blueprint.unit())?;
-            let verdict = joined(verdict, answer.verdict)?;
+            let verdict = self.with_owed(answer.verdict)?;
             self.live = Some(live);
             Ok(ConversationDecision { verdict, ..answer })
         })
@@ -131,8 +138,8 @@ impl Guest for Seat {
 
     fn on_text<'a>(&'a mut self, window: Window<'a>) -> BoxFuture<'a, Result<Decision, Failure>> {
         Box::pin(async move {
-            let Ready { mut live, verdict } = match self.seated().await? {
-                Ok(ready) => ready,
+            let mut live = match self.seated().await? {
+                Ok(live) => live,
                 Err(verdict) => {
                     return Ok(Decision { verdict, ..Decision::allow() });
                 }
@@ -145,7 +152,7 @@ impl Guest for Seat {
             let answer = timeout(wall(time), hook.call_on_text(&mut live.store, shown)).await;
             let answer = live.told(answer)?;
             let answer = answers::decision(answer, window.pending, window.last, facts.unit, &self.blueprint.limits)?;
-            let verdict = joined(verdict, answer.verdict)?;
+            let verdict = self.with_owed(answer.verdict)?;
             self.live = Some(live);
             Ok(Decision { verdict, ..answer })
         })
@@ -158,8 +165,8 @@ impl Guest for Seat {
         input: &'a str,
     ) -> BoxFuture<'a, Result<ToolDecision, Failure>> {
         Box::pin(async move {
-            let Ready { mut live, verdict } = match self.seated().await? {
-                Ok(ready) => ready,
+            let mut live = match self.seated().await? {
+                Ok(live) => live,
                 Err(verdict) => {
                     return Ok(ToolDecision { verdict, input: String::new(), notes: Vec::new() });
                 }
@@ -169,7 +176,7 @@ impl Guest for Seat {
             let call = hook.call_on_tool_call(&mut live.store, tools::ToolCall { id, name, input });
             let answer = timeout(wall(time), call).await;
             let answer = answers::tool_decision(live.told(answer)?)?;
-            let verdict = joined(verdict, answer.verdict)?;
+            let verdict = self.with_owed(answer.verdict)?;
             self.live = Some(live);
             Ok(ToolDecision { verdict, ..answer })
         })
@@ -177,8 +184,8 @@ impl Guest for Seat {
 
     fn on_head<'a>(&'a mut self, head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
         Box::pin(async move {
-            let Ready { mut live, verdict } = match self.seated().await? {
-                Ok(ready) => ready,
+            let mut live = match self.seated().await? {
+                Ok(live) => live,
                 Err(verdict) => {
                     return Ok(HeadDecision { verdict, set: Vec::new(), remove: Vec::new(), notes: Vec::new() });
                 }
@@ -188,7 +195,7 @@ impl Guest for Seat {
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_head(&mut live.store, shown::head(head, &headers))).await;
             let answer = answers::head_decision(live.told(answer)?)?;
-            let verdict = joined(verdict, answer.verdict)?;
+            let verdict = self.with_owed(answer.verdict)?;
             self.live = Some(live);
             Ok(HeadDecision { verdict, ..answer })
         })
@@ -202,8 +209,8 @@ impl Guest for Seat {
         last: bool,
     ) -> BoxFuture<'a, Result<BodyDecision, Failure>> {
         Box::pin(async move {
-            let Ready { mut live, verdict } = match self.seated().await? {
-                Ok(ready) => ready,
+            let mut live = match self.seated().await? {
+                Ok(live) => live,
                 Err(verdict) => {
                     return Ok(BodyDecision { verdict, edits: Vec::new(), hold_back: 0, notes: Vec::new() });
                 }
@@ -214,7 +221,7 @@ impl Guest for Seat {
             let hook = live.hooks.bytes.as_ref().ok_or_else(|| not_exported("`bytes`"))?;
             let answer = timeout(wall(time), hook.call_on_body(&mut live.store, chunk)).await;
             let answer = answers::body_decision(live.told(answer)?, pending.len(), last, &self.blueprint.limits)?;
-            let verdict = joined(verdict, answer.verdict)?;
+            let verdict = self.with_owed(answer.verdict)?;
             self.live = Some(live);
             Ok(BodyDecision { verdict, ..answer })
         })

@@ -12,15 +12,18 @@ use crate::{
     rig::{NOW, about, on_now, prepare, prepare_with, spec, window},
 };
 
+/// `exchange.streaming`, behind nine strings and lists; the trial at load is no stream.
+const STREAMING: &str = "(i32.load8_u offset=72 (local.get $exchange))";
+/// `exchange.resumed`, which follows.
+const RESUMED: &str = "(i32.load8_u offset=73 (local.get $exchange))";
+
 /// Does `body` on part [`NOW`], and blocks from `open` when it is resumed.
 fn tells_resumed(body: &str) -> Guest {
     let mut guest = on_now(body);
     let refusal = Record::default().text(&mut guest, "resumed").text(&mut guest, "").text(&mut guest, "");
     let block = guest.verdict(2, &refusal);
     let allow = guest.verdict(0, &Record::default());
-    // `exchange.resumed` is the byte after `streaming`, behind nine strings and lists.
-    guest.open =
-        Some(format!("(select (i32.const {block}) (i32.const {allow}) (i32.load8_u offset=73 (local.get $exchange)))"));
+    guest.open = Some(format!("(select (i32.const {block}) (i32.const {allow}) {RESUMED})"));
     guest
 }
 
@@ -32,6 +35,36 @@ async fn the_next_call_takes_a_fresh_instance_that_resumes() {
     assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap_err().kind, FailureKind::Trap);
     let verdict = guest.on_text(window(0, "text")).await.unwrap().verdict;
     assert!(matches!(verdict, Verdict::Block(refusal) if refusal.code == "resumed"));
+}
+
+#[tokio::test]
+async fn what_open_asks_is_asked_although_the_hook_behind_it_fails() {
+    let mut guest = on_now("(if (i32.eqz (global.get $resumed)) (then unreachable))");
+    let question = Record::default().text(&mut guest, "May it?").words(&[0, 0, 0, 0, 60, 0, 0]);
+    let (ask, allow) = (guest.verdict(3, &question), guest.verdict(0, &Record::default()));
+    guest.define("(global $resumed (mut i32) (i32.const 0))");
+    guest.open = Some(format!(
+        "(global.set $resumed {RESUMED}) (select (i32.const {allow}) (i32.const {ask}) (global.get $resumed))"
+    ));
+    let policy = prepare(guest).await.unwrap();
+    let mut guest = policy.guest(&about());
+    assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap_err().kind, FailureKind::Trap);
+    let verdict = guest.on_text(window(NOW, "text")).await.unwrap().verdict;
+    assert!(matches!(verdict, Verdict::Ask(question) if question.title == "May it?"));
+    assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap().verdict, Verdict::Allow, "once");
+}
+
+#[tokio::test]
+async fn who_comes_after_an_open_that_failed_takes_over_from_nobody() {
+    let mut guest = on_now("");
+    let allow = guest.verdict(0, &Record::default());
+    guest.open = Some(format!("(if (i32.gt_u {STREAMING} {RESUMED}) (then unreachable)) (i32.const {allow})"));
+    let policy = prepare(guest).await.unwrap();
+    let mut guest = policy.guest(&about());
+    for _ in 0..2 {
+        assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap_err().kind, FailureKind::Trap);
+        assert_eq!(guest.open().await.unwrap_err().kind, FailureKind::Trap);
+    }
 }
 
 #[tokio::test]
