@@ -126,7 +126,7 @@ pub struct About {
     pub further_models: Vec<String>,
     /// Whether a stream is asked for.
     pub streaming: bool,
-    /// True when a guest made from this takes over in the middle.
+    /// True when a guest made from this takes over in the middle: its policy came into force there.
     pub resumed: bool,
 }
 

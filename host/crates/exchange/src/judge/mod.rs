@@ -256,7 +256,10 @@ impl Judge {
                     *seat = kept;
                     seat.place_in_set = place;
                 }
-                None => fresh.push(at),
+                None => {
+                    seat.resumed = true;
+                    fresh.push(at);
+                }
             }
         }
         for seat in old {
@@ -267,9 +270,6 @@ impl Judge {
             self.left.push(seat.tally);
         }
         self.set = set;
-        let mut about = About::clone(&self.about);
-        about.resumed = true;
-        self.about = Arc::new(about);
         for track in self.tracks.values_mut() {
             let places = places(&self.seats, self.direction, track.part);
             track.rewind(places);

@@ -26,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) tally: PolicyTally,
     /// The policy's place in its set; the host's own has none.
     pub(crate) place_in_set: Option<usize>,
+    /// The policy came into force in the middle of the exchange.
+    pub(crate) resumed: bool,
 }
 
 impl Seat {
@@ -39,7 +41,7 @@ impl Seat {
             cleared: 0,
             edits: 0,
         };
-        Self { policy, guest: None, done: false, late: 0, tally, place_in_set }
+        Self { policy, guest: None, done: false, late: 0, tally, place_in_set, resumed: false }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -73,7 +75,10 @@ impl Seat {
         with: &C,
         hook: for<'g> fn(&'g mut dyn Guest, &'g C) -> BoxFuture<'g, Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let guest = self.guest.get_or_insert_with(|| self.policy.guest(about));
+        let guest = self.guest.get_or_insert_with(|| {
+            let resumed = About { resumed: self.resumed, ..About::clone(about) };
+            self.policy.guest(&Arc::new(resumed))
+        });
         let mut tried = 1;
         loop {
             self.tally.calls = self.tally.calls.saturating_add(1);

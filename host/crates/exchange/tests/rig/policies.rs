@@ -49,10 +49,14 @@ pub(crate) enum Does {
     Model(&'static str),
     /// Never answers.
     Hang,
+    /// Lets everything pass, and never answers when it is told of the end.
+    HangAtEnd,
     /// Notes the headers of an answer.
     NoteHead,
     /// Takes a header away, and sets one that it may not set.
     BreakHead(&'static str),
+    /// Stops every exchange at its head.
+    BlockHead,
     /// Puts this before the bytes of a request.
     BeforeBody(&'static str),
     /// Does this about requests.
@@ -75,6 +79,8 @@ pub(crate) struct TestPolicy {
     pub(crate) over: Arc<AtomicU32>,
     /// How they ended, where it wants to hear that.
     pub(crate) told: Told,
+    /// Whether its guests take over in the middle, one by one.
+    pub(crate) resumed: Arc<Mutex<Vec<bool>>>,
 }
 
 /// Ends of exchanges, as a policy was told.
@@ -90,7 +96,7 @@ impl TestPolicy {
 
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
     let conversation = matches!(does, Does::Tools(_) | Does::Model(_) | Does::Request(_));
-    let head = matches!(does, Does::NoteHead | Does::BreakHead(_));
+    let head = matches!(does, Does::NoteHead | Does::BreakHead(_) | Does::BlockHead);
     let tools = matches!(does, Does::ToolInput(_));
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
@@ -118,12 +124,12 @@ pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
         connections: Vec::new(),
         limits: PolicyLimits::default(),
     };
-    let (failed, over, told) = Default::default();
+    let (failed, over, told, resumed) = Default::default();
     let patterns = match does {
         Does::Find(word, _) => vec![word.to_owned()],
         _ => Vec::new(),
     };
-    TestPolicy { info, plan: Plan { hooks, patterns, ..Plan::default() }, does, failed, over, told }
+    TestPolicy { info, plan: Plan { hooks, patterns, ..Plan::default() }, does, failed, over, told, resumed }
 }
 
 /// Where the word is, and how much of the end could become one.
@@ -188,7 +194,8 @@ impl Policy for TestPolicy {
         scan
     }
 
-    fn guest(&self, _exchange: &Arc<About>) -> Box<dyn Guest> {
+    fn guest(&self, exchange: &Arc<About>) -> Box<dyn Guest> {
+        self.resumed.lock().unwrap().push(exchange.resumed);
         Box::new(TestGuest { does: self.does.clone(), failed: Arc::clone(&self.failed), told: Arc::clone(&self.told) })
     }
 
@@ -336,6 +343,7 @@ impl Guest for TestGuest {
             HeadDecision { verdict: Verdict::Allow, set: Vec::new(), remove: Vec::new(), notes: Vec::new() };
         match self.does {
             Does::NoteHead if head.direction == Direction::Response => decision.notes.clone_from(&head.headers),
+            Does::BlockHead => decision.verdict = refusal("traffic"),
             Does::BreakHead(name) => {
                 decision.remove.push(name.to_owned());
                 decision.set.push(Attribute { name: "host".into(), value: "else".into() });
@@ -363,6 +371,9 @@ impl Guest for TestGuest {
 
     fn on_end<'a>(&'a mut self, summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {
         self.told.lock().unwrap().push((summary.outcome, summary.usage));
-        async { Ok(Vec::new()) }.boxed()
+        match self.does {
+            Does::HangAtEnd => std::future::pending().boxed(),
+            _ => std::future::ready(Ok(Vec::new())).boxed(),
+        }
     }
 }

@@ -101,6 +101,36 @@ async fn a_policy_at_work_is_not_spared_what_one_that_was_prepared_anew_does_not
 }
 
 #[tokio::test]
+async fn a_policy_takes_over_in_the_middle_only_where_it_came_into_force_there() {
+    let stays = policy("20-stays", Does::ToolInput("{}"));
+    let comes = policy("30-comes", Does::Mask("secret", "[X]"));
+    let resumed = [Arc::clone(&stays.resumed), Arc::clone(&comes.resumed)];
+    let mut rig = Rig::new(Setting { policies: vec![stays], content_type: SSE, ..Setting::default() });
+    rig.say(&event("one"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    let mut next = set(2, vec![comes]);
+    let stays = rig.publish.borrow().policies[0].clone();
+    Arc::get_mut(&mut next).unwrap().policies.insert(0, stays);
+    rig.publish.send(next).unwrap();
+    rig.say(&event("two"));
+    assert_eq!(body.next().await.unwrap().unwrap(), event("two"));
+    assert_eq!(resumed.each_ref().map(|resumed| resumed.lock().unwrap().clone()), [vec![], vec![true]]);
+    let call = serde_json::json!({
+        "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": null, "delta": {"tool_calls": [
+            {"index": 0, "id": "c", "type": "function", "function": {"name": "rm", "arguments": "{}"}},
+        ]}}],
+    });
+    rig.say(&format!("data: {call}\n\n"));
+    rig.say(FINISH);
+    rig.hang_up();
+    while body.next().await.is_some() {}
+    let resumed = resumed.map(|resumed| resumed.lock().unwrap().clone());
+    assert_eq!(resumed, [vec![false], vec![true]], "nothing of the exchange passed who is called for the first time");
+}
+
+#[tokio::test]
 async fn policies_are_told_when_an_exchange_is_over() {
     let (left, newer) = (policy("10-a", Does::Bytes), policy("20-b", Does::Mask("secret", "[Y]")));
     let (older, stays) = (policy("20-b", Does::Mask("secret", "[X]")), policy("30-c", Does::Bytes));
