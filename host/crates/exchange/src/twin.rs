@@ -39,6 +39,11 @@ impl Twin {
         self.flow.look_for(finds);
     }
 
+    /// Whether nothing is known of what it reads, so that each text may be a field.
+    pub(crate) fn is_any(&self) -> bool {
+        self.flow.is_any()
+    }
+
     /// Whether values may be put back.
     pub(crate) fn puts_back(&self) -> bool {
         self.copy.is_some()

@@ -10,7 +10,9 @@ use exchange::{
 };
 use futures_util::StreamExt;
 use http::StatusCode;
-use model::{Channel, Decision, Edit, Entry, Mode, PartId, Restore, Substitute, record::TokenSpan};
+use model::{
+    Channel, Decision, Edit, EndpointRule, Entry, Family, Mode, PartId, Restore, Substitute, View, record::TokenSpan,
+};
 use proptest::prelude::*;
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, event, policy, read, set};
 use serde_json::Value;
@@ -195,6 +197,30 @@ async fn every_channel_that_the_caller_reads_gets_values() {
     rig.say(r#"{"error":{"message":"no such thing: [EMAIL_1]","type":"x","param":null,"code":null}}"#);
     rig.hang_up();
     assert!(read(rig.ask(VALUE, false).await).await.0.contains(VALUE), "an error that echoes the prompt");
+}
+
+#[tokio::test]
+async fn fields_of_services_that_nobody_knows_get_values_only_where_all_is_put_back() {
+    let views = vec![View::Json, View::Sse, View::Ndjson, View::Text];
+    let rule = EndpointRule { path: "/v1/chat/completions".into(), methods: vec!["POST".into()], views };
+    let field = r#"{"url":"http://else/?q=[EMAIL_1]"}"#;
+    for (content_type, says, also_text) in [
+        ("application/json", field.to_owned(), false),
+        (SSE, format!("data: {field}\n\ndata: {field}\n\n"), false),
+        ("application/x-ndjson", format!("{field}\n{field}\n"), false),
+        ("text/plain", "Dear [EMAIL_1]".to_owned(), true),
+    ] {
+        for (restore, reached) in [(Restore::Text, also_text), (Restore::All, true)] {
+            let (family, endpoints) = (Family::Http, vec![rule.clone()]);
+            let mut rig = Rig::new(Setting { family, endpoints, content_type, ..setting(restore) });
+            rig.say(&says);
+            rig.hang_up();
+            let (told, cut) = read(rig.ask(VALUE, false).await).await;
+            let expected = if reached { says.replace("[EMAIL_1]", VALUE) } else { says.clone() };
+            assert_eq!((told, cut), (expected, false), "{content_type}, {restore:?}");
+            assert_eq!(recorded(&rig), says);
+        }
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,11 @@ pub(crate) trait Reader: Send {
     /// Reads one document.
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed>;
 
+    /// Whether nothing is known of these documents: none of their text is known to be what people read.
+    fn is_any(&self) -> bool {
+        false
+    }
+
     /// Whether the dialect has data that is not JSON.
     fn has_text(&self) -> bool {
         false
@@ -397,6 +402,10 @@ fn gather<'a>(event: &Event, rest: &'a [u8], lines: &mut Vec<(u32, u32)>, joined
 }
 
 impl<R: Reader> Flow for Documents<R> {
+    fn is_any(&self) -> bool {
+        self.reader.is_any()
+    }
+
     fn look_for(&mut self, finds: &Finds) {
         self.finds = Some(finds.clone());
     }

@@ -15,6 +15,11 @@ pub type Finds = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 /// Order of calls: `push`*, `finish` once; after each of them `next` until `None`, then decisions
 /// (`release`, `clear_tool_call`), then `take`.
 pub trait Flow: Send {
+    /// Whether nothing is known of what it reads: text that is told as content may be a field like any other.
+    fn is_any(&self) -> bool {
+        false
+    }
+
     /// A string in which this finds something is told as text, also where it would be taken for an encoded file. Only
     /// before anything was pushed.
     fn look_for(&mut self, _finds: &Finds) {}

@@ -5,7 +5,7 @@
 //! and no record sees it; what a policy took out of the answer stays out.
 
 use model::{
-    Direction, Entry, PartId,
+    Channel, Direction, Entry, PartId,
     record::{PutBack, TokenSpan},
 };
 use wire::{Change, ToolCall};
@@ -36,7 +36,8 @@ impl Judge {
         for part in self.due.take() {
             let track = self.tracks.get_mut(&part).expect("what is due is on its way");
             let channel = track.part.channel;
-            let vault = (flow.puts_back() && self.restore.reaches(channel)).then_some(&self.vault);
+            let read_as = if flow.is_any() { Channel::Field } else { channel };
+            let vault = (flow.puts_back() && self.restore.reaches(read_as)).then_some(&self.vault);
             let begun = |vault: &Vault| if track.is_through() { 0 } else { vault.begun(track.passed()) };
             let keep = vault.map_or(0, begun);
             let Some(front) = track.leave_but(keep) else { continue };
@@ -77,7 +78,7 @@ impl Judge {
         Some(back.to_string())
     }
 
-    fn note_put_back(&mut self, part: Option<(PartId, model::Channel)>, tokens: Vec<TokenSpan>) {
+    fn note_put_back(&mut self, part: Option<(PartId, Channel)>, tokens: Vec<TokenSpan>) {
         let at = crate::record::micros_since(self.started);
         self.findings.push(Entry::PutBack(PutBack { at, part, tokens }));
     }

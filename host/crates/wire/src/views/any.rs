@@ -184,6 +184,10 @@ impl Reader for Any {
         |_| false
     }
 
+    fn is_any(&self) -> bool {
+        true
+    }
+
     fn named(&mut self, name: &[u8]) {
         let name = event_name::heard(name);
         if self.name != name {
