@@ -438,11 +438,20 @@ fn closed_ruling(closed: &Approval) -> Ruling {
     }
 }
 
-/// What is asked about: all that the path binds, with what is shown of it. Questions about one thing share that.
+/// What is asked about: all that the path binds, with what is shown of it. Questions about one thing share that. Who asks is
+/// among what the path binds; here it is once more, so that no two callers ever share a question.
 fn request(ask: &Ask) -> Digest {
     let AskedHead { direction, method, target, headers } = &*ask.head;
-    let head =
-        [ask.bound_to.0.as_slice(), &ask.shown, direction.as_str().as_bytes(), method.as_bytes(), target.as_bytes()];
+    let Caller { issuer, subject, .. } = &*ask.about.caller;
+    let head = [
+        ask.bound_to.0.as_slice(),
+        issuer.as_bytes(),
+        subject.as_bytes(),
+        &ask.shown,
+        direction.as_str().as_bytes(),
+        method.as_bytes(),
+        target.as_bytes(),
+    ];
     digest(head.into_iter().chain(headers.iter().flat_map(|header| [header.name.as_bytes(), header.value.as_bytes()])))
 }
 

@@ -351,6 +351,24 @@ fn what_is_remembered_is_the_very_same_request_in_its_session() {
 }
 
 #[test]
+fn no_two_callers_share_a_question_whatever_the_path_binds() {
+    let by = |issuer: &str, subject: &str| {
+        let mut ask = ask("text", "export");
+        let caller = Arc::make_mut(&mut Arc::make_mut(&mut ask.about).caller);
+        (caller.issuer, caller.subject) = (issuer.to_owned(), subject.to_owned());
+        ask
+    };
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &by("idp", "ann"), 0).unwrap().id;
+    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    book.decide(approved).unwrap();
+    for other in [by("idp", "bob"), by("another", "ann"), by("idpa", "nn")] {
+        assert!(book.ask(ApprovalId::new(), &other, 2).unwrap().new, "{:?}", other.about.caller);
+    }
+    assert_eq!(book.ask(ApprovalId::new(), &by("idp", "ann"), 2), Ok(Asked { id, new: false }));
+}
+
+#[test]
 fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
     let mut book = Book::new(terms());
     let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
