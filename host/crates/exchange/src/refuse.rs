@@ -12,6 +12,7 @@ use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
     outlet::{End, Outlet},
+    judge::Judge,
     ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, TurnedAway, Unidentified},
     record::Record,
     route::spoken,
@@ -383,16 +384,16 @@ impl Stop {
         }
     }
 
-    /// What the caller is told, in answer to `asked`.
+    /// What the caller is told, in answer to `asked` where that is known.
     #[must_use]
-    pub fn complaint(&self, exchange: ExchangeId, asked: &Asked) -> Complaint {
+    pub fn complaint(&self, exchange: ExchangeId, asked: Option<&Asked>) -> Complaint {
         Complaint {
             status: self.status().as_u16(),
             code: self.code().to_owned(),
             message: self.to_string(),
             request_id: exchange.to_string(),
             policy: self.policy().to_owned(),
-            replies: asked.replies.clone(),
+            replies: asked.map(|asked| asked.replies.clone()).unwrap_or_default(),
         }
     }
 
@@ -419,7 +420,7 @@ pub fn at_the_door(gate: &Gate, address: IpAddr, path: Option<&str>, stop: &Stop
     gate.recorder.turned_away(&TurnedAway { code: stop.code(), address: Some(address), ..TurnedAway::default() });
     let exchange = ExchangeId::new();
     let endpoint = spokesman(path.and_then(|path| spoken(gate, path)));
-    let answer = answer(stop, exchange, endpoint, OnBlock::Error, &Asked::default());
+    let answer = answer(stop, exchange, endpoint, OnBlock::Error, None);
     let (status, headers) = head(stop, &answer, exchange);
     let mut response = Response::new(Bytes::from(answer.body));
     *response.status_mut() = status;
@@ -440,14 +441,14 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
     if let Stop::NotRecorded(error) = stop {
         tracing::warn!(%exchange, %error, "an exchange could not be recorded, so it is stopped");
     }
-    let asked = trail.judge.as_ref().and_then(|judge| judge.asked()).cloned().unwrap_or_default();
+    let asked = trail.judge.as_ref().and_then(Judge::asked);
     let (endpoint, on_block) = form(&trail);
     let (words, head) = if out.began() {
         let (content_type, begun) = out.said();
         let broken = Broken { content_type: &content_type, begun };
-        (endpoint.last_words(broken, &stop.complaint(exchange, &asked)), None)
+        (endpoint.last_words(broken, &stop.complaint(exchange, asked)), None)
     } else {
-        let answer = answer(stop, exchange, endpoint, on_block, &asked);
+        let answer = answer(stop, exchange, endpoint, on_block, asked);
         let head = head(stop, &answer, exchange);
         (answer.body, Some(head))
     };
@@ -513,11 +514,20 @@ fn spokesman(family: Option<Family>) -> &'static dyn Endpoint {
     wire::spokesman(family.unwrap_or(Family::Openai))
 }
 
-/// The whole answer for an exchange that stopped before its head was said.
-fn answer(stop: &Stop, exchange: ExchangeId, endpoint: &dyn Endpoint, on_block: OnBlock, asked: &Asked) -> Answer {
+/// The whole answer for an exchange that stopped before its head was said. A refusal has the form that was asked for: to
+/// who asked for a stream a whole one would be a stream that says nothing. So what stops before that is known is an error.
+fn answer(
+    stop: &Stop,
+    exchange: ExchangeId,
+    endpoint: &dyn Endpoint,
+    on_block: OnBlock,
+    asked: Option<&Asked>,
+) -> Answer {
     let complaint = stop.complaint(exchange, asked);
-    match (stop, on_block) {
-        (Stop::Blocked { .. }, OnBlock::Refusal) => endpoint.refusal(&asked.model, asked.streaming, &complaint),
+    match (stop, on_block, asked) {
+        (Stop::Blocked { .. }, OnBlock::Refusal, Some(asked)) => {
+            endpoint.refusal(&asked.model, asked.streaming, &complaint)
+        }
         _ => endpoint.complaint(&complaint),
     }
 }

@@ -79,6 +79,19 @@ async fn a_block_can_look_like_a_refusal_of_the_model() {
 }
 
 #[tokio::test]
+async fn a_block_before_it_is_known_what_is_asked_for_is_an_error() {
+    for stream in [false, true] {
+        let policies = vec![policy("00-lockdown", Does::BlockHead)];
+        let rig = Rig::new(Setting { policies, on_block: OnBlock::Refusal, content_type: SSE, ..Setting::default() });
+        let response = rig.ask("hi", stream).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "no SDK takes it for a stream that says nothing");
+        let (body, cut) = read(response).await;
+        assert!(!cut && body.contains("permission_error") && body.contains("no traffic here"), "{body}");
+        assert_eq!(closed(&rig).0, Outcome::Blocked);
+    }
+}
+
+#[tokio::test]
 async fn a_blocked_stream_ends_in_an_error_and_a_cut() {
     let policies = vec![policy("20-block", Does::Block("bomb"))];
     let rig = Rig::new(Setting { policies, content_type: SSE, ..Setting::default() });
