@@ -1,13 +1,22 @@
 //! What the host says of itself while it runs: one event a line on standard error. Standard output is for what a
 //! command was asked for.
 
-use std::io::IsTerminal;
+use std::{
+    io::{self, IsTerminal},
+    panic,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use clap::ValueEnum;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 /// Chooses what is said, such as `debug` or `info,exchange=trace`.
 const FILTER: &str = "PORTCULLIS_LOG";
+
+/// Panics since the host started.
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// How events look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -27,15 +36,76 @@ pub(crate) fn init(format: LogFormat, default: &str) {
         Some(Ok(filter)) => (filter, None),
         Some(Err(wrong)) => (EnvFilter::new(default), Some(wrong)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let begun = match format {
-        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Err(error) = begun {
         tracing::debug!(%error, "events are told somewhere already");
     }
+    tell_panics();
     if let Some(error) = wrong {
         tracing::warn!(%error, "{FILTER} is not understood, so this host tells `{default}`");
+    }
+}
+
+/// How often the host panicked.
+pub(crate) fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+/// A panic is one event, as everything else that is told. Its message is told to who asks for more than errors: it may quote
+/// text that an exchange brought.
+fn tell_panics() {
+    let otherwise = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        if !tracing::enabled!(Level::ERROR) {
+            return otherwise(panic);
+        }
+        let place = panic.location().map(tracing::field::display);
+        let at = thread::current();
+        let thread = at.name();
+        tracing::error!(place, thread, "a fault of this host's own ended what it was at: please report it");
+        tracing::debug!(place, said = panic.payload_as_str(), "what the fault says of itself");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What was written to standard error.
+    static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    struct Said;
+
+    impl io::Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            SAID.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_counted_and_one_event_that_quotes_nothing() {
+        tell_panics();
+        let before = panics();
+        let events = tracing_subscriber::fmt().with_env_filter("info").with_writer(|| Said).json().flatten_event(true);
+        tracing::subscriber::with_default(events.finish(), || {
+            panic::catch_unwind(|| panic!("in ann@example.com")).unwrap_err();
+        });
+        assert_eq!(panics(), before + 1);
+        let said = String::from_utf8(SAID.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let event: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(event["level"], "ERROR");
+        assert!(event["place"].as_str().unwrap().contains("telemetry.rs:") && !said.contains("ann@"), "{said}");
     }
 }

@@ -14,7 +14,10 @@ use meters::{Facts, Meters, StoreFacts, WebhookFacts};
 use store::Store;
 use tokio::sync::watch;
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    telemetry,
+};
 
 /// The file beside the records in which callers' habits are kept.
 const HABITS: &str = "habits.json";
@@ -73,6 +76,7 @@ fn facts(others: &Others, alerts: &Alerts, started: Instant) -> Facts {
         problems: set.problems.len(),
         approvals_pending: others.approvals.pending(),
         revocations: others.registry.revocations().len(),
+        panics: telemetry::panics(),
         store: StoreFacts {
             failed: store.failed.is_some(),
             control_failed: store.control_failed.is_some(),

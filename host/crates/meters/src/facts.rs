@@ -21,6 +21,8 @@ pub struct Facts {
     pub approvals_pending: usize,
     /// Revocations in force.
     pub revocations: usize,
+    /// Panics of the host's own.
+    pub panics: u64,
     /// How far the store is.
     pub store: StoreFacts,
     /// Alerts that were raised.
@@ -76,6 +78,7 @@ impl Facts {
         families.set_problems.set(count(self.problems));
         families.approvals_pending.set(count(self.approvals_pending));
         families.revocations.set(count(self.revocations));
+        families.panics.inner().store(self.panics, Ordering::Relaxed);
         let StoreFacts { failed, control_failed, appended, written, durable, ingested } = self.store;
         families.store_failed.set(i64::from(failed));
         families.control_log_failed.set(i64::from(control_failed));

@@ -77,6 +77,7 @@ families! {
     store_unwritten: Gauge = Gauge::default(), "store_unwritten_bytes", "Bytes that are not in the operating system's hands yet";
     store_undurable: Gauge = Gauge::default(), "store_undurable_bytes", "Bytes that are not on the disk yet";
     store_uningested: Gauge = Gauge::default(), "store_uningested_bytes", "Bytes on the disk that can't be read back yet";
+    panics: Counter = Counter::default(), "panics", "Faults of the host's own, each of which ended what it was at";
     alerts: Counters<1> = Family::default(), "alerts", "Alerts that were raised, by rule";
     deliveries: Counters<2> = Family::default(), "webhook_deliveries", "Attempts to tell a webhook of an alert";
     deliveries_pending: Family<Labels<1>, Gauge> = Family::default(), "webhook_pending", "Alerts of which a webhook is still to be told";

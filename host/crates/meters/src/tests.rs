@@ -109,6 +109,7 @@ fn what_others_keep_is_told_as_it_is() {
     let facts = Facts {
         generation: 7,
         problems: 1,
+        panics: 2,
         store: StoreFacts {
             failed: false,
             control_failed: true,
@@ -125,6 +126,7 @@ fn what_others_keep_is_told_as_it_is() {
     for line in [
         "portcullis_policy_set_generation 7",
         "portcullis_policy_set_problems 1",
+        "portcullis_panics_total 2",
         "portcullis_store_failed 0",
         "portcullis_control_log_failed 1",
         "portcullis_store_appended_bytes_total 100",
