@@ -17,7 +17,7 @@ use crate::{
     identify::identify,
     judge::{Cleared, Judge, Reader},
     outlet::{self, End, Outlet, Reply},
-    ports::{self, About, Account, Identified, PolicySet, Stage, TurnedAway},
+    ports::{self, About, Account, Identified, Lease, PolicySet, Stage, TurnedAway},
     record::{self, Outbound, Record},
     refuse::{self, Stop},
     relay::{Lane, Sink, Source, Turn, relay},
@@ -28,6 +28,8 @@ use crate::{
 /// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
 #[derive(Default)]
 pub(crate) struct Trail {
+    /// How long its credential is good, once who asks is known.
+    lease: Option<Lease>,
     /// What the exchange is counted on, as long as it lasts.
     pub(crate) account: Option<Box<dyn Account>>,
     /// What the connection speaks whose prefix the path has; known before anything else is.
@@ -48,10 +50,12 @@ pub(crate) struct Refused {
 }
 
 impl Drop for Trail {
-    /// The caller went away, if the record is not closed by now: what was spent until then was spent all the same.
+    /// The caller went away, if the record is not closed by now: what was spent until then was spent all the same. Or its
+    /// connection was closed, since it took no byte after its credential had ended; or the path panicked.
     fn drop(&mut self) {
         if let Some(record) = self.record.as_mut() {
-            record.left(self.judge.as_mut());
+            let cut = self.lease.as_ref().and_then(Lease::ended).map(Stop::Ended);
+            record.left(self.judge.as_mut(), cut.map(|cut| (cut.outcome(), cut.detail())));
         }
     }
 }
@@ -95,6 +99,7 @@ async fn admit(
     })?;
     let lease = who.lease.clone();
     out.watch(&lease);
+    trail.lease = Some(lease.clone());
     tokio::select! {
         biased;
         ended = lease.over() => Err(Stop::Ended(ended)),

@@ -168,7 +168,7 @@ impl Record {
     }
 
     /// Keeps a request that waited and comes to nothing.
-    pub(crate) fn keep_waiting(&mut self) -> Result<(), RecordError> {
+    fn keep_waiting(&mut self) -> Result<(), RecordError> {
         self.waiting.take().map_or(Ok(()), |request| self.tape.append(Entry::Request(request)))
     }
 
@@ -238,7 +238,24 @@ impl Record {
         Ok(Recorded(words.into()))
     }
 
-    /// The last entry; ready when all of the exchange is durable.
+    /// What is told before the end: a request that waited, what was found since, and the gate's own last words, behind a head
+    /// where none was said.
+    pub(crate) fn last_words(
+        &mut self,
+        findings: Vec<Entry>,
+        head: Option<&(StatusCode, HeaderMap)>,
+        words: Vec<u8>,
+    ) -> Result<(), RecordError> {
+        self.keep_waiting()?;
+        self.findings(findings)?;
+        if let Some((status, headers)) = head {
+            self.response_head(*status, headers)?;
+        }
+        let at = self.at();
+        self.tape.append(Entry::Chunk(Chunk { at, data: words }))
+    }
+
+    /// The last entry, which is given to the store at once; ready when all of the exchange is durable.
     pub(crate) async fn close(
         &mut self,
         outcome: Outcome,
@@ -253,17 +270,24 @@ impl Record {
         self.tape.keep(Safety::Durable).await
     }
 
-    /// The caller went away, if nothing has closed the record: it ends here, with what was found, judged and spent. Nobody
-    /// is there to wait for it to be durable, and no policy can be told any more.
-    pub(crate) fn left(&mut self, judge: Option<&mut Judge>) {
+    /// The exchange is dropped. If nothing has closed the record it ends here, with what was found, judged and spent: for
+    /// what `cut` says, or the caller went away, or the path itself panicked. Nobody is there to wait for it to be durable,
+    /// and no policy can be told any more.
+    pub(crate) fn left(&mut self, judge: Option<&mut Judge>, cut: Option<(Outcome, String)>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         let (findings, policies) = judge.map(|judge| (judge.findings(), judge.tallies())).unwrap_or_default();
-        let closed = Closed::dropped(self.at(), self.usage, policies);
+        let mut closed = Closed::dropped(self.at(), self.usage, policies);
+        if std::thread::panicking() {
+            let detail = "the gate failed: a fault of its own, of which its log tells";
+            (closed.outcome, closed.detail) = (Outcome::Failed, detail.to_owned());
+        } else if let Some(cut) = cut {
+            (closed.outcome, closed.detail) = cut;
+        }
         let ended = self.keep_waiting().and_then(|()| self.findings(findings));
         if let Err(error) = ended.and_then(|()| self.tape.append(Entry::Closed(closed))) {
-            tracing::error!(%error, "the end of an exchange whose caller went away is not recorded");
+            tracing::error!(%error, "the end of an exchange that was dropped is not recorded");
         }
     }
 }

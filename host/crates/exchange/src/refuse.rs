@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use model::{ApprovalId, Caller, ExchangeId, Family, OnBlock, Outcome, Refusal};
 use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
 use wire::{Answer, Asked, Broken, Complaint, Endpoint, Malformed};
 
 use crate::{
     carry::{Trail, turn_away},
     gate::Gate,
-    outlet::{End, Outlet},
     judge::Judge,
+    outlet::{End, Outlet},
     ports::{Ended, Exceeded, Failure, NoEntry, RecordError, RulingState, TurnedAway, Unidentified},
     record::Record,
     route::spoken,
@@ -27,8 +28,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// When to try again where there was no place: exchanges come and go.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Time in which the end of an exchange must be recorded whose credential ended, or whose host stops: its caller's connection
-/// is closed then in any case, however slow the disk is.
+/// Time that the end of an exchange waits for others, where its credential ended or its host stops: its caller's connection
+/// is closed then in any case, however slow a policy that is told, or the disk.
 const CUT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Why an exchange stops.
@@ -454,13 +455,9 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
     };
     // The gate's own words hold nothing of the exchange: they are said even when the record can't be kept.
     if let Some(record) = trail.record.as_mut().filter(|record| !record.is_closed()) {
-        let closing = close(record, stop, &mut trail.judge, head.as_ref(), &words);
-        let closed = match stop {
-            Stop::Ended(_) | Stop::Stopping => tokio::time::timeout(CUT_DEADLINE, closing).await.unwrap_or(Err(late())),
-            _ => closing.await,
-        };
-        if let Err(error) = closed {
-            tracing::error!(%exchange, %error, "the end of an exchange could not be recorded");
+        let by = matches!(stop, Stop::Ended(_) | Stop::Stopping).then(|| Instant::now() + CUT_DEADLINE);
+        if let Err(error) = close(record, stop, trail.judge.as_mut(), head.as_ref(), &words, by).await {
+            tracing::error!(%exchange, %error, "the end of an exchange may not be on record");
         }
     }
     let complete = head.is_some();
@@ -475,29 +472,35 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
     End::Cut
 }
 
-fn late() -> RecordError {
-    RecordError(format!("not within {} ms", CUT_DEADLINE.as_millis()))
-}
-
+/// Closes the record. `by`: nobody is waited for longer, and what is known by then is on record all the same.
 async fn close(
     record: &mut Record,
     stop: &Stop,
-    judge: &mut Option<crate::judge::Judge>,
+    mut judge: Option<&mut Judge>,
     head: Option<&(StatusCode, HeaderMap)>,
     words: &[u8],
+    by: Option<Instant>,
 ) -> Result<(), RecordError> {
-    let mut tallies = Vec::new();
-    record.keep_waiting()?;
-    if let Some(judge) = judge {
-        judge.over(&record.summary(stop.outcome())).await;
-        record.findings(judge.findings())?;
-        tallies = judge.tallies();
+    if let Some(judge) = judge.as_deref_mut() {
+        let summary = record.summary(stop.outcome());
+        if within(by, judge.over(&summary)).await.is_none() {
+            let exchange = judge.about().exchange;
+            tracing::warn!(%exchange, "not every policy could be told in time that it is over");
+        }
     }
-    if let Some((status, headers)) = head {
-        record.response_head(*status, headers)?;
+    let (findings, tallies) = judge.map(|judge| (judge.findings(), judge.tallies())).unwrap_or_default();
+    let told = record.last_words(findings, head, words.to_vec());
+    // How it ended is on record whatever became of the rest.
+    let closed = within(by, record.close(stop.outcome(), stop.detail(), tallies)).await;
+    told.and(closed.unwrap_or_else(|| Err(RecordError(format!("not safe within {} ms", CUT_DEADLINE.as_millis())))))
+}
+
+/// What comes of it; `None`: nothing came `by` then. It is begun in any case.
+async fn within<T>(by: Option<Instant>, what: impl Future<Output = T>) -> Option<T> {
+    match by {
+        Some(by) => timeout_at(by, what).await.ok(),
+        None => Some(what.await),
     }
-    record.own_words(words.to_vec()).await?;
-    record.close(stop.outcome(), stop.detail(), tallies).await
 }
 
 /// Who speaks to the caller: the endpoint, or where the exchange stopped before that was known, any of its family.

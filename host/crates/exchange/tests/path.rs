@@ -14,7 +14,7 @@ mod switched;
 use std::sync::{Arc, atomic::Ordering};
 
 use exchange::ports::RulingState;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http::StatusCode;
 use model::{Entry, FailureMode, Mode, OnBlock, Outcome, record::JudgedVerdict};
 use rig::{Does, FINISH, Rig, SSE, Setting, answer, closed, event, policy, read, set};
@@ -89,6 +89,16 @@ async fn a_block_before_it_is_known_what_is_asked_for_is_an_error() {
         assert!(!cut && body.contains("permission_error") && body.contains("no traffic here"), "{body}");
         assert_eq!(closed(&rig).0, Outcome::Blocked);
     }
+}
+
+#[tokio::test]
+async fn a_panic_is_on_record_as_a_fault_of_the_gate() {
+    let rig =
+        Rig::new(Setting { policies: vec![policy("10-any", Does::Text(|_| panic!("a fault")))], ..Setting::default() });
+    assert!(std::panic::AssertUnwindSafe(rig.ask("hi", false)).catch_unwind().await.is_err());
+    let (outcome, detail) = closed(&rig);
+    assert!(outcome == Outcome::Failed && detail.starts_with("the gate failed"), "{outcome:?}: {detail}");
+    assert!(rig.received.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use exchange::{
 };
 use futures_util::{FutureExt, StreamExt};
 use http::StatusCode;
-use model::{Outcome, Scope};
+use model::{Entry, Outcome, Scope};
 
 use crate::{
     SSE, answer, closed, event,
@@ -140,6 +140,29 @@ async fn in_mid_stream() {
     all_is_over(&rig, &holder);
 }
 
+#[tokio::test(start_paused = true)]
+async fn and_is_on_record_as_that_whoever_takes_his_time() {
+    let (holder, setting) = setting();
+    let policies = vec![policy("10-mask", Does::Mask("secret", "[X]")), policy("slow", Does::HangAtEnd).auditing()];
+    let rig = Rig::new(Setting { policies, ..setting });
+    rig.say(&event("one"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    holder.lease.end(Ended::revoked("offboarded"));
+    let last = body.next().await.unwrap().unwrap();
+    assert_eq!(body.next().await, Some(Err(exchange::Cut)));
+    all_is_over(&rig, &holder);
+    let said =
+        rig.entries.lock().unwrap().iter().any(|entry| matches!(entry, Entry::Chunk(chunk) if chunk.data == last));
+    assert!(said, "the last words too");
+
+    let (holder, setting) = self::setting();
+    let rig = Rig::new(Setting { stuck: true, ..setting });
+    let (status, ..) = refused(&holder, rig.send(futures_util::stream::pending().boxed())).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    all_is_over(&rig, &holder);
+}
+
 #[tokio::test]
 async fn while_the_caller_takes_nothing() {
     let (holder, setting) = setting();
@@ -153,7 +176,7 @@ async fn while_the_caller_takes_nothing() {
     assert_eq!(lease.over().await, Ended::revoked("offboarded"));
     drop(response);
     assert!(rig.upstream.as_ref().unwrap().send(Ok(Bytes::new())).is_err());
-    assert_eq!(holder.running.load(Ordering::Relaxed), 0);
+    all_is_over(&rig, &holder);
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
     /// Entries after which nothing more can be kept.
     pub(crate) room: Option<usize>,
+    /// Nothing of it is ever safe.
+    pub(crate) stuck: bool,
     pub(crate) at_request: AtRequest,
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
 }
@@ -31,7 +33,7 @@ impl Recorder for Memory {
     fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
         let (at_request, publish) = (Arc::clone(&self.at_request), self.publish.clone());
         let entries = Arc::clone(&self.entries);
-        let mut tape = MemoryTape { entries, room: self.room, at_request, publish };
+        let mut tape = MemoryTape { entries, room: self.room, stuck: self.stuck, at_request, publish };
         tape.append(Entry::Opened(opened))?;
         Ok(Box::new(tape))
     }
@@ -48,6 +50,7 @@ impl Recorder for Memory {
 struct MemoryTape {
     entries: Arc<Mutex<Vec<Entry>>>,
     room: Option<usize>,
+    stuck: bool,
     at_request: AtRequest,
     publish: watch::Sender<Arc<PolicySet>>,
 }
@@ -68,7 +71,7 @@ impl Tape for MemoryTape {
     }
 
     fn keep(&mut self, _safety: Safety) -> BoxFuture<'_, Result<(), RecordError>> {
-        async { Ok(()) }.boxed()
+        if self.stuck { std::future::pending().boxed() } else { std::future::ready(Ok(())).boxed() }
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn set(generation: u64, policies: Vec<TestPolicy>) -> Arc<PolicySet> 
 /// The one credential, `good`, and all that can be seen of its use.
 #[derive(Clone)]
 pub(crate) struct Holder {
+    pub(crate) caller: Arc<Caller>,
     pub(crate) lease: Lease,
     pub(crate) scope: Arc<Scope>,
     /// Why exchanges may not enter.
@@ -61,7 +62,9 @@ pub(crate) struct Holder {
 
 impl Holder {
     pub(crate) fn new(scope: Scope) -> Self {
+        let caller = Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() };
         Self {
+            caller: caller.into(),
             lease: Lease::new(None),
             scope: Arc::new(scope),
             no_entry: Arc::default(),
@@ -77,7 +80,7 @@ impl Identify for Holder {
             if presented.credential != "good" {
                 return Err(Unidentified::Unknown);
             }
-            let caller = Caller { subject: "contractor".into(), issuer: "test".into(), ..Caller::default() }.into();
+            let caller = Arc::clone(&self.caller);
             if let Some(ended) = self.lease.ended() {
                 return Err(Unidentified::Ended(ended, caller));
             }
@@ -135,6 +138,8 @@ pub(crate) struct Setting {
     pub(crate) ruling: Option<RulingState>,
     pub(crate) silent_upstream: bool,
     pub(crate) room: Option<usize>,
+    /// The disk does not come to an end with anything.
+    pub(crate) stuck: bool,
     pub(crate) content_type: &'static str,
     pub(crate) on_block: OnBlock,
     pub(crate) restore: Restore,
@@ -164,6 +169,7 @@ impl Default for Setting {
             ruling: Some(RulingState::Denied),
             silent_upstream: false,
             room: None,
+            stuck: false,
             content_type: "application/json",
             on_block: OnBlock::Error,
             restore: Restore::Off,
@@ -190,6 +196,7 @@ impl Rig {
         let memory = Memory {
             entries: Arc::clone(&entries),
             room: setting.room,
+            stuck: setting.stuck,
             at_request: Arc::clone(&at_request),
             publish: publish.clone(),
         };
