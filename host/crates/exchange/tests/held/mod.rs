@@ -11,7 +11,7 @@ use exchange::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request, StatusCode};
-use model::{Digest, Direction, Entry, Outcome, record::Request as Kept};
+use model::{Caller, Digest, Direction, EndpointRule, Entry, Family, Outcome, Scope, View, record::Request as Kept};
 
 use crate::{
     FINISH, SSE, answer, closed, event,
@@ -95,6 +95,32 @@ async fn an_approval_is_bound_to_all_that_goes_up() {
 }
 
 #[tokio::test]
+async fn an_approval_is_bound_to_who_asks_and_to_what_is_done_where() {
+    let rule = EndpointRule {
+        path: "/*".into(),
+        methods: ["POST", "PUT"].map(str::to_owned).to_vec(),
+        views: vec![View::Json],
+    };
+    let asked = async |issuer: &str, subject: &str, method: Method, path: &str| {
+        let caller = Caller { issuer: issuer.into(), subject: subject.into(), ..Caller::default() };
+        let holder = Holder { caller: caller.into(), ..Holder::new(Scope::on(["openai"])) };
+        let rig = Rig::new(Setting { holder, family: Family::Http, endpoints: vec![rule.clone()], ..asking() });
+        bound(&rig, method, path, &[], r#"{"do":"delete it"}"#.to_owned()).await
+    };
+    let first = asked("idp", "ann", Method::POST, "/all").await;
+    assert_eq!(first, asked("idp", "ann", Method::POST, "/all").await);
+    for (what, other) in [
+        ("another caller", asked("idp", "bob", Method::POST, "/all").await),
+        ("one of that name of another issuer", asked("idp2", "ann", Method::POST, "/all").await),
+        ("where one name ends and the next begins", asked("idpa", "nn", Method::POST, "/all").await),
+        ("another method", asked("idp", "ann", Method::PUT, "/all").await),
+        ("another path", asked("idp", "ann", Method::POST, "/none").await),
+    ] {
+        assert_ne!(first, other, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_was_not_approved_is_on_record_as_it_was_masked() {
     for state in [RulingState::Denied, RulingState::Expired, RulingState::Cancelled] {
         for stream in [false, true] {
@@ -157,7 +183,7 @@ async fn a_request_whose_caller_went_away_or_was_revoked_is_on_record_too() {
     drop(exchange);
     assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, false));
 
-    let holder = Holder::new(model::Scope::on(["openai"]));
+    let holder = Holder::new(Scope::on(["openai"]));
     let rig = Rig::new(Setting { ruling: None, holder: holder.clone(), ..asking() });
     let mut exchange = Box::pin(rig.ask("delete the secret", false));
     assert!(exchange.as_mut().now_or_never().is_none());
