@@ -478,6 +478,18 @@ impl<R: Reader> Flow for Documents<R> {
         self.queue.len()
     }
 
+    fn came(&self) -> u64 {
+        self.queue.came()
+    }
+
+    fn left(&self) -> u64 {
+        self.queue.left()
+    }
+
+    fn keeps_decided(&self) -> bool {
+        self.queue.keeps_decided(&self.parts)
+    }
+
     fn usage(&self) -> Usage {
         self.reader.usage()
     }

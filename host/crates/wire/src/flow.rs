@@ -71,6 +71,18 @@ pub trait Flow: Send {
     /// Bytes that are in and not out.
     fn held(&self) -> usize;
 
+    /// Bytes of the body that were read so far, in whole events: what they say was told, or is by `next`.
+    fn came(&self) -> u64;
+
+    /// Bytes of the body that have left, counted as they came.
+    fn left(&self) -> u64;
+
+    /// Whether something was decided that has not left, and waits for other events than its own: it would leave as those
+    /// decided who judged it, whoever judges from here on.
+    fn keeps_decided(&self) -> bool {
+        false
+    }
+
     /// Tokens, as far as the provider has told them.
     fn usage(&self) -> Usage;
 

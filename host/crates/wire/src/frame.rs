@@ -75,6 +75,17 @@ pub(crate) struct Slot {
     pub(crate) tail: bool,
 }
 
+/// What was decided of a slot; of a frame, the last of these that one of its slots is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stands {
+    /// It has no text of its own: it may wait, and nothing of it is decided.
+    Empty,
+    /// All of its text is decided, or the call that it belongs to.
+    Decided,
+    /// Some of its text is not.
+    Open,
+}
+
 /// Bytes of a frame that something else takes the place of, whatever text stands in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Splice {
@@ -117,6 +128,21 @@ impl Slot {
                 run.released >= self.to && !waits && parts.echoes_released(run, self.from..self.to)
             }
         })
+    }
+
+    /// What was decided of it so far.
+    fn stands(&self, parts: &Parts) -> Stands {
+        let Some(source) = self.source else { return Stands::Empty };
+        match (source, parts.run(source)) {
+            (_, None) => Stands::Decided,
+            (Source::Call(_), Some(run)) if run.closed => Stands::Decided,
+            (Source::Call(_), Some(_)) => Stands::Empty,
+            (Source::Part(_), Some(_)) if self.from == self.to => Stands::Empty,
+            (Source::Part(_), Some(run)) => {
+                let whole = run.released >= self.to && parts.echoes_released(run, self.from..self.to);
+                if whole { Stands::Decided } else { Stands::Open }
+            }
+        }
     }
 
     /// Whether both hold the same text for different sources, so that what either changes of it must be written.
@@ -371,6 +397,8 @@ pub(crate) struct Queue {
     slots: VecDeque<Slot>,
     /// Slots of the first frame that were found ready.
     ready: usize,
+    /// Bytes of all frames so far, also of those that have left.
+    came: u64,
 }
 
 impl Queue {
@@ -397,6 +425,26 @@ impl Queue {
         self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32 });
         self.slots.extend(slots.drain(..));
         self.framed += len;
+        self.came += len as u64;
+    }
+
+    /// Bytes of all frames so far.
+    pub(crate) fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// Bytes of the frames that have left, as they came.
+    pub(crate) fn left(&self) -> u64 {
+        self.came - self.framed as u64
+    }
+
+    /// Whether a frame waits in which something is decided and no text is open, so that it waits for other frames.
+    pub(crate) fn keeps_decided(&self, parts: &Parts) -> bool {
+        let mut slots = self.slots.iter();
+        self.frames.iter().any(|frame| {
+            let slots = slots.by_ref().take(frame.slots as usize);
+            slots.map(|slot| slot.stands(parts)).max() == Some(Stands::Decided)
+        })
     }
 
     /// Whether the first frame may leave.

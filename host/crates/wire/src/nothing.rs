@@ -58,6 +58,14 @@ impl Flow for Nothing {
         0
     }
 
+    fn came(&self) -> u64 {
+        0
+    }
+
+    fn left(&self) -> u64 {
+        0
+    }
+
     fn usage(&self) -> Usage {
         Usage::default()
     }

@@ -51,11 +51,12 @@ impl Endpoint for Raw {
 struct Through {
     limits: Limits,
     bytes: BytesMut,
+    left: u64,
 }
 
 impl Through {
     fn new(limits: Limits) -> Self {
-        Self { limits, bytes: BytesMut::new() }
+        Self { limits, bytes: BytesMut::new(), left: 0 }
     }
 }
 
@@ -91,6 +92,7 @@ impl Flow for Through {
     }
 
     fn take(&mut self, out: &mut BytesMut) {
+        self.left += self.bytes.len() as u64;
         if out.is_empty() {
             std::mem::swap(out, &mut self.bytes);
         } else {
@@ -100,6 +102,14 @@ impl Flow for Through {
 
     fn held(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn came(&self) -> u64 {
+        self.left + self.bytes.len() as u64
+    }
+
+    fn left(&self) -> u64 {
+        self.left
     }
 
     fn usage(&self) -> Usage {

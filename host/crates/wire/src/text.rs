@@ -173,6 +173,14 @@ impl Flow for Text {
         self.text.len() + self.cut.len() + self.out.len()
     }
 
+    fn came(&self) -> u64 {
+        self.decided + self.text.len() as u64
+    }
+
+    fn left(&self) -> u64 {
+        self.decided
+    }
+
     fn usage(&self) -> Usage {
         Usage::default()
     }

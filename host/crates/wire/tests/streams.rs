@@ -480,7 +480,7 @@ fn what_was_changed_and_has_not_left_stays_changed() {
         judge.turn(&mut *flow, &mut out);
         chunk["choices"][0]["delta"] = json!({});
     }
-    assert!(out.is_empty(), "the call is held");
+    assert!(out.is_empty() && flow.keeps_decided(), "the call is held");
     flow.judged_anew();
     judge.mask = false;
     chunk["choices"][0]["finish_reason"] = "tool_calls".into();
@@ -512,4 +512,37 @@ fn what_an_answer_tells_back_is_told_to_those_who_judge_from_there_on() {
     assert_eq!(next(&mut judge, "response.in_progress", true), echo("response.in_progress", support::MASK));
     judge.mask = false;
     assert_eq!(next(&mut judge, "response.in_progress", false), echo("response.in_progress", support::MASK));
+}
+
+#[test]
+fn what_came_and_has_left_is_counted_as_it_came() {
+    let mut flow = stream();
+    let mut judge = Judge::masking();
+    let mut out = BytesMut::new();
+    let piece = |text: &str| format!("data: {}\n\n", json!({"choices":[{"index":0,"delta":{"content":text}}]}));
+    let first = piece(CANARY);
+    let (one, two) = first.split_at(20);
+    flow.push(one.as_bytes()).unwrap();
+    assert_eq!((flow.came(), flow.left()), (0, 0), "no event is whole");
+    flow.push(two.as_bytes()).unwrap();
+    assert_eq!((flow.came(), flow.left()), (first.len() as u64, 0));
+    judge.turn(&mut *flow, &mut out);
+    assert_ne!(out.len(), first.len());
+    assert_eq!((flow.came(), flow.left()), (first.len() as u64, first.len() as u64));
+    let begun = piece(&CANARY[..4]);
+    flow.push(begun.as_bytes()).unwrap();
+    judge.turn(&mut *flow, &mut out);
+    assert_eq!(
+        (flow.came() - flow.left(), flow.keeps_decided()),
+        (begun.len() as u64, false),
+        "its end is not decided"
+    );
+    let other = piece("other").replace("\"index\":0", "\"index\":1");
+    flow.push(other.as_bytes()).unwrap();
+    judge.turn(&mut *flow, &mut out);
+    assert_eq!(flow.came() - flow.left(), (begun.len() + other.len()) as u64);
+    assert!(flow.keeps_decided(), "another choice, behind it");
+    flow.push(piece("x").as_bytes()).unwrap();
+    judge.turn(&mut *flow, &mut out);
+    assert_eq!((flow.came() - flow.left(), flow.keeps_decided()), (0, false));
 }
