@@ -15,7 +15,7 @@ use model::{
 
 use crate::{
     gate::Gate,
-    head::{Head, attributes},
+    head::{Head, attributes, essence},
     judge::Asking,
     outlet::Outlet,
     ports::{About, Ask, Ruling, RulingState, Rulings, Ticket},
@@ -225,18 +225,23 @@ async fn wait_on_stream(
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
 ) -> Result<Rulings, Stop> {
-    say_stream_head(record, out, waiting)?;
-    let beat = waiting.route.endpoint.heartbeat(&format!("waiting for {}", names(ticket.approvals())));
+    say_stream_head(record, out, waiting).await?;
+    let endpoint = waiting.route.endpoint;
+    // In a stream of another type than the endpoint's own a sign of life would say something else.
+    let beat = Some(endpoint.heartbeat(&format!("waiting for {}", names(ticket.approvals()))))
+        .filter(|beat| !beat.is_empty() && essence(&out.said().0) == endpoint.stream_type());
     loop {
-        out.send(record.own_words(beat.clone()).await?.into_inner()).await;
+        if let Some(beat) = &beat {
+            out.send(record.own_words(beat.clone()).await?.into_inner()).await;
+        }
         if let Some(rulings) = ticket.decided(gate.limits.heartbeat).await {
             return Ok(rulings);
         }
     }
 }
 
-/// The head of a stream that begins before the upstream was asked.
-fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> Result<(), Stop> {
+/// The head of a stream that begins before the upstream was asked, or its own head is said.
+async fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> Result<(), Stop> {
     if out.began() {
         return Ok(());
     }
@@ -244,8 +249,8 @@ fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(waiting.route.endpoint.stream_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     name_exchange(&mut headers, waiting.about.exchange);
-    record.response_head(StatusCode::OK, &headers)?;
-    out.head(StatusCode::OK, headers);
+    let (status, headers) = record.stream_head(StatusCode::OK, headers).await?.into_inner();
+    out.head(status, headers);
     Ok(())
 }
 

@@ -203,6 +203,17 @@ impl Record {
         self.tape.append(Entry::ResponseHead(ResponseHead { at, status: status.as_u16(), headers }))
     }
 
+    /// The head of a stream that begins before there is anything to say in it: the only way to one that may be said alone.
+    pub(crate) async fn stream_head(
+        &mut self,
+        status: StatusCode,
+        headers: HeaderMap,
+    ) -> Result<Recorded<(StatusCode, HeaderMap)>, RecordError> {
+        self.response_head(status, &headers)?;
+        self.tape.keep(Safety::Written).await?;
+        Ok(Recorded((status, headers)))
+    }
+
     /// A cleared chunk of the response: the only way to one that may go to the caller.
     pub(crate) async fn chunk(&mut self, cleared: Cleared) -> Result<Recorded<Bytes>, RecordError> {
         let data = self.append_chunk(cleared)?;

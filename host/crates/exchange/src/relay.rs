@@ -1,7 +1,7 @@
 //! The one loop for both directions: take all that has arrived, decode it, judge it, hand on what is cleared.
 //!
 //! What must hold: bytes go on only as [`Cleared`]; another policy set takes over between two turns, never within one, and
-//! nothing that the one before decided about a field is an answer for it; everything that has already arrived is one batch, and nothing waits for more.
+//! nothing that the one before decided is an answer for it; everything that has already arrived is one batch, and nothing waits for more.
 
 use std::{
     future::poll_fn,
@@ -13,7 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use coding::{Decoder, Fault};
 use futures_util::StreamExt;
-use model::{Direction, Usage};
+use model::{Direction, Refusal, Usage};
 use tokio::sync::watch;
 
 use crate::{
@@ -128,7 +128,7 @@ pub(crate) trait Sink {
     /// as the provider has told them; `text_bytes`: those of the request's text and of the answer's so far.
     fn heard(&mut self, usage: Usage, text_bytes: Option<(u64, u64)>);
 
-    /// Takes what one turn cleared; `last` with the end of the body.
+    /// Takes what one turn cleared.
     async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop>;
 
     /// Another policy set took over.
@@ -143,7 +143,18 @@ pub(crate) struct Turn<'t> {
     pub(crate) policies: &'t mut watch::Receiver<Arc<PolicySet>>,
     /// Time that it took to clear it.
     pub(crate) took: Duration,
-    pub(crate) last: bool,
+    pub(crate) then: Then,
+}
+
+/// What comes behind a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More of the body.
+    More,
+    /// Nothing: it broke off.
+    Cut,
+    /// Nothing: it is complete.
+    End,
 }
 
 /// Which way, and what an error on it means.
@@ -203,7 +214,7 @@ impl Lane {
             Ok(cleared) => cleared,
             Err(stop) => return stop,
         };
-        let turn = Turn { cleared, judge, policies, took: began.elapsed(), last: false };
+        let turn = Turn { cleared, judge, policies, took: began.elapsed(), then: Then::Cut };
         sink.deliver(turn).await.err().unwrap_or(stop)
     }
 
@@ -243,22 +254,38 @@ pub(crate) async fn relay<S: Sink>(
             }
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
+                let overtaken = judge.overtaken_by(&set, flow);
                 // A set that stops the exchange at once is on record all the same, and before it does.
                 flow.judged_anew();
                 let opened = judge.switch(set).await;
                 sink.switched(judge).await?;
                 opened?;
+                if let Some(policy) = overtaken {
+                    return Err(policies_changed(policy));
+                }
             }
         }
         judge.hear(flow)?;
         sink.heard(flow.usage(), judge.text_bytes());
         judge.decide(flow).await?;
         let cleared = judge.clear(flow, last).await?;
-        sink.deliver(Turn { cleared, judge, policies, took: began.elapsed(), last }).await?;
+        let then = if last { Then::End } else { Then::More };
+        sink.deliver(Turn { cleared, judge, policies, took: began.elapsed(), then }).await?;
         if last {
             return Ok(());
         }
     }
+}
+
+/// Other policies came into force while something that those before judged waited in the gate: it can't be judged again, and
+/// does not leave unjudged. `policy`: by which they differ.
+pub(crate) fn policies_changed(policy: String) -> Stop {
+    let refusal = Refusal {
+        code: "policies_changed".into(),
+        message: "the policies changed while a part of the answer waited: ask again".into(),
+        detail: String::new(),
+    };
+    Stop::Blocked { policy, refusal }
 }
 
 /// The next thing to work on. A request is judged whole by the set that was in force when it began to be judged; a

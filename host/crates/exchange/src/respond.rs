@@ -1,26 +1,27 @@
 //! The way back: the upstream's answer through the relay to the caller.
 //!
-//! What must hold: not one byte of the answer leaves before its policies cleared it and the record has it; an answer
-//! that can't be read is not passed on.
+//! What must hold: not one byte of the answer leaves before its policies cleared it and the record has it, its head
+//! included; a person is asked when all that the question is about is in hand; an answer that can't be read is not passed on.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use model::{Direction, Outcome, Refusal, Usage};
+use model::{Direction, Outcome, Usage};
 use tokio::sync::watch;
+use wire::Malformed;
 
 use crate::{
     carry::Asked,
     gate::Answered,
     head::{attributes, content_type, essence},
     hold::{Waiting, hold},
-    judge::Judge,
+    judge::{Cleared, Judge},
     outlet::Outlet,
     ports::{self, PolicySet, Stage},
     record::{Record, Recorded},
     refuse::{Stop, name_exchange},
-    relay::{Lane, Sink, Source, Turn, relay},
+    relay::{Lane, Sink, Source, Then, Turn, policies_changed, relay},
     returned::{check, returnable, unclaimed},
     spent::Spent,
     twin::Twin,
@@ -69,11 +70,13 @@ pub(crate) async fn respond(
     name_exchange(&mut headers, judge.about().exchange);
 
     let spent = Spent::new(asked.account, !status.is_success());
-    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, spent };
+    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, waits: Cleared::none(), spent };
     if streaming && !judge.asks() {
         // The head of a stream holds nothing of the answer, and its caller waits for it. One that a person must see first is
         // never said: the stream in which its caller waits has a head of its own.
-        if let Some((status, headers)) = sink.record_head(None)? {
+        sink.record.findings(judge.findings())?;
+        if let Some((status, headers)) = sink.unsaid_head(None) {
+            let (status, headers) = sink.record.stream_head(status, headers).await?.into_inner();
             asked.out.head(status, headers);
         }
     }
@@ -90,6 +93,8 @@ struct Deliver<'x> {
     /// The head, until it is said.
     head: Option<(StatusCode, HeaderMap)>,
     streaming: bool,
+    /// What was cleared, and waits until all that is asked about is.
+    waits: Cleared,
     spent: Spent<'x>,
 }
 
@@ -98,14 +103,11 @@ impl Deliver<'_> {
         self.asked.out
     }
 
-    /// Puts the head into the record, with the length of the body where it is known. It is said once the bytes behind
-    /// it are recorded too, so that a reply that can't be recorded is still an answer of its own.
-    fn record_head(&mut self, length: Option<usize>) -> Result<Option<(StatusCode, HeaderMap)>, Stop> {
-        let Some((status, mut headers)) = self.head.take() else {
-            return Ok(None);
-        };
+    /// The head, with the length of the body where it is known; none where one was said.
+    fn unsaid_head(&mut self, length: Option<usize>) -> Option<(StatusCode, HeaderMap)> {
+        let (status, mut headers) = self.head.take()?;
         if self.out().began() {
-            return Ok(None);
+            return None;
         }
         // Of an answer without a body it would be false: what such a body has to a GET is not known here, and where none
         // may be there is none (RFC 9110, 8.6).
@@ -114,8 +116,37 @@ impl Deliver<'_> {
         if let Some(length) = length.filter(|_| !none) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        self.record.response_head(status, &headers)?;
-        Ok(Some((status, headers)))
+        Some((status, headers))
+    }
+
+    /// Puts the head into the record. It is said once the bytes behind it are recorded too, so that a reply that can't be
+    /// recorded is still an answer of its own.
+    fn record_head(&mut self, length: Option<usize>) -> Result<Option<(StatusCode, HeaderMap)>, Stop> {
+        let head = self.unsaid_head(length);
+        if let Some((status, headers)) = &head {
+            self.record.response_head(*status, headers)?;
+        }
+        Ok(head)
+    }
+
+    /// Whether all that is asked about is in hand: of a whole answer when it is complete, of a stream when nothing that
+    /// had come by then waits any more, and there is something to show.
+    fn is_in_hand(&self, turn: &Turn<'_>) -> bool {
+        match turn.then {
+            Then::End => true,
+            Then::Cut => !turn.cleared.is_empty(),
+            Then::More => self.streaming && !turn.cleared.is_empty() && turn.judge.has_let_go(),
+        }
+    }
+
+    /// Keeps what was cleared until it can be asked about.
+    fn wait(&mut self, cleared: Cleared) -> Result<(), Stop> {
+        let limit = self.asked.gate.limits.wire.held_bytes;
+        if cleared.delivered().len() > limit {
+            return Err(Stop::UpstreamUnreadable(Malformed::TooLarge { bound: "held_bytes", limit }.to_string()));
+        }
+        self.waits = cleared;
+        Ok(())
     }
 
     /// Asks people what policies want asked, and comes back when all of it may leave. What is held was judged, and can't
@@ -123,7 +154,9 @@ impl Deliver<'_> {
     async fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Stop> {
         let none = HeaderMap::new();
         let asking = turn.judge.asking();
-        let Some(policy) = asking.first().map(|asking| asking.policy.clone()) else { return Ok(()) };
+        if asking.is_empty() {
+            return Ok(());
+        }
         let about = Arc::clone(turn.judge.about());
         let waiting = Waiting {
             direction: Direction::Response,
@@ -136,7 +169,7 @@ impl Deliver<'_> {
             stream: self.streams_well() && !self.asked.route.endpoint.raw(),
         };
         let mut came = false;
-        let set = {
+        let changed = {
             let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, &asking);
             tokio::pin!(held);
             loop {
@@ -144,8 +177,8 @@ impl Deliver<'_> {
                     biased;
                     Ok(()) = turn.policies.changed() => {
                         let set = Arc::clone(&turn.policies.borrow_and_update());
-                        if !turn.judge.is_guarded_alike(&set) {
-                            break Some(set);
+                        if let Some(policy) = turn.judge.changed_by(&set) {
+                            break Some((set, policy));
                         }
                         came = true;
                     }
@@ -156,7 +189,7 @@ impl Deliver<'_> {
                 }
             }
         };
-        if let Some(set) = set {
+        if let Some((set, policy)) = changed {
             return Err(self.overtaken(turn.judge, set, policy).await);
         }
         if came {
@@ -167,24 +200,24 @@ impl Deliver<'_> {
     }
 
     /// Other policies came into force while an answer was held: the first of them that stops it at once is the reason.
-    async fn overtaken(&mut self, judge: &mut Judge, set: Arc<PolicySet>, asked: String) -> Stop {
+    async fn overtaken(&mut self, judge: &mut Judge, set: Arc<PolicySet>, policy: String) -> Stop {
         let opened = judge.switch(set).await;
         if let Err(stop) = self.switched(judge).await {
             return stop;
         }
-        opened.err().unwrap_or_else(|| Stop::Blocked {
-            policy: asked,
-            refusal: Refusal {
-                code: "policies_changed".into(),
-                message: "the policies changed while the answer waited for a person: ask again".into(),
-                detail: String::new(),
-            },
-        })
+        opened.err().unwrap_or_else(|| policies_changed(policy))
     }
 
-    /// Whether a stream is answered that can be begun before its head is said: one with no bad news.
+    /// Whether its caller can wait in a stream: one that has begun, or one that can begin before its head is said, since it
+    /// brings no bad news, is of the type that such a stream has, and has signs of life.
     fn streams_well(&self) -> bool {
-        self.streaming && self.head.as_ref().is_none_or(|(status, _)| *status == StatusCode::OK)
+        let endpoint = self.asked.route.endpoint;
+        let begins_well = |(status, headers): &(StatusCode, HeaderMap)| {
+            *status == StatusCode::OK
+                && essence(content_type(headers)) == endpoint.stream_type()
+                && !endpoint.heartbeat("").is_empty()
+        };
+        self.streaming && (self.out().began() || self.head.as_ref().is_some_and(begins_well))
     }
 }
 
@@ -204,8 +237,14 @@ impl Sink for Deliver<'_> {
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
         self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
+        let mut cleared = std::mem::replace(&mut self.waits, Cleared::none());
+        cleared.join(turn.cleared);
+        turn.cleared = cleared;
+        if turn.judge.asks() && !self.is_in_hand(&turn) {
+            return self.wait(turn.cleared);
+        }
         self.ask(&mut turn).await?;
-        if !turn.last {
+        if turn.then != Then::End {
             if turn.cleared.is_empty() {
                 return Ok(());
             }

@@ -131,6 +131,21 @@ impl Twin {
         }
     }
 
+    /// Bytes of the body that were read so far.
+    pub(crate) fn came(&self) -> u64 {
+        self.flow.came()
+    }
+
+    /// Bytes of the body that have left, counted as they came.
+    pub(crate) fn left(&self) -> u64 {
+        self.flow.left()
+    }
+
+    /// Whether something was decided that waits for other events than its own.
+    pub(crate) fn keeps_decided(&self) -> bool {
+        self.flow.keeps_decided()
+    }
+
     /// Whether the dialect's own end of a stream has come.
     pub(crate) fn is_over(&self) -> bool {
         self.flow.is_over()

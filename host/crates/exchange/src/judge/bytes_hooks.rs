@@ -55,6 +55,11 @@ impl ByteTrack {
         !self.stages.is_empty()
     }
 
+    /// Whether something waits here that has left the flow.
+    pub(super) fn keeps(&self) -> bool {
+        !self.again.is_empty() || self.stages.iter().any(|stage| !stage.shadow && !stage.pending.is_empty())
+    }
+
     /// Takes new stages; what the old ones kept, oldest first, begins its way anew. Bytes that an earlier policy edited
     /// stay edited: the raw ones are gone.
     pub(super) fn rewind(&mut self, seats: &[Seat]) {

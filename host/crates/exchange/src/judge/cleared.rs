@@ -37,14 +37,16 @@ impl Cleared {
         self.delivered.as_ref().unwrap_or(&self.judged)
     }
 
-    /// Joins what was cleared of a request, one after the other.
+    /// Joins what was cleared, one after the other.
     pub(crate) fn join(&mut self, more: Self) {
-        if self.judged.is_empty() {
+        if self.is_empty() {
             *self = more;
-        } else if !more.judged.is_empty() {
-            let mut all = BytesMut::from(std::mem::take(&mut self.judged));
-            all.extend_from_slice(&more.judged);
-            self.judged = all.freeze();
+        } else if !more.is_empty() {
+            if self.delivered.is_some() || more.delivered.is_some() {
+                let delivered = self.delivered.take().unwrap_or_else(|| self.judged.clone());
+                self.delivered = Some(joined(delivered, more.delivered()));
+            }
+            self.judged = joined(std::mem::take(&mut self.judged), &more.judged);
         }
     }
 
@@ -59,8 +61,36 @@ impl Cleared {
     }
 }
 
+fn joined(bytes: Bytes, more: &Bytes) -> Bytes {
+    // Frozen bytes with one owner turn back into a buffer at no cost.
+    let mut all = BytesMut::from(bytes);
+    all.extend_from_slice(more);
+    all.freeze()
+}
+
 impl fmt::Debug for Cleared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cleared({} bytes)", self.delivered().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_joined_is_delivered_as_it_was_put_back() {
+        let judged = |text: &'static str| Cleared::of(Bytes::from_static(text.as_bytes()));
+        let both = |text, back: &'static str| judged(text).delivered_as(Some(Bytes::from_static(back.as_bytes())));
+        let pieces = || [judged("a "), both("[X] ", "x "), judged("b "), both("[Y]", "y"), Cleared::none()];
+        for skipped in 0..pieces().len() {
+            let mut all = Cleared::none();
+            pieces().into_iter().skip(skipped).for_each(|piece| all.join(piece));
+            let expected = |bytes: fn(&Cleared) -> &Bytes| -> Vec<u8> {
+                pieces()[skipped..].iter().flat_map(|piece| bytes(piece).to_vec()).collect()
+            };
+            assert_eq!(*all.bytes(), expected(Cleared::bytes));
+            assert_eq!(*all.delivered(), expected(Cleared::delivered));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! last policy let go is released to the flow. A policy that stops a request does not end the pass: the others still
 //! edit, so that the record shows the request as masked as it would have gone out.
 
+mod asking;
 mod behind;
 mod bytes_hooks;
 mod cleared;
@@ -27,14 +28,15 @@ use std::{
 
 use bytes::Bytes;
 use model::{
-    Channel, Direction, Entry, Part, PartId, Question, Restore, Scope, Verdict,
+    Channel, Direction, Entry, Part, PartId, Restore, Scope, Verdict,
     record::{EditRecord, Judged, JudgedVerdict, PolicyTally},
 };
 use wire::{Asked, Step, ToolCall};
 
 pub use self::cleared::Cleared;
-pub(crate) use self::request::Reader;
+pub(crate) use self::{asking::Asking, request::Reader};
 use self::{
+    asking::Progress,
     bytes_hooks::ByteTrack,
     due::Due,
     request::Unread,
@@ -50,14 +52,6 @@ use crate::{
     twin::{Taken, Twin},
     vault::Vault,
 };
-
-/// A policy wants a person to decide before what is pending goes on.
-#[derive(Clone, Debug)]
-pub(crate) struct Asking {
-    pub(crate) policy: String,
-    pub(crate) digest: model::Digest,
-    pub(crate) question: Question,
-}
 
 /// The policies of one exchange at work.
 pub(crate) struct Judge {
@@ -91,6 +85,8 @@ pub(crate) struct Judge {
     broken: bool,
     asked: Option<Asked>,
     asking: Vec<Asking>,
+    /// How far the body of this direction has come.
+    progress: Progress,
     stop: Option<Stop>,
     /// A policy failed, so text may have passed it unmasked: nothing of it may be recorded.
     unmasked: bool,
@@ -153,6 +149,7 @@ impl Judge {
             broken: false,
             asked: None,
             asking: Vec::new(),
+            progress: Progress::default(),
             stop: None,
             unmasked: false,
             findings: Vec::new(),
@@ -201,22 +198,6 @@ impl Judge {
         std::mem::take(&mut self.findings)
     }
 
-    /// Questions since the last call.
-    pub(crate) fn asking(&mut self) -> Vec<Asking> {
-        std::mem::take(&mut self.asking)
-    }
-
-    /// Whether there are any.
-    pub(crate) fn asks(&self) -> bool {
-        !self.asking.is_empty()
-    }
-
-    /// Whether the policies that guard this connection in a set are just those that judge it now.
-    pub(crate) fn is_guarded_alike(&self, set: &PolicySet) -> bool {
-        let version = |seat: &Seat| (seat.id().to_owned(), seat.policy.info().digest);
-        seats(set, &self.about.connection, &self.secrets).iter().map(version).eq(self.seats.iter().map(version))
-    }
-
     /// How often each policy was called, those of earlier sets included.
     pub(crate) fn tallies(&self) -> Vec<PolicyTally> {
         // The host's own is told where it did something.
@@ -230,6 +211,7 @@ impl Judge {
         self.first = 0;
         self.tracks.clear();
         self.due.clear();
+        self.progress = Progress::default();
         self.bytes = ByteTrack::new(&self.seats);
     }
 
@@ -326,6 +308,7 @@ impl Judge {
 
     /// Hears all that the flow has to tell.
     pub(crate) fn hear(&mut self, flow: &mut Twin) -> Result<(), Stop> {
+        self.progress.came = flow.came();
         while let Some(step) = flow.next() {
             match step {
                 Step::Asked(asked) => {
@@ -387,6 +370,7 @@ impl Judge {
     /// Takes from the flow what may leave, past the policies that judge bytes.
     pub(crate) async fn clear(&mut self, flow: &mut Twin, last: bool) -> Result<Cleared, Stop> {
         let Taken { judged, delivered } = flow.take();
+        self.progress.left = flow.left();
         if self.direction == Direction::Response || self.raw {
             let cleared = self.judge_bytes(judged, last).await?;
             return Ok(cleared.delivered_as(delivered));
@@ -463,21 +447,15 @@ impl Judge {
             Verdict::Ask(question) => JudgedVerdict::Ask(question.clone()),
         };
         self.note(seat, hook, part, kept, edits, notes);
-        let policy = || self.seats[seat].id().to_owned();
         match verdict {
             Verdict::Allow => {}
             Verdict::Done => self.seats[seat].done = true,
             _ if shadow => {}
             Verdict::Block(refusal) => {
-                let policy = policy();
+                let policy = self.seats[seat].id().to_owned();
                 self.stop.get_or_insert(Stop::Blocked { policy, refusal });
             }
-            Verdict::Ask(question) => {
-                let (policy, digest) = (policy(), self.seats[seat].tally.digest);
-                if !self.asking.iter().any(|asking| asking.policy == policy && asking.question == question) {
-                    self.asking.push(Asking { policy, digest, question });
-                }
-            }
+            Verdict::Ask(question) => self.ask(seat, question),
         }
     }
 

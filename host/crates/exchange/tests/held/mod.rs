@@ -1,5 +1,7 @@
 //! What waits for a person: what an approval is for, and what is kept of what never got one (threats, section 6).
 
+mod streams;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,6 +25,10 @@ pub(crate) struct Memory {
     pub(crate) room: Option<usize>,
     /// Nothing of it is ever safe.
     pub(crate) stuck: bool,
+    /// Entries that are safe.
+    pub(crate) safe: Arc<AtomicUsize>,
+    /// It takes a while until they are.
+    pub(crate) slow: bool,
     pub(crate) at_request: AtRequest,
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
 }
@@ -33,7 +37,15 @@ impl Recorder for Memory {
     fn open(&self, opened: Opened) -> Result<Box<dyn Tape>, RecordError> {
         let (at_request, publish) = (Arc::clone(&self.at_request), self.publish.clone());
         let entries = Arc::clone(&self.entries);
-        let mut tape = MemoryTape { entries, room: self.room, stuck: self.stuck, at_request, publish };
+        let mut tape = MemoryTape {
+            entries,
+            room: self.room,
+            stuck: self.stuck,
+            safe: Arc::clone(&self.safe),
+            slow: self.slow,
+            at_request,
+            publish,
+        };
         tape.append(Entry::Opened(opened))?;
         Ok(Box::new(tape))
     }
@@ -51,6 +63,8 @@ struct MemoryTape {
     entries: Arc<Mutex<Vec<Entry>>>,
     room: Option<usize>,
     stuck: bool,
+    safe: Arc<AtomicUsize>,
+    slow: bool,
     at_request: AtRequest,
     publish: watch::Sender<Arc<PolicySet>>,
 }
@@ -71,7 +85,18 @@ impl Tape for MemoryTape {
     }
 
     fn keep(&mut self, _safety: Safety) -> BoxFuture<'_, Result<(), RecordError>> {
-        if self.stuck { std::future::pending().boxed() } else { std::future::ready(Ok(())).boxed() }
+        if self.stuck {
+            return std::future::pending().boxed();
+        }
+        let (entries, safe, slow) = (self.entries.lock().unwrap().len(), Arc::clone(&self.safe), self.slow);
+        async move {
+            if slow {
+                tokio::task::yield_now().await;
+            }
+            safe.store(entries, Ordering::Relaxed);
+            Ok(())
+        }
+        .boxed()
     }
 }
 

@@ -10,7 +10,7 @@ mod upstream;
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -116,6 +116,8 @@ pub(crate) struct Rig {
     pub(crate) publish: watch::Sender<Arc<PolicySet>>,
     pub(crate) at_request: AtRequest,
     pub(crate) entries: Arc<Mutex<Vec<Entry>>>,
+    /// How many of them are safe.
+    pub(crate) safe: Arc<AtomicUsize>,
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
     /// Heads that approvers were shown.
     pub(crate) shown_heads: Arc<Mutex<Vec<AskedHead>>>,
@@ -140,6 +142,8 @@ pub(crate) struct Setting {
     pub(crate) room: Option<usize>,
     /// The disk does not come to an end with anything.
     pub(crate) stuck: bool,
+    /// The record takes a while.
+    pub(crate) slow_record: bool,
     pub(crate) content_type: &'static str,
     pub(crate) on_block: OnBlock,
     pub(crate) restore: Restore,
@@ -170,6 +174,7 @@ impl Default for Setting {
             silent_upstream: false,
             room: None,
             stuck: false,
+            slow_record: false,
             content_type: "application/json",
             on_block: OnBlock::Error,
             restore: Restore::Off,
@@ -192,11 +197,13 @@ impl Default for Setting {
 impl Rig {
     pub(crate) fn new(setting: Setting) -> Self {
         let (publish, policies) = watch::channel(set(1, setting.policies));
-        let (entries, at_request) = (Arc::default(), AtRequest::default());
+        let (entries, safe, at_request) = <(Arc<_>, Arc<_>, AtRequest)>::default();
         let memory = Memory {
             entries: Arc::clone(&entries),
             room: setting.room,
             stuck: setting.stuck,
+            safe: Arc::clone(&safe),
+            slow: setting.slow_record,
             at_request: Arc::clone(&at_request),
             publish: publish.clone(),
         };
@@ -213,10 +220,8 @@ impl Rig {
         if !setting.content_type.is_empty() {
             headers.insert("content-type", setting.content_type.parse().unwrap());
         }
-        for (name, value) in setting.headers {
-            headers.append(name, value.parse().unwrap());
-        }
-        for (name, value) in setting.raw_headers {
+        let given = setting.headers.into_iter().map(|(name, value)| (name, value.as_bytes()));
+        for (name, value) in given.chain(setting.raw_headers) {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
         let script = Script {
@@ -253,12 +258,12 @@ impl Rig {
             Arc::new(script),
             setting.limits,
         );
-        let upstream = Some(upstream);
         Self {
             gate,
             publish,
             at_request,
             entries,
+            safe,
             shown,
             shown_heads,
             bound,
@@ -268,7 +273,7 @@ impl Rig {
             waiting,
             heads,
             body,
-            upstream,
+            upstream: Some(upstream),
         }
     }
 
@@ -368,6 +373,17 @@ pub(crate) fn closed(rig: &Rig) -> (Outcome, String) {
         Some(Entry::Closed(closed)) => (closed.outcome, closed.detail.clone()),
         other => panic!("the record is not closed: {other:?}"),
     }
+}
+
+/// What a reply says before it waits for more; what ends it is not told.
+pub(crate) async fn so_far(body: &mut exchange::Reply) -> String {
+    let mut text = String::new();
+    // The runtime has a task wait after so many steps, whether or not there is something to wait for.
+    tokio::task::yield_now().await;
+    while let Some(Some(Ok(chunk))) = body.next().now_or_never() {
+        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+    }
+    text
 }
 
 /// The body up to its end, and whether it was cut.

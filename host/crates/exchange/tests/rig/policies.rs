@@ -63,6 +63,12 @@ pub(crate) enum Does {
     Request(fn(&Conversation) -> ConversationDecision),
     /// Calls tools with these arguments.
     ToolInput(&'static str),
+    /// Asks at a call of this tool.
+    AskTool(&'static str),
+    /// Stops at a call of this tool.
+    DenyTool(&'static str),
+    /// Looks at bytes, and keeps them to the end.
+    KeepBytes,
     /// Does this about text.
     Text(fn(&Window<'_>) -> Decision),
     /// Replaces all that it is shown first of an answer and is done; the host looks for a word meanwhile.
@@ -97,14 +103,14 @@ impl TestPolicy {
 pub(crate) fn policy(id: &str, does: Does) -> TestPolicy {
     let conversation = matches!(does, Does::Tools(_) | Does::Model(_) | Does::Request(_));
     let head = matches!(does, Does::NoteHead | Does::BreakHead(_) | Does::BlockHead);
-    let tools = matches!(does, Does::ToolInput(_));
+    let tools = matches!(does, Does::ToolInput(_) | Does::AskTool(_) | Does::DenyTool(_));
     let hooks = Hooks {
         open: matches!(does, Does::Lockdown),
         text: !(conversation || head || tools),
         conversation,
         tools,
         head,
-        body: matches!(does, Does::Bytes | Does::BeforeBody(_)),
+        body: matches!(does, Does::Bytes | Does::KeepBytes | Does::BeforeBody(_)),
         ..Hooks::default()
     };
     let mut digest = [0; 32];
@@ -331,11 +337,16 @@ impl Guest for TestGuest {
     fn on_tool_call<'a>(
         &'a mut self,
         _id: &'a str,
-        _name: &'a str,
+        name: &'a str,
         _input: &'a str,
     ) -> BoxFuture<'a, Result<ToolDecision, Failure>> {
-        let Does::ToolInput(input) = self.does else { unreachable!("only this one wants calls") };
-        async { Ok(ToolDecision { verdict: Verdict::Allow, input: input.to_owned(), notes: Vec::new() }) }.boxed()
+        let (verdict, input) = match self.does {
+            Does::ToolInput(input) => (Verdict::Allow, input),
+            Does::AskTool(tool) if tool == name => (question(tool), ""),
+            Does::DenyTool(tool) if tool == name => (refusal(tool), ""),
+            _ => (Verdict::Allow, ""),
+        };
+        async move { Ok(ToolDecision { verdict, input: input.to_owned(), notes: Vec::new() }) }.boxed()
     }
 
     fn on_head<'a>(&'a mut self, head: &'a Head) -> BoxFuture<'a, Result<HeadDecision, Failure>> {
@@ -356,9 +367,9 @@ impl Guest for TestGuest {
     fn on_body<'a>(
         &'a mut self,
         direction: Direction,
-        _pending: &'a [u8],
+        pending: &'a [u8],
         _fresh: usize,
-        _last: bool,
+        last: bool,
     ) -> BoxFuture<'a, Result<BodyDecision, Failure>> {
         let edits = match self.does {
             Does::BeforeBody(text) if direction == Direction::Request => {
@@ -366,7 +377,8 @@ impl Guest for TestGuest {
             }
             _ => Vec::new(),
         };
-        async { Ok(BodyDecision { verdict: Verdict::Allow, edits, hold_back: 0, notes: Vec::new() }) }.boxed()
+        let hold_back = if matches!(self.does, Does::KeepBytes) && !last { pending.len() } else { 0 };
+        async move { Ok(BodyDecision { verdict: Verdict::Allow, edits, hold_back, notes: Vec::new() }) }.boxed()
     }
 
     fn on_end<'a>(&'a mut self, summary: &'a Summary) -> BoxFuture<'a, Result<Vec<Attribute>, Failure>> {

@@ -12,7 +12,7 @@ use model::{Entry, Outcome};
 
 use crate::{
     FINISH, SSE, answer, closed, event,
-    rig::{Does, Rig, Setting, chat, policy, read, set},
+    rig::{Does, Rig, Setting, chat, policy, read, set, so_far},
 };
 
 /// Generations of the sets that took over.
@@ -190,4 +190,97 @@ async fn a_field_that_comes_in_each_event_is_judged_by_the_set_in_force() {
     }
     assert!(rest.contains("no secret here") && !rest.contains("five"), "{rest}");
     assert_eq!(closed(&rig).0, Outcome::Blocked);
+}
+
+/// An answer of Anthropic's in which a call is complete, and waits for the end of the message.
+fn call_behind_a_text() -> [serde_json::Value; 7] {
+    let block =
+        |index: u64, block| serde_json::json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta = |index: u64, delta| serde_json::json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let stop = |index: u64| serde_json::json!({"type": "content_block_stop", "index": index});
+    [
+        serde_json::json!({"type": "message_start", "message": {"type": "message", "role": "assistant", "content": []}}),
+        block(0, serde_json::json!({"type": "text", "text": ""})),
+        delta(0, serde_json::json!({"type": "text_delta", "text": "I will tidy up now."})),
+        stop(0),
+        block(1, serde_json::json!({"type": "tool_use", "id": "t", "name": "rm", "input": {}})),
+        delta(1, serde_json::json!({"type": "input_json_delta", "partial_json": "{\"p\":\"ZEBRA-77\"}"})),
+        stop(1),
+    ]
+}
+
+/// Anthropic's request, and the begin of its answer.
+async fn begun_with_a_call(rig: &Rig) -> (exchange::Reply, String) {
+    let asks = serde_json::json!({"model": "m", "stream": true, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    let body: exchange::Incoming = Box::pin(futures_util::stream::iter([Ok(asks.to_string().into())]));
+    let request = http::Request::post("/v1/messages").header("host", "gate").header("x-api-key", "good");
+    let request = request.header("content-type", "application/json").body(body).unwrap();
+    let mut body = rig.carry(request).await.into_body();
+    let mut told = String::new();
+    for event in call_behind_a_text() {
+        rig.say(&format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()));
+        told.push_str(&so_far(&mut body).await);
+    }
+    assert!(told.contains("tidy up") && !told.contains("rm"), "{told}");
+    (body, told)
+}
+
+const MESSAGE_STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+#[tokio::test]
+async fn a_call_that_was_judged_and_has_not_left_does_not_leave_unjudged() {
+    let anthropic = || Setting { content_type: SSE, family: model::Family::Anthropic, ..Setting::default() };
+    for changed in [policy("30-deny", Does::DenyTool("rm")), policy("30-mask", Does::Mask("ZEBRA", "[Z]"))] {
+        let rig = Rig::new(anthropic());
+        let (mut body, _) = begun_with_a_call(&rig).await;
+        rig.publish.send(set(2, vec![changed])).unwrap();
+        rig.say(MESSAGE_STOP);
+        let told = so_far(&mut body).await;
+        assert!(told.contains("policies_changed") && !told.contains("rm\"") && !told.contains("ZEBRA"), "{told}");
+        assert_eq!((closed(&rig).0, switched(&rig)), (Outcome::Blocked, vec![2]));
+    }
+
+    let mut rig = Rig::new(anthropic());
+    let (mut body, mut told) = begun_with_a_call(&rig).await;
+    let mut elsewhere = policy("30-deny", Does::DenyTool("rm"));
+    elsewhere.info.connections = vec!["another".into()];
+    rig.publish.send(set(2, vec![elsewhere])).unwrap();
+    rig.say(MESSAGE_STOP);
+    rig.hang_up();
+    told.push_str(&so_far(&mut body).await);
+    assert!(told.contains("ZEBRA-77") && told.ends_with(MESSAGE_STOP), "policies of others change nothing: {told}");
+    assert_eq!(closed(&rig).0, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn a_choice_that_waits_behind_another_does_not_leave_unjudged() {
+    let of_choice = |index: u64, text: &str| repeating(text, "x").replace("\"index\":0", &format!("\"index\":{index}"));
+    let rig = Rig::new(Setting {
+        policies: vec![policy("10-mask", Does::Mask("secret", "[X]"))],
+        content_type: SSE,
+        ..Setting::default()
+    });
+    rig.say(&of_choice(0, "it ends in sec"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    let mut told = so_far(&mut body).await;
+    rig.say(&of_choice(1, "ZEBRA-77, said before the swap"));
+    told.push_str(&so_far(&mut body).await);
+    assert!(!told.contains("ZEBRA"), "it waits behind the first");
+    let both = vec![policy("10-mask", Does::Mask("secret", "[X]")), policy("20-mask", Does::Mask("ZEBRA", "[Z]"))];
+    rig.publish.send(set(2, both)).unwrap();
+    rig.say(&of_choice(0, "tions"));
+    let told = so_far(&mut body).await;
+    assert!(told.contains("policies_changed") && !told.contains("ZEBRA"), "{told}");
+}
+
+#[tokio::test]
+async fn text_that_a_policy_on_bytes_keeps_does_not_leave_unjudged() {
+    let keeps = || policy("20-bytes", Does::KeepBytes);
+    let rig = Rig::new(Setting { policies: vec![keeps()], content_type: SSE, ..Setting::default() });
+    rig.say(&event("a secret"));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(so_far(&mut body).await, "");
+    rig.publish.send(set(2, vec![policy("10-mask", Does::Mask("secret", "[X]")), keeps()])).unwrap();
+    let told = so_far(&mut body).await;
+    assert!(told.contains("policies_changed") && !told.contains("secret"), "{told}");
 }
