@@ -122,6 +122,7 @@ impl From<StoreError> for Problem {
             StoreError::UnknownExchange(_) | StoreError::UnknownSession(_) => (StatusCode::NOT_FOUND, "not_found"),
             StoreError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "record_damaged"),
             StoreError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_failed"),
+            StoreError::Late(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_behind"),
             StoreError::Io { .. }
             | StoreError::InUse { .. }
             | StoreError::Database { .. }

@@ -14,7 +14,7 @@ use crate::index;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system said no.
-    #[error("can't {operation} {}: {cause}", path.display())]
+    #[error("can't {operation} {}: {cause}{}", path.display(), Room(cause))]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -78,6 +78,9 @@ pub enum StoreError {
     /// The store has failed before, and records nothing more until it is opened anew.
     #[error("the store has failed: {0}")]
     Failed(String),
+    /// What was recorded last can't be read yet; the store goes on.
+    #[error("what was recorded last can't be read yet: {0}")]
+    Late(String),
 }
 
 impl StoreError {
@@ -111,6 +114,20 @@ impl fmt::Display for WayOut<'_> {
     }
 }
 
+/// What helps where the disk is full: also who reads a store takes over first what the last process left.
+struct Room<'a>(&'a io::Error);
+
+impl fmt::Display for Room<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                f.write_str("; make room, or, to read the store before that, copy its folder to where there is room")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 struct Place(Option<ExchangeId>, Option<u64>);
 
 impl fmt::Display for Place {
@@ -122,5 +139,17 @@ impl fmt::Display for Place {
             write!(f, ", entry {entry}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_tells_the_way_out() {
+        let said = |kind: io::ErrorKind| StoreError::io("write", "segment-000001.redb")(kind.into()).to_string();
+        assert!(said(io::ErrorKind::StorageFull).contains("copy its folder to where there is room"));
+        assert!(!said(io::ErrorKind::PermissionDenied).contains("room"));
     }
 }

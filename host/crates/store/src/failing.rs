@@ -16,7 +16,7 @@ use model::{
 use tempfile::tempdir;
 
 use crate::{
-    Durability, Limits, State, Store, StoreConfig,
+    Durability, Limits, State, Store, StoreConfig, StoreError,
     medium::{Disk, JournalFile, Medium},
 };
 
@@ -282,6 +282,21 @@ async fn memory_is_bounded_while_the_disk_does_not_write() {
     store.settle().await.ok();
     tape.keep(Safety::Written).await.unwrap();
     tape.append(chunk(1000)).unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_late_is_not_told_to_have_failed() {
+    let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+    let limits = Limits { keep_deadline: Duration::from_millis(20), ..Limits::default() };
+    let store = Store::open_on(&config(folder.path(), limits), Arc::new(disk.clone())).unwrap();
+    disk.set(|faults| faults.stuck_writes = true);
+    let tape = store.open(opened()).unwrap();
+    drop(tape);
+    let late = store.settle().await.unwrap_err();
+    assert!(matches!(late, StoreError::Late(_)) && !late.to_string().contains("failed"), "{late}");
+    assert_eq!(store.status().failed, None);
+    disk.set(|faults| faults.stuck_writes = false);
     store.close().await.unwrap();
 }
 

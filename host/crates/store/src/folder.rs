@@ -33,8 +33,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Folder {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Key of the hash of masked values.
-    pub(crate) key: hmac::Key,
+    /// Key of the hash of masked values; one that is only read need not have it.
+    pub(crate) key: Option<hmac::Key>,
     /// Holds the lock.
     lock: File,
 }
@@ -51,6 +51,21 @@ impl Drop for Folder {
 impl Folder {
     /// Makes the folder where it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, |path| key(path).map(Some))
+    }
+
+    /// The same for who only reads. A copy that others read has no key, and none is made.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, |path| {
+            let needless = !path.join(KEY).exists() && segments::are_begun(path)?;
+            if needless { Ok(None) } else { key(path).map(Some) }
+        })
+    }
+
+    fn open_with(
+        path: &Path,
+        key: impl FnOnce(&Path) -> Result<Option<hmac::Key>, StoreError>,
+    ) -> Result<Self, StoreError> {
         make(path)?;
         let lock = lock(path)?;
         make(&path.join(JOURNAL))?;
@@ -110,6 +125,20 @@ pub(crate) fn keep_damaged(path: &Path) -> Result<PathBuf, StoreError> {
         .map_err(StoreError::io("keep the damaged", path))?;
     path.parent().map_or(Ok(()), sync)?;
     Ok(aside)
+}
+
+/// Leaves a word in the place of a file that is missing: as long as it is there, what is lost is not forgotten.
+pub(crate) fn note_missing(path: &Path, word: &str) -> Result<PathBuf, StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let note = path.with_file_name(format!("{DAMAGED}{name}"));
+    let written: io::Result<()> = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&note)?;
+        writeln!(file, "{word}")?;
+        file.sync_all()
+    })();
+    written.map_err(StoreError::io("write", &note))?;
+    path.parent().map_or(Ok(()), sync)?;
+    Ok(note)
 }
 
 fn make(path: &Path) -> Result<(), StoreError> {

@@ -9,12 +9,13 @@ use model::{Entry, ExchangeId, SessionId};
 
 use crate::{
     Damage, Limits, StoreError,
+    fill::Fill,
     frame::{self, Frame, Kind},
     index::{Changes, Index, Meta},
     numbered::JOURNAL,
     pack::{Packer, Place, SHORT_BYTES},
     queue::Queue,
-    segments::{Addition, Fill, PIECE_BYTES, Run, Segments, Stored},
+    segments::{Addition, PIECE_BYTES, Run, Segments, Stored},
     summary::{Row, SessionSummary, Share, State},
     writer::Alarm,
 };
@@ -99,6 +100,16 @@ impl Ingest {
         self.fill
     }
 
+    /// Where the newest journal file begins that must be there.
+    pub(crate) fn journal(&self) -> Option<u64> {
+        self.segments.known().journal()
+    }
+
+    /// No journal file need be there from now on. Durable when it returns.
+    pub(crate) fn journal_ends(&self) -> Result<(), StoreError> {
+        self.segments.journal_ends()
+    }
+
     /// A new run of the store begins: what is open from now on is running, what was is interrupted.
     pub(crate) fn begin_run(&mut self) -> Result<(), StoreError> {
         self.meta.run += 1;
@@ -178,15 +189,15 @@ impl Ingest {
             Kind::Mark | Kind::Control => Ok(None),
             Kind::Event => {
                 harvest.events.push((frame.number, frame.bytes.to_vec()));
-                self.meta.next_event = self.meta.next_event.max(frame.number + 1);
+                self.meta.next_event = self.meta.next_event.max(frame.number.saturating_add(1));
                 Ok(None)
             }
             Kind::Entry => {
-                let entry = self.decode(frame)?;
+                let entry = decode(frame);
                 let growth = self.growth(harvest, frame.exchange, frame.number == 0)?;
-                growth.row.take(frame, &entry, segment);
-                growth.began |= matches!(entry, Entry::Opened(_));
-                growth.ended |= matches!(entry, Entry::Closed(_));
+                growth.row.take(frame, entry.as_ref(), segment);
+                growth.began |= matches!(entry, Some(Entry::Opened(_)));
+                growth.ended |= matches!(entry, Some(Entry::Closed(_)));
                 Ok(Some(growth))
             }
         }
@@ -337,19 +348,22 @@ impl Ingest {
         }
     }
 
-    fn decode(&self, frame: &Frame<'_>) -> Result<Entry, StoreError> {
-        frame.decode().map_err(|error| StoreError::Corrupt {
-            file: self.segments.folder().to_owned(),
-            exchange: Some(frame.exchange),
-            entry: Some(frame.number),
-            what: format!("a journaled entry can't be decoded: {error}"),
-        })
-    }
-
     fn not_a_frame(&self, position: u64, flaw: frame::Flaw) -> StoreError {
         let what = format!("no frame at position {position}: {}", flaw.as_str());
         StoreError::Corrupt { file: self.segments.folder().to_owned(), exchange: None, entry: None, what }
     }
+}
+
+/// What a frame with a good hash says. One that says nothing was written by a version that knows more: it is stored as it is,
+/// and must not keep all the others from being taken.
+fn decode(frame: &Frame<'_>) -> Option<Entry> {
+    let decoded = frame.decode();
+    decoded
+        .inspect_err(|error| {
+            let Frame { exchange, number, .. } = frame;
+            tracing::error!(%exchange, entry = number, error, "a recorded entry can't be decoded, and is kept as it is");
+        })
+        .ok()
 }
 
 /// The exchange as it was after the last commit.

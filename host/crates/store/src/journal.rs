@@ -10,7 +10,9 @@ use std::{
 };
 
 use crate::{
-    StoreError, folder, frame,
+    StoreError,
+    fill::Known,
+    folder, frame,
     frame::Kind,
     medium::{JournalFile, Medium},
     numbered::{HEADER, JOURNAL},
@@ -20,6 +22,7 @@ use crate::{
 pub(crate) struct Journal {
     folder: PathBuf,
     medium: Arc<dyn Medium>,
+    known: Known,
     room: u64,
     file: Arc<dyn JournalFile>,
     path: PathBuf,
@@ -27,10 +30,17 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Begins a file whose first frame is at `position`.
-    pub(crate) fn begin(folder: &Path, medium: Arc<dyn Medium>, room: u64, position: u64) -> Result<Self, StoreError> {
+    /// Begins a file whose first frame is at `position`. The segments are to know which is the newest.
+    pub(crate) fn begin(
+        folder: &Path,
+        medium: Arc<dyn Medium>,
+        known: Known,
+        room: u64,
+        position: u64,
+    ) -> Result<Self, StoreError> {
         let (file, path) = create(folder, medium.as_ref(), room, position)?;
-        Ok(Self { folder: folder.to_owned(), medium, room, file, path, written: 0 })
+        known.journal_begins(position);
+        Ok(Self { folder: folder.to_owned(), medium, known, room, file, path, written: 0 })
     }
 
     /// The file, for syncing.
@@ -55,6 +65,7 @@ impl Journal {
         let synced = self.file.sync().and_then(|()| self.file.still_there());
         synced.map_err(StoreError::io("sync the journal", &self.path))?;
         let (file, path) = create(&self.folder, self.medium.as_ref(), self.room, position)?;
+        self.known.journal_begins(position);
         (self.file, self.path, self.written) = (file, path, 0);
         Ok(())
     }

@@ -20,6 +20,7 @@
 
 mod anew;
 mod asleep;
+mod chain;
 mod check;
 mod config;
 mod control;
@@ -27,6 +28,7 @@ mod database;
 mod error;
 #[cfg(test)]
 mod failing;
+mod fill;
 mod folder;
 mod frame;
 mod index;

@@ -194,13 +194,15 @@ impl Store {
     }
 
     /// Verifies everything that can be read: each exchange, each session, each event, the control log, and the sealed
-    /// segments' pages; that what the segments hold is listed; and that nothing is known to be lost ([`Recovery::lost`]).
+    /// segments' pages; that what the segments hold is listed, and that each goes on where the one before ends; and that nothing is
+    /// known to be lost ([`Recovery::lost`]).
     /// Gives how much that was. Reads the whole store.
     ///
     /// # Errors
     /// The first [`StoreError`] that comes up.
     pub fn verify(&self) -> Result<Verified, StoreError> {
         self.verify_lost()?;
+        self.verify_chain()?;
         let exchanges = self.verify_exchanges()?;
         self.verify_listed()?;
         self.sessions(&SessionFilter::default())?;
@@ -216,11 +218,20 @@ impl Store {
         };
         let Recovery { damaged, evidence, .. } = self.recovery();
         match (damaged.first(), evidence.first()) {
-            (Some(Damage { file, bytes, what, .. }), _) => {
-                known(file, format!("{bytes} acknowledged bytes can't be read: {what}"))
-            }
+            (Some(damage), _) => known(&damage.file, damage.told()),
             (None, Some(file)) => known(file, EVIDENCE.to_owned()),
             (None, None) => Ok(()),
+        }
+    }
+
+    /// That each segment goes on where the one before ends.
+    fn verify_chain(&self) -> Result<(), StoreError> {
+        match self.segments().gaps()?.first() {
+            Some(gap) => {
+                let (file, what) = (gap.file.clone(), gap.told());
+                Err(StoreError::Corrupt { file, exchange: None, entry: None, what })
+            }
+            None => Ok(()),
         }
     }
 

@@ -8,38 +8,26 @@ use std::{
     collections::{HashMap, VecDeque},
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use model::ExchangeId;
-use redb::{AccessGuard, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
-use serde::{Deserialize, Serialize};
+use redb::{AccessGuard, ReadTransaction, ReadableTable, TableDefinition, TableError};
 use uuid::Uuid;
 
 use crate::{
     Damage, Limits, StoreError,
+    chain::{self, Link, Span},
     database::{Db, Fault},
+    fill::{self, FORMAT, Fill, Known},
     folder, index, medium, numbered,
     pack::{Pack, PackId, Place},
-    seal,
 };
 
 const FRAMES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("frames");
-/// Packs of short exchanges, by commit and number. Segments of format 1 have none, those of format 2 no squeezed frames.
+/// Packs of short exchanges, by commit and number. Segments of format 1 have none.
 const PACKS: TableDefinition<'_, &[u8; PACK_KEY], &[u8]> = TableDefinition::new("packs");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
-/// Keys of the table `STATE`: how far the segments are, and how far the control log was then. The second is missing in files
-/// that were written before it was kept.
-const FILL: &str = "fill";
-const CONTROL: &str = "control";
-const FORMAT: u64 = 3;
-/// The oldest format that is read; nothing is written to one before this.
-const OLDEST_FORMAT: u64 = 1;
 const KEY: usize = 24;
 const PACK_KEY: usize = 12;
 
@@ -81,9 +69,8 @@ pub(crate) enum Stored<'a> {
 pub(crate) struct Segments {
     folder: PathBuf,
     limits: Limits,
-    /// Number of the next event of the control log, as far as it is durable; each commit keeps it. So a log that lost its end,
-    /// or is an older one, is told.
-    control: Arc<AtomicU64>,
+    /// How far the logs beside them are; each commit keeps it.
+    known: Known,
     /// The one being written, and its number.
     current: Mutex<(u32, Arc<Db>)>,
     sealed: Mutex<Sealed>,
@@ -101,30 +88,20 @@ struct Sealed {
 /// checked, so that only who wants the same one waits; taken before `sealed`, where both are.
 type Slot = Mutex<Weak<Db>>;
 
-/// How far the segments are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Fill {
-    /// Position of the journal up to which everything is stored.
-    pub(crate) ingested: u64,
-    /// Bytes of frames in the segment being written.
-    pub(crate) bytes: u64,
-}
-
 impl Segments {
     /// Opens the newest segment; makes the first one where there is none.
     pub(crate) fn open(folder: &Path, limits: Limits) -> Result<(Self, Fill), StoreError> {
         let number = match numbers(folder)?.last() {
             Some(last) => *last,
             None => {
-                create(folder, 1, Fill::default(), 0, &limits)?;
+                create(folder, 1, 0, &Known::default(), &limits)?;
                 1
             }
         };
         let current = Db::open(&path(folder, number), limits.cache_bytes)?;
-        let (format, fill, control) = state(&current)?;
+        let fill::State { format, fill, known, .. } = fill::read(&current)?;
         let current = Mutex::new((number, Arc::new(current)));
-        let control = Arc::new(AtomicU64::new(control));
-        let segments = Self { folder: folder.to_owned(), limits, control, current, sealed: Mutex::default() };
+        let segments = Self { folder: folder.to_owned(), limits, known, current, sealed: Mutex::default() };
         if format == FORMAT {
             return Ok((segments, fill));
         }
@@ -137,14 +114,23 @@ impl Segments {
         &self.folder
     }
 
-    /// Number of the next event of the control log, as far as the record knows.
-    pub(crate) fn control(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.control)
+    /// How far the logs beside them are, as far as the record knows.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
-    /// Keeps how far the control log is, without adding anything.
-    pub(crate) fn keep_control(&self) -> Result<(), StoreError> {
-        self.written().write(|transaction| put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed)))
+    /// Keeps how far the logs are, without adding anything.
+    pub(crate) fn keep_known(&self) -> Result<(), StoreError> {
+        self.written().write(|transaction| self.known.keep(transaction))
+    }
+
+    /// No journal file need be there from now on. Durable when it returns.
+    pub(crate) fn journal_ends(&self) -> Result<(), StoreError> {
+        if self.known.journal().is_none() {
+            return Ok(());
+        }
+        self.known.journal_ends();
+        self.keep_known()
     }
 
     /// The number of the segment being written.
@@ -177,8 +163,7 @@ impl Segments {
                 let key = key(ExchangeId(Uuid::nil()), *number);
                 unchanged(file, frames.insert(&key, frame.as_slice())?, frame)?;
             }
-            put_state(transaction, FILL, &addition.fill)?;
-            put_state(transaction, CONTROL, &self.control.load(Ordering::Relaxed))
+            fill::advance(transaction, addition.fill, &self.known)
         })?;
         // What is in a file that was removed goes with this process.
         match file.try_exists() {
@@ -191,8 +176,7 @@ impl Segments {
     /// Seals the segment being written and begins the next one.
     pub(crate) fn rotate(&self, ingested: u64) -> Result<(), StoreError> {
         let number = self.current() + 1;
-        let control = self.control.load(Ordering::Relaxed);
-        create(&self.folder, number, Fill { ingested, bytes: 0 }, control, &self.limits)?;
+        create(&self.folder, number, ingested, &self.known, &self.limits)?;
         let next = Arc::new(Db::open(&path(&self.folder, number), self.limits.cache_bytes)?);
         let (sealed, old) = lock(&self.current).clone();
         // Known to be open before it is looked for among the sealed ones.
@@ -295,6 +279,23 @@ impl Segments {
     /// The numbers of all segments, the oldest first.
     pub(crate) fn numbers(&self) -> Result<Vec<u32>, StoreError> {
         numbers(&self.folder)
+    }
+
+    /// Which segments are left out, as far as the names of the others tell.
+    pub(crate) fn left_out(&self) -> Result<Vec<Damage>, StoreError> {
+        let link = |number| Link { number, file: path(&self.folder, number), span: None };
+        let links: Vec<Link> = self.numbers()?.into_iter().map(link).collect();
+        Ok(chain::gaps(&links, |number| path(&self.folder, number)))
+    }
+
+    /// What is missing between the segments: those that are left out, and those of which an older copy has the place. Opens each.
+    pub(crate) fn gaps(&self) -> Result<Vec<Damage>, StoreError> {
+        let link = |number| {
+            let fill::State { fill, begin, .. } = fill::read(self.segment(number)?.as_ref())?;
+            Ok(Link { number, file: path(&self.folder, number), span: Some(Span { begin, end: fill.ingested }) })
+        };
+        let links = self.numbers()?.into_iter().map(link).collect::<Result<Vec<Link>, StoreError>>()?;
+        Ok(chain::gaps(&links, |number| path(&self.folder, number)))
     }
 
     /// Verifies every page of every sealed segment; tells how many there are. Whoever wants to read one meanwhile waits for its
@@ -466,16 +467,26 @@ fn path(folder: &Path, number: u32) -> PathBuf {
 
 /// Whether a store has a segment, or had: segments and index are made last, so whatever else belongs to it has been there.
 pub(crate) fn are_begun(folder: &Path) -> Result<bool, StoreError> {
-    Ok(!numbers(folder)?.is_empty() || folder.join(index::FILE).exists())
+    Ok(!files(folder)?.is_empty() || folder.join(index::FILE).exists())
 }
 
+/// The segments that are there. An empty file is none: redb would take it for a new database.
 fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
-    let number = |name: &str| name.strip_prefix("segment-")?.strip_suffix(".redb")?.parse().ok();
-    Ok(numbered::list(folder, number)?.into_iter().map(|(number, _)| number).collect())
+    let mut numbers = Vec::new();
+    for (number, file) in files(folder)? {
+        if !index::is_missing(&file)? {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
+}
+
+fn files(folder: &Path) -> Result<Vec<(u32, PathBuf)>, StoreError> {
+    numbered::list(folder, |name| name.strip_prefix("segment-")?.strip_suffix(".redb")?.parse().ok())
 }
 
 /// Makes a segment aside and renames it, so that one with its proper name is always whole.
-fn create(folder: &Path, number: u32, fill: Fill, control: u64, limits: &Limits) -> Result<(), StoreError> {
+fn create(folder: &Path, number: u32, begin: u64, known: &Known, limits: &Limits) -> Result<(), StoreError> {
     let path = path(folder, number);
     let aside = path.with_extension("new");
     match fs::remove_file(&aside) {
@@ -486,42 +497,11 @@ fn create(folder: &Path, number: u32, fill: Fill, control: u64, limits: &Limits)
     segment.write(|transaction| {
         transaction.open_table(FRAMES)?;
         transaction.open_table(PACKS)?;
-        transaction.open_table(META)?.insert("format", FORMAT)?;
-        put_state(transaction, FILL, &fill)?;
-        put_state(transaction, CONTROL, &control)
+        fill::begin(transaction, begin, known)
     })?;
     drop(segment);
     fs::rename(&aside, &path).map_err(StoreError::io("rename", &aside))?;
     folder::sync(folder)
-}
-
-/// A segment's format, how far it is, and how far the control log was.
-fn state(segment: &Db) -> Result<(u64, Fill, u64), StoreError> {
-    segment.read(|transaction| {
-        let found = transaction.open_table(META)?.get("format")?.map_or(0, |format| format.value());
-        if !(OLDEST_FORMAT..=FORMAT).contains(&found) {
-            return Err(StoreError::Format { path: segment.path().to_owned(), found, known: FORMAT }.into());
-        }
-        let states = transaction.open_table(STATE)?;
-        let disagrees = || StoreError::Corrupt {
-            file: segment.path().to_owned(),
-            exchange: None,
-            entry: None,
-            what: "the hash of its own state doesn't agree".to_owned(),
-        };
-        let fill = states.get(FILL)?.and_then(|state| seal::unseal(FILL.as_bytes(), state.value()));
-        let control = match states.get(CONTROL)? {
-            Some(state) => seal::unseal(CONTROL.as_bytes(), state.value()).ok_or_else(disagrees)?,
-            None => 0,
-        };
-        Ok((found, fill.ok_or_else(disagrees)?, control))
-    })
-}
-
-fn put_state(transaction: &WriteTransaction, key: &str, state: &impl Serialize) -> Result<(), Fault> {
-    let state = seal::seal(key.as_bytes(), state).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-    transaction.open_table(STATE)?.insert(key, state.as_slice())?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     Damage, Durability, Limits, Recovery, StoreConfig, StoreError,
     control::Control,
+    fill::Fill,
     folder::{self, Folder, JOURNAL},
     index::{self, Index, Meta},
     ingest::{self, Ingest},
@@ -25,7 +26,7 @@ use crate::{
     progress::Goal,
     queue::Queue,
     recover,
-    segments::{self, Fill, Segments},
+    segments::{self, Segments},
     writer,
 };
 
@@ -90,14 +91,14 @@ impl Store {
             return Err(StoreError::io("open", path)(missing));
         }
         folder::is_own(path)?;
-        let (mut store, ..) = Self::prepare(&StoreConfig::new(path))?;
+        let (mut store, ..) = Self::prepare(Folder::open_to_read(path)?, Limits::default())?;
         // One past the last run: everything that is still open was interrupted.
         store.run += 1;
         Ok(Arc::new(store))
     }
 
     pub(crate) fn open_on(config: &StoreConfig, medium: Arc<dyn Medium>) -> Result<Arc<Self>, StoreError> {
-        let (mut store, mut ingest, position) = Self::prepare(config)?;
+        let (mut store, mut ingest, position) = Self::prepare(Folder::open(&config.path)?, config.limits)?;
         ingest.begin_run()?;
         store.run = ingest.meta().run;
         match config.durability {
@@ -105,14 +106,12 @@ impl Store {
             durability => store.start(durability, ingest, position, Arc::clone(&medium))?,
         }
         store.control.start(medium)?;
-        store.segments.keep_control()?;
+        store.segments.keep_known()?;
         Ok(Arc::new(store))
     }
 
     /// Everything but the threads.
-    fn prepare(config: &StoreConfig) -> Result<(Self, Ingest, u64), StoreError> {
-        let limits = config.limits;
-        let folder = Folder::open(&config.path)?;
+    fn prepare(folder: Folder, limits: Limits) -> Result<(Self, Ingest, u64), StoreError> {
         if !segments::are_begun(&folder.path)? {
             Control::make_first(&folder.control())?;
         }
@@ -120,8 +119,7 @@ impl Store {
         let segments = Arc::new(segments);
         let (index, meta, known, lost) = whole_index(&folder, &segments, limits, fill)?;
         if meta.ingested > fill.ingested {
-            let what = format!("the newest segment ends at {}, the index at {}", fill.ingested, meta.ingested);
-            return Err(StoreError::Corrupt { file: folder.path.clone(), exchange: None, entry: None, what });
+            return Err(newest_is_lost(&folder.path, fill, meta));
         }
         let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta)?;
@@ -136,7 +134,7 @@ impl Store {
             next_event: AtomicU64::new(meta.next_event),
             sink: Sink::Closed,
             threads: Mutex::default(),
-            control: Control::reading(folder.control(), segments.control()),
+            control: Control::reading(folder.control(), Arc::clone(&segments.known().control)),
             segments,
             index,
             folder,
@@ -152,7 +150,8 @@ impl Store {
         medium: Arc<dyn Medium>,
     ) -> Result<(), StoreError> {
         let folder = self.folder.journal();
-        let journal = Journal::begin(&folder, medium, self.limits.journal_bytes, position)?;
+        let known = self.segments.known().clone();
+        let journal = Journal::begin(&folder, medium, known, self.limits.journal_bytes, position)?;
         let queue = Arc::new(Queue::new(durability, self.limits, position, journal.file()));
         self.sink = Sink::Queue(Arc::clone(&queue));
         let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -185,10 +184,14 @@ impl Store {
     /// Ready when everything recorded so far can be read.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] when the store has failed, or is too slow for `keep_deadline`.
+    /// [`StoreError::Failed`] when the store has failed; [`StoreError::Late`] when it is too slow for `keep_deadline`, or closes.
     pub async fn settle(&self) -> Result<(), StoreError> {
         let Sink::Queue(queue) = &self.sink else { return Ok(()) };
-        queue.reach(Goal::Ingested, queue.appended()).await.map_err(|error| StoreError::Failed(error.0))
+        let late = match queue.reach(Goal::Ingested, queue.appended()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => StoreError::Late(error.0),
+        };
+        Err(queue.status().failed.map_or(late, StoreError::Failed))
     }
 
     /// Takes nothing more, brings everything taken into the databases, and ends the threads. Takes as long as the disk
@@ -209,7 +212,7 @@ impl Store {
         let queue = match &self.sink {
             Sink::Queue(queue) => queue,
             // Nothing else is committed there.
-            Sink::Nowhere => return self.segments.keep_control(),
+            Sink::Nowhere => return self.segments.keep_known(),
             Sink::Closed => return Ok(()),
         };
         queue.close();
@@ -225,6 +228,8 @@ impl Store {
         if none {
             return Ok(());
         }
+        // Before the files go: one that is missing is told otherwise.
+        self.segments.journal_ends()?;
         for (_, path) in numbered::JOURNAL.files(&self.folder.journal())? {
             fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
         }
@@ -247,8 +252,14 @@ impl Store {
         &self.control
     }
 
-    pub(crate) fn key(&self) -> &hmac::Key {
-        &self.folder.key
+    /// Whether it has the key of the hashes of masked values; one that was opened for reading only need not.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.folder.key.is_some()
+    }
+
+    pub(crate) fn key(&self) -> Option<&hmac::Key> {
+        self.folder.key.as_ref()
     }
 
     pub(crate) fn run(&self) -> u64 {
@@ -262,6 +273,18 @@ impl Store {
     pub(crate) fn segments(&self) -> &Segments {
         &self.segments
     }
+}
+
+/// Nobody but who knows the store can tell whether the newest segment is gone for good.
+fn newest_is_lost(folder: &Path, fill: Fill, meta: Meta) -> StoreError {
+    let what = format!(
+        "the newest segment ends at {}, the index at {}: a segment is missing, or an older copy is in its place. Restore it; if it \
+         is lost, remove {}, which is made again from what is there, without what is lost",
+        fill.ingested,
+        meta.ingested,
+        index::FILE
+    );
+    StoreError::Corrupt { file: folder.to_owned(), exchange: None, entry: None, what }
 }
 
 /// The index, with all that the segments have, but for what the journal has too and is shown it again; the position from which on
@@ -279,7 +302,7 @@ fn whole_index(
         let (index, meta) = Index::open(&file, limits.cache_bytes)?;
         known = meta.ingested;
         if known >= fill.ingested || recover::covers(&folder.journal(), known, fill.ingested)? {
-            return Ok((index, meta, known, Vec::new()));
+            return Ok((index, meta, known, segments.left_out()?));
         }
     }
     let lost = make_index(&file, segments, limits, fill)?;
@@ -298,7 +321,9 @@ fn make_index(file: &Path, segments: &Arc<Segments>, limits: Limits, fill: Fill)
         tracing::warn!("there is no index, or an old one: it is made again from the segments");
     }
     let (index, meta) = Index::open(&aside, limits.cache_bytes)?;
-    let lost = Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;
+    let mut lost = Ingest::new(Arc::clone(segments), Arc::new(index), limits, fill, meta)?.rebuild()?;
+    // What is left agrees with itself: nobody else finds it.
+    lost.extend(segments.gaps()?);
     fs::rename(&aside, file).map_err(StoreError::io("rename", &aside))?;
     file.parent().map_or(Ok(()), folder::sync)?;
     Ok(lost)

@@ -174,20 +174,22 @@ impl Row {
         Self { summary, run, segments: Vec::new(), place: None, root: [0; 32] }
     }
 
-    /// Takes the next frame in: `segment` holds it.
-    pub(crate) fn take(&mut self, frame: &Frame<'_>, entry: &Entry, segment: u32) {
+    /// Takes the next frame in: `segment` holds it. `entry`: none when it can't be decoded.
+    pub(crate) fn take(&mut self, frame: &Frame<'_>, entry: Option<&Entry>, segment: u32) {
         if self.segments.last() != Some(&segment) {
             self.segments.push(segment);
         }
         self.root = extend_root(&self.root, frame.hash);
         let summary = &mut self.summary;
-        if frame.number != summary.entries {
+        if frame.number != summary.entries || entry.is_none() {
             summary.state = State::Damaged;
         }
         summary.entries += 1;
         summary.record_bytes += frame.bytes.len() as u64;
-        summary.duration_us = summary.duration_us.max(at(entry));
-        summary.take(entry);
+        if let Some(entry) = entry {
+            summary.duration_us = summary.duration_us.max(at(entry));
+            summary.take(entry);
+        }
     }
 
     /// The summary as it is told in run `run`: what began in an earlier one and never closed was interrupted.

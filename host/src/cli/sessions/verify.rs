@@ -17,7 +17,8 @@ use super::super::{
 /// page of the sealed segments.
 ///
 /// Reads the whole store, which no host may have open: stop the host, or verify a copy of the folder that was made while it
-/// was stopped, or from a snapshot of the file system. What a host that died left in the journal is taken over first, as
+/// was stopped, or from a snapshot of the file system. A copy needs no `key`: with it, who reads the copy finds out short values
+/// that were masked. What a host that died left in the journal is taken over first, as
 /// by a host that starts, and an index that is not there is made: the folder must be writable, and its owner's. Ends with 1 at the
 /// first thing that does not agree, and names it.
 #[derive(Debug, Args)]
@@ -38,7 +39,11 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         None => args.host.place()?.store.context("which store? Name it with --store FOLDER, or by --config FILE")?,
     };
     let shown = folder.clone();
-    let found = match tokio::task::spawn_blocking(move || Store::open_read_only(&folder)?.verify()).await? {
+    let look = move || {
+        let store = Store::open_read_only(&folder)?;
+        store.verify().map(|verified| (verified, store.has_key()))
+    };
+    let found = match tokio::task::spawn_blocking(look).await? {
         Err(error @ StoreError::InUse { .. }) => {
             return Err(error).context("only the store of a host that is stopped, or a copy of one, can be verified");
         }
@@ -48,11 +53,12 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     };
     let good = found.is_ok();
     let told = match found {
-        Ok(verified) if args.json => json_of(&json!({ "good": true, "verified": verified }))?,
+        Ok((verified, _)) if args.json => json_of(&json!({ "good": true, "verified": verified }))?,
         Err(error) if args.json => json_of(&json!({ "good": false, "problem": error.to_string() }))?,
-        Ok(Verified { exchanges, events, segments }) => format!(
-            "ok      {}  {exchanges} exchange(s), {events} event(s), {segments} sealed segment(s)",
-            line_of(&shown.display().to_string())
+        Ok((Verified { exchanges, events, segments }, has_key)) => format!(
+            "ok      {}  {exchanges} exchange(s), {events} event(s), {segments} sealed segment(s){}",
+            line_of(&shown.display().to_string()),
+            if has_key { "" } else { "; without its key, which no host starts without" }
         ),
         Err(error) => format!("WRONG   {}", line_of(&error.to_string())),
     };
