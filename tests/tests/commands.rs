@@ -355,6 +355,22 @@ async fn what_is_lost_is_told_by_every_command_and_by_the_host_as_long_as_the_fi
     assert_eq!(host.cli().run(&["sessions", "verify"]).code, Some(0));
 }
 
+/// The disk ends what is made readable, and not what is acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_has_failed_is_shown_with_a_word_of_what_is_missing() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().start(upstream.address).await;
+    let list = ["sessions", "list", "--json"];
+    let before = host.cli().run(&list);
+    assert_eq!((before.code, before.stderr.as_str()), (Some(0), ""));
+    std::fs::remove_file(host.home().join("store/segment-000001.redb")).unwrap();
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
+    let listed = host.cli().run(&list);
+    assert_eq!((listed.code, listed.stdout), (Some(0), before.stdout));
+    assert!(listed.stderr.contains("warning: the last ") && listed.stderr.contains("failed"), "{}", listed.stderr);
+    assert_eq!(host.stop().await, Some(1), "what it has taken is in the journal only");
+}
+
 #[test]
 fn settings_that_a_policy_does_not_take_are_shown_in_their_file() {
     let folder = tempfile::tempdir().unwrap();

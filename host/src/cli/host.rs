@@ -1,6 +1,7 @@
 //! Which host a command talks to: a running one over its control listener, or the store of one that does not run.
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -163,6 +164,9 @@ impl Place {
                 }
             })?;
             let status = response.status();
+            if let Some(behind) = response.headers().get(admin::BEHIND) {
+                warn(&String::from_utf8_lossy(behind.as_bytes()));
+            }
             let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
             let body = body.map_err(|error| Unanswered::Other(anyhow!(error).context("the answer broke off")))?;
             Ok::<_, Unanswered>((status, body.to_bytes()))
@@ -198,6 +202,12 @@ impl Place {
         let body = body.map(Value::to_string).unwrap_or_default();
         Ok(request.body(Full::new(Bytes::from(body)))?)
     }
+}
+
+/// Says on standard error that what is shown is not all.
+pub(super) fn warn(missing: &str) {
+    // Nobody is left to tell when it is gone.
+    let _ = writeln!(io::stderr(), "warning: {}", line_of(missing));
 }
 
 fn read_token(path: &Path) -> anyhow::Result<zeroize::Zeroizing<String>> {

@@ -11,7 +11,7 @@ use identity::STATIC_ISSUER;
 use model::{Digest, SessionId, Target, TokenId};
 use serde::Deserialize;
 
-use crate::{Control, problem::Problem, records::look_up};
+use crate::{Control, problem::Problem, records::read};
 
 /// Names that an answer lists; of more it says how many there are.
 const LISTED: usize = 20;
@@ -195,7 +195,7 @@ async fn session(control: &Control, session: SessionId) -> Result<Target, Proble
     if let Some(target) = control.registry.session(session) {
         return Ok(target);
     }
-    let summary = look_up(control, move |store| store.session(session)).await?.summary;
+    let summary = read(control, move |store| store.session(session)).await?.summary;
     let [issuer, subject, connection] = [summary.issuer, summary.caller, summary.connection].map(String::from);
     Ok(Target::Session { session, token: None, issuer, subject, connection })
 }

@@ -4,6 +4,7 @@
 //!   serve.rs     accept, bounds, the thread of its own
 //!   visitor.rs   who is known and who is not: strangers keep nobody out
 //!   guard.rs     Host, token, content type: before every route
+//!   behind.rs    whether all that was recorded can be read: before every route that tells it
 //!   routes: health.rs  status.rs  policies.rs  approvals.rs  access.rs  alerts.rs  credentials.rs  records.rs
 //!           events.rs
 //!   problem.rs   every error, as RFC 9457 says
@@ -18,6 +19,7 @@ mod access;
 mod aim;
 mod alerts;
 mod approvals;
+mod behind;
 mod credentials;
 mod events;
 mod guard;
@@ -43,6 +45,7 @@ use store::Store;
 use tokio::sync::watch;
 
 pub use aim::Names;
+pub use behind::BEHIND;
 pub use events::told as event_told;
 pub use serve::{on_own_thread, serve};
 pub use token::{AdminToken, TokenError};

@@ -114,21 +114,9 @@ pub(crate) fn rows(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
-/// Reads what was recorded up to now, away from the thread that serves.
+/// Reads what can be read already, away from the thread that serves. Whether that is all that was recorded is asked, and told,
+/// before the route ([`crate::behind`]).
 pub(crate) async fn read<T, F>(control: &Control, look: F) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-{
-    // A store that has failed takes no more, and can still be read.
-    if control.store.status().failed.is_none() {
-        control.store.settle().await?;
-    }
-    look_up(control, look).await
-}
-
-/// Reads what can be read already, away from the thread that serves: for what must not wait for a disk.
-pub(crate) async fn look_up<T, F>(control: &Control, look: F) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,

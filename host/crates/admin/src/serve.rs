@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, access, alerts, approvals, credentials, events, guard, health, policies,
+    Control, access, alerts, approvals, behind, credentials, events, guard, health, policies,
     problem::Problem,
     records, status,
     visitor::{Strangers, Visitor},
@@ -53,17 +53,20 @@ const READERS: usize = 4;
 
 /// All routes, guarded.
 pub(crate) fn router(control: Arc<Control>) -> Router {
-    Router::new()
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/v1/status", get(status::status))
-        .route("/v1/policies", get(policies::policies))
+    let records = Router::new()
         .route("/v1/sessions", get(records::sessions))
         .route("/v1/sessions/{id}", get(records::session))
         .route("/v1/exchanges", get(records::exchanges))
         .route("/v1/exchanges/{id}", get(records::exchange))
         .route("/v1/events", get(events::list))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&control), behind::settled));
+    Router::new()
+        .merge(records)
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/status", get(status::status))
+        .route("/v1/policies", get(policies::policies))
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{id}", get(approvals::show))
         .route("/v1/approvals/{id}/approve", post(approvals::approve))

@@ -31,6 +31,7 @@ use crate::{AdminToken, Control, HostFacts, Names, Phase, serve::router};
 
 mod access;
 mod alerts;
+mod behind;
 mod credentials;
 mod events;
 mod strangers;

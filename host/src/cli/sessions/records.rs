@@ -4,7 +4,6 @@
 //! starting, and showing takes as long as a reader likes.
 
 use std::{
-    io::{self, Write as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,10 +16,7 @@ use store::{
 };
 
 use crate::{
-    cli::{
-        host::{HostArgs, Place, Unanswered},
-        show::line_of,
-    },
+    cli::host::{HostArgs, Place, Unanswered, warn},
     config,
 };
 
@@ -178,21 +174,13 @@ impl Records {
             let open = move || Store::open_read_only(&store).map(|store| (look(&store), store.recovery().lost()));
             match tokio::task::spawn_blocking(open).await? {
                 Ok((read, lost)) => {
-                    warn(&lost);
+                    lost.iter().for_each(|lost| warn(lost));
                     return Ok(read?);
                 }
                 Err(StoreError::InUse { .. }) if began.elapsed() < IN_USE => {}
                 Err(error) => return Err(error).context(unanswered.to_string()),
             }
         }
-    }
-}
-
-/// Tells what is missing in what is shown.
-fn warn(lost: &[String]) {
-    for lost in lost {
-        // Nobody is left to tell when standard error is gone.
-        let _ = writeln!(io::stderr(), "warning: {}", line_of(lost));
     }
 }
 
