@@ -109,10 +109,13 @@ def pem(s):
 
 
 def pem_part(s):
-    """One that is cut off, in a line of which a part is there."""
+    """One that is cut off, in a line of which a part is there; some with the headers of RFC 1421 or RFC 9580."""
     head, *lines, _ = pem(s).split("\n")
     full = s.random.randint(0, len(lines) - 2)
-    return "\n".join([head, *lines[:full], lines[full][: s.random.randint(20, 64)]])
+    headers = s.pick([], [], ["Proc-Type: 4,ENCRYPTED", f"DEK-Info: AES-128-CBC,{s.of(HEX.upper(), 32)}", ""], ["Version: GnuPG v2", ""])
+    if headers and headers[0].startswith("Version"):
+        head = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
+    return "\n".join([head, *headers, *lines[:full], lines[full][: s.random.randint(20, 64)]])
 
 
 def jwt(s):
@@ -122,6 +125,12 @@ def jwt(s):
     head = part(json.dumps({"alg": s.pick("HS256", "RS256", "ES256"), "typ": "JWT"}).encode())
     claims = part(json.dumps({"sub": s.of(string.digits, 10), "iat": s.random.randint(1.6e9, 1.8e9)}).encode())
     return f"{head}.{claims}.{part(s.random.randbytes(s.pick(32, 64, 256)))}"
+
+
+def jwe(s):
+    """Encrypted (RFC 7516): five parts, of which the second is empty with a key that both sides have."""
+    head = base64.urlsafe_b64encode(json.dumps({"alg": "dir", "enc": "A256GCM"}).encode()).decode().rstrip("=")
+    return ".".join([head, s.pick("", s.of(WORD, 342)), s.of(ALNUM, 16), s.of(ALNUM, s.random.randint(40, 300)), s.of(ALNUM, 22)])
 
 
 # Kinds and how they are made. What a vendor publishes about its keys is in the comment of each group.
@@ -142,7 +151,7 @@ KEYS = {
     "private-key": pem,
     "private-key-part": pem_part,
     "age-key": lambda s: f"AGE-SECRET-KEY-1{s.of('QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L', 58)}",
-    "jwt": jwt,
+    "jwt": lambda s: s.pick(jwt, jwt, jwe)(s),
     "anthropic-key": lambda s: f"sk-ant-{s.pick('api03', 'admin01')}-{s.of(WORD, 93)}AA",
     "openai-key": lambda s: s.pick(
         f"sk-{s.of(ALNUM, 20)}T3BlbkFJ{s.of(ALNUM, 20)}",
@@ -160,7 +169,9 @@ KEYS = {
     "aws-access-key": lambda s: s.pick("AKIA", "ASIA") + s.of("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16),
     "aws-secret-key": lambda s: s.of(BASE64, 40),
     "aws-bedrock-key": lambda s: f"ABSK{s.of(BASE64, 128)}",
-    "google-key": lambda s: s.pick(f"AIza{s.of(WORD, 35)}", f"GOCSPX-{s.of(WORD, 28)}", f"ya29.{s.of(WORD, 120)}"),
+    "google-key": lambda s: s.pick(
+        f"AIza{s.of(WORD, 35)}", f"AQ.Ab8RN6{s.of(ALNUM, 44)}", f"GOCSPX-{s.of(WORD, 28)}", f"ya29.{s.of(WORD, 120)}"
+    ),
     "azure-storage-key": lambda s: s.of(BASE64, 86) + "==",
     "azure-key": lambda s: s.pick(
         f"{s.of(BASE64, 76)}+ASt{s.of(ALNUM, 5)}{s.pick(*'AQgw')}==",
@@ -173,7 +184,11 @@ KEYS = {
     "alibaba-key": lambda s: f"LTAI{s.of(ALNUM, 20)}",
     "cloudflare-key": lambda s: f"v1.0-{s.of(HEX, 24)}-{s.of(HEX, 146)}",
     "databricks-token": lambda s: f"dapi{s.of(HEX, 32)}" + s.pick("", "-2"),
-    "github-token": lambda s: s.pick(f"gh{s.pick(*'pousr')}_{s.of(ALNUM, 36)}", f"github_pat_{s.of(ALNUM, 22)}_{s.of(ALNUM, 59)}"),
+    "github-token": lambda s: s.pick(
+        f"gh{s.pick(*'pousr')}_{s.of(ALNUM, 36)}",
+        f"github_pat_{s.of(ALNUM, 22)}_{s.of(ALNUM, 59)}",
+        f"ghs_{s.of(string.digits, 7)}_{jwt(s)}",
+    ),
     "gitlab-token": lambda s: s.pick(f"glpat-{s.of(WORD, 20)}", f"gldt-{s.of(WORD, 20)}", f"glpat-{s.of(WORD, 27)}.01.{s.of(LOWER, 7)}"),
     "bitbucket-token": lambda s: s.pick(f"ATBB{s.of(ALNUM, 32)}", f"ATATT3{s.of(WORD, 180)}={s.of(UPPER, 8)}"),
     "npm-token": lambda s: f"npm_{s.of(ALNUM, 36)}",
@@ -187,19 +202,25 @@ KEYS = {
     "pulumi-token": lambda s: f"pul-{s.of(HEX, 40)}",
     "doppler-token": lambda s: f"dp.pt.{s.of(ALNUM, 43)}",
     "postman-key": lambda s: f"PMAK-{s.of(HEX, 24)}-{s.of(HEX, 34)}",
-    "stripe-key": lambda s: s.pick(f"{s.pick('sk', 'rk')}_{s.pick('live', 'test')}_{s.of(ALNUM, 24)}", f"whsec_{s.of(ALNUM, 32)}"),
+    "stripe-key": lambda s: s.pick(
+        f"{s.pick('sk', 'rk')}_{s.pick('live', 'test')}_{s.of(ALNUM, 24)}",
+        f"sk_org_{s.pick('', 'live_', 'test_')}{s.of(ALNUM, 99)}",
+        f"whsec_{s.of(ALNUM, 32)}",
+    ),
     "square-token": lambda s: f"sq0atp-{s.of(WORD, 22)}",
     "shopify-token": lambda s: f"shpat_{s.of(HEX, 32)}",
     "slack-token": lambda s: s.pick(
         f"xoxb-{s.of(string.digits, 12)}-{s.of(string.digits, 13)}-{s.of(ALNUM, 24)}",
         f"xapp-1-{s.of(UPPER, 11)}-{s.of(string.digits, 13)}-{s.of(HEX, 64)}",
+        f"xoxc-{s.of(string.digits, 12)}-{s.of(string.digits, 12)}-{s.of(string.digits, 13)}-{s.of(HEX, 64)}",
+        f"xoxd-{s.of(ALNUM, 40)}%2B{s.of(ALNUM, 60)}%3D",
     ),
     "slack-webhook": lambda s: f"hooks.slack.com/services/T{s.of(UPPER, 8)}/B{s.of(UPPER, 8)}/{s.of(ALNUM, 24)}",
     "discord-token": lambda s: f"{s.pick(*'MNO')}{s.of(ALNUM, 25)}.{s.of(WORD, 6)}.{s.of(WORD, 38)}",
     "telegram-token": lambda s: f"{s.random.randint(10**8, 10**10 - 1)}:AA{s.of(WORD, 33)}",
     "twilio-key": lambda s: f"SK{s.of(HEX, 32)}",
     "sendgrid-key": lambda s: f"SG.{s.of(WORD, 22)}.{s.of(WORD, 43)}",
-    "mailgun-key": lambda s: f"key-{s.of(HEX, 32)}",
+    "mailgun-key": lambda s: s.pick(f"key-{s.of(HEX, 32)}", f"{s.of(HEX, 32)}-{s.of(HEX, 8)}-{s.of(HEX, 8)}"),
     "mailchimp-key": lambda s: f"{s.of(HEX, 32)}-us{s.random.randint(1, 21)}",
     "brevo-key": lambda s: f"xkeysib-{s.of(HEX, 64)}-{s.of(ALNUM, 16)}",
     "sentry-token": lambda s: f"sntryu_{s.of(HEX, 64)}",
@@ -230,15 +251,16 @@ def mark(kind, value):
 # Values that only their context makes one: how the context is written, in every form of text.
 TOLD = {
     "ssn-bare": lambda s: s.pick("SSN: {}", "social security number {}", "ssn={}", "SSN is {}").format(mark("ssn-bare", s.english.ssn(taxpayer_identification_number_type="SSN").replace("-", ""))),
-    "phone-named": lambda s: s.pick("Tel. {}", "phone: {}", "mobile {}", "Telefon: {}", "teléfono {}").format(mark("phone-named", national(s))),
-    "passport": lambda s: s.pick("passport no. {}", "passport number: {}").format(mark("passport", s.pick("", s.of(string.ascii_uppercase, 1)) + s.of(string.digits, 9))),
+    "phone-named": lambda s: s.pick("Tel. {}", "phone: {}", "mobile {}", "Telefon: {}", "teléfono {}", "Tel.-Nr.: {}", "Mobiltelefon: {}", "Télécopie : {}", "電話番号：{}", "手机号码：{}").format(mark("phone-named", national(s))),
+    "passport": lambda s: s.pick("passport no. {}", "passport number: {}", "Reisepass-Nr. {}").format(mark("passport", s.pick(s.of(string.digits, 9), s.of(string.ascii_uppercase, 1) + s.of(string.digits, 9), f"C{s.of('0123456789CFGHJKLMNPRTVWXYZ', 8)}", f"{s.of(string.digits, 2)}{s.of(string.ascii_uppercase, 2)}{s.of(string.digits, 5)}"))),
     "aws-secret-key": lambda s: s.pick("aws_secret_access_key = {}", '"SecretAccessKey": "{}"', "AWS_SECRET_ACCESS_KEY={}").format(mark("aws-secret-key", KEYS["aws-secret-key"](s))),
     "azure-storage-key": lambda s: s.pick("DefaultEndpointsProtocol=https;AccountName=a1;AccountKey={};EndpointSuffix=core.windows.net", 'accountKey: "{}"').format(mark("azure-storage-key", KEYS["azure-storage-key"](s))),
     "authorization": lambda s: s.pick("Authorization: Bearer {}", '-H "Authorization: Basic {}"').format(mark("authorization", s.of(ALNUM, 32))),
     "url-password": lambda s: s.pick("postgres://app:{}@db.example:5432/main", "redis://:{}@cache:6379/0", "https://jane:{}@repo.example/x.git", "mongodb+srv://root:{}@c0.example/").format(mark("url-password", plain_password(s))),
-    "connection-password": lambda s: s.pick("Server=db1;Database=x;User Id=sa;Password={};Encrypt=true", "host=db user=app password={} dbname=x").format(mark("connection-password", plain_password(s))),
-    "named-secret": lambda s: s.pick('api_key = "{}"', '"password": "{}"', "clientSecret: '{}'", 'auth_token="{}"').format(mark("named-secret", s.pick(plain_password(s), s.of(ALNUM, 32), s.of(HEX, 40)))),
-    "env-secret": lambda s: s.pick("DB_PASSWORD={}", "export API_KEY={}", "AUTH_TOKEN={}").format(mark("env-secret", s.pick(plain_password(s), s.of(HEX, 32)))),
+    "connection-password": lambda s: s.pick("Server=db1;Database=x;User Id=sa;Password={};Encrypt=true", "host=db user=app password={} dbname=x", "jdbc:mysql://db:3306/x?user=root&password={}&ssl=true", "Data Source=.;User ID=sa;Persist Security Info=True;Password={}").format(mark("connection-password", plain_password(s))),
+    "named-secret": lambda s: s.pick('api_key = "{}"', '"password": "{}"', "clientSecret: '{}'", 'auth_token="{}"').format(mark("named-secret", s.pick(plain_password(s), s.of(ALNUM, 32), s.of(HEX, 40), s.of(ALNUM, s.random.randint(130, 700))))),
+    "env-secret": lambda s: s.pick("DB_PASSWORD={}", "export API_KEY={}", "AUTH_TOKEN={}", "AWS_SESSION_TOKEN={}").format(mark("env-secret", s.pick(plain_password(s), s.of(HEX, 32), s.of(ALNUM, s.random.randint(130, 700))))),
+    "line-secret": lambda s: s.pick("\npassword: {}\n", "\nspring.datasource.password={}\n", "\nx-api-key: {}\n", "\n- client_secret: {}\n").format(mark("line-secret", s.pick(f"{plain_password(s)}!{s.random.randint(1, 9)}", s.of(ALNUM, 32), s.of(HEX, 32)))),
 }
 
 
@@ -276,7 +298,7 @@ LOOK_ALIKES = [
     lambda s: s.english.md5(),
     lambda s: "sha256:" + s.english.sha256(),
     lambda s: "v{}.{}.{}".format(*(s.random.randint(0, 40) for _ in range(3))),
-    lambda s: "version {}.{}.{}.{}".format(*(s.random.randint(0, 40) for _ in range(4))),
+    lambda s: s.pick("version {}.{}.{}.{}", '"version": "{}.{}.{}.{}"', "<Version>{}.{}.{}.{}</Version>", 'AssemblyVersion("{}.{}.{}.{}")').format(*(s.random.randint(0, 40) for _ in range(4))),
     lambda s: s.english.user_agent(),
     lambda s: s.english.iso8601(),
     lambda s: str(s.random.randint(1_500_000_000, 1_800_000_000)),
@@ -296,6 +318,11 @@ LOOK_ALIKES = [
     lambda s: s.english.hex_color(),
     lambda s: base64.b64encode(s.random.randbytes(s.random.randint(20, 90))).decode(),
     lambda s: s.of(string.ascii_lowercase, 5) + "@2x.png",
+    lambda s: f"this@{s.of(string.ascii_uppercase, 1)}{s.of(string.ascii_lowercase, 6)}.{s.of(string.ascii_lowercase, 7)}",
+    lambda s: "+" + s.random.choice(["2024", "2025", "2026"]) + f"-{s.random.randint(1, 12):02}-{s.random.randint(1, 28):02} released",
+    lambda s: "\npassword = args.password\n",
+    lambda s: "\nsecret: app-db-" + s.of(string.digits, 1) + "\n",
+    lambda s: "\nexistingSecret: redis-tls-" + s.of(string.digits, 1) + "\n",
     lambda s: f"git@github.com:{s.english.user_name()}/app.git",
     lambda s: f"npm i {s.of(string.ascii_lowercase, 6)}@{s.random.randint(1, 9)}.{s.random.randint(0, 30)}.0",
     lambda s: f"@{s.english.user_name()}",

@@ -167,6 +167,14 @@ fn canaries_go_in_every_spelling() {
 }
 
 #[test]
+fn a_canary_goes_as_forms_write_it() {
+    let rig = rig(r#"{"only": ["ssn"], "canaries": ["correct horse battery"]}"#);
+    rig.every_split("q=correct+horse+battery&x=1", "q=[CANARY]&x=1");
+    rig.every_split("q=%63orrect+horse%20battery+1", "q=[CANARY]+1");
+    rig.every_split("1+2, correct-horse+battery", "1+2, correct-horse+battery");
+}
+
+#[test]
 fn encoded_text_is_looked_into_where_the_settings_say_so() {
     let (ssn, card) = ("my number is MDc4LTA1LTExMjA= ok", "card 34313131313131313131313131313131 ok");
     rig("").every_split(ssn, ssn);

@@ -7,15 +7,35 @@ use core::{
 
 /// Endings of file names that are no top-level domain: `icon@2x.png`.
 const FILES: &[&str] = &[
-    "png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "tsx", "jsx", "json", "html", "xml", "yaml", "yml",
-    "txt", "pdf",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "css", "js", "ts", "tsx", "jsx", "json", "html", "xml",
+    "yaml", "yml", "txt", "pdf", "tgz", "gz",
 ];
 
-/// Words before four numbers that are no address.
-const NUMBERED: &[&str] =
-    &["version", "release", "build", "section", "chapter", "clause", "figure", "table", "rev", "rv"];
+/// What stands before an `@` and is no mailbox: `git@github.com`, and Kotlin's `this@Main.context`.
+const NOBODY: &[&str] = &["git", "this", "super"];
 
-/// `git@github.com` names a service, and what stands before the `@` in `https://user:password@host` is no mailbox.
+/// Words before four numbers that are no address.
+const NUMBERED: &[&str] = &[
+    "section",
+    "chapter",
+    "clause",
+    "figure",
+    "table",
+    "rev",
+    "rv",
+    "ver",
+    "ver.",
+    "kapitel",
+    "abschnitt",
+    "chapitre",
+];
+
+/// The same for what is built, also as the end of a name (`AssemblyVersion`) and in whatever syntax: `"version": "`,
+/// `<Version>`, `| Version | `.
+const BUILT: &[&str] = &["version", "release", "build"];
+
+/// `git@github.com` names a service, `next@15.0.0-canary.1` a package, and what stands before the `@` in
+/// `https://user:password@host` is no mailbox.
 pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
     let escaped = if before.ends_with('\\') { escape(found) } else { 0 };
     let start = found.len() - found[escaped..].trim_start_matches(['.', '-', '_']).len();
@@ -23,7 +43,10 @@ pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
     let (_, ending) = domain.rsplit_once('.')?;
     let host = !domain.starts_with(['.', '-']) && !domain.contains("..");
     let file = FILES.iter().any(|file| file.eq_ignore_ascii_case(ending));
-    (!local.is_empty() && host && !file && local != "git" && !login(before)).then_some(start..found.len())
+    let number = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
+    let version = domain.split('.').take(2).all(number);
+    let mailbox = !local.is_empty() && !NOBODY.contains(&local);
+    (mailbox && host && !file && !version && !login(before)).then_some(start..found.len())
 }
 
 /// Bytes that belong to the escape before them, where the text before ends in a backslash: `"to:\njane@example.org"`.
@@ -52,16 +75,21 @@ pub(super) fn ipv4(before: &str, found: &str) -> bool {
 
 /// `Chrome/120.0.0.0`, `version 1.2.3.4`; but not `http://10.0.0.1`.
 fn version(before: &str) -> bool {
-    let bytes = before.as_bytes();
-    let product = matches!(bytes, [.., letter, b'/'] if letter.is_ascii_alphabetic());
-    let word = before.trim_end_matches([' ', ':', '=']);
-    let named = word.len() < before.len()
-        && NUMBERED.iter().any(|name| {
-            let at = word.len().saturating_sub(name.len());
-            let (head, tail) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..word.len()).unwrap_or_default());
-            tail.eq_ignore_ascii_case(name.as_bytes()) && !head.last().is_some_and(u8::is_ascii_alphanumeric)
-        });
-    product || named
+    let product = matches!(before.as_bytes(), [.., letter, b'/'] if letter.is_ascii_alphabetic());
+    let numbered = before.trim_end_matches([' ', ':', '=']);
+    let built = before.trim_end_matches([' ', ':', '=', '"', '\'', '`', '(', '>', '|', '*', '\\']);
+    let named = |word: &str, names: &[&str]| word.len() < before.len() && names.iter().any(|name| ends_in(word, name));
+    product || named(numbered, NUMBERED) || named(built, BUILT)
+}
+
+/// Whether the text ends in this word, by itself or, with a capital, as the last one of a name: `AssemblyVersion`.
+fn ends_in(text: &str, word: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some((head, tail)) = bytes.len().checked_sub(word.len()).and_then(|at| bytes.split_at_checked(at)) else {
+        return false;
+    };
+    let hump = matches!(tail, [first, second, ..] if first.is_ascii_uppercase() && second.is_ascii_lowercase());
+    tail.eq_ignore_ascii_case(word.as_bytes()) && (hump || !head.last().is_some_and(u8::is_ascii_alphanumeric))
 }
 
 /// A colon after the address belongs to the sentence. Eight groups of two are a fingerprint or a hardware address.
@@ -86,6 +114,22 @@ mod tests {
             (Check::Ipv4, "Version: ", "1.2.3.4", false),
             (Check::Ipv4, "see section ", "1.2.3.4", false),
             (Check::Ipv4, "conversion ", "1.2.3.4", true),
+            (Check::Ipv4, "CONVERSION ", "1.2.3.4", true),
+            (Check::Ipv4, r#"{"version": ""#, "1.2.3.4", false),
+            (Check::Ipv4, "<Version>", "1.0.0.0", false),
+            (Check::Ipv4, r#"[assembly: AssemblyVersion(""#, "1.0.0.0", false),
+            (Check::Ipv4, r#"newVersion=""#, "13.0.0.0", false),
+            (Check::Ipv4, r#"\"version\": \""#, "1.2.3.4", false),
+            (Check::Ipv4, "AssemblyVersion: ", "1.0.0.0", false),
+            (Check::Ipv4, "**Version:** ", "1.2.3.4", false),
+            (Check::Ipv4, "| Version | ", "1.2.3.4", false),
+            (Check::Ipv4, r#""schemaVersion":""#, "1.0.0.0", false),
+            (Check::Ipv4, "ver. ", "1.2.3.4", false),
+            (Check::Ipv4, "Kapitel ", "1.2.3.4", false),
+            (Check::Ipv4, "Version", "1.2.3.4", true),
+            (Check::Ipv4, "see the build. ", "10.1.2.3", true),
+            (Check::Ipv4, "<table>", "10.1.2.3", true),
+            (Check::Ipv4, r#""client": ""#, "10.1.2.3", true),
             (Check::Ipv4, "", "127.0.0.1", false),
             (Check::Ipv4, "", "255.255.255.0", false),
             (Check::Ipv4, "", "1.3.6.1.4", false),
@@ -104,6 +148,12 @@ mod tests {
             (Check::Email, "https://jane:", "secret@example.org", false),
             (Check::Email, "clone ", "git@github.com", false),
             (Check::Email, "", "icon@2x.png", false),
+            (Check::Email, "", "this@MainActivity.applicationContext", false),
+            (Check::Email, "", "super@Outer.toString", false),
+            (Check::Email, "", "lodash@4.17.21.tgz", false),
+            (Check::Email, "npm i ", "next@15.0.0-canary.alpha", false),
+            (Check::Email, "", "jane@163.com", true),
+            (Check::Email, "", "jane@4.example.org", true),
             (Check::Email, "", "jane@example..org", false),
         ]);
         assert_eq!(Check::Email.passes(r"to:\", "njane@example.org"), Some(1..17));

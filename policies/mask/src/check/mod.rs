@@ -32,8 +32,12 @@ pub enum Check {
     Mixed,
     /// A value and not the place for one, such as `${PASSWORD}`.
     Literal,
+    /// The same, and no call that answers it, such as `password=read()`.
+    Given,
     /// A value that looks like a secret.
     Secret,
+    /// The same where names stand without quotes, too.
+    Line,
 }
 
 /// Bytes of text before a match that [`Check::passes`] looks at.
@@ -61,7 +65,9 @@ impl Check {
             Self::Mac => found.len() == "00:00:00:00:00:00".len(),
             Self::Mixed => secret::mixed(found),
             Self::Literal => secret::literal(found),
+            Self::Given => secret::given(found),
             Self::Secret => secret::secret(found),
+            Self::Line => secret::line(found),
         };
         counts.then_some(all)
     }

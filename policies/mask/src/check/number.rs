@@ -71,6 +71,9 @@ pub(super) fn phone(before: &str, found: &str) -> Option<Range<usize>> {
     let places =
         || found[..national].char_indices().filter(|(_, c)| c.is_ascii_digit()).skip(if zeros { 2 } else { 0 });
     let digits: String = places().map(|(_, c)| c).collect();
+    if dated(found, &digits) {
+        return None;
+    }
     if let Some(plan) = digits.strip_prefix('1') {
         let end = match places().nth(NANP_DIGITS - 1)? {
             _ if digits.len() == NANP_DIGITS => found.len(),
@@ -87,6 +90,19 @@ pub(super) fn phone(before: &str, found: &str) -> Option<Range<usize>> {
     // `+49 (0)30 …` is what people write; two zeros after the country are the thousands of an amount.
     let amount = rest.starts_with("00") && !found.contains("(0");
     (!within(NO_COUNTRY) && !amount).then_some(0..found.len())
+}
+
+/// `+2024-01-15`, also with a time behind it: a line that was added to a log. Egypt's numbers have ten digits and more.
+fn dated(found: &str, digits: &str) -> bool {
+    const DATE: usize = "+2024-01-15".len();
+    if !found.starts_with("+20") {
+        return false;
+    }
+    let (date, behind) = found.split_at_checked(DATE).unwrap_or((found, ""));
+    let parts = date[1..].split(['-', '/', '.']).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let parted = parts.map(str::len).eq(["2024".len(), "01".len(), "15".len()])
+        && !behind.starts_with(|c: char| c.is_ascii_digit());
+    parted || digits.len() == "20240115".len()
 }
 
 /// Whether the text ends in no other number: `00` is also the end of a time or of a group of digits.
@@ -150,6 +166,13 @@ mod tests {
             (Check::Phone, "order ", "002-4588126-0606245", false),
             (Check::Phone, "", "+28 123 456 789", false),
             (Check::Phone, "", "+49 30 901820 ext 12", true),
+            (Check::Phone, "", "+2024-01-15", false),
+            (Check::Phone, "", "+2024-01-15 10", false),
+            (Check::Phone, "", "+2024/01/15 10", false),
+            (Check::Phone, "", "+20240115", false),
+            (Check::Phone, "", "+20 10 1234 5678", true),
+            (Check::Phone, "", "+20-10-1234-5678", true),
+            (Check::Phone, "", "+2010-12-34567", true),
         ]);
         assert_eq!(Check::Phone.passes("", "+1 415 555 2671 12/27"), Some(0..15));
         assert_eq!(Check::Phone.passes("", "+1 415 555 2671 x12"), Some(0..19));

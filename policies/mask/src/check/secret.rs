@@ -28,17 +28,49 @@ pub(super) fn mixed(found: &str) -> bool {
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
-/// Not a template (`${X}`, `<x>`, `{{x}}`, `%s`, `%(x)s`) and not one character again and again.
+/// Words of names, of which a value in a line may be one: `password = oldPassword2`.
+const NAMES: &[&str] = &["pass", "secret", "token", "key", "auth", "conf"];
+
+/// Not a template (`${X}`, `$X`, `<x>`, `[x]`, `{{x}}`, `%s`, `%(x)s`) and not one character again and again.
 pub(super) fn literal(found: &str) -> bool {
-    let template = found.starts_with(['$', '<', '{', '*', '[']) || found.starts_with("%s") || found.starts_with("%(");
+    let template = found.starts_with(['<', '{'])
+        || found.starts_with('[') && found.ends_with(']')
+        || found.starts_with("%s")
+        || found.starts_with("%(")
+        || variable(found);
     let bytes = found.as_bytes();
     !template && bytes.first().is_some_and(|first| bytes.iter().any(|byte| byte != first))
 }
 
+/// `$X`, `${X}`, `$(x)`, `$a->b`; but not `$2b$10$…`, the hash of a password, or `$ecret!1`: no name has such signs.
+fn variable(found: &str) -> bool {
+    let name = found.trim_start_matches('$');
+    name.len() < found.len()
+        && (name.starts_with(['{', '(']) || !name.contains(['$', '!', '@', '#', '%', '^', '&', '*']))
+}
+
+/// A literal that is no call.
+pub(super) fn given(found: &str) -> bool {
+    literal(found) && !call(found)
+}
+
+/// A secret that is no name by its looks: signs, or digits and letters of both sorts, or as many digits as a hash has.
+pub(super) fn line(found: &str) -> bool {
+    const HASH: usize = 16;
+    const OF_HASH: usize = 5;
+    let signs = found.contains(['!', '@', '#', '$', '%', '^', '&', '*', '+', '?']);
+    let digits = found.bytes().filter(u8::is_ascii_digit).count();
+    let hash = found.len() >= HASH && digits * OF_HASH >= found.len() && !found.contains([':', '.', '-']);
+    let part = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let path = found.contains(['.', ':', '/']) && found.split(['.', ':', '/']).all(part);
+    secret(found) && (signs || mixed(found) || hash) && !path && !mentions(found, NAMES)
+}
+
 /// A literal that is no path, URL, call or stand-in, and has the mixture of characters that names and words have not.
 pub(super) fn secret(found: &str) -> bool {
-    let reference =
-        found.starts_with(['/', '.', '@']) || ["://", "${", "{{", "|"].iter().any(|sign| found.contains(sign));
+    // `.S3cret12` is no path.
+    let path = found.starts_with('/') || found.starts_with(['.', '@']) && (found.contains('/') || !mixed(found));
+    let reference = path || ["://", "${", "{{", "|"].iter().any(|sign| found.contains(sign));
     let has = |class: fn(&u8) -> bool| found.as_bytes().iter().any(class);
     let letters = has(u8::is_ascii_alphabetic);
     let signs = |byte: &u8| b"!@#$%^&*+=?".contains(byte);
@@ -88,12 +120,46 @@ mod tests {
             ("aB3(x)yz!", true),
             ("MuDoXmjUDLJHibqxQXxBLIAOzzHiUuoB", true),
             ("userPasswordFieldLabelText", false),
+            (".S3cretPw12", true),
+            ("./secret1", false),
+            ("../config/Db1", false),
+            (".env.local1", false),
+            ("*S3cretPw12", true),
+            ("[S3cretPw12", true),
+            ("[password1]", false),
+            ("$2b$10$N9qo8uLOickgx2ZMRZoMye", true),
+            ("$ecret!Pw123", true),
+            ("$OTHER_TOKEN_1", false),
+            ("$$OTHER_TOKEN_1", false),
+            ("$request->pw1", false),
+            ("$(pass show db1)", false),
         ] {
             counts(&[(Check::Secret, "", found, expected)]);
+        }
+        for (found, expected) in [
+            ("S3cret!pw99", true),
+            ("aB3dE5fG7hJ9", true),
+            ("0f3068b6de19eaa7648fd02ddf45ba5d", true),
+            ("hunter22", false),
+            ("args.password1", false),
+            ("settings.OPENAI_V1", false),
+            ("userPassword2", false),
+            ("app-db-1", false),
+            ("2024-01-15T10:15:00", false),
+            ("vault:kv/Data1", false),
+            ("550e8400-e29b-41d4-a716-446655440000", false),
+            ("get_secret1", false),
+        ] {
+            counts(&[(Check::Line, "", found, expected)]);
         }
         counts(&[
             (Check::Literal, "", "password", true),
             (Check::Literal, "", "$PASSWORD", false),
+            (Check::Literal, "", "*****", false),
+            (Check::Given, "", "hunter=2", true),
+            (Check::Given, "", "aB3(x)", true),
+            (Check::Given, "", "input()", false),
+            (Check::Given, "", "$PASSWORD", false),
             (Check::Literal, "", "", false),
             (Check::Mixed, "", "aB1", true),
             (Check::Mixed, "", "ab1", false),
