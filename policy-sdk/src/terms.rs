@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Direction, Hooks, Pattern, Plan, Problem, pattern};
+use crate::{Direction, Hit, Hooks, Pattern, Plan, Problem, Window, pattern};
 
 /// Longest match of a pattern in bytes, when the settings do not say.
 const DEFAULT_MAX_LENGTH: u32 = 256;
@@ -15,7 +15,7 @@ pub struct NamedPattern {
     pub name: String,
     /// Syntax of Rust's `regex` crate.
     pub regex: String,
-    /// The host's check: `luhn`, `iban`, `entropy:3.5`; empty: none.
+    /// The host's check: `luhn`, `iban`, `ssn`, `entropy:3.5`; empty: none.
     #[serde(default)]
     pub check: String,
     /// Longest match in bytes that must not be missed when it is split.
@@ -27,6 +27,9 @@ pub struct NamedPattern {
 const WORDS: &str = "/words";
 /// Where they have the patterns.
 const PATTERNS: &str = "/patterns";
+
+/// Bytes of the longest character: so much of the text before a word says whether it stands by itself.
+const CHARACTER_BYTES: u32 = 4;
 
 fn default_max_length() -> u32 {
     DEFAULT_MAX_LENGTH
@@ -107,7 +110,17 @@ impl<'a> Terms<'a> {
         hooks.set(Hooks::TEXT, !self.is_empty());
         let plan = Plan::new(hooks).directions(directions.iter().copied()).speakers(speakers.iter().cloned());
         // Without a pattern nothing can hit, and hosts refuse a plan that waits for it.
-        if self.is_empty() { plan } else { plan.patterns(self.declared()).only_on_hit() }
+        if self.is_empty() { plan } else { plan.patterns(self.declared()).look_behind(CHARACTER_BYTES).only_on_hit() }
+    }
+
+    /// The hits of a window that count, in order, with what each is of: of words, those that stand by themselves.
+    ///
+    /// # Errors
+    /// When the host reports a pattern that [`Terms::declared`] does not have.
+    pub fn hits(self, window: &Window) -> Result<Vec<(Term<'a>, &Hit)>, String> {
+        let named = window.hits.iter().map(|hit| Ok((self.of(&hit.pattern)?, hit)));
+        let counts = |(term, hit): &(Term<'a>, &Hit)| !matches!(term, Term::Word(_)) || stands_alone(window, hit);
+        named.filter(|found| found.as_ref().map_or(true, counts)).collect()
     }
 
     /// What a hit of the pattern with this id was of.
@@ -140,6 +153,24 @@ impl<'a> Term<'a> {
             Self::Pattern(_) => "pattern",
         }
     }
+}
+
+/// Whether what a hit covers is no part of a longer word. The pattern of a word sees ASCII alone, since scripts that write no
+/// spaces must hide none; this sees the letters of those that do.
+///
+/// What follows a hit is in the window: the host tells none that ends where the text so far does.
+fn stands_alone(window: &Window, hit: &Hit) -> bool {
+    let (start, end) = (hit.start as usize, hit.end as usize);
+    let (before, after) = (&window.pending[..start], &window.pending[end..]);
+    let word = &window.pending[start..end];
+    let before = before.chars().next_back().or_else(|| window.before.chars().next_back());
+    let joined = |one: Option<char>, other: Option<char>| one.is_some_and(is_spaced) && other.is_some_and(is_spaced);
+    !joined(before, word.chars().next()) && !joined(word.chars().next_back(), after.chars().next())
+}
+
+/// Whether this is a letter of Latin, Greek or Cyrillic, whose words are parted by spaces.
+fn is_spaced(character: char) -> bool {
+    character.is_alphabetic() && matches!(character, '\0'..'\u{530}' | '\u{1e00}'..'\u{2000}')
 }
 
 /// A problem for each text of a list that says nothing; `path` is the list's JSON Pointer.

@@ -94,7 +94,7 @@ fn a_policy_that_holds_back_is_not() {
 fn a_policy_that_declares_is_called_on_hits_only() {
     rig::<ON_HIT>().every_split("-ab-é-aab-a", "-X-é-aX-a");
     assert_eq!(rig::<ON_HIT>().run(&["no such thing"]).calls, 0);
-    assert_eq!(rig::<ON_HIT>().run(&["a", "b", "ab", "-"]).calls, 2);
+    assert_eq!(rig::<ON_HIT>().run(&["a", "b", "ab", "-"]).calls, 2, "each when what follows it is there");
 }
 
 #[test]

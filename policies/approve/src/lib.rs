@@ -40,12 +40,11 @@ impl Policy for Approve {
     }
 
     fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
-        let Some(first) = window.hits.first() else {
+        let hits = self.settings.terms().hits(window)?;
+        let Some((_, first)) = hits.first() else {
             return Ok(Decision::allow());
         };
-        let terms = self.settings.terms();
-        let names = window.hits.iter().map(|hit| Ok(terms.of(&hit.pattern)?.name()));
-        let mut found = names.collect::<Result<Vec<&str>, String>>()?;
+        let mut found: Vec<&str> = hits.iter().map(|(term, _)| term.name()).collect();
         found.sort_unstable();
         found.dedup();
         let names = found.join(", ");

@@ -39,6 +39,16 @@ fn with_no_settings_export_delete_and_reset_are_asked_about_at_every_split() {
 }
 
 #[test]
+fn a_word_beside_letters_of_its_script_is_a_part_of_another() {
+    let text = "J'ai exporté le fichier, des données exportées";
+    rig("").every_split(text, text);
+    rig("").every_split_ends("exporté: EXPORT", "exporté: ", |end| matches!(end, End::Asked(_)));
+    rig("").every_split_ends("请reset它", "请", |end| matches!(end, End::Asked(_)));
+    let asked = question(&rig(""), "exporté, then delete");
+    assert_eq!(asked.title, "May this go on? (delete)");
+}
+
+#[test]
 fn only_what_a_user_says() {
     let text = "You can delete files.";
     rig("").of(Direction::Response, "content", "assistant").every_split(text, text);

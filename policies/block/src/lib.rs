@@ -62,10 +62,9 @@ impl Policy for Block {
     }
 
     fn on_text(&mut self, window: &Window) -> Result<Decision, String> {
-        Ok(match window.hits.first() {
+        Ok(match self.settings.terms().hits(window)?.first() {
             None => Decision::allow(),
-            Some(hit) => {
-                let term = self.settings.terms().of(&hit.pattern)?;
+            Some((term, _)) => {
                 let kind = term.kind();
                 let detail = [kind, ": ", term.name(), " (", &window.speaker, ", ", &window.channel, ")"].concat();
                 self.refuse(kind, "the text contains what may not pass", detail).into()

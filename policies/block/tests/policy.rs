@@ -45,6 +45,26 @@ fn with_no_settings_known_injections_stop_at_every_split() {
 }
 
 #[test]
+fn a_word_beside_letters_of_its_script_is_a_part_of_another() {
+    let rig = rig(r#"{"words": ["Maß", "Lohn", "Übung", "мир"]}"#).of_user();
+    for text in ["Maßnahme und Maßstab", "die Lohnübersicht", "eine Grundübung, Fußübung", "кумир, мира", "Lohnể"]
+    {
+        rig.every_split(text, text);
+    }
+    for (text, most) in [
+        ("das Maß.", "das "),
+        ("Maß", ""),
+        ("mit MASS und Maß", "mit MASS und "),
+        ("这是Lohn吗", "这是"),
+        ("Maßnahme, Maß und Ziel", "Maßnahme, "),
+        ("die 'Übung'", "die '"),
+        ("Grundübung, Übung", "Grundübung, "),
+    ] {
+        rig.every_split_ends(text, most, |end| matches!(end, End::Blocked(_)));
+    }
+}
+
+#[test]
 fn the_caller_is_not_told_the_text() {
     let End::Blocked(refusal) = rig(r#"{"words": ["hush"]}"#).of_user().run(&["hush"]).end else { panic!("must stop") };
     assert!(!refusal.message.contains("hush"));

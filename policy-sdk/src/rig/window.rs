@@ -112,7 +112,8 @@ impl<'a, P: Policy> Stream<'a, P> {
         Ok(())
     }
 
-    /// Up to where text may go as far as the host is concerned: no match that is not over is cut.
+    /// Up to where text may go as far as the host is concerned: no match that is not over is cut, and one that ends where
+    /// the text does is not over, since a mark may follow.
     fn free(&self, seen: usize, last: bool) -> usize {
         if last {
             return seen;
@@ -121,9 +122,8 @@ impl<'a, P: Policy> Stream<'a, P> {
             return self.released;
         }
         let mut free = seen;
-        while let Some(cut) =
-            self.hits.iter().filter(|hit| hit.start < free && hit.end > free).map(|hit| hit.start).min()
-        {
+        let open = |hit: &&Found, free: usize| hit.start < free && (hit.end > free || hit.end == seen);
+        while let Some(cut) = self.hits.iter().filter(|hit| open(hit, free)).map(|hit| hit.start).min() {
             free = cut;
         }
         free
