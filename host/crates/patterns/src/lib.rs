@@ -26,7 +26,7 @@
 //! A plan asks for it by the check of a pattern: `decoded:`, followed by the name of a check or by nothing. Such a pattern
 //! is looked for in what encoded text says, and only there (declare another, with another id, for the text itself): in runs
 //! of base64 and base64url (from any of their characters on) and of hexadecimal digits, and in text with URL, HTML and
-//! JSON escapes. One level, then folded. The hit covers the encoded characters that hold the match, no more of the run; so
+//! JSON escapes, and in forms (`+` for a space). One level, then folded. The hit covers the encoded characters that hold the match, no more of the run; so
 //! a policy takes it as it is, without verifying it. `max_length` counts the decoded bytes.
 
 mod automaton;

@@ -144,6 +144,18 @@ fn prose_is_hardly_held() {
 }
 
 #[test]
+fn a_plus_is_a_space_where_forms_write_one() {
+    let patterns = compile(&[spec("blue (?:heron|crane)", "decoded:", 32)]);
+    for (text, found) in [
+        ("q=blue+heron&x", &["blue+heron"][..]),
+        ("blue%20heron+blue+crane", &["blue%20heron", "blue+crane"]),
+        ("blue++heron, blue heron, blue%2bheron", &[]),
+    ] {
+        assert_eq!(covered(text, &everywhere(&patterns, text)), found, "{text}");
+    }
+}
+
+#[test]
 fn a_match_crosses_nothing_that_is_no_text() {
     let patterns = compile(&[spec("ssn[^0-9]{0,9}[0-9]{9}", "decoded:", 32)]);
     let (one, other) = (STANDARD.encode("ssn"), STANDARD.encode("078051120"));

@@ -59,15 +59,23 @@ enum Escape {
     Stop(usize),
 }
 
+/// What a plus stands for: nowhere but in forms is it a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plus {
+    Itself,
+    Space,
+}
+
 /// Text in which escapes stand for characters.
-pub(super) fn read(before: &str, window: &str, last: bool) -> Reading {
+pub(super) fn read(before: &str, window: &str, last: bool, plus: Plus) -> Reading {
     let joined = [before, window].concat();
     let mut reader = Reader::new(before.len());
     let mut utf8 = Utf8::new();
     let mut at = 0;
+    let special = |byte: u8| matches!(byte, b'%' | b'&' | b'\\') || byte == b'+' && plus == Plus::Space;
     while at < joined.len() {
         let rest = &joined.as_bytes()[at..];
-        let plain = rest.iter().position(|byte| !is_plain_byte(*byte) || matches!(byte, b'%' | b'&' | b'\\'));
+        let plain = rest.iter().position(|byte| !is_plain_byte(*byte) || special(*byte));
         let plain = plain.unwrap_or(rest.len());
         if plain > 0 {
             utf8.flush(&mut reader);
@@ -79,6 +87,7 @@ pub(super) fn read(before: &str, window: &str, last: bool) -> Reading {
             '%' => percent(&joined[at..]),
             '&' => entity(&joined[at..], last),
             '\\' => backslash(&joined[at..]),
+            '+' if plus == Plus::Space => Escape::Char(' ', 1),
             _ => Escape::None,
         };
         let length = match escape {

@@ -1,5 +1,5 @@
 //! What encoded text says: one level of base64 (both alphabets), hexadecimal digits, and the escapes of URLs, HTML and
-//! JSON.
+//! JSON. Where there is a plus, they are read once more with a space for it, as forms write one.
 //!
 //! Each is one or more readings of the whole window. A run of base64 or of digits may begin with something else that its
 //! alphabet allows (a path, a word), so it is read from each of its first characters on: one of these readings is right,
@@ -11,6 +11,7 @@ mod runs;
 
 use crate::reading::{Kind, Reader, Reading, context};
 
+use escapes::Plus;
 use runs::{Coding, Runs};
 
 /// Ways in which a run of base64 may be read: its groups have four characters.
@@ -28,7 +29,9 @@ pub(crate) fn readings<'a>(
     let runs = move |coding: Coding, phases: usize| {
         (0..phases).map(move |phase| Runs::new(before, window, coding, phase, shortest).read(last))
     };
-    std::iter::once_with(move || escapes::read(before, window, last))
+    let pluses = usize::from(window.contains('+'));
+    std::iter::once_with(move || escapes::read(before, window, last, Plus::Itself))
+        .chain(std::iter::once_with(move || escapes::read(before, window, last, Plus::Space)).take(pluses))
         .chain(runs(Coding::Base64, BASE64_PHASES))
         .chain(runs(Coding::Hex, HEX_PHASES))
 }
