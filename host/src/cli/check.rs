@@ -233,7 +233,8 @@ fn notes(findings: &Findings) -> Vec<String> {
         let (mode, on_failure) = (settings.mode, settings.on_failure);
         Guard { id, mode, on_failure }
     });
-    config.unguarded(policies).into_iter().chain(findings.lowered.clone()).collect()
+    let idle = findings.policies.iter().filter_map(Inspection::note);
+    config.unguarded(policies).into_iter().chain(findings.lowered.clone()).chain(idle).collect()
 }
 
 fn json(findings: &Findings) -> Value {

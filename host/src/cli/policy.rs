@@ -159,6 +159,7 @@ pub(super) fn inspection_json(found: &Inspection) -> Value {
         "plan": found.plan,
         "compiled_in_ms": found.compiled_in.map(|took| took.as_millis() as u64),
         "taken": found.problems.is_empty(),
+        "note": found.note(),
         "problems": problems,
     })
 }
@@ -207,5 +208,6 @@ fn inspection_text(found: &Inspection) -> String {
         0 => "\na host would take it".to_owned(),
         _ => format!("\na host would NOT take it:\n{}", draw::problems_of(found)),
     });
+    text.extend(found.note().map(|note| format!("note: {}", line_of(&note))));
     text.join("\n")
 }

@@ -29,13 +29,22 @@ pub fn to_component(bytes: &[u8]) -> Result<(Form, Cow<'_, [u8]>), Refused> {
     Ok((Form::CoreModule, Cow::Owned(wrapped)))
 }
 
+/// How the validator names what toolchains with asynchronous functions use.
+const ASYNC: &str = "component model async";
+
 /// Validates a component by the features that the engine runs with.
 ///
 /// # Errors
-/// The validator's own message.
+/// The validator's own message, and the way out where a toolchain is known to have a switch.
 pub fn validate(component: &[u8]) -> Result<(), Refused> {
     Validator::new_with_features(features()).validate_all(component).map(|_types| ()).map_err(|error| {
-        Refused::new(stage::VALIDATE, format!("invalid WebAssembly: {} at byte {}", error.message(), error.offset()))
+        let way_out = if error.message().contains(ASYNC) {
+            "; build it without asynchronous functions (componentize-qjs: `--sync`)"
+        } else {
+            ""
+        };
+        let (message, offset) = (error.message(), error.offset());
+        Refused::new(stage::VALIDATE, format!("invalid WebAssembly: {message} at byte {offset}{way_out}"))
     })
 }
 
@@ -64,6 +73,13 @@ mod tests {
         ] {
             assert_eq!(validate(&wat::parse_str(text).unwrap()).is_ok(), valid, "{text}");
         }
+    }
+
+    #[test]
+    fn what_needs_asynchronous_functions_is_told_with_the_way_out() {
+        let component = wat::parse_str("(component (core func (canon context.get i32 0)))").unwrap();
+        let refused = validate(&component).expect_err("asynchronous");
+        assert!(refused.message.contains("`context.get`") && refused.message.contains("`--sync`"), "{refused}");
     }
 
     #[test]

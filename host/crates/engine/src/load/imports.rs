@@ -174,7 +174,7 @@ fn refuse_foreign(names: &[&str], producers: &[String]) -> String {
 fn way_out(producers: &[String]) -> String {
     const TOOLCHAINS: [(&[&str], &str); 7] = [
         (&["componentize-py", "python"], "componentize-py leaves WASI out with `-s` (`componentize app -s …`)"),
-        (&["componentize-qjs", "quickjs"], "componentize-qjs leaves WASI out with `--stub-wasi` (and needs `--sync`)"),
+        (&["componentize-qjs", "quickjs"], "componentize-qjs leaves WASI out with `--stub-wasi --sync`"),
         (
             &["componentizejs", "componentize-js", "starlingmonkey", "javascript"],
             "componentize-js leaves WASI out when its API is called with `disableFeatures: [\"stdio\", \"random\", \
@@ -185,7 +185,12 @@ fn way_out(producers: &[String]) -> String {
             "Go's runtime always imports WASI; give `wasm-tools component new` a null adapter \
              (`--adapt wasi_snapshot_preview1=null.wasm`)",
         ),
-        (&["rust", "rustc"], "build for `--target wasm32-unknown-unknown` instead of a wasip1 or wasip2 target"),
+        // componentize-qjs is written in Rust, and its files carry no other name.
+        (
+            &["rust", "rustc"],
+            "build Rust for `--target wasm32-unknown-unknown` instead of a wasip1 or wasip2 target; componentize-qjs \
+             (JavaScript) leaves WASI out with `--stub-wasi --sync`",
+        ),
         (
             &["clang", "c_plus_plus", "c", "zig"],
             "build with `-mexec-model=reactor` and without stdio, clocks and files, or give `wasm-tools component new` a \
@@ -253,6 +258,7 @@ mod tests {
             (&["componentize-qjs"], "`--stub-wasi`"),
             (&["Go", "Go cmd/compile"], "null adapter"),
             (&["Rust", "rustc", "cargo-component"], "wasm32-unknown-unknown"),
+            (&["wit-component", "Rust", "rustc"], "componentize-qjs (JavaScript) leaves WASI out with `--stub-wasi"),
             (&["C_plus_plus_14", "clang"], "-mexec-model=reactor"),
             (&[], "without WASI"),
         ] {

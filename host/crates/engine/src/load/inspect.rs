@@ -10,7 +10,7 @@ use std::{
 };
 
 use exchange::ports::Problem;
-use model::{Digest, Plan};
+use model::{Digest, Hooks, Plan};
 use wasmtime::component::Component;
 
 use super::{
@@ -81,6 +81,15 @@ impl Inspection {
             problems: Vec::new(),
             id,
         }
+    }
+
+    /// What is not wrong, and guards less than one may think.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let idle = self.plan.as_ref().is_some_and(|plan| plan.hooks == Hooks::default());
+        idle.then(|| {
+            format!("policy `{}`: with these settings none of its hooks is called, so it judges nothing", self.id)
+        })
     }
 
     fn refuse(&mut self, refused: &Refused) {
@@ -253,5 +262,21 @@ async fn try_out(runtime: &Arc<Runtime>, component: Component, candidate: &Candi
     match runtime.prepare(component, candidate.spec()).await {
         Ok(proven) => inspection.plan = Some(proven.policy.plan().clone()),
         Err(error) => inspection.refuse(&candidate.refused(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_of_which_no_hook_is_called_is_noted() {
+        let mut inspection = Inspection::new(Path::new("10-idle.wasm"));
+        assert_eq!(inspection.note(), None, "nothing is known yet");
+        let plan = inspection.plan.insert(Plan::default());
+        plan.hooks.open = true;
+        assert_eq!(inspection.note(), None);
+        inspection.plan = Some(Plan::default());
+        assert!(inspection.note().is_some_and(|note| note.contains("10-idle") && note.contains("judges nothing")));
     }
 }

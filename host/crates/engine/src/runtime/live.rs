@@ -27,6 +27,9 @@ const START_TIME: Duration = Duration::from_millis(100);
 const WALL_FACTOR: u32 = 20;
 /// … but not before this.
 const WALL_LEAST: Duration = Duration::from_secs(2);
+/// What languages make of what was not caught: they end in the same instruction.
+const UNCAUGHT: &str = "a panic, or an exception that nothing caught; in JavaScript also a wrong or missing name in what \
+                        it answers";
 /// How wasmtime says that an answer is larger than the host-call fuel; it has no type of its own for it.
 const TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
@@ -180,7 +183,11 @@ fn settle<R>(
         } else if error.root_cause().to_string().ends_with(TOO_LARGE) {
             (FailureKind::Answer, format!("what it answers is larger than {} bytes (`answer`)", limits.answer_bytes))
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
-            (FailureKind::Trap, trap.to_string())
+            let message = match trap {
+                Trap::UnreachableCodeReached => format!("{trap} ({UNCAUGHT})"),
+                _ => trap.to_string(),
+            };
+            (FailureKind::Trap, message)
         } else {
             (otherwise, cause())
         };

@@ -67,4 +67,5 @@ async fn a_hook_that_traps_on_harmless_input() {
     let error = refused(Guest::new().on_text("unreachable")).await;
     assert_eq!(error.stage, "trial");
     assert!(error.message.contains("on-text") && error.message.contains("unreachable"), "{error}");
+    assert!(error.message.contains("an exception that nothing caught"), "the same in every language: {error}");
 }
