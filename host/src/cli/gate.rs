@@ -3,7 +3,7 @@
 //! What must hold: a token goes only where it was said to go, over TLS or on this machine; no redirect is followed, no
 //! proxy of the environment used; no token is in an error.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -15,7 +15,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use outbound::tls::client_config;
+use model::address::is_this_machine;
+use outbound::{Http, tls::client_config};
 use serde_json::Value;
 
 use super::{kept::Kept, show::line_of};
@@ -49,7 +50,15 @@ pub(super) struct GateArgs {
 pub(super) struct Gate {
     /// Scheme, host and port.
     pub(super) url: String,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    reached: Reached,
+}
+
+/// How a gate is reached.
+enum Reached {
+    /// Over TLS.
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    /// In clear: what its name leads to must be this machine, too.
+    Here(Http),
 }
 
 /// Why a gate gave nothing.
@@ -93,17 +102,19 @@ impl GateArgs {
                 None => bail!("which gate? Name it with --url https://… (or PORTCULLIS_URL)"),
             },
         };
+        let url = origin(&url)?;
         let own = self.cert.as_deref().zip(self.key.as_deref());
         let config = client_config(self.ca.as_deref(), own)?;
+        if url.starts_with("http://") {
+            let http = Http::new(None, [&url]).map_err(anyhow::Error::msg)?.within(ANSWER);
+            return Ok(Gate { url, reached: Reached::Here(http) });
+        }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        Ok(Gate { url: origin(&url)?, client: Client::builder(TokioExecutor::new()).build(connector) })
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().wrap_connector(connector);
+        Ok(Gate { url, reached: Reached::Tls(Client::builder(TokioExecutor::new()).build(connector)) })
     }
 }
 
@@ -116,10 +127,9 @@ fn origin(url: &str) -> anyhow::Result<String> {
         bail!(wrong());
     }
     let host = authority.host();
-    let here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     match scheme {
         "https" => {}
-        "http" if here => {}
+        "http" if is_this_machine(host) => {}
         "http" => bail!("tokens don't go to `{host}` in clear: name the gate by https://"),
         _ => bail!(wrong()),
     }
@@ -137,7 +147,7 @@ impl Gate {
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
-        let request = request.body(Full::new(Bytes::from(encoded(form)))).context("the request can't be made")?;
+        let request = request.body(encoded(form).into_bytes()).context("the request can't be made")?;
         let (status, body) = self.send(request).await?;
         let parsed: Option<Value> =
             if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
@@ -151,10 +161,18 @@ impl Gate {
         }
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unserved> {
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<(StatusCode, Bytes), Unserved> {
         let unreached = |error: String| Unserved::Unreached(self.url.clone(), error);
+        let client = match &self.reached {
+            Reached::Tls(client) => client,
+            Reached::Here(http) => {
+                let answer = http.send(request).await.map_err(|error| unreached(error.to_string()))?;
+                return Ok((answer.status(), Bytes::from(answer.into_body())));
+            }
+        };
         let answer = tokio::time::timeout(ANSWER, async {
-            let answer = self.client.request(request).await.map_err(|error| unreached(chain(&error)))?;
+            let request = request.map(|body| Full::new(Bytes::from(body)));
+            let answer = client.request(request).await.map_err(|error| unreached(chain(&error)))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
             Ok((status, body.map_err(|error| unreached(format!("the answer broke off: {error}")))?.to_bytes()))
@@ -198,6 +216,7 @@ mod tests {
             ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
             ("http://[::1]:8080/", Some("http://[::1]:8080")),
             ("http://localhost:1", Some("http://localhost:1")),
+            ("http://127.0.0.2:1", Some("http://127.0.0.2:1")),
             ("http://gate.example.com", None),
             ("http://127.0.0.1.example.com", None),
             ("https://gate.example.com/v1", None),

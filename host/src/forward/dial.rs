@@ -1,8 +1,8 @@
 //! A new connection to an upstream.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use model::Upstream;
+use model::{Upstream, address::is_this_machine};
 use rustls_pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -15,6 +15,8 @@ pub(super) struct Dialer {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// Whether it is this machine, in clear: a name that leads elsewhere is not dialled.
+    stays_here: bool,
     deadline: Duration,
     /// Of each response.
     head_bytes: usize,
@@ -33,7 +35,8 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self { host, port, tls, deadline: limits.upstream_connect, head_bytes: limits.head_bytes })
+        let stays_here = !upstream.tls && is_this_machine(&host);
+        Ok(Self { host, port, tls, stays_here, deadline: limits.upstream_connect, head_bytes: limits.head_bytes })
     }
 
     /// Resolves once, dials what was resolved, and shakes hands.
@@ -42,7 +45,8 @@ impl Dialer {
         let late = |what: &str| {
             Failed::Other(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
         };
-        let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, |_| true))
+        let may = |to: IpAddr| !self.stays_here || to.is_loopback();
+        let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, may))
             .await
             .map_err(|_| late("connecting to"))?
             .map_err(|error| Failed::Other(error.to_string()))?;

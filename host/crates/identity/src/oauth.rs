@@ -34,7 +34,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use model::Digest;
+use model::{Digest, address::is_this_machine};
 use serde_json::json;
 use thiserror::Error;
 use url::Url;
@@ -95,7 +95,7 @@ impl OauthTerms {
         let wrong = |what: &str| OauthError(what.to_owned());
         let url = Url::parse(&self.url).map_err(|error| OauthError(format!("url is not one: {error}")))?;
         let origin = url.origin().ascii_serialization();
-        let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+        let here = url.host_str().is_some_and(is_this_machine);
         if self.url.trim_end_matches('/') != origin {
             return Err(wrong("url has a path, or more"));
         }

@@ -1,4 +1,4 @@
-//! Addresses that no name may lead to.
+//! Addresses that no name may lead to, and names that must lead to this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,6 +19,14 @@ pub fn serves_metadata(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a host, as it stands in a URL (an IPv6 address in brackets or not), is this machine. `localhost` is, by its name:
+/// whoever dials it for that makes sure that it leads to a loopback address.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
+}
+
 /// The IPv4 address that a gateway makes of an IPv6 one: NAT64 (RFC 6052, the well-known prefix; RFC 8215, as its /96
 /// is written), 6to4 (RFC 3056), and the old IPv4-compatible form (RFC 4291, 2.5.5.1).
 fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
@@ -34,6 +42,16 @@ fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses_and_one_name() {
+        for host in ["localhost", "Localhost", "127.0.0.1", "127.0.0.2", "[::1]", "::1", "[::ffff:127.0.0.1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "[::2]", "0.0.0.0", "127.1"] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
 
     #[test]
     fn metadata_addresses_are_known_in_every_form() {

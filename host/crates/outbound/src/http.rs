@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use model::address::serves_metadata;
+use model::address::{is_this_machine, serves_metadata};
 use rustls_pki_types::ServerName;
 use thiserror::Error;
 use tokio::{
@@ -68,7 +68,7 @@ impl Http {
         for url in urls {
             let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
             let host = parsed.host().ok_or_else(|| format!("`{url}` has no host"))?.to_owned();
-            http.plain |= parsed.scheme() == "http" && on_this_machine(&host);
+            http.plain |= parsed.scheme() == "http" && is_this_machine(&host.to_string());
             http.named.push(host);
             http.check(&parsed).map_err(|error| format!("`{url}` {error}"))?;
         }
@@ -94,7 +94,7 @@ impl Http {
         let host = host.to_owned();
         match url.scheme() {
             "https" => {}
-            "http" if self.plain && on_this_machine(&host) => {}
+            "http" if self.plain && is_this_machine(&host.to_string()) => {}
             _ => return Err(HttpError::new("is not https")),
         }
         let address = match host {
@@ -153,14 +153,6 @@ impl Http {
         // A literal was looked at in `check`; what a name leads to is looked at when it is dialled.
         let plain = url.scheme() == "http";
         connect(host, port, |to| !plain || to.is_loopback()).await.map_err(|error| HttpError(error.to_string()))
-    }
-}
-
-fn on_this_machine(host: &Host<String>) -> bool {
-    match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::text::deceives;
+
 /// Bytes of one line; the rest is cut off.
 const LINE_BYTES: usize = 2 << 10;
 /// Lines of one instance, that is of one exchange.
@@ -69,7 +71,7 @@ pub(super) fn line(message: &str) -> String {
     let kept = &message[..message.floor_char_boundary(LINE_BYTES)];
     let mut line = String::with_capacity(kept.len() + 1);
     for c in kept.chars() {
-        if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if deceives(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
@@ -105,6 +107,9 @@ mod tests {
     #[test]
     fn a_line_stays_one_line() {
         assert_eq!(line("a\nb\u{1b}[31m\u{202e}é"), "a\\nb\\u{1b}[31m\\u{202e}é");
+        for c in ['\u{ad}', '\u{61c}', '\u{200b}', '\u{2028}', '\u{3164}', '\u{feff}', '\u{e0041}'] {
+            assert_eq!(line(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
+        }
         assert_eq!(line(&"é".repeat(2_000)).chars().count(), LINE_BYTES / 2 + 1);
     }
 }

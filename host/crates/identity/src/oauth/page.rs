@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use model::text::deceives;
 
 use super::answer::plain;
 
@@ -113,10 +114,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}' => {
-                out.push_str(&format!("[U+{:04X}]", u32::from(char)));
-            }
-            char if char.is_control() => out.push_str(&format!("[U+{:04X}]", u32::from(char))),
+            char if deceives(char) => out.push_str(&format!("[U+{:04X}]", u32::from(char))),
             char => out.push(char),
         }
     }
@@ -157,6 +155,11 @@ mod tests {
             escape("<a href='x' b=\"y\">&\u{202e}\0"),
             "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;[U+202E][U+0000]"
         );
+        for c in
+            ['\u{34f}', '\u{61c}', '\u{115f}', '\u{1160}', '\u{180e}', '\u{2028}', '\u{3164}', '\u{fe0f}', '\u{e0041}']
+        {
+            assert_eq!(escape(&format!("a{c}")), format!("a[U+{:04X}]", u32::from(c)));
+        }
         let hostile = "\"><script>alert(1)</script>";
         let decision = Decision {
             action: "/oauth/device/decision",
