@@ -139,13 +139,18 @@ async fn a_command_that_names_nothing_or_nobody_says_so() {
     ] {
         let told = host.cli().run(&[&["revoke", "--yes"][..], &target].concat());
         assert!(told.code == Some(1) && told.stderr.contains(known), "{target:?}: {}", told.stderr);
+        assert!(told.stderr.contains("add --unknown"), "{target:?}: {}", told.stderr);
         let told = host.cli().run(&[&["revoke", "--yes", "--unknown"][..], &target].concat());
         assert!(told.code == Some(0) && told.stdout.contains("but the rule stands"), "{target:?}: {}", told.stdout);
+        assert!(told.stdout.contains("how to take it back"), "{}", told.stdout);
     }
     for insisting in [&[][..], &["--unknown"]] {
         let told = host.cli().run(&[&["revoke", "--yes", "--caller", "passer-by"][..], insisting].concat());
         let known = "nobody here is known as `passer-by`";
         assert!(told.code == Some(1) && told.stderr.contains(known), "no issuer could vouch for one: {}", told.stderr);
+        // Whoever insists is told how one is named that is still to come.
+        assert!(told.stderr.contains("`token|rig`"), "{}", told.stderr);
+        assert_eq!(told.stderr.contains("token|passer-by"), !insisting.is_empty(), "{}", told.stderr);
     }
     let told = host.cli().run(&["revoke", "--caller", CALLER, "--yes"]);
     assert!(told.stdout.contains("nothing is running with token|rig, but the rule stands"), "{}", told.stdout);

@@ -68,6 +68,8 @@ pub(super) enum Unanswered {
     Refused {
         /// HTTP status.
         status: StatusCode,
+        /// The error's code, where it said one.
+        code: Option<String>,
         /// What it said.
         detail: String,
     },
@@ -219,7 +221,7 @@ fn read_token(path: &Path) -> anyhow::Result<zeroize::Zeroizing<String>> {
 
 fn refused(status: StatusCode, body: &[u8]) -> Unanswered {
     let problem: Option<Value> = serde_json::from_slice(body).ok();
-    let said = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
-    let detail = said.map_or_else(|| format!("the host answered {status}"), line_of);
-    Unanswered::Refused { status, detail }
+    let text = |name: &str| problem.as_ref().and_then(|problem| problem.get(name)?.as_str());
+    let detail = text("detail").map_or_else(|| format!("the host answered {status}"), line_of);
+    Unanswered::Refused { status, code: text("code").map(str::to_owned), detail }
 }

@@ -48,7 +48,7 @@ pub(super) fn cmd_init(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let at = folder.display();
     print_line(&format!(
         "wrote {file}\n\nnext:\n  put your upstream's key into {at}/secrets/upstream (mode 0600)\n  put policies into \
-         {at}/policies\n  portcullis check --config {file}\n  portcullis serve --config {file}\n\na first caller's token is in \
+         {at}/policies: your own, or those that `portcullis demo` lays out (mask, block, approve)\n  portcullis check --config {file}\n  portcullis serve --config {file}\n\na first caller's token is in \
          {at}/secrets/first-caller",
         file = args.file.display(),
     ))?;

@@ -7,12 +7,13 @@ use std::{
 
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
+use model::ExchangeId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     caller::caller_of,
-    host::{HostArgs, Place},
+    host::{HostArgs, Place, Unanswered},
     print_line,
     show::{self, json_of, line_of, lines_of, short},
 };
@@ -119,7 +120,12 @@ pub(super) async fn cmd_revoke(args: RevokeArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let told = order(&place, &args, false).await?;
-    print_line(&if args.json { json_of(&told)? } else { describe(&told, args.issued_before, false)? })?;
+    print_line(&if args.json {
+        json_of(&told)?
+    } else {
+        let text = describe(&told, args.issued_before, false)?;
+        format!("{text}\nhow to take it back: portcullis revoke --help")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -133,7 +139,13 @@ async fn order(place: &Place, args: &RevokeArgs, dry_run: bool) -> anyhow::Resul
         "dry_run": dry_run,
         "unknown": args.unknown,
     });
-    Ok(place.post("/v1/revoke", &said).await?)
+    let told = place.post("/v1/revoke", &said).await;
+    told.map_err(|error| match &error {
+        Unanswered::Refused { code: Some(code), detail, .. } if code == "unknown_name" => {
+            anyhow::anyhow!("{detail}. To revoke it ahead of time all the same, add --unknown")
+        }
+        _ => error.into(),
+    })
 }
 
 /// The one that the command line names.
@@ -178,11 +190,13 @@ fn describe(told: &Value, issued_before: Option<Timestamp>, dry_run: bool) -> an
         let mut table = show::table(&["CALLER", "ISSUER", "TOKEN", "EXCHANGE"]);
         for affected in blast.named {
             let id = |id: Option<String>| id.map_or_else(|| "-".to_owned(), |id| line_of(&id));
+            // As other commands show it, and take it.
+            let exchange = |id: String| id.parse().map_or(id, |id: ExchangeId| id.to_string());
             table.add_row([
                 short(&affected.subject, 32),
                 short(&affected.issuer, 40),
                 id(affected.token),
-                id(affected.exchange),
+                id(affected.exchange.map(exchange)),
             ]);
         }
         text = format!("{text}\n{}", lines_of(&table));

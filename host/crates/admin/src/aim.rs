@@ -128,11 +128,18 @@ impl Callers<'_> {
         match vouching.pop_first() {
             Some(issuer) => Ok(Target::Caller { issuer, subject }),
             None => {
-                let exact = issuers(self.control).into_iter().map(|issuer| format!("{issuer}|{subject}"));
+                let tokens = self.control.names.tokens.iter().map(|name| format!("{STATIC_ISSUER}|{name}"));
+                let vouch = issuers(self.control).into_iter().filter(|issuer| issuer != STATIC_ISSUER);
+                let exact: Vec<_> = vouch.map(|issuer| format!("{issuer}|{subject}")).collect();
+                let to_come = match (exact.is_empty(), self.unknown) {
+                    (false, _) => format!("; somebody whom an issuer vouches for is {}", listed(exact.into_iter())),
+                    (true, false) => String::new(),
+                    (true, true) => format!("; a static token to come is `{STATIC_ISSUER}|{subject}`"),
+                };
                 let detail = format!(
                     "nobody here is known as `{subject}`: no static token has this name, and no caller of this name holds \
-                     a token, asked for access or runs anything; name it with its issuer: {}",
-                    listed(exact)
+                     a token, asked for access or runs anything; static tokens are: {}{to_come}",
+                    listed(tokens)
                 );
                 Err(Problem::new(StatusCode::NOT_FOUND, "unknown_caller", detail))
             }
@@ -171,10 +178,7 @@ fn known(what: &str, name: &str, names: &[String], unknown: bool) -> Result<(), 
     if unknown || names.iter().any(|known| known == name) {
         return Ok(());
     }
-    let detail = format!(
-        "there is no {what} `{name}` here; there are: {}. To revoke it ahead of time all the same, say so: `unknown`",
-        listed(names.iter().cloned())
-    );
+    let detail = format!("there is no {what} `{name}` here; there are: {}", listed(names.iter().cloned()));
     Err(Problem::new(StatusCode::NOT_FOUND, "unknown_name", detail))
 }
 

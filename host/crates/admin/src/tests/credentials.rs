@@ -137,7 +137,7 @@ async fn an_order_that_can_be_meant_in_two_ways_is_refused() {
 async fn a_name_that_means_nobody_is_refused_with_the_names_that_are_known() {
     let rig = Rig::new();
     for (target, told) in [
-        (r#"{"caller":{"subject":"ann@x"}}"#, "`token|ann@x`, `idp|ann@x`"),
+        (r#"{"caller":{"subject":"ann@x"}}"#, "`token|ci`; somebody whom an issuer vouches for is `idp|ann@x`"),
         (r#"{"caller":{"issuer":"idp/","subject":"ann"}}"#, "`token`, `idp`"),
         (r#"{"caller":{"issuer":"token","subject":"cx"}}"#, "`ci`"),
         (r#"{"connection":"opnai"}"#, "`openai`"),
