@@ -26,7 +26,7 @@ use exchange::{
     Gate,
     ports::{ControlLog, PolicySet},
 };
-use model::Connection;
+use model::{Connection, Guard};
 use store::Store;
 use tokio::{
     net::TcpListener,
@@ -307,14 +307,14 @@ async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder
     let outcome = loader.scan(std::time::Instant::now()).await;
     let set = outcome.set.context("the first scan of the policy folder published no set")?;
     for change in &outcome.changes {
-        tracing::info!("{change}");
+        reload::tell(change);
     }
     recorder.event(reload::published(&set, now_ms())).await?;
     Ok(set)
 }
 
 fn warn_of_what_is_unguarded(config: &Config, set: &PolicySet) {
-    for note in config.unguarded(set.policies.iter().map(|policy| policy.info().into())) {
+    for note in config.unguarded(set.policies.iter().map(|policy| Guard::of(policy.info(), policy.plan()))) {
         tracing::warn!("{note}");
     }
 }
@@ -347,7 +347,11 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
         version: env!("CARGO_PKG_VERSION").into(),
         proxy: format!("{scheme}://{}", ready.proxy),
         started_ms: now_ms(),
-        connections: config.connections.iter().map(|route| route.connection.name.clone()).collect(),
+        connections: config
+            .connections
+            .iter()
+            .map(|route| (route.connection.name.clone(), route.connection.family))
+            .collect(),
         durability: config.store.durability.as_str().to_owned(),
     }
 }

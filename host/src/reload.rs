@@ -113,9 +113,10 @@ async fn proclaim(outcome: ScanOutcome, publish: &watch::Sender<Arc<PolicySet>>,
     );
 }
 
-fn tell(change: &Change) {
+/// Tells people of a change.
+pub(crate) fn tell(change: &Change) {
     match change.kind {
-        ChangeKind::Wrong(_) => tracing::warn!("{change}"),
+        ChangeKind::Wrong(_) | ChangeKind::Bound { stands_in: true, .. } => tracing::warn!("{change}"),
         // What guarded guards no more: whoever meant it can pass over a line, whoever did not must see it.
         ChangeKind::Unbound { .. } => tracing::warn!("{change}: in force no more"),
         ChangeKind::Bound { .. } | ChangeKind::Mended => tracing::info!("{change}"),

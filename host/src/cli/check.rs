@@ -16,7 +16,7 @@ use clap::Args;
 use engine::{
     Runtime, RuntimeConfig,
     load::{
-        Cache, CacheConfig, CacheError, CompileConfig, Compiler,
+        Cache, CacheConfig, CacheError, CompileConfig, Compiler, Settings,
         inspect::{Inspection, inspect_folder},
     },
 };
@@ -37,11 +37,14 @@ use crate::{
     listen,
 };
 
+/// The code of what else would keep a host from starting; `host/docs/configuration.md` lists it.
+const START: &str = "P0121";
+
 /// Check a configuration and everything that it names, without starting.
 ///
 /// Reads the configuration, its secrets and certificates, runs the commands that tell credentials, and compiles and configures
-/// every policy of the folder. Says everything that is wrong at once, each with code, file, line and a hint, and ends with 1 if
-/// anything is.
+/// every policy of the folder. Says everything that is wrong at once, each with a code, its place where it has one, and a way out,
+/// and ends with 1 if anything is.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl restart portcullis"
@@ -210,7 +213,7 @@ fn text(file: &Path, findings: &Findings) -> String {
         lines.extend(config.grants.iter().map(|grant| format!("ok      grant {}  {}", grant.name, grant.who.issuer)));
         lines.extend(config.oauth.iter().map(|oauth| format!("ok      token endpoint {}/oauth", oauth.url)));
     }
-    lines.extend(findings.start.iter().map(|wrong| format!("error[P0110]: {}", line_of(wrong))));
+    lines.extend(findings.start.iter().map(|wrong| format!("error[{START}]: {}", line_of(wrong))));
     for policy in &findings.policies {
         let id = line_of(&policy.id);
         match &policy.description {
@@ -229,12 +232,20 @@ fn text(file: &Path, findings: &Findings) -> String {
 /// What is not wrong, and guards less or serves fewer than one may think.
 fn notes(findings: &Findings) -> Vec<String> {
     let Some(config) = &findings.config else { return Vec::new() };
-    let policies = findings.policies.iter().map(|Inspection { id, settings, .. }| {
-        let (mode, on_failure) = (settings.mode, settings.on_failure);
-        Guard { id, mode, on_failure }
+    let lowered = findings.lowered.clone();
+    let unlisted = findings.folder.iter().any(|problem| Path::new(&problem.file) == config.policies.folder);
+    if unlisted && findings.policies.is_empty() {
+        let wrong = "the policy folder can't be read: a host that starts with it refuses every exchange";
+        return lowered.into_iter().chain([wrong.to_owned()]).collect();
+    }
+    let policies = findings.policies.iter().map(|Inspection { id, settings, plan, .. }| {
+        let Settings { mode, on_failure, connections, .. } = settings;
+        // One that can't be loaded blocks what it guards.
+        let bytes = plan.as_ref().is_none_or(|plan| plan.hooks.head || plan.hooks.body);
+        Guard { id, mode: *mode, on_failure: *on_failure, connections, bytes }
     });
     let idle = findings.policies.iter().filter_map(Inspection::note);
-    config.unguarded(policies).into_iter().chain(findings.lowered.clone()).chain(idle).collect()
+    config.unguarded(policies).into_iter().chain(lowered).chain(idle).collect()
 }
 
 fn json(findings: &Findings) -> Value {
@@ -255,9 +266,36 @@ fn json(findings: &Findings) -> Value {
     json!({
         "good": findings.good(),
         "problems": problems.collect::<Vec<_>>(),
-        "start": findings.start,
+        "start": findings.start.iter().map(|wrong| json!({ "code": START, "message": wrong })).collect::<Vec<_>>(),
         "policies": findings.policies.iter().map(policy::inspection_json).collect::<Vec<_>>(),
         "folder": folder.collect::<Vec<_>>(),
         "notes": notes(findings),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_can_not_be_read_is_no_folder_without_policies() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[policies]\nfolder = \".\"\n[[connection]]\nname = \"a\"\nupstream = \"builtin:echo-1\"\n\
+                    dialect = \"openai\"\n[[token]]\nname = \"a\"\nvalue_sha256 = \"DIGEST\"\nconnections = [\"a\"]\n";
+        let text = text.replace("DIGEST", &identity::digest("a").to_string());
+        let (config, problems) = config::parse(&dir.path().join("portcullis.toml"), text).unwrap();
+        let folder = config.policies.folder.display().to_string();
+        let mut findings = Findings {
+            config: Some(config),
+            problems,
+            policies: Vec::new(),
+            folder: Vec::new(),
+            start: Vec::new(),
+            lowered: None,
+        };
+        assert!(notes(&findings).concat().contains("there are no policies: nothing is judged"));
+        findings.folder.push(PolicyProblem { file: folder, stage: "read", message: "Permission denied".into() });
+        let noted = notes(&findings).concat();
+        assert!(noted.contains("refuses every exchange") && !noted.contains("nothing is judged"), "{noted}");
+    }
 }

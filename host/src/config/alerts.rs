@@ -46,7 +46,7 @@ impl WebhookTable {
             name: section.needed("name", "\"soc\"", problems),
             url: section.needed("url", "\"https://soc.example.com/portcullis\"", problems),
             secret_files: section.needed_texts("secret_file", "\"./secrets/soc\"", problems),
-            rules: section.texts("rules", problems),
+            rules: section.narrowing("rules", problems),
             tls_ca: section.text("tls_ca", problems),
         }
     }

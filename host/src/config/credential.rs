@@ -75,7 +75,8 @@ pub(super) fn credential(table: CredentialTable, base: &Base<'_>, problems: &mut
     let value = secret.map(|secret| secret.header(&prefix));
     if let Some(None) = value {
         let message = format!("the secret can't stand in the header `{header}`");
-        problems.push(Problem::error(Code::BadFile, span, message).label("only printable ASCII can"));
+        problems
+            .push(Problem::error(Code::BadFile, span, message).label("with its `prefix`, only printable ASCII can"));
         return None;
     }
     Some(Credential { header, prefix, source, refresh: table.refresh, value: value.flatten() })

@@ -58,8 +58,8 @@ impl IssuerTable {
             url: section.needed("url", "\"https://login.example.com\"", problems),
             audiences: section.needed_texts("audiences", "[\"portcullis\"]", problems),
             parties: section.narrowing("parties", problems),
-            algorithms: section.texts_or("algorithms", &ALGORITHMS, problems),
-            types: section.texts_or("types", &["jwt", "at+jwt"], problems),
+            algorithms: section.narrowing_or("algorithms", &ALGORITHMS, problems),
+            types: section.narrowing_or("types", &["jwt", "at+jwt"], problems),
             groups: section.texts_or("groups", &["groups"], problems),
             shown: section.texts("shown", problems),
             leeway: section.time(&LEEWAY, problems),
@@ -86,7 +86,8 @@ impl IssuerTable {
         let issuer = Issuer {
             audiences: plain(self.audiences),
             parties: plain(self.parties),
-            algorithms: algorithms?,
+            // An empty list is an error already.
+            algorithms: algorithms.filter(|algorithms| !algorithms.is_empty())?,
             types: plain(self.types),
             groups,
             shown,

@@ -39,7 +39,9 @@ use store::Durability;
 pub(crate) use self::alerts::Webhook;
 pub(crate) use credential::{Credential, Source};
 pub(crate) use limits::Limits;
+use problem::Code;
 pub(crate) use problem::{Problem, Problems, Severity};
+pub(crate) use token::GUESSABLE;
 
 /// Everything that the host is told by its operator.
 #[derive(Clone, Debug)]
@@ -96,8 +98,10 @@ pub(crate) struct TlsFiles {
 
 impl Config {
     /// What is as its operator wrote it, and guards less than one may think: one sentence each.
-    pub(crate) fn unguarded<'a>(&self, policies: impl IntoIterator<Item = Guard<'a>>) -> Vec<String> {
-        let mut notes = model::unguarded(policies);
+    pub(crate) fn unguarded<'a>(&'a self, policies: impl IntoIterator<Item = Guard<'a>>) -> Vec<String> {
+        let connections =
+            self.connections.iter().map(|route| (route.connection.name.as_str(), route.connection.family));
+        let mut notes = model::unguarded(policies, connections);
         if self.store.durability == Durability::Off {
             notes.push("store.durability is \"off\": nothing is recorded".to_owned());
         }
@@ -238,11 +242,21 @@ pub(crate) struct Token {
 /// # Errors
 /// Everything that is wrong with the file, at once.
 pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return Err(Problems::unreadable(path, &error)),
-    };
-    parse(path, text)
+    let (config, mut problems) = parse(path, read(path)?)?;
+    if let Some(mode) = resolve::written_by_others(path) {
+        let message = format!("others on this machine may change the configuration `{}`", path.display());
+        let help = format!("its mode is {mode:04o}: chmod o-w '{}'", path.display());
+        problems.push(Problem { span: None, ..Problem::warning(Code::WeakSecret, 0..0, message).help(help) });
+    }
+    Ok((config, problems))
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    let bytes = std::fs::read(path).map_err(|error| Problems::unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        Problems::not_text(path, &error.into_bytes()[..good])
+    })
 }
 
 /// Where a host is, by its file, whatever else that says and whether or not the rest could be used here and now: who
@@ -251,8 +265,7 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
 /// # Errors
 /// When the file can't be read or is no TOML, or one of the two places can't be meant.
 pub(crate) fn whereabouts(path: &Path) -> Result<Whereabouts, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
-    let mut problems = Problems::new(path, text);
+    let mut problems = Problems::new(path, read(path)?);
     match resolve::whereabouts(path, &mut problems) {
         Some(found) if !problems.has_errors() => Ok(found),
         _ => Err(problems),
@@ -262,7 +275,7 @@ pub(crate) fn whereabouts(path: &Path) -> Result<Whereabouts, Problems> {
 /// Where policies are, and the names of connections, by a file that has errors: for whoever wants to tell what is wrong
 /// there too. Of a file that is no TOML not all names are known, so none is told.
 pub(crate) fn policies(path: &Path) -> Option<(PathBuf, Option<Vec<String>>)> {
-    let mut problems = Problems::new(path, std::fs::read_to_string(path).ok()?);
+    let mut problems = Problems::new(path, read(path).ok()?);
     let file = file::File::read(&mut problems);
     let (folder, names) = resolve::policies(file, path);
     Some((folder, (!problems.has_syntax_errors()).then_some(names)))

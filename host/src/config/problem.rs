@@ -157,11 +157,21 @@ impl Problems {
         let mut problems = Self::new(path, String::new());
         let help = match error.kind() {
             io::ErrorKind::NotFound => Some(format!("`portcullis init {}` writes one to start from", path.display())),
-            io::ErrorKind::InvalidData => Some("a configuration is UTF-8 text".to_owned()),
             _ => None,
         };
         let message = format!("can't read the configuration `{}`: {error}", path.display());
         problems.push(Problem { span: None, help, ..Problem::error(Code::Unreadable, 0..0, message) });
+        problems
+    }
+
+    /// The file is not UTF-8; `good`: what stands before the first wrong byte.
+    #[must_use]
+    pub(super) fn not_text(path: &Path, good: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(good).into_owned();
+        let end = text.len()..text.len();
+        let mut problems = Self::new(path, text);
+        let problem = Problem::error(Code::Unreadable, end, "the configuration is not text in UTF-8");
+        problems.push(problem.label("the first byte that is none comes here"));
         problems
     }
 
@@ -180,6 +190,11 @@ impl Problems {
     pub(super) fn retain_after(&mut self, mark: usize, keep: impl Fn(&Problem) -> bool) {
         let later = self.found.split_off(mark);
         self.found.extend(later.into_iter().filter(keep));
+    }
+
+    /// Drops those that `keep` does not want.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Problem) -> bool) {
+        self.found.retain(keep);
     }
 
     /// The file's text.
@@ -233,6 +248,13 @@ impl Problems {
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    }
+
+    /// Where a problem is, as editors open it: file, line and column; none where it is about no place in it.
+    #[must_use]
+    pub(crate) fn place(&self, problem: &Problem) -> Option<String> {
+        let (line, column) = self.position(problem)?;
+        Some(format!("{}:{line}:{column}", self.path.display()))
     }
 
     /// What people read, with colours where `colour` says so.

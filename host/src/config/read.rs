@@ -19,6 +19,9 @@ use super::{
 /// Below this likeness (0 to 1, Jaro-Winkler) a known word is not offered for an unknown one.
 const ALIKE: f64 = 0.75;
 
+/// Tables in which people write secrets by mistake: what stands at a key that is none is not repeated there.
+const SECRETIVE: [&str; 4] = ["credential", "[[token]]", "login", "[[webhook]]"];
+
 /// A table of the file, and which of its keys were asked for.
 pub(super) struct Section<'t, 'i> {
     /// As it is written: `[listen]`.
@@ -133,14 +136,26 @@ impl<'t, 'i> Section<'t, 'i> {
         problems: &mut Problems,
     ) -> Vec<Spanned<String>> {
         let texts = self.texts_or(key, usual, problems);
-        if let Some(value) = self.table.and_then(|table| table.get(key))
-            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
-        {
-            let message = format!("`{key}` of `{}` is empty", self.name);
-            let problem = Problem::error(Code::BadValue, value.span(), message).label("is this nobody, or everybody?");
-            problems.push(problem.help(format!("leave `{key}` out for all")));
+        match usual {
+            [] | ["*"] => self.not_empty(key, "all", problems),
+            _ => self.not_empty(key, &format!("the usual: {}", usual.join(", ")), problems),
         }
         texts
+    }
+
+    /// That what narrows is not written and empty. `without`: what is meant where it is not written.
+    pub(super) fn not_empty(&self, key: &str, without: &str, problems: &mut Problems) {
+        let Some(value) = self.table.and_then(|table| table.get(key)) else { return };
+        let empty = match value.get_ref() {
+            DeValue::Array(items) => items.is_empty(),
+            DeValue::Table(table) => table.is_empty(),
+            _ => false,
+        };
+        if empty {
+            let message = format!("`{key}` of `{}` is empty", self.name);
+            let problem = Problem::error(Code::BadValue, value.span(), message).label("is this nobody, or everybody?");
+            problems.push(problem.help(format!("leave `{key}` out for {without}")));
+        }
     }
 
     /// A list of texts; what is usual when the key is not there.
@@ -169,7 +184,7 @@ impl<'t, 'i> Section<'t, 'i> {
         }
     }
 
-    /// A table whose keys the operator chooses, each with a text or a list of them.
+    /// A table that narrows, whose keys the operator chooses, each with a text or a list of them.
     pub(super) fn entries(
         &mut self,
         key: &'static str,
@@ -180,6 +195,7 @@ impl<'t, 'i> Section<'t, 'i> {
             wrong_type(key, value, "a table", problems);
             return Vec::new();
         };
+        self.not_empty(key, "all", problems);
         let named = |name: &Spanned<_>| Spanned::new(name.span(), String::from(AsRef::<str>::as_ref(name.get_ref())));
         let each = table.iter().map(|(name, value)| {
             let name: Spanned<String> = named(name);
@@ -279,10 +295,13 @@ impl<'t, 'i> Section<'t, 'i> {
     /// Every key that nobody asked for is an error.
     pub(super) fn finish(self, problems: &mut Problems) {
         let Some(table) = self.table else { return };
-        for (key, _) in table.iter() {
+        for (key, value) in table.iter() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
                 continue;
+            }
+            if SECRETIVE.iter().any(|part| self.name.contains(part)) {
+                problems.hide(value.span());
             }
             let mut problem =
                 Problem::error(Code::UnknownKey, key.span(), format!("unknown key `{name}` in {}", self.name));
@@ -297,10 +316,14 @@ impl<'t, 'i> Section<'t, 'i> {
 
 /// The known word that an unknown one was meant to be, if one is alike.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
+    let small = word.to_lowercase();
+    let likeness = |candidate: &str| match candidate.eq_ignore_ascii_case(word) {
+        true => 1.0,
+        false => strsim::jaro_winkler(&small, candidate),
+    };
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)

@@ -5,6 +5,7 @@ use std::{
     hash::Hash,
     net::{IpAddr, SocketAddr},
     ops::Range,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,7 @@ use http::HeaderName;
 use identity::{Oauth, Signals};
 use jiff::Timestamp;
 use model::Connection;
+use rustls::{InconsistentKeys, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use toml::Spanned;
 
@@ -182,7 +184,19 @@ fn folder(written: Option<&Spanned<String>>, base: &Base<'_>, problems: &mut Pro
         let span = written.map_or(0..0, Spanned::span);
         problems.push(Problem::error(Code::BadFile, span, message).label("no such folder").help(help));
     }
+    if let Some(mode) = written_by_others(&folder) {
+        let span = written.map_or(0..0, Spanned::span);
+        let message = format!("others on this machine may change the policies in `{}`", folder.display());
+        let problem = Problem::warning(Code::WeakSecret, span, message).label(format!("its mode is {mode:04o}"));
+        problems.push(problem.help(format!("chmod o-w '{}'", folder.display())));
+    }
     folder
+}
+
+/// Mode bits that let anybody write to it, if any.
+pub(super) fn written_by_others(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o002 != 0).then_some(mode)
 }
 
 fn address(written: Option<&Spanned<String>>, default: SocketAddr, problems: &mut Problems) -> Option<SocketAddr> {
@@ -214,10 +228,29 @@ fn tls_files(
     }
     let client_ca = client_ca.map(|written| certificates(written, base, problems));
     let path = base.join(key.get_ref());
-    if let Err(error) = PrivateKeyDer::from_pem_file(&path) {
-        let message = format!("no private key in `{}`: {error}", path.display());
-        problems
-            .push(Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"));
+    let secret_key = match PrivateKeyDer::from_pem_file(&path) {
+        Ok(secret_key) => secret_key,
+        Err(error) => {
+            let message = format!("no private key in `{}`: {error}", path.display());
+            problems.push(
+                Problem::error(Code::BadFile, key.span(), message).label("expected a PEM file with a private key"),
+            );
+            return None;
+        }
+    };
+    if let Some(chain) = &chain
+        && !belongs_to(secret_key, chain)
+    {
+        let message = format!("the key `{}` is not that of the certificate `{}`", path.display(), chain.display());
+        problems.push(
+            Problem::error(Code::BadFile, key.span(), message)
+                .label("another certificate's")
+                .other(certificate.span(), "expected the key of this one")
+                .help(
+                    "where they belong together, `openssl pkey -in KEY -pubout` and `openssl x509 -in CERTIFICATE \
+                       -noout -pubkey` say the same",
+                ),
+        );
         return None;
     }
     if let Some(mode) = secret::open_mode(&path) {
@@ -226,6 +259,14 @@ fn tls_files(
     // A file that is named and wrong is an error already; the host never listens without it.
     let client_ca = client_ca.map_or(Some(None), |given| given.map(Some))?;
     Some(TlsFiles { certificate: chain?, key: path, client_ca })
+}
+
+/// Whether a key is that of a chain's first certificate. What can't be told is for the listener to say.
+fn belongs_to(key: PrivateKeyDer<'static>, chain: &Path) -> bool {
+    let Ok(chain) = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect) else { return true };
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let made = CertifiedKey::from_der(chain, key, &provider);
+    !matches!(made, Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)))
 }
 
 /// A certificate that has no time now is shown all the same; callers refuse it, and their errors name no cause here.
@@ -359,6 +400,9 @@ fn route(
         upstream::warn_if_clear(&upstream.upstream, written.span(), problems);
     }
     let upstream = upstream?;
+    if let (Some(family), Some(prefix)) = (table.dialect, &prefix) {
+        upstream::warn_if_repeated(&upstream.upstream, family, prefix, written.span(), problems);
+    }
     let connection = Connection {
         name: name.to_owned(),
         path_prefix: prefix?,

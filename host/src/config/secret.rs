@@ -21,8 +21,14 @@ impl Secret {
         if line.is_empty() {
             return Err("is empty");
         }
+        if line.starts_with('\u{feff}') {
+            return Err("begins with a byte order mark: save it without one (as UTF-8, not as `UTF-8 with BOM`)");
+        }
         if line.chars().any(char::is_control) {
             return Err("holds more than one line, or control characters");
+        }
+        if !line.is_ascii() {
+            return Err("holds a character outside ASCII, which no header can carry: make another one");
         }
         Ok(Self(Zeroizing::new(line.to_owned())))
     }
@@ -96,4 +102,21 @@ pub(super) fn from_environment(name: &str) -> Result<Secret, String> {
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("the variable `{name}` is not UTF-8")),
     };
     Secret::parse(&text).map_err(|wrong| format!("the variable `{name}` {wrong}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_what_a_header_can_carry() {
+        let wrong = |text: &str| Secret::parse(text).map(drop).unwrap_err();
+        assert!(wrong("\u{feff}sk-1\n").contains("byte order mark"));
+        assert!(wrong("schlüssel").contains("outside ASCII") && wrong("sk\u{200b}-1").contains("outside ASCII"));
+        assert!(wrong("one\ntwo").contains("more than one line"));
+        for good in ["sk-1", " sk-1 \r\n", "pass phrase ~!\"'"] {
+            let secret = Secret::parse(good).unwrap();
+            assert!(secret.expose() == good.trim() && secret.header("Bearer ").is_some(), "{good:?}");
+        }
+    }
 }

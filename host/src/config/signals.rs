@@ -45,6 +45,7 @@ pub(super) struct SignalsTable {
 impl SignalsTable {
     /// Reads one.
     pub(super) fn read(section: &mut Section<'_, '_>, problems: &mut Problems) -> Self {
+        section.not_empty("about", "its own issuer", problems);
         Self {
             span: section.span(),
             issuer: section.needed("issuer", "\"https://login.example.com\"", problems),

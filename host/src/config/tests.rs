@@ -9,6 +9,7 @@ use super::{BUILT_IN, Config, Durability, Limits, Problems, Source, parse, probl
 
 mod alerts;
 mod identity;
+mod pitfalls;
 mod token;
 
 /// A folder with the files that configurations name.

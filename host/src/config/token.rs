@@ -19,6 +19,8 @@ use super::{
 };
 
 /// A token with fewer bytes than this can be guessed.
+/// What a short token is warned of with.
+pub(crate) const GUESSABLE: &str = "the token's value can be guessed";
 const GUESSABLE_BYTES: usize = 16;
 
 /// A token as it is written.
@@ -164,7 +166,7 @@ fn digest(table: &TokenTable, base: &Base<'_>, problems: &mut Problems) -> Optio
             }
             if secret.expose().len() < GUESSABLE_BYTES {
                 problems.push(
-                    Problem::warning(Code::WeakSecret, file.span(), "the token's value can be guessed")
+                    Problem::warning(Code::WeakSecret, file.span(), GUESSABLE)
                         .label(format!("shorter than {GUESSABLE_BYTES} bytes"))
                         .help("openssl rand -base64 32 makes a good one"),
                 );

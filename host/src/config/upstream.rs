@@ -1,10 +1,13 @@
 //! Upstream URLs: what may be dialled (threats, section 4: no `file:`, no user information, nothing that a URL parser
 //! and a person could read in two ways).
 
-use std::{net::IpAddr, ops::Range};
+use std::ops::Range;
 
-use http::{HeaderName, Uri, header};
-use model::{Upstream, address::serves_metadata};
+use http::{HeaderName, Uri, header, uri::Authority};
+use model::{
+    Family, Upstream,
+    address::{is_this_machine, serves_metadata},
+};
 use toml::Spanned;
 
 use super::{BUILT_IN, Problem, Problems, problem::Code};
@@ -35,7 +38,7 @@ pub(super) fn parse(written: &Spanned<String>, problems: &mut Problems) -> Optio
                     format!("the upstream `{}` is refused", without_user(written.get_ref())),
                 )
                 .label(wrong)
-                .help("for example \"https://api.example.com\" or \"http://127.0.0.1:11434/v1\""),
+                .help("for example \"https://api.example.com\" or \"http://127.0.0.1:11434\""),
             );
             None
         }
@@ -100,8 +103,7 @@ pub(super) fn hide_user(span: Range<usize>, problems: &mut Problems) {
 
 /// A credential that goes to another machine with no TLS is worth a warning.
 pub(super) fn warn_if_clear(upstream: &Upstream, span: Range<usize>, problems: &mut Problems) {
-    let host = upstream.authority.rsplit_once(':').map_or(upstream.authority.as_str(), |(host, _)| host);
-    let here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let here = upstream.authority.parse().is_ok_and(|authority: Authority| is_this_machine(authority.host()));
     if upstream.tls || here {
         return;
     }
@@ -109,6 +111,33 @@ pub(super) fn warn_if_clear(upstream: &Upstream, span: Range<usize>, problems: &
         Problem::warning(Code::Exposed, span, "the upstream's credential crosses the network in clear")
             .label("no TLS")
             .help("use `https://`"),
+    );
+}
+
+/// The path of a URL that people copy from an SDK, whose requests then begin with it once more, is worth a warning.
+pub(super) fn warn_if_repeated(
+    upstream: &Upstream,
+    family: Family,
+    prefix: &str,
+    span: Range<usize>,
+    problems: &mut Problems,
+) {
+    let versions: &[&str] = match family {
+        Family::Openai | Family::Anthropic => &["v1"],
+        Family::Gemini => &["v1", "v1beta"],
+        Family::Ollama => &["v1", "api"],
+        Family::Mcp | Family::Http | Family::Raw => &[],
+    };
+    let last = |path: &str| path.rsplit_once('/').map(|(_, last)| last.to_owned());
+    let Some(version) = last(&upstream.base_path).filter(|last| versions.contains(&last.as_str())) else { return };
+    if last(prefix).as_ref() == Some(&version) {
+        return;
+    }
+    let (base, ours) = (&upstream.base_path, prefix.trim_end_matches('/'));
+    problems.push(
+        Problem::warning(Code::BadValue, span, format!("`/{version}` stands in the upstream and in what SDKs ask for"))
+            .label(format!("a request for `{ours}/{version}/…` goes to `{base}/{version}/…` there"))
+            .help(format!("leave `/{version}` out here; or set `path_prefix = \"{ours}/{version}\"`")),
     );
 }
 

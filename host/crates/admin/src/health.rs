@@ -10,6 +10,7 @@ use axum::{
 
 use crate::{Control, Phase, problem::Problem};
 use exchange::ports::PolicySet;
+use model::Guard;
 
 /// `GET /livez`: the control thread answers.
 pub(crate) async fn livez() -> &'static str {
@@ -74,7 +75,7 @@ fn checks(control: &Control) -> Vec<Check> {
             note: None,
             stops: false,
         },
-        Check { name: "policies", stops: shut.is_some(), wrong: shut.or(degraded), note: unguarded(&set) },
+        Check { name: "policies", stops: shut.is_some(), wrong: shut.or(degraded), note: unguarded(control, &set) },
     ]
 }
 
@@ -92,14 +93,16 @@ fn shut(control: &Control, set: &PolicySet) -> Option<String> {
     let guards = |connection: &String| {
         standing.iter().any(|info| info.connections.is_empty() || info.connections.contains(connection))
     };
-    let connections = &control.host.connections;
+    let mut connections = control.host.connections.iter();
     let names: Vec<_> = standing.iter().map(|info| info.id.as_str()).collect();
-    (!names.is_empty() && connections.iter().all(guards))
+    (!names.is_empty() && connections.all(|(name, _)| guards(name)))
         .then(|| format!("every exchange is refused: {} could not be loaded, see /v1/policies", names.join(", ")))
 }
 
 /// What of the set guards less than one may think.
-fn unguarded(set: &PolicySet) -> Option<String> {
-    let notes = model::unguarded(set.policies.iter().map(|policy| policy.info().into()));
+fn unguarded(control: &Control, set: &PolicySet) -> Option<String> {
+    let policies = set.policies.iter().map(|policy| Guard::of(policy.info(), policy.plan()));
+    let connections = control.host.connections.iter().map(|(name, family)| (name.as_str(), *family));
+    let notes = model::unguarded(policies, connections);
     (!notes.is_empty()).then(|| notes.join("; "))
 }

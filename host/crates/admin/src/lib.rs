@@ -41,6 +41,7 @@ use ::alerts::Alerts;
 use ::approvals::Approvals;
 use exchange::ports::PolicySet;
 use identity::{Access, Registry};
+use model::Family;
 use store::Store;
 use tokio::sync::watch;
 
@@ -95,8 +96,8 @@ pub struct HostFacts {
     pub proxy: String,
     /// When it started: milliseconds since 1970-01-01T00:00:00Z.
     pub started_ms: u64,
-    /// Its connections, by name.
-    pub connections: Vec<String>,
+    /// Its connections, by name, and what each speaks.
+    pub connections: Vec<(String, Family)>,
     /// `strict`, `bounded` or `off`.
     pub durability: String,
 }

@@ -21,7 +21,7 @@ pub(crate) async fn status(State(control): State<Arc<Control>>) -> Json<Value> {
         "proxy": host.proxy,
         "started_ms": host.started_ms,
         "uptime_seconds": now_ms.saturating_sub(host.started_ms) / 1000,
-        "connections": host.connections,
+        "connections": host.connections.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "policy_set": {
             "generation": set.generation,
             "digest": set.digest,

@@ -83,7 +83,7 @@ impl Rig {
             version: "0.1.0".to_owned(),
             proxy: "http://127.0.0.1:1".to_owned(),
             started_ms: 1,
-            connections: vec!["openai".to_owned()],
+            connections: vec![("openai".to_owned(), model::Family::Openai)],
             durability: "strict".to_owned(),
         };
         let control = Control {
@@ -454,7 +454,12 @@ async fn readiness_ends_when_a_policy_that_was_never_loaded_refuses_everything()
         let told = rig.get("/readyz?verbose").await.text;
         let refused = told.contains("[-] policies every exchange is refused: 20-block could not be loaded");
         assert_eq!(refused, status != StatusCode::OK, "{told}");
-        assert!(told.contains("[!] policies policy 10-mask has mode"), "{told}");
+        assert!(told.contains("[!] policies") && told.contains("policy 10-mask has mode"), "{told}");
+        assert_eq!(
+            told.contains("connection openai: no policy in force guards it"),
+            status == StatusCode::OK,
+            "{told}"
+        );
     }
     put(vec![shadow()]);
     let told = rig.get("/readyz?verbose").await.text;

@@ -65,6 +65,7 @@ fn a_webhook_that_can_not_be_told_is_an_error() {
         (webhook(good, "missing"), "can't read"),
         (format!("{ISSUE}[[webhook]]\nname = \"soc\"\nurl = \"{good}\"\n"), "secret_file"),
         (format!("{}rules = [\"unusual_volume\"]\n", webhook(good, "soc")), "did you mean `unusual-volume`?"),
+        (format!("{}rules = []\n", webhook(good, "soc")), "leave `rules` out for all"),
         (format!("{ISSUE}[alerts]\nrefused_credentials = {{ counts = 3 }}\n"), "unknown key `counts`"),
         (format!("{ISSUE}[alerts]\noff = [\"x\"]\n"), "unknown variant `x`"),
         (format!("{ISSUE}[alerts]\nrevoked_credentials = {{ count = 0 }}\n"), "must be 1 to 1000"),

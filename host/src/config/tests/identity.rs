@@ -256,6 +256,7 @@ fn signals_that_can_not_be_meant_are_refused() {
 #[test]
 fn a_list_that_narrows_is_not_empty() {
     let narrowing = [
+        ("[[grant]]\nname = \"staff\"", "claims"),
         ("[[grant]]\nname = \"staff\"", "groups"),
         ("[[grant]]\nname = \"staff\"", "subjects"),
         ("[[grant]]\nname = \"staff\"", "models"),
@@ -273,7 +274,7 @@ fn a_list_that_narrows_is_not_empty() {
         if let Some(line) = written {
             lines.remove(at + line);
         }
-        let empty = format!("{key} = []");
+        let empty = if key == "claims" { "claims = {}".to_owned() } else { format!("{key} = []") };
         lines.insert(at + 1, &empty);
         let said = folder().said(&lines.join("\n"));
         assert!(
@@ -283,6 +284,21 @@ fn a_list_that_narrows_is_not_empty() {
         lines.remove(at + 1);
         let said = folder().said(&lines.join("\n"));
         assert!(said.starts_with("accepted"), "{table} {key}: {said}");
+    }
+}
+
+#[test]
+fn a_list_with_a_usual_content_is_not_empty_and_says_so_at_its_place() {
+    let all = format!("{BASE}{IDENTITY}");
+    for (key, usual) in [("types", "jwt, at+jwt"), ("algorithms", "RS256")] {
+        let mut lines: Vec<&str> = all.lines().filter(|line| !line.starts_with(key)).collect();
+        let at = lines.iter().position(|line| *line == "[[issuer]]").unwrap();
+        let empty = format!("{key} = []");
+        lines.insert(at + 1, &empty);
+        let said = folder().said(&lines.join("\n"));
+        assert!(said.contains(&format!("leave `{key}` out for the usual: {usual}")), "{said}");
+        assert!(said.contains(&format!("portcullis.toml:{}:", at + 2)), "{said}");
+        assert!(!said.contains("can't be used"), "one error is enough: {said}");
     }
 }
 

@@ -36,6 +36,8 @@ pub enum ChangeKind {
         mode: Mode,
         /// How it came to be ready; none when it stayed ready from before, or blocks in another's place.
         how: Option<How>,
+        /// Whether it is no policy but blocks in the place of one that could not be loaded.
+        stands_in: bool,
     },
     /// A policy is in force no more.
     Unbound {
@@ -52,8 +54,9 @@ impl fmt::Display for Change {
     /// `+ ssn-guard 9f3c01d2 (enforce, compiled in 41 ms)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ChangeKind::Bound { digest, before, mode, how } => {
-                write!(f, "+ {} {} ({}", self.subject, digest.short(), mode.as_str())?;
+            ChangeKind::Bound { digest, before, mode, how, stands_in } => {
+                let does = if *stands_in { "blocks: it could not be loaded" } else { mode.as_str() };
+                write!(f, "+ {} {} ({does}", self.subject, digest.short())?;
                 match how {
                     Some(How { took, cached: false }) => write!(f, ", compiled in {} ms", took.as_millis())?,
                     Some(How { took, cached: true }) => write!(f, ", from the cache in {} ms", took.as_millis())?,
@@ -76,11 +79,12 @@ pub(super) fn changes(before: Option<&PolicySet>, after: &PolicySet, how: &BTree
     let old: BTreeMap<&str, &PolicyInfo> = infos(before).map(|info| (info.id.as_str(), info)).collect();
     let new: BTreeMap<&str, &PolicyInfo> = infos(Some(after)).map(|info| (info.id.as_str(), info)).collect();
     let mut changes = Vec::new();
-    for info in infos(Some(after)) {
+    for policy in &after.policies {
+        let info = policy.info();
         let before = old.get(info.id.as_str()).map(|info| info.digest);
         if before != Some(info.digest) {
-            let kind =
-                ChangeKind::Bound { digest: info.digest, before, mode: info.mode, how: how.get(&info.id).copied() };
+            let (mode, how) = (info.mode, how.get(&info.id).copied());
+            let kind = ChangeKind::Bound { digest: info.digest, before, mode, how, stands_in: policy.stands_in() };
             changes.push(Change { subject: info.id.clone(), kind });
         }
     }
