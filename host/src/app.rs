@@ -3,21 +3,24 @@
 //! What must hold: nothing is served before the first policy set is complete; what is started here is stopped here, in
 //! the opposite order, so that the last exchange is still recorded.
 
+mod keepers;
 mod observe;
 mod terms;
 mod who;
+mod withdraw;
 
 use std::{
     io::{self, IsTerminal as _},
     net::SocketAddr,
     sync::Arc,
+    thread::JoinHandle,
     time::Duration,
 };
 
 use admin::{AdminToken, Control, HostFacts, Names, Phase};
 use alerts::Alerts;
-use anyhow::Context;
-use approvals::{Approval, Approvals};
+use anyhow::{Context, bail};
+use approvals::Approvals;
 use engine::{
     Runtime,
     load::{Cache, CacheConfig, CompileConfig, Compiler, Loader, LoaderConfig},
@@ -26,17 +29,18 @@ use exchange::{
     Gate,
     ports::{ControlLog, PolicySet},
 };
+use futures_util::future::join;
 use model::{Connection, Guard};
 use store::Store;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    keepers::Keepers,
     observe::{Observers, Others},
     who::Who,
 };
@@ -48,6 +52,7 @@ use crate::{
     forward::Forwarder,
     listen::{self, Door, Own},
     reload, shipped,
+    telemetry::Lines,
 };
 
 /// A host that listens.
@@ -62,14 +67,20 @@ pub(crate) struct Ready {
     pub(crate) policies: Arc<PolicySet>,
 }
 
-/// Runs a host until it is told to stop, then drains it.
+/// Runs a host until it is told to stop, then drains it. `log` is where it says how it goes.
 ///
 /// # Errors
-/// Whatever keeps it from starting: an address in use, a store that another process has, an unreadable certificate.
-pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Ready)) -> anyhow::Result<()> {
-    let stop = Stop::new();
+/// Whatever keeps it from starting: an address in use, a store that another process has, an unreadable certificate. And
+/// what kept it from going on: a task that it can't be without.
+pub(crate) async fn serve(
+    config: Config,
+    pace: Pace,
+    log: &Lines,
+    announce: impl FnOnce(&Ready),
+) -> anyhow::Result<()> {
+    let stop = Stop::new(log.clone());
     let mut config = fitted(config)?;
-    let mut tasks = JoinSet::new();
+    let mut keepers = Keepers::new(stop.rest.clone());
 
     let store = Store::open(&terms::store(&config))?;
     let observers = Observers::open(&config, &store)?;
@@ -80,13 +91,13 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
     warn_of_what_is_unguarded(&config, &policies);
     let (publish, in_force) = watch::channel(Arc::clone(&policies));
 
-    start_built_in_model(&mut config, pace, &mut tasks, &stop.rest).await?;
+    start_built_in_model(&mut config, pace, &mut keepers, &stop.rest).await?;
     let approvals = Approvals::new(terms::approvals(&config), Arc::clone(&recorder));
     let bursts = Bursts::of(config.store.durability);
     let forwarder = Arc::new(Forwarder::new(&config.connections, &config.limits, bursts)?);
     forwarder.fetch().await?;
-    let log: Arc<dyn ControlLog> = store.clone();
-    let who = Who::open(&config, &log, &recorder)?;
+    let control_log: Arc<dyn ControlLog> = store.clone();
+    let who = Who::open(&config, &control_log, &recorder)?;
     let gate = Gate::new(
         Arc::clone(&who.credentials),
         config.connections.iter().map(|route| Arc::new(route.connection.clone())).collect::<Vec<Arc<Connection>>>(),
@@ -96,11 +107,7 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         observers.watch(Arc::clone(&forwarder)),
         terms::limits(&config),
     );
-    let listener = TcpListener::bind(config.listen.address)
-        .await
-        .with_context(|| format!("listen.address: {} can't be listened on", config.listen.address))?;
-    let control_listener = std::net::TcpListener::bind(config.control.address)
-        .with_context(|| format!("control.address: {} can't be listened on", config.control.address))?;
+    let (listener, control_listener) = listeners(&config).await?;
     let ready = Ready {
         proxy: listener.local_addr()?,
         tls: config.listen.tls.is_some(),
@@ -122,30 +129,64 @@ pub(crate) async fn serve(config: Config, pace: Pace, announce: impl FnOnce(&Rea
         access: who.access.clone(),
         store: Arc::clone(&store),
     };
-    let control = control(&config, &ready, phases, &observers, others)?;
+    let control = control(&config, &ready, phases, &observers, others, log)?;
     let control = admin::on_own_thread(control_listener, Arc::new(control), stop.rest.clone())?;
-    tasks.spawn(warm(compiler, stop.rest.clone()));
-    tasks.spawn(reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone()));
-    tasks.spawn(keep(forwarder, approvals.clone(), observers.alerts.clone(), who, stop.rest.clone()));
     recorder.event(model::Event::Started { at_ms: now_ms(), version: env!("CARGO_PKG_VERSION").into() }).await?;
+    let swapping =
+        reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone());
+    keepers.spawn("the task that swaps policies", swapping);
+    keepers.spawn("the control listener's thread", joined(control));
+    keep(&mut keepers, compiler, forwarder, approvals.clone(), observers.alerts.clone(), who);
     phase.send_replace(Phase::Ready);
     announce(&ready);
-    let draining = stop.intake.clone();
-    tasks.spawn(async move {
-        draining.cancelled().await;
+    let draining = async {
+        stop.intake.cancelled().await;
         phase.send_replace(Phase::Draining);
-    });
-    listen::serve(listener, door, stop.intake.clone()).await;
-    stop.rest.cancel();
-    while tasks.join_next().await.is_some() {}
-    if tokio::task::spawn_blocking(|| control.join()).await.is_ok_and(|joined| joined.is_err()) {
-        tracing::error!("the control listener's thread panicked");
-    }
+    };
+    let serving = join(listen::serve(listener, door, stop.intake.clone()), draining);
+    let lost = keepers.beside(serving, &stop.intake).await;
+    keepers.end().await;
     approvals.close().await;
     observers.alerts.close().await;
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
-    Ok(())
+    lost.map_or(Ok(()), |lost| bail!("{lost} ended, and a host does not go on without it; the log says why"))
+}
+
+/// Where callers and operators come in.
+async fn listeners(config: &Config) -> Result<(TcpListener, std::net::TcpListener), Unheard> {
+    let (callers, operators) = (config.listen.address, config.control.address);
+    let unheard = |listener, address| move |error| Unheard { listener, address, error };
+    let data = TcpListener::bind(callers).await.map_err(unheard("listen", callers))?;
+    Ok((data, std::net::TcpListener::bind(operators).map_err(unheard("control", operators))?))
+}
+
+/// Ready when a thread has ended.
+async fn joined(thread: JoinHandle<()>) {
+    if tokio::task::spawn_blocking(|| thread.join()).await.is_ok_and(|joined| joined.is_err()) {
+        tracing::error!("the control listener's thread panicked");
+    }
+}
+
+/// That nobody can listen at an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{listener}.address: {address} can't be listened on: {error}{}", self.way_out())]
+pub(crate) struct Unheard {
+    /// `listen` or `control`: the table of the configuration.
+    pub(crate) listener: &'static str,
+    /// Where.
+    pub(crate) address: SocketAddr,
+    /// Why.
+    pub(crate) error: io::Error,
+}
+
+impl Unheard {
+    fn way_out(&self) -> &'static str {
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => "; `ss -ltnp` tells who listens there, or choose another port",
+            _ => "",
+        }
+    }
 }
 
 /// With limits for which the process may have enough files open.
@@ -163,6 +204,7 @@ fn control(
     phase: watch::Receiver<Phase>,
     observers: &Observers,
     others: Others,
+    log: &Lines,
 ) -> anyhow::Result<Control> {
     Ok(Control {
         token: AdminToken::load_or_make(&config.store.admin_token())?,
@@ -176,36 +218,30 @@ fn control(
         registry: others.registry.clone(),
         access: others.access.clone(),
         store: Arc::clone(&others.store),
-        metrics: Some(observers.metrics(others)),
+        metrics: Some(observers.metrics(others, log.clone())),
     })
 }
 
-/// What goes on beside the exchanges: credentials and issuers' keys are looked for again, questions expire, and what
-/// callers asked who are revoked is cancelled, also where nobody waits for it; alerts are kept and told.
-async fn keep(forwarder: Arc<Forwarder>, approvals: Approvals, alerts: Alerts, who: Who, stop: CancellationToken) {
+/// What goes on beside the exchanges: shipped policies are compiled ahead, credentials and issuers' keys are looked for
+/// again, questions expire, what callers asked who are revoked is cancelled, alerts are kept and told.
+fn keep(
+    keepers: &mut Keepers,
+    compiler: Arc<Compiler>,
+    forwarder: Arc<Forwarder>,
+    approvals: Approvals,
+    alerts: Alerts,
+    who: Who,
+) {
     let Who { registry, issuers, signals, access, .. } = who;
-    let transmitters = async {
-        if let Some(signals) = signals {
-            signals.keep().await;
-        }
-    };
-    let withdraw = async {
-        let mut changes = registry.changes();
-        while changes.changed().await.is_ok() {
-            let gone = |approval: &Approval| {
-                let Approval { caller, connection, session, asked_at_ms, .. } = approval;
-                registry.is_revoked(caller, connection, *session, *asked_at_ms)
-            };
-            access.settle();
-            approvals.withdraw(gone, "its caller's credentials were revoked");
-        }
-    };
-    let all = async {
-        tokio::join!(forwarder.keep(), approvals.keep(), issuers.keep(), transmitters, alerts.keep(), withdraw);
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _never = all => {}
+    let desk = approvals.clone();
+    keepers.keep("the task that compiles shipped policies ahead", warm(compiler));
+    keepers.keep("the task that looks for upstreams' credentials", async move { forwarder.keep().await });
+    keepers.keep("the task that lets questions expire", async move { desk.keep().await });
+    keepers.keep("the task that looks for issuers' keys", async move { issuers.keep().await });
+    keepers.keep("the task that keeps and tells alerts", async move { alerts.keep().await });
+    keepers.keep("the task that withdraws what revoked callers asked", withdraw::keep(registry, access, approvals));
+    if let Some(signals) = signals {
+        keepers.keep("the task that looks for the keys of security events", async move { signals.keep().await });
     }
 }
 
@@ -217,7 +253,7 @@ struct Stop {
 
 impl Stop {
     /// Listens for the signals that stop a host; the second of them ends the process at once.
-    fn new() -> Self {
+    fn new(log: Lines) -> Self {
         let stop = Self { intake: CancellationToken::new(), rest: CancellationToken::new() };
         let (intake, signals) = (stop.intake.clone(), Signals::new());
         tokio::spawn(async move {
@@ -229,6 +265,7 @@ impl Stop {
             tracing::info!("stopping: running exchanges get their time to end; a second signal ends them");
             intake.cancel();
             signals.stop().await;
+            log.flush();
             std::process::exit(130);
         });
         stop
@@ -287,20 +324,13 @@ fn loader(config: &Config, runtime: &Arc<Runtime>) -> anyhow::Result<(Loader, Ar
 
 /// Compiles the shipped policies ahead, the one that stops everything first: when it is dropped into the folder, nobody
 /// waits for a compiler.
-async fn warm(compiler: Arc<Compiler>, stop: CancellationToken) {
-    let shipped = [shipped::LOCKDOWN, shipped::BLOCK, shipped::MASK, shipped::APPROVE];
-    let all = async {
-        for wasm in shipped {
-            if let Err(refused) = compiler.warm(wasm).await {
-                tracing::warn!(%refused, "a shipped policy could not be compiled ahead");
-            }
+async fn warm(compiler: Arc<Compiler>) {
+    for wasm in [shipped::LOCKDOWN, shipped::BLOCK, shipped::MASK, shipped::APPROVE] {
+        if let Err(refused) = compiler.warm(wasm).await {
+            tracing::warn!(%refused, "a shipped policy could not be compiled ahead");
         }
-        compiler.keep_spare();
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = all => {}
     }
+    compiler.keep_spare();
 }
 
 async fn first_set(loader: &mut Loader, recorder: &dyn exchange::ports::Recorder) -> anyhow::Result<Arc<PolicySet>> {
@@ -322,7 +352,7 @@ fn warn_of_what_is_unguarded(config: &Config, set: &PolicySet) {
 async fn start_built_in_model(
     config: &mut Config,
     pace: Pace,
-    tasks: &mut JoinSet<()>,
+    keepers: &mut Keepers,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut routes = config.connections.iter_mut().filter(|route| route.built_in).peekable();
@@ -333,7 +363,7 @@ async fn start_built_in_model(
     let address = listener.local_addr()?.to_string();
     routes.for_each(|route| route.connection.upstream.authority.clone_from(&address));
     let stop = stop.clone();
-    tasks.spawn(async move {
+    keepers.spawn("the built-in model", async move {
         if let Err(error) = demo::serve(listener, pace, stop).await {
             tracing::error!(%error, "the built-in model stopped");
         }

@@ -1,5 +1,9 @@
 //! What the host says of itself while it runs: one event a line on standard error. Standard output is for what a
 //! command was asked for.
+//!
+//! What must hold: in JSON, every line is, from the first on; nobody waits for who reads it (`telemetry/lines.rs`).
+
+mod lines;
 
 use std::{
     io::{self, IsTerminal},
@@ -9,8 +13,10 @@ use std::{
 };
 
 use clap::ValueEnum;
-use tracing::Level;
-use tracing_subscriber::EnvFilter;
+use tracing::{Dispatch, Level, dispatcher};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+
+pub(crate) use lines::Lines;
 
 /// Chooses what is said, such as `debug` or `info,exchange=trace`.
 const FILTER: &str = "PORTCULLIS_LOG";
@@ -28,26 +34,46 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Who tells what the filter lets through, in this form.
+    fn told<W>(self, filter: EnvFilter, to: W) -> Dispatch
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
+        match self {
+            Self::Human => builder.with_ansi(io::stderr().is_terminal()).with_target(false).finish().into(),
+            Self::Json => builder.json().flatten_event(true).finish().into(),
+        }
+    }
+}
+
 /// Begins to tell; later calls change nothing.
-pub(crate) fn init(format: LogFormat, default: &str) {
+///
+/// # Errors
+/// When there can be no thread that writes.
+pub(crate) fn init(format: LogFormat, default: &str) -> io::Result<Lines> {
     let asked = std::env::var(FILTER).ok().map(EnvFilter::try_new);
     let (filter, wrong) = match asked {
         None => (EnvFilter::new(default), None),
         Some(Ok(filter)) => (filter, None),
         Some(Err(wrong)) => (EnvFilter::new(default), Some(wrong)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let begun = match format {
-        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    if let Err(error) = begun {
+    // Past the queue: this is told by the one who empties it.
+    let past = format.told(EnvFilter::new("warn"), io::stderr);
+    let lines = Lines::to(io::stderr(), move |lost| dispatcher::with_default(&past, || tell_of_lost(lost)))?;
+    if let Err(error) = format.told(filter, lines.clone()).try_init() {
         tracing::debug!(%error, "events are told somewhere already");
     }
     tell_panics();
     if let Some(error) = wrong {
         tracing::warn!(%error, "{FILTER} is not understood, so this host tells `{default}`");
     }
+    Ok(lines)
+}
+
+fn tell_of_lost(lines: u64) {
+    tracing::warn!(lines, "lines of this log were dropped: they came faster than they were read");
 }
 
 /// How often the host panicked.

@@ -223,6 +223,83 @@ async fn what_guards_nobody_is_said_at_the_start_by_readyz_and_by_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_no_policy_judges_is_said_at_the_start_by_readyz_and_by_check() {
+    let upstream = upstream().await;
+    let host = Setup::new()
+        .connection("openai", "/", "openai", "")
+        .connection("second", "/second", "openai", "")
+        .connection("bytes", "/bytes", "raw", "")
+        .policy_with("10-mask.wasm", "mask", "connections = [\"openai\", \"bytes\"]\n")
+        .start(upstream.address)
+        .await;
+    let warned: String = host.log_text().lines().filter(|line| line.contains("WARN")).collect();
+    let checked = host.cli().run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
+    for said in [&warned, &checked.stdout, &readiness(&host).await] {
+        for wanted in ["connection second: no policy in force guards it", "connection bytes speaks raw"] {
+            assert!(said.contains(wanted), "{wanted} is missing in: {said}");
+        }
+        assert!(!said.contains("connection openai:"), "{said}");
+    }
+    // One that looks at bytes, on all of them.
+    host.install_shipped("20-lockdown.wasm", "lockdown");
+    host.until_policy("20-lockdown").await;
+    let ready = readiness(&host).await;
+    assert!(ready.contains("[+] policies ok"), "{ready}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_can_not_be_loaded_at_the_start_is_a_warning_that_says_what_blocks() {
+    let upstream = upstream().await;
+    let no_policy = scenarios::rig::repository().join("Cargo.toml");
+    let host = Setup::new().component("20-x.wasm", &no_policy, None).start(upstream.address).await;
+    let log = host.log_text();
+    let warned = |what: &str| log.lines().any(|line| line.contains("WARN") && line.contains(what));
+    assert!(warned("! 20-x.wasm: validate") && warned("+ 20-x") && warned("blocks: it could not be loaded"), "{log}");
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_neither_callers_nor_operators() {
+    // Half as much again as a pipe holds: each of them is told in a line of 200 bytes.
+    const STRANGERS: usize = 500;
+    let upstream = upstream().await;
+    let mut host = Setup::new().unread_log().start(upstream.address).await;
+    for number in 0..STRANGERS {
+        let stranger = host.caller(&format!("wrong-key-of-a-stranger-{number:03}"));
+        assert_eq!(stranger.whole(&request("hello", false)).await.0.status, 401);
+    }
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
+    let told = host.cli().run(&["revoke", "--caller", "rig", "--reason", "INC-1", "--yes"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
+    assert!(readiness(&host).await.contains("[+] store ok"));
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_for_programs_is_json_from_its_first_line_to_its_last() {
+    let upstream = upstream().await;
+    let weak = "[[token]]\nname = \"weak\"\nvalue_file = \"./weak\"\nconnections = [\"openai\"]\n";
+    let mut host = Setup::new().json_log().file("weak", "abc").tables(weak).start(upstream.address).await;
+    assert_eq!(host.stop().await, Some(0), "it ends in order");
+    // And one that does not come up.
+    host.rewrite("portcullis.toml", "[listen]\nadress = \"127.0.0.1:0\"\n");
+    let told = host.cli().run(&["serve", "--log-format", "json"]);
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    let log = host.log_text() + &told.stderr;
+    let parsed =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let events: Vec<_> = log.lines().map(parsed).collect();
+    let has = |code: &str, level: &str, place: &str| {
+        let here = |event: &&serde_json::Value| event["code"] == code && event["level"] == level;
+        events.iter().find(here).is_some_and(|event| event["place"].as_str().is_some_and(|at| at.ends_with(place)))
+    };
+    assert!(has("P0102", "ERROR", "portcullis.toml:2:1"), "{log}");
+    assert!(events.iter().any(|event| event["code"] == "P0111" && event["help"].is_string()), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_of_the_log_that_is_not_understood_is_told() {
     let upstream = upstream().await;
     let host = Setup::new().environment("PORTCULLIS_LOG", "info,exchange=lots").start(upstream.address).await;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{self, Config},
-    telemetry,
+    telemetry::{self, Lines},
 };
 
 /// The file beside the records in which callers' habits are kept.
@@ -48,9 +48,12 @@ impl Observers {
     }
 
     /// What is told when metrics are asked for.
-    pub(super) fn metrics(&self, others: Others) -> Metrics {
+    pub(super) fn metrics(&self, others: Others, log: Lines) -> Metrics {
         let (alerts, meters, started) = (self.alerts.clone(), self.meters.clone(), Instant::now());
-        let render = move || meters.render(&facts(&others, &alerts, started));
+        let render = move || {
+            let facts = facts(&others, &alerts, started);
+            meters.render(&Facts { log_lines_dropped: log.dropped(), ..facts })
+        };
         Metrics { content_type: meters::CONTENT_TYPE, render: Box::new(render) }
     }
 }
@@ -87,5 +90,6 @@ fn facts(others: &Others, alerts: &Alerts, started: Instant) -> Facts {
         },
         alerts: alerts.raised(),
         webhooks: alerts.standing().into_iter().map(webhook).collect(),
+        ..Facts::default()
     }
 }

@@ -3,6 +3,7 @@
 mod scaffold;
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,15 +14,15 @@ use clap::Args;
 
 use super::{
     print_line,
-    serve::{proxy_url, warn},
+    serve::{ended, proxy_url, warn},
     show::line_of,
 };
 use crate::{
-    app::{self, Ready},
+    app::{self, Ready, Unheard},
     config::{self, Config, Problems},
     demo::Pace,
     shipped::{APPROVE, BLOCK, LOCKDOWN, MASK},
-    telemetry::{self, LogFormat},
+    telemetry::{self, Lines, LogFormat},
 };
 use scaffold::{File, Layout, lay_out};
 
@@ -29,6 +30,8 @@ use scaffold::{File, Layout, lay_out};
 const TOKEN: &str = "demo";
 /// The configuration in the demo's folder.
 const CONFIG: &str = "portcullis.toml";
+/// Where that stands in the demo's folder.
+const TOKEN_FILE: &str = "secrets/demo-token";
 /// What is blocked in the demo's settings (`demo/20-block.toml`).
 const BLOCKED: &str = "project nightingale";
 
@@ -72,25 +75,45 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn cmd_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let (layout, config, warnings) = prepare(&args)?;
-    warn(&warnings);
-    telemetry::init(args.log_format, "info");
+    let log = telemetry::init(args.log_format, "info")?;
+    let served = serve(&args, &log).await;
+    ended(served, args.log_format, &log)
+}
+
+async fn serve(args: &DemoArgs, log: &Lines) -> anyhow::Result<()> {
+    let (layout, config, warnings) = prepare(args)?;
+    warn(&warnings, args.log_format, log);
     let (dir, kept) = (args.dir.clone(), layout.kept);
     let upstream = upstream_text(&config);
+    let built_in = config.connections.first().is_none_or(|route| route.built_in);
     let announce = move |ready: &Ready| {
-        if let Err(error) = print_line(&banner(&dir, ready, &upstream, &kept)) {
+        if let Err(error) = print_line(&banner(&dir, ready, &upstream, built_in, &kept)) {
             tracing::warn!(%error, "the banner could not be written");
         }
     };
-    Box::pin(app::serve(config, args.pace, announce)).await?;
-    Ok(ExitCode::SUCCESS)
+    Box::pin(app::serve(config, args.pace, log, announce)).await.map_err(with_flag)
+}
+
+/// Says by which flag another port is chosen, where one is taken.
+fn with_flag(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Unheard>() {
+        Some(Unheard { listener, error: cause, .. }) if cause.kind() == io::ErrorKind::AddrInUse => {
+            let way_out = format!("a port is taken; --{listener} 127.0.0.1:0 takes any free one");
+            error.context(way_out)
+        }
+        _ => error,
+    }
 }
 
 /// Lays the folder out, where no other demo runs in it: that one's operator finds it by what stands in the file.
 fn prepare(args: &DemoArgs) -> anyhow::Result<(Layout, Config, Problems)> {
     store::check_free(&args.dir.join("store")).context("another demo runs in this folder")?;
     let layout = lay_out(&args.dir, &files(args)?)?;
-    let (config, warnings) = configuration(args, &layout)?;
+    let (config, mut warnings) = configuration(args, &layout)?;
+    if !layout.kept.iter().any(|file| [CONFIG, TOKEN_FILE].contains(file)) {
+        // The demo's own token is to be guessed: it stands in the banner.
+        warnings.retain(|problem| problem.message != config::GUESSABLE);
+    }
     Ok((layout, config, warnings))
 }
 
@@ -108,7 +131,7 @@ fn files(args: &DemoArgs) -> anyhow::Result<Vec<File>> {
         file("policies/30-approve.wasm", APPROVE),
         file("spare/lockdown.toml", include_bytes!("demo/lockdown.toml")),
         file("spare/lockdown.wasm", LOCKDOWN),
-        File { path: "secrets/demo-token", bytes: format!("{TOKEN}\n").into_bytes(), secret: true },
+        File { path: TOKEN_FILE, bytes: format!("{TOKEN}\n").into_bytes(), secret: true },
     ])
 }
 
@@ -171,7 +194,7 @@ fn upstream_text(config: &Config) -> String {
     }
 }
 
-fn banner(dir: &Path, ready: &Ready, upstream: &str, kept: &[&str]) -> String {
+fn banner(dir: &Path, ready: &Ready, upstream: &str, built_in: bool, kept: &[&str]) -> String {
     let dir = match dir {
         dir if dir.is_absolute() || dir.starts_with(".") || dir.starts_with("..") => dir.display().to_string(),
         dir => format!("./{}", dir.display()),
@@ -192,15 +215,19 @@ fn banner(dir: &Path, ready: &Ready, upstream: &str, kept: &[&str]) -> String {
              -d '{body}'"
         )
     };
+    let (model, fill_in) = match built_in {
+        true => ("echo-1", ""),
+        false => ("MODEL", "\n        (put a model of your upstream in the place of MODEL)"),
+    };
     let ask = |text: &str, more: &str| {
-        format!("{{\"model\":\"echo-1\"{more},\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}")
+        format!("{{\"model\":\"{model}\"{more},\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}")
     };
     format!(
         "  portcullis {version}   everything under {dir}, nothing written elsewhere\n  \
          proxy     {proxy}/v1    -> {upstream}\n  \
          control   http://{control}       token in {dir}/store/admin.token\n  \
          policies  {policies}    watching {dir}/policies{kept}\n\n  \
-         Try:  {masked}\n\n  \
+         Try:  {masked}{fill_in}\n\n  \
          A stream, masked in the middle:\n        {streamed}\n\n  \
          Blocked: \"{BLOCKED}\".  Waits for `portcullis approvals approve ID`: \"delete the archive\".\n\n  \
          Drop the gate, also on running streams:  cp {dir}/spare/lockdown.wasm {dir}/policies/00-lockdown.wasm\n  \

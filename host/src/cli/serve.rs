@@ -1,7 +1,7 @@
 //! `portcullis serve`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
@@ -11,12 +11,12 @@ use clap::Args;
 use super::print_line;
 use crate::{
     app::{self, Ready},
-    config::{self, Problems},
+    config::{self, Problems, Severity},
     demo::Pace,
-    telemetry::{self, LogFormat},
+    telemetry::{self, Lines, LogFormat},
 };
 
-/// Run the host.
+/// Run the host
 ///
 /// Says one line on standard output once it listens, with the real ports where the configuration says port 0:
 ///
@@ -24,7 +24,8 @@ use crate::{
 ///
 /// Everything else that it tells goes to standard error. SIGTERM (or Ctrl-C) lets running exchanges end, a second one
 /// ends the host at once. SIGHUP changes nothing, unless it comes from the terminal that the host was started from: then it
-/// is as SIGTERM. A new configuration needs a restart; policies and credentials are looked for all the time.
+/// is as SIGTERM. A new configuration needs a restart, and so do callers' tokens and certificates; policies and upstreams'
+/// credentials are looked for all the time.
 #[derive(Debug, Args)]
 #[command(
     after_help = "\
@@ -43,11 +44,32 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn cmd_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let log = telemetry::init(args.log_format, "info")?;
+    let served = serve(&args, &log).await;
+    ended(served, args.log_format, &log)
+}
+
+async fn serve(args: &ServeArgs, log: &Lines) -> anyhow::Result<()> {
     let (config, warnings) = config::load(&args.config)?;
-    warn(&warnings);
-    telemetry::init(args.log_format, "info");
-    Box::pin(app::serve(config, Pace::UNLIMITED, announce)).await?;
-    Ok(ExitCode::SUCCESS)
+    warn(&warnings, args.log_format, log);
+    Box::pin(app::serve(config, Pace::UNLIMITED, log, announce)).await
+}
+
+/// How a host ended, as its log tells everything else: what programs read is theirs to the last line.
+pub(super) fn ended(served: anyhow::Result<()>, format: LogFormat, log: &Lines) -> anyhow::Result<ExitCode> {
+    let ended = match (served, format) {
+        (Ok(()), _) => Ok(ExitCode::SUCCESS),
+        (Err(error), LogFormat::Human) => Err(error),
+        (Err(error), LogFormat::Json) => {
+            match error.downcast_ref::<Problems>() {
+                Some(problems) => tell(problems),
+                None => tracing::error!("{error:#}"),
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    };
+    log.flush();
+    ended
 }
 
 fn announce(ready: &Ready) {
@@ -63,10 +85,25 @@ pub(super) fn proxy_url(ready: &Ready) -> String {
 }
 
 /// Shows warnings; they stop nothing.
-pub(super) fn warn(warnings: &Problems) {
-    if warnings.is_empty() {
-        return;
+pub(super) fn warn(warnings: &Problems, format: LogFormat, log: &Lines) {
+    match format {
+        LogFormat::Human if warnings.is_empty() => {}
+        LogFormat::Human => log.say(&format!("{}\n\n", warnings.render(io::stderr().is_terminal()))),
+        LogFormat::Json => tell(warnings),
     }
-    // Nobody is left to warn when standard error is gone.
-    let _ = writeln!(io::stderr(), "{}\n", warnings.render(io::stderr().is_terminal()));
+}
+
+/// Each problem as an event.
+fn tell(problems: &Problems) {
+    for problem in problems.sorted() {
+        let (code, place, help) = (problem.code.as_str(), problems.place(problem), problem.help.as_deref());
+        let text = match problem.label.as_str() {
+            "" => problem.message.clone(),
+            label => format!("{}: {label}", problem.message),
+        };
+        match problem.severity {
+            Severity::Error => tracing::error!(code, place, help, "{text}"),
+            Severity::Warning => tracing::warn!(code, place, help, "{text}"),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::Permissions,
+    io::PipeReader,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -98,6 +99,10 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     /// Files and sockets that the host may have open, where that is bounded.
     open_files: Option<usize>,
+    /// Whether standard error is a pipe that nobody reads.
+    unread_log: bool,
+    /// Whether the log is for programs.
+    json_log: bool,
 }
 
 impl Setup {
@@ -244,6 +249,20 @@ impl Setup {
         self
     }
 
+    /// Makes standard error a pipe that nobody reads, in the place of a file.
+    #[must_use]
+    pub fn unread_log(mut self) -> Self {
+        self.unread_log = true;
+        self
+    }
+
+    /// Has the log as JSON.
+    #[must_use]
+    pub fn json_log(mut self) -> Self {
+        self.json_log = true;
+        self
+    }
+
     /// Starts the host in front of `upstream` and waits until it is ready.
     pub async fn start(self, upstream: SocketAddr) -> Host {
         let home = TempDir::with_prefix("portcullis-rig-").expect("the temporary folder can be written");
@@ -265,10 +284,14 @@ pub struct Host {
     process: Option<Process>,
     environment: Vec<(String, String)>,
     open_files: Option<usize>,
+    unread_log: bool,
+    json_log: bool,
 }
 
 struct Process {
     child: Child,
+    // Kept open: nobody reads is not the same as nobody is there.
+    _unread: Option<PipeReader>,
     listen: SocketAddr,
     control: SocketAddr,
     // Kept open: a host must not die of a closed standard output.
@@ -277,7 +300,14 @@ struct Process {
 
 impl Host {
     fn lay_out(setup: &Setup, home: TempDir, upstream: SocketAddr) -> Self {
-        let host = Self { home, process: None, environment: setup.environment.clone(), open_files: setup.open_files };
+        let host = Self {
+            home,
+            process: None,
+            environment: setup.environment.clone(),
+            open_files: setup.open_files,
+            unread_log: setup.unread_log,
+            json_log: setup.json_log,
+        };
         if let Some(bytes) = setup.disk {
             super::alone::mount_small(&host.home.path().join("store"), bytes);
         }
@@ -350,8 +380,7 @@ expires = 2099-12-31
     }
 
     async fn run(mut self) -> Self {
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written");
+        let (log, unread) = self.standard_error();
         let mut command = match self.open_files {
             None => Command::new(binary()),
             Some(most) => {
@@ -364,6 +393,7 @@ expires = 2099-12-31
             .arg("serve")
             .arg("--config")
             .arg(self.config())
+            .args(self.json_log.then_some("--log-format=json"))
             .current_dir(self.home.path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -388,8 +418,18 @@ expires = 2099-12-31
         })
         .await;
         let (listen, control) = (listen.expect("it has a value"), control.expect("it has a value"));
-        self.process = Some(Process { child, listen, control, _stdout: stdout });
+        self.process = Some(Process { child, listen, control, _unread: unread, _stdout: stdout });
         self
+    }
+
+    /// Where the host's log goes, and who does not read it.
+    fn standard_error(&self) -> (Stdio, Option<PipeReader>) {
+        if self.unread_log {
+            let (reader, writer) = std::io::pipe().expect("there can be a pipe");
+            return (writer.into(), Some(reader));
+        }
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log());
+        (log.expect("the log can be written").into(), None)
     }
 
     /// A caller with the rig's credential.

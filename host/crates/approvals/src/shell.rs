@@ -144,15 +144,18 @@ impl Approvals {
     }
 
     /// Cancels every open question of which `gone` says that it may not lead to anything any more: its caller's
-    /// credentials were revoked. Whoever waits is told.
-    pub fn withdraw(&self, gone: impl Fn(&Approval) -> bool, reason: &str) {
+    /// credentials were revoked. Whoever waits is told. `gone` is told as well how many milliseconds ago it was asked: the
+    /// times of this desk compare with those of no other clock.
+    pub fn withdraw(&self, gone: impl Fn(&Approval, u64) -> bool, reason: &str) {
+        let now_ms = self.0.clock.now_ms();
+        let gone = |approval: &Approval| gone(approval, now_ms.saturating_sub(approval.asked_at_ms));
         self.0.book().withdraw(gone, reason);
         self.0.moved.notify_waiters();
     }
 
     /// Cancels every open question, and records what became of all: a host stops, and what it was asked is known to no other.
     pub async fn close(&self) {
-        self.withdraw(|_| true, "the host was stopped");
+        self.withdraw(|_, _| true, "the host was stopped");
         self.0.record_changes().await;
     }
 

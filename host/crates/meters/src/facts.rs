@@ -29,6 +29,8 @@ pub struct Facts {
     pub alerts: Vec<(Rule, u64)>,
     /// Each webhook.
     pub webhooks: Vec<WebhookFacts>,
+    /// Lines of the host's log that nobody read in time.
+    pub log_lines_dropped: u64,
 }
 
 /// How far the store is; positions in bytes since it was made.
@@ -86,6 +88,7 @@ impl Facts {
         families.store_unwritten.set(behind(appended, written));
         families.store_undurable.set(behind(appended, durable));
         families.store_uningested.set(behind(durable, ingested));
+        families.log_dropped.inner().store(self.log_lines_dropped, Ordering::Relaxed);
         for (rule, raised) in &self.alerts {
             let alerts = families.alerts.get_or_create(&[("rule", rule.as_str().to_owned())]);
             alerts.inner().store(*raised, Ordering::Relaxed);

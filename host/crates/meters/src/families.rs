@@ -81,6 +81,7 @@ families! {
     alerts: Counters<1> = Family::default(), "alerts", "Alerts that were raised, by rule";
     deliveries: Counters<2> = Family::default(), "webhook_deliveries", "Attempts to tell a webhook of an alert";
     deliveries_pending: Family<Labels<1>, Gauge> = Family::default(), "webhook_pending", "Alerts of which a webhook is still to be told";
+    log_dropped: Counter = Counter::default(), "log_lines_dropped", "Lines of the log that were dropped, since nobody read it in time";
     uptime: GaugeF = GaugeF::default(), "uptime_seconds", "Time since the host started";
 }
 

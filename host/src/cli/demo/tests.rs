@@ -41,6 +41,47 @@ fn what_the_configuration_is_warned_of_is_told() {
 }
 
 #[test]
+fn the_demo_warns_of_what_is_the_users_and_not_of_its_own_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = args(dir.path(), &[]);
+    let (.., warnings) = prepare(&args).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    std::fs::write(dir.path().join(TOKEN_FILE), "short\n").unwrap();
+    let (.., warnings) = prepare(&args).unwrap();
+    assert!(warnings.to_string().contains(config::GUESSABLE), "{warnings}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_the_flag_that_chooses_another() {
+    let taken = |kind: io::ErrorKind| Unheard {
+        listener: "listen",
+        address: "127.0.0.1:8080".parse().unwrap(),
+        error: kind.into(),
+    };
+    let told = |kind| format!("{:#}", with_flag(taken(kind).into()));
+    let in_use = told(io::ErrorKind::AddrInUse);
+    assert!(in_use.contains("--listen 127.0.0.1:0") && in_use.contains("ss -ltnp"), "{in_use}");
+    assert!(in_use.contains("listen.address: 127.0.0.1:8080"), "{in_use}");
+    assert!(!told(io::ErrorKind::PermissionDenied).contains("--listen"));
+}
+
+#[test]
+fn a_banner_names_the_built_in_model_only_where_that_answers() {
+    let set = exchange::ports::PolicySet {
+        generation: model::Generation(1),
+        digest: model::Digest::default(),
+        policies: Vec::new(),
+        problems: Vec::new(),
+        glance: None,
+    };
+    let address = "127.0.0.1:8080".parse().unwrap();
+    let ready = Ready { proxy: address, tls: false, control: address, policies: std::sync::Arc::new(set) };
+    let banner = |built_in| banner(Path::new("demo"), &ready, "x", built_in, &[]);
+    assert!(banner(true).contains("echo-1") && !banner(true).contains("MODEL"));
+    assert!(banner(false).contains("in the place of MODEL") && !banner(false).contains("echo-1"));
+}
+
+#[test]
 fn the_folder_is_a_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let args = args(dir.path(), &["--listen", "127.0.0.1:0"]);

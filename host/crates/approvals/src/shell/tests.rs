@@ -185,7 +185,7 @@ async fn what_a_revoked_caller_asked_is_taken_back_whether_it_waits_or_not() {
     let unmoved = desk.ask(vec![ask("three", "")]).await.unwrap();
     let approved = ids[1];
     desk.decide(approved, Decision::Approve, &operator(), "fine").await.unwrap();
-    desk.withdraw(|approval| ids.contains(&approval.id), "revoked");
+    desk.withdraw(|approval, _| ids.contains(&approval.id), "revoked");
     let ruling = ruling_of(&mut *waits).await;
     assert_eq!((ruling.state, ruling.reason.as_str()), (RulingState::Cancelled, "revoked"));
     for id in ids {
@@ -209,7 +209,7 @@ async fn what_is_being_decided_for_a_revoked_caller_is_withdrawn_too() {
     tokio::pin!(deciding);
     // The decision is on its way into the record.
     assert!(tokio::time::timeout(Duration::ZERO, &mut deciding).await.is_err());
-    desk.withdraw(|approval| approval.id == id, "revoked");
+    desk.withdraw(|approval, _| approval.id == id, "revoked");
     let told = deciding.await.unwrap_err();
     assert_eq!(told, DecideError::Wrong(Wrong::NotPending(State::Cancelled)), "its approver hears of it");
     let ruling = ruling_of(&mut *ticket).await;
@@ -228,7 +228,7 @@ async fn what_was_remembered_of_a_revoked_caller_is_asked_again() {
     assert_eq!(ruling_of(&mut *first).await.state, RulingState::Approved);
     let known = desk.ask(vec![ask("one", "key")]).await.unwrap();
     assert_eq!(id_of(&*known), id, "the same request is asked once for the session");
-    desk.withdraw(|approval| approval.id == id, "revoked");
+    desk.withdraw(|approval, _| approval.id == id, "revoked");
     let again = desk.ask(vec![ask("one", "key")]).await.unwrap();
     assert_ne!(id_of(&*again), id, "nothing is remembered");
     assert_eq!(desk.approval(id_of(&*again)).unwrap().state, State::Pending);
