@@ -7,11 +7,11 @@ use std::{
 };
 
 use scenarios::rig::{
-    Channel, Client, SSN, Setup, Told, Upstream, binary, bytes, delivered, entries, http_chunks, json_head, policies,
-    repository, request, whole, within,
+    Channel, Client, Durability, SSN, Setup, Told, Upstream, binary, bytes, delivered, entries, http_chunks, json_head,
+    policies, repository, request, whole, within,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 #[test]
 fn init_writes_what_check_understands() {
@@ -186,6 +186,9 @@ async fn sessions_are_listed_shown_and_replayed() {
         let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]);
         assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
         assert!(replayed.stdout.contains("[SSN]"), "{}", replayed.stdout);
+        let digest = policy_digest(&cli.json(&["sessions", "show", &id]));
+        let shown = cli.run(&["sessions", "show", &id]).stdout;
+        assert!(replayed.stdout.contains(&digest) && shown.contains(&digest), "{digest}: {shown}");
         let lines = cli.run(&["sessions", "replay", &id, "--speed", "0", "--json"]).stdout;
         let raw = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
         assert!(!lines.contains(raw), "control characters are escaped: {lines:?}");
@@ -199,6 +202,12 @@ async fn sessions_are_listed_shown_and_replayed() {
         }
         assert!(!replayed.stdout.contains(raw), "control characters are escaped: {:?}", replayed.stdout);
     }
+}
+
+/// The digest of the first policy that judged an exchange, as its record ends with it.
+fn policy_digest(record: &Value) -> String {
+    let closed = entries(record, "Closed").next().expect("it is closed");
+    closed["entry"]["Closed"]["policies"][0]["digest"].as_str().expect("a policy judged it").to_owned()
 }
 
 /// Bytes that are no text, and a character that two chunks share.
@@ -257,6 +266,104 @@ async fn a_replay_on_a_stopped_host_does_not_keep_it_from_starting() {
     let host = host.restart().await;
     assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 200);
     assert!(replay.try_wait().unwrap().is_none(), "the replay goes on");
+}
+
+/// 10 MiB, of which a page has 4; also to a reader that is slow, while the host starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_longer_than_a_page_is_shown_and_replayed_whole() {
+    let upstream = Upstream::answering(|_| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        let texts: Vec<String> = (0..10).map(|at| format!("{at:0>1023}\n").repeat(1 << 10)).collect();
+        [vec![head], http_chunks(&texts.iter().map(String::as_bytes).collect::<Vec<_>>())].concat()
+    })
+    .await;
+    let mut host = Setup::new().dialect("raw").start(upstream.address).await;
+    let (reply, body) = host.client().whole(b"tell me more").await;
+    assert_eq!(body.len(), 10 << 20);
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let page = host.look(&format!("/v1/exchanges/{id}")).await;
+    assert!(page["next"].is_string() && page["root"].is_null() && delivered(&page).len() <= 4 << 20);
+    let mut told = Vec::new();
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let record = cli.json(&["sessions", "show", &id]);
+        assert!(delivered(&record).as_bytes() == body && record["root"].as_str().unwrap().len() == 64);
+        assert_eq!(record["summary"]["entries"], record["entries"].as_array().unwrap().len());
+        let replayed = cli.run(&["sessions", "replay", &id, "--speed", "0"]).stdout;
+        assert!(replayed.as_bytes().windows(body.len()).any(|part| part == body), "{} bytes", replayed.len());
+        let text = cli.run(&["sessions", "show", &id]).stdout;
+        assert!(text.ends_with(&format!("\nroot {}\n", record["root"].as_str().unwrap())));
+        told.push((record, replayed, text));
+    }
+    assert!(told[0] == told[1], "whether the host runs or not");
+
+    let mut show = tokio::process::Command::new(binary())
+        .args(["sessions", "show", &id, "--json", "--config"])
+        .arg(host.home().join("portcullis.toml"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut out = show.stdout.take().unwrap();
+    let mut shown = vec![0; 1000];
+    out.read_exact(&mut shown).await.unwrap();
+    // It can't print more than a pipe holds.
+    let _host = host.restart().await;
+    within("the rest", out.read_to_end(&mut shown)).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&shown).unwrap(), told[0].0);
+}
+
+/// A page has 1,000 of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_longer_than_a_page_is_shown_and_replayed_whole() {
+    let upstream = Upstream::answering(|_| vec![json_head(200, 2), b"{}".to_vec()]).await;
+    let mut host = Setup::new().dialect("raw").durability(Durability::Bounded).start(upstream.address).await;
+    let callers = (0..6).map(|_| {
+        let client = host.client();
+        tokio::spawn(async move {
+            for _ in 0..170 {
+                assert_eq!(client.whole(b"hi").await.0.status, 200);
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    let session = host.look("/v1/sessions").await["sessions"][0]["session"].as_str().unwrap().to_owned();
+    let page = host.look(&format!("/v1/sessions/{session}?limit=1000")).await;
+    assert_eq!(
+        (page["exchanges"].as_array().map(Vec::len), &page["next"]),
+        (Some(1000), &page["exchanges"][999]["exchange"])
+    );
+    for running in [true, false] {
+        if !running {
+            assert_eq!(host.stop().await, Some(0), "it ends in order");
+        }
+        let cli = host.cli();
+        let record = cli.json(&["sessions", "show", &session]);
+        let ids: Vec<_> = record["exchanges"].as_array().unwrap().iter().map(|one| one["exchange"].as_str()).collect();
+        assert!(ids.is_sorted() && ids.len() == 1020 && record["summary"]["exchanges"] == 1020, "{}", ids.len());
+        let text = cli.run(&["sessions", "show", &session]).stdout;
+        assert!(ids.iter().all(|id| text.contains(id.unwrap())));
+        let lines = cli.run(&["sessions", "replay", &session, "--speed", "0", "--json"]).stdout;
+        assert_eq!(lines.matches("{\"Opened\":").count(), 1020);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_go_upstream_is_not_told_as_sent() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let host = Setup::new().start(nobody).await;
+    let reply = host.client().whole(&request("hello", false)).await.0;
+    assert_eq!(reply.status, 502);
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let record = host.cli().json(&["sessions", "show", &id]);
+    assert_eq!((&record["summary"]["forwarded"], entries(&record, "Unsent").count()), (&json!(false), 1), "{record}");
+    let text = host.cli().run(&["sessions", "show", &id]).stdout;
+    assert!(text.contains("not sent") && !text.contains("forwarded") && !text.contains("delivered"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 const HTTP_PORT: u16 = 80;
 /// Time for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
-/// Bytes of an answer: a whole recorded exchange fits.
+/// Bytes of an answer: a page of a record fits, of one entry of the longest kind with each byte escaped.
 const ANSWER_BYTES: usize = 512 << 20;
 
 /// Which host.

@@ -1,14 +1,16 @@
 //! `portcullis sessions`.
 
+mod entry;
 mod events;
 mod records;
 mod replay;
+mod shown;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use model::{Entry, record::JudgedVerdict};
+use model::SessionId;
 use serde_json::json;
 use store::{ExchangeSummary, SessionFilter, SessionSummary, State};
 
@@ -16,10 +18,10 @@ use super::{
     caller::caller_of,
     host::HostArgs,
     print_line,
-    show::{self, bytes_of, duration_of, json_of, line_of, lines_of, short, size_of, time_of},
+    show::{self, duration_of, json_of, lines_of, short, size_of, time_of},
 };
 use crate::app::now_ms;
-use records::{ExchangeShown, Found, Records};
+use records::Records;
 
 /// Look at what was recorded: sessions, the exchanges in them, and what belongs to no exchange.
 ///
@@ -29,7 +31,8 @@ use records::{ExchangeShown, Found, Records};
 Examples:
   portcullis sessions list --since 24h
   portcullis sessions show ID         a session, or one exchange of it, by its whole id
-  portcullis sessions replay ID       what was delivered, as fast as it was delivered
+  portcullis sessions list --limit 1000 --before ID      the next page
+  portcullis sessions replay ID       what was cleared for the caller, as fast as it was
   portcullis sessions replay ID --speed 10
   portcullis sessions replay ID --speed 0 --json
   portcullis sessions events          starts, policy sets, approvals, tokens, revocations
@@ -55,7 +58,7 @@ enum SessionsCommand {
         #[command(flatten)]
         host: HostArgs,
     },
-    /// Show what was sent and delivered, with the timing that it had.
+    /// Show what was cleared for the upstream and for the caller, with the timing that it had.
     Replay {
         /// A session or an exchange.
         id: String,
@@ -90,6 +93,9 @@ struct ListArgs {
     /// At most so many.
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     limit: u64,
+    /// Only those before this one in the list: the last one of the page before.
+    #[arg(long, value_name = "SESSION")]
+    before: Option<SessionId>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -108,8 +114,10 @@ pub(super) fn time_span(text: &str) -> Result<u64, String> {
 pub(super) async fn cmd_sessions(args: SessionsArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         SessionsCommand::List(args) => list(args).await?,
-        SessionsCommand::Show { id, json, host } => show_one(&host, &id, json).await?,
-        SessionsCommand::Replay { id, speed, json, host } => replay_one(&host, &id, speed, json).await?,
+        SessionsCommand::Show { id, json, host } => shown::show(&Records::open(&host)?, &id, json).await?,
+        SessionsCommand::Replay { id, speed, json, host } => {
+            replay::replay(&Records::open(&host)?, &id, speed, json).await?;
+        }
         SessionsCommand::Events(args) => events::list(args).await?,
         SessionsCommand::Verify(args) => return verify::verify(args).await,
     }
@@ -128,7 +136,7 @@ async fn list(args: ListArgs) -> anyhow::Result<()> {
         connection: args.connection.clone(),
         // One more than is shown tells whether there are more.
         limit: (limit + 1).min(MOST_SESSIONS),
-        before: None,
+        before: args.before,
     };
     let mut sessions = records.sessions(filter).await?;
     if let Some(connection) = args.connection.as_deref().filter(|_| sessions.is_empty()) {
@@ -142,7 +150,9 @@ async fn list(args: ListArgs) -> anyhow::Result<()> {
     if sessions.is_empty() {
         return print_line("no sessions");
     }
-    let more = if more { format!("\n\nmore than {limit}: --limit N shows more of them") } else { String::new() };
+    let more = sessions.last().filter(|_| more).map_or_else(String::new, |last| {
+        format!("\n\nmore than {limit}: --limit N shows more of them, --before {} the next ones", last.session)
+    });
     print_line(&format!("{}{more}", sessions_table(&sessions)))
 }
 
@@ -190,128 +200,4 @@ fn outcome(exchange: &ExchangeSummary) -> &'static str {
         (State::Closed, Some(outcome)) => outcome.as_str(),
         (State::Closed, None) => "closed",
     }
-}
-
-async fn show_one(host: &HostArgs, id: &str, json: bool) -> anyhow::Result<()> {
-    let records = Records::open(host)?;
-    match records.find(id).await? {
-        Found::Session(session) if json => print_line(&json_of(&session)?),
-        Found::Exchange(exchange) if json => print_line(&json_of(&exchange)?),
-        Found::Session(session) => {
-            let summary = &session.summary;
-            let tokens = (summary.input_tokens, summary.output_tokens);
-            print_line(&format!(
-                "session {}   {} on {}   since {}   {} tokens in, {} out\n\n{}",
-                summary.session,
-                line_of(&summary.caller),
-                line_of(&summary.connection),
-                time_of(summary.started_ms),
-                tokens.0,
-                tokens.1,
-                exchanges_table(&session.exchanges),
-            ))
-        }
-        Found::Exchange(exchange) => print_line(&entries_text(&exchange)),
-    }
-}
-
-async fn replay_one(host: &HostArgs, id: &str, speed: f64, json: bool) -> anyhow::Result<()> {
-    let records = Records::open(host)?;
-    let exchanges = match records.find(id).await? {
-        Found::Exchange(exchange) => vec![exchange.summary.exchange],
-        Found::Session(session) => session.exchanges.iter().map(|summary| summary.exchange).collect(),
-    };
-    let mut left = exchanges.as_slice();
-    while !left.is_empty() {
-        let read = records.first_of(left).await?;
-        left = left.get(read.len()..).unwrap_or_default();
-        for exchange in &read {
-            if json {
-                replay::lines(exchange, speed).await?;
-            } else {
-                replay::replay(exchange, speed).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// An exchange, one entry after the other.
-fn entries_text(exchange: &ExchangeShown) -> String {
-    let summary = &exchange.summary;
-    let head = format!(
-        "exchange {}   {}   {} on {}   {}   {}\n",
-        summary.exchange,
-        outcome(summary),
-        line_of(&summary.caller),
-        line_of(&summary.connection),
-        time_of(summary.started_ms),
-        line_of(&summary.detail),
-    );
-    let entries = exchange.entries.iter().map(|timed| {
-        let (title, body) = entry_text(&timed.entry);
-        let mut lines = format!("{:>9}  {title}", format!("+{}", duration_of(timed.at_us)));
-        body.lines().for_each(|line| lines.push_str(&format!("\n           {line}")));
-        lines
-    });
-    std::iter::once(head).chain(entries).collect::<Vec<_>>().join("\n")
-}
-
-/// Title and body of an entry; safe for a terminal.
-fn entry_text(entry: &Entry) -> (String, String) {
-    match entry {
-        Entry::Opened(opened) => {
-            let headers =
-                opened.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
-            (format!("request    {} {}", line_of(&opened.method), line_of(&opened.path)), headers.collect())
-        }
-        Entry::Request(request) => {
-            let word = if request.forwarded { "forwarded" } else { "stopped" };
-            (format!("{word:<10} {}", size_of(request.body.len() as u64)), bytes_of(&request.body))
-        }
-        Entry::Judged(judged) => judged_text(judged),
-        Entry::Held(held) => {
-            (format!("held       {} ({})", line_of(&held.question.title), held.approval), String::new())
-        }
-        Entry::Decided(decided) => {
-            let by = if decided.by.is_empty() { String::new() } else { format!(" by {}", line_of(&decided.by)) };
-            (format!("decided    {}{by}", line_of(&decided.state)), line_of(&decided.reason))
-        }
-        Entry::Switched(set, _) => {
-            (format!("switched   to policy set {} ({})", set.generation, set.digest.short()), String::new())
-        }
-        Entry::ResponseHead(head) => {
-            let headers =
-                head.headers.iter().map(|header| format!("{}: {}\n", line_of(&header.name), line_of(&header.value)));
-            (format!("response   {}", head.status), headers.collect())
-        }
-        Entry::Chunk(chunk) => (format!("delivered  {}", size_of(chunk.data.len() as u64)), bytes_of(&chunk.data)),
-        Entry::PutBack(back) => {
-            let tokens =
-                back.tokens.iter().map(|at| format!("{} bytes {}..{}\n", line_of(&at.token), at.start, at.end));
-            (format!("put back   {} value(s)", back.tokens.len()), tokens.collect())
-        }
-        Entry::Closed(closed) => (format!("closed     {}", closed.outcome.as_str()), line_of(&closed.detail)),
-    }
-}
-
-fn judged_text(judged: &model::record::Judged) -> (String, String) {
-    let verdict = match &judged.verdict {
-        JudgedVerdict::Allow => "allow".to_owned(),
-        JudgedVerdict::Done => "done".to_owned(),
-        JudgedVerdict::Block(refusal) => format!("block {}", line_of(&refusal.code)),
-        JudgedVerdict::Ask(question) => format!("ask {}", line_of(&question.title)),
-        JudgedVerdict::Failed { kind, message, open } => {
-            format!("FAILED ({}{}) {}", line_of(kind), if *open { ", let pass" } else { "" }, line_of(message))
-        }
-        JudgedVerdict::Skipped(why) => format!("skipped: {}", line_of(why)),
-    };
-    let shadow = if judged.shadow { " (shadow)" } else { "" };
-    let changed = if judged.edits.is_empty() { String::new() } else { format!(", {} edit(s)", judged.edits.len()) };
-    let title = format!("judged     {} {}: {verdict}{changed}{shadow}", line_of(&judged.policy), line_of(&judged.hook));
-    let edits = judged
-        .edits
-        .iter()
-        .map(|edit| format!("{} bytes {}..{} -> {}\n", line_of(&edit.reason), edit.start, edit.end, line_of(&edit.by)));
-    (title, edits.collect())
 }

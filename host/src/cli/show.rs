@@ -99,6 +99,37 @@ pub(super) fn bytes_of(bytes: &[u8]) -> String {
     pieces.take(bytes) + &pieces.finish()
 }
 
+/// A JSON object that begins with a list and is printed piece by piece, as [`json_of`] would have it in one.
+pub(super) struct JsonList {
+    empty: bool,
+}
+
+impl JsonList {
+    /// The list, and what is printed first.
+    pub(super) fn begin(name: &str) -> (Self, String) {
+        (Self { empty: true }, format!("{{\n  \"{name}\": ["))
+    }
+
+    /// More items of it.
+    pub(super) fn items<T: Serialize>(&mut self, items: &[T]) -> anyhow::Result<String> {
+        let mut out = String::new();
+        for item in items {
+            out.push_str(if std::mem::take(&mut self.empty) { "\n    " } else { ",\n    " });
+            out.push_str(&json_of(item)?.replace('\n', "\n    "));
+        }
+        Ok(out)
+    }
+
+    /// Its end, and the other members: name and JSON.
+    pub(super) fn end(&self, members: &[(&str, String)]) -> String {
+        let mut out = if self.empty { "]" } else { "\n  ]" }.to_owned();
+        for (name, json) in members {
+            out.push_str(&format!(",\n  \"{name}\": {}", json.replace('\n', "\n  ")));
+        }
+        out + "\n}\n"
+    }
+}
+
 /// JSON for programs, and for terminals too: what would deceive is written as `\uXXXX`, which is the same JSON.
 pub(super) fn json_of<T: Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(undeceiving(&serde_json::to_string_pretty(value)?))
@@ -138,13 +169,13 @@ pub(super) fn lines_of(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// A time as people read it, in their time zone.
+/// A time as people read it, in their time zone, with how far that is from UTC.
 pub(super) fn time_of(at_ms: u64) -> String {
     let Ok(time) = i64::try_from(at_ms).map_err(drop).and_then(|ms| Timestamp::from_millisecond(ms).map_err(drop))
     else {
         return "?".to_owned();
     };
-    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
 
 /// A length of time as people read it: `85ms`, `1.3s`, `4m 10s`.
@@ -189,6 +220,32 @@ mod tests {
             assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
         }
         assert!(!json_line_of(&["a\nb", hostile]).unwrap().contains('\n'));
+    }
+
+    #[test]
+    fn a_list_in_pieces_is_the_same_json() {
+        #[derive(Serialize)]
+        struct Whole {
+            items: Vec<Option<[u8; 2]>>,
+            told: [&'static str; 1],
+            last: Option<u8>,
+        }
+        for items in [vec![], vec![Some([1, 2])], vec![Some([1, 2]), None, Some([3, 4])]] {
+            let (mut list, mut out) = JsonList::begin("items");
+            items.chunks(2).for_each(|some| out.push_str(&list.items(some).unwrap()));
+            let whole = Whole { items, told: ["x\ny"], last: None };
+            out.push_str(
+                &list.end(&[("told", json_of(&whole.told).unwrap()), ("last", json_of(&whole.last).unwrap())]),
+            );
+            assert_eq!(out, json_of(&whole).unwrap() + "\n");
+        }
+    }
+
+    #[test]
+    fn a_time_tells_its_zone() {
+        let told = time_of(1_700_000_000_000);
+        assert_eq!(told.parse::<Timestamp>().unwrap().as_second(), 1_700_000_000, "{told}");
+        assert_eq!(time_of(u64::MAX), "?");
     }
 
     #[test]

@@ -43,20 +43,20 @@ impl Dialer {
     pub(super) async fn dial(&self) -> Result<Live, Failed> {
         let deadline = Instant::now() + self.deadline;
         let late = |what: &str| {
-            Failed::Other(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
+            Failed::Unsendable(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
         };
         let may = |to: IpAddr| !self.stays_here || to.is_loopback();
         let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, may))
             .await
             .map_err(|_| late("connecting to"))?
-            .map_err(|error| Failed::Other(error.to_string()))?;
+            .map_err(|error| Failed::Unsendable(error.to_string()))?;
         let Some((connector, name)) = &self.tls else {
             return Live::begin(stream, self.head_bytes).await;
         };
         let stream = timeout_at(deadline, connector.connect(name.clone(), stream))
             .await
             .map_err(|_| late("the TLS handshake with"))?
-            .map_err(|error| Failed::Other(format!("TLS handshake with {}: {error}", self.host)))?;
+            .map_err(|error| Failed::Unsendable(format!("TLS handshake with {}: {error}", self.host)))?;
         Live::begin(stream, self.head_bytes).await
     }
 }

@@ -41,7 +41,9 @@ pub(super) enum Failed {
     Unsent(Box<Request<Full<Bytes>>>),
     /// What came is no answer that may be read.
     Unreadable(Refusal),
-    /// It may have been sent, or can't be.
+    /// It can't be sent: nothing of it was.
+    Unsendable(String),
+    /// It may have been sent.
     Other(String),
 }
 
@@ -50,7 +52,7 @@ impl fmt::Display for Failed {
         match self {
             Self::Unsent(_) => f.write_str("the upstream closed the connection before the request was sent"),
             Self::Unreadable(refusal) => fmt::Display::fmt(refusal, f),
-            Self::Other(cause) => f.write_str(cause),
+            Self::Unsendable(cause) | Self::Other(cause) => f.write_str(cause),
         }
     }
 }
@@ -68,7 +70,8 @@ impl From<Failed> for ForwardError {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Unreadable(refusal) => Self::Unreadable(refusal.to_string()),
-            Failed::Unsent(_) | Failed::Other(_) => Self::Unreachable(failed.to_string()),
+            Failed::Unsent(_) | Failed::Unsendable(_) => Self::Unsent(failed.to_string()),
+            Failed::Other(cause) => Self::Unreachable(cause),
         }
     }
 }
@@ -92,7 +95,7 @@ impl Live {
             .max_buf_size(BUFFER.max(head_bytes))
             .handshake(TokioIo::new(Strict::new(io, answers.clone())))
             .await
-            .map_err(|error| Failed::Other(format!("HTTP with the upstream: {error}")))?;
+            .map_err(|error| Failed::Unsendable(format!("HTTP with the upstream: {error}")))?;
         Ok(Self { sender, answers, connection: Some(connection.boxed()) })
     }
 

@@ -133,7 +133,7 @@ impl Upstream {
 
     fn request(&self, outbound: Outbound) -> Result<Request<Full<bytes::Bytes>>, Failed> {
         let target = format!("{}{}", self.base_path, outbound.target);
-        let target: Uri = target.parse().map_err(|error| Failed::Other(format!("target {target}: {error}")))?;
+        let target: Uri = target.parse().map_err(|error| Failed::Unsendable(format!("target {target}: {error}")))?;
         let mut request = Request::new(Full::new(outbound.body.into_inner()));
         *request.method_mut() = outbound.method;
         *request.uri_mut() = target;
@@ -142,7 +142,7 @@ impl Upstream {
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::ACCEPT_ENCODING, self.accept_encoding.clone());
         if let Some(credential) = &self.credential {
-            credential.put(headers).map_err(Failed::Other)?;
+            credential.put(headers).map_err(Failed::Unsendable)?;
         }
         Ok(request)
     }
@@ -153,7 +153,7 @@ impl Forward for Forwarder {
         Box::pin(async move {
             let name = &outbound.connection.name;
             let upstream =
-                self.upstreams.get(name).ok_or_else(|| ForwardError::Unreachable(format!("no upstream for {name}")))?;
+                self.upstreams.get(name).ok_or_else(|| ForwardError::Unsent(format!("no upstream for {name}")))?;
             upstream.send(outbound).await.map_err(ForwardError::from)
         })
     }

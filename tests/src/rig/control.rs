@@ -71,9 +71,20 @@ impl Host {
         .await
     }
 
-    /// The record of an exchange.
+    /// The record of an exchange, from its first page to its last.
+    ///
+    /// # Panics
+    /// When a page has no entries.
     pub async fn record(&self, exchange: &str) -> Value {
-        self.look(&format!("/v1/exchanges/{exchange}")).await
+        let mut record = self.look(&format!("/v1/exchanges/{exchange}")).await;
+        while let Some(next) = record["next"].as_str() {
+            let mut page = self.look(&format!("/v1/exchanges/{exchange}?from={next}")).await;
+            let mut entries = record["entries"].as_array().expect("a page has entries").clone();
+            entries.append(page["entries"].as_array_mut().expect("a page has entries"));
+            page["entries"] = Value::Array(entries);
+            record = page;
+        }
+        record
     }
 
     /// The records of the newest exchanges, so many at most (the control listener lists 10,000).

@@ -199,7 +199,7 @@ async fn session(control: &Control, session: SessionId) -> Result<Target, Proble
     if let Some(target) = control.registry.session(session) {
         return Ok(target);
     }
-    let summary = read(control, move |store| store.session(session)).await?.summary;
+    let summary = read(control, move |store| store.session(session)).await?;
     let [issuer, subject, connection] = [summary.issuer, summary.caller, summary.connection].map(String::from);
     Ok(Target::Session { session, token: None, issuer, subject, connection })
 }

@@ -9,7 +9,7 @@ use axum::{
 use model::{ExchangeId, Outcome, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{ExchangeFilter, ExchangeRecord, SessionFilter, SessionRecord, Store, StoreError};
+use store::{Cursor, ExchangeFilter, ExchangeRecord, PAGE_BYTES, SessionFilter, SessionRecord, Store, StoreError};
 
 use crate::{Control, problem::Problem};
 
@@ -29,6 +29,21 @@ pub(crate) struct SessionQuery {
     connection: Option<String>,
     limit: Option<usize>,
     before: Option<SessionId>,
+}
+
+/// Which exchanges of a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SessionPage {
+    after: Option<ExchangeId>,
+    limit: Option<usize>,
+}
+
+/// Which entries of an exchange.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExchangePage {
+    from: Option<Cursor>,
 }
 
 /// Which exchanges.
@@ -64,13 +79,16 @@ pub(crate) async fn sessions(
     Ok(Json(json!({ "sessions": sessions })))
 }
 
-/// `GET /v1/sessions/{id}`: a session and its exchanges, the oldest first.
+/// `GET /v1/sessions/{id}`: a session and a page of its exchanges, the oldest first.
 pub(crate) async fn session(
     State(control): State<Arc<Control>>,
     Path(id): Path<String>,
+    query: Result<Query<SessionPage>, QueryRejection>,
 ) -> Result<Json<SessionRecord>, Problem> {
     let id = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not a session's id")))?;
-    read(&control, move |store| store.session(id)).await.map(Json)
+    let SessionPage { after, limit } = parsed(query)?;
+    let limit = rows(limit)?;
+    read(&control, move |store| store.session_page(id, after, limit)).await.map(Json)
 }
 
 /// `GET /v1/exchanges`: the newest first.
@@ -93,13 +111,15 @@ pub(crate) async fn exchanges(
     Ok(Json(json!({ "exchanges": exchanges })))
 }
 
-/// `GET /v1/exchanges/{id}`: an exchange and its entries.
+/// `GET /v1/exchanges/{id}`: an exchange and a page of its entries.
 pub(crate) async fn exchange(
     State(control): State<Arc<Control>>,
     Path(id): Path<String>,
+    query: Result<Query<ExchangePage>, QueryRejection>,
 ) -> Result<Json<ExchangeRecord>, Problem> {
     let id = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is not an exchange's id")))?;
-    read(&control, move |store| store.exchange(id)).await.map(Json)
+    let ExchangePage { from } = parsed(query)?;
+    read(&control, move |store| store.exchange_page(id, from, PAGE_BYTES)).await.map(Json)
 }
 
 pub(crate) fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {

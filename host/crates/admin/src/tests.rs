@@ -365,6 +365,16 @@ async fn records_are_read_as_they_were_written() {
     let shown = rig.get(&format!("/v1/exchanges/{exchange}")).await.json();
     assert_eq!(shown["entries"].as_array().map(Vec::len), Some(5));
     assert_eq!(shown["entries"][3]["entry"]["Chunk"]["data"], "data: hi\n\n");
+    let root = shown["root"].as_str().unwrap();
+    assert_eq!((root.len(), shown["next"].is_null()), (64, true), "one page is all of it");
+    let again = rig.get(&format!("/v1/exchanges/{exchange}?from=0-0-0-{}", "0".repeat(64))).await.json();
+    assert_eq!(again, shown, "from the first entry on");
+    for (what, id) in [("exchanges", exchange.0), ("sessions", session.0)] {
+        for query in ["?from=1", "?from=1-1-1", "?after=x", "?limit=0", "?limit=10001", "?nothing=1"] {
+            let refused = rig.get(&format!("/v1/{what}/{}{query}", id.simple())).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{what}{query}");
+        }
+    }
     let exchanges = rig.get("/v1/exchanges?outcome=completed").await.json();
     assert_eq!(exchanges["exchanges"].as_array().map(Vec::len), Some(1));
     assert_eq!(rig.get(&format!("/v1/exchanges/{}", ExchangeId::new())).await.status, StatusCode::NOT_FOUND);

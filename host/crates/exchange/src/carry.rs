@@ -260,11 +260,17 @@ impl Asked<'_> {
         judge: &mut Judge,
     ) -> Result<Answered, Stop> {
         let (connection, limit) = (outbound.connection.name.clone(), self.gate.limits.upstream_first_byte);
+        // A set that came before the request is on its way may stop it here, and then nothing of it went.
+        while policies.has_changed().unwrap_or(false) {
+            let set = Arc::clone(&policies.borrow_and_update());
+            self.switch(set, record, judge).await?;
+        }
+        record.sending();
         let answered = tokio::time::timeout(limit, self.gate.forward.forward(outbound));
         tokio::pin!(answered);
         loop {
             tokio::select! {
-                // First the policies: a set that came before the request is on its way may stop it here.
+                // First the policies: who is stopped need not be sent any further.
                 biased;
                 // A publisher that is gone will publish no more: that is no reason to stop.
                 Ok(()) = policies.changed() => {
@@ -274,6 +280,10 @@ impl Asked<'_> {
                 answered = &mut answered => return match answered {
                     Ok(Ok(answered)) => Ok(answered),
                     Ok(Err(ForwardError::Unreachable(cause))) => Err(Stop::NoUpstream { connection, cause }),
+                    Ok(Err(ForwardError::Unsent(cause))) => {
+                        record.unsent();
+                        Err(Stop::NoUpstream { connection, cause })
+                    }
                     Ok(Err(ForwardError::Unreadable(why))) => Err(Stop::UpstreamUnreadable(why)),
                     Err(_) => Err(Stop::UpstreamSilent { connection, limit }),
                 },

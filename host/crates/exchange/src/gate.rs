@@ -128,7 +128,10 @@ pub struct Answered {
 /// Why there is no answer of an upstream.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ForwardError {
-    /// It can't be reached.
+    /// It can't be reached, and nothing of the request was sent.
+    #[error("{0}")]
+    Unsent(String),
+    /// It can't be reached any more; some of the request may have been sent.
     #[error("{0}")]
     Unreachable(String),
     /// It answers with a head that may be read in two ways, or goes beyond its bounds; the sentence repeats nothing of it.

@@ -76,6 +76,8 @@ pub(crate) struct Record {
     set: SetRef,
     /// A request that waits for a person: kept when it comes to nothing, however that is.
     waiting: Option<Request>,
+    /// The request is cleared, and nothing of it went upstream so far.
+    unsent: bool,
     /// Tokens, as far as the provider has told them.
     usage: Usage,
 }
@@ -101,7 +103,7 @@ impl Record {
             headers: head.attributes(),
             set,
         })?;
-        Ok(Self { tape, started, closed: false, set, waiting: None, usage: Usage::default() })
+        Ok(Self { tape, started, closed: false, set, waiting: None, unsent: false, usage: Usage::default() })
     }
 
     /// Whether the last entry is written.
@@ -141,10 +143,26 @@ impl Record {
     ) -> Result<Recorded<Bytes>, RecordError> {
         let (body, _) = cleared.into_both();
         self.append_request(&body, asked, true)?;
+        self.unsent = true;
         let began = Instant::now();
         self.tape.keep(Safety::Durable).await?;
         self.timed(Stage::Record, began.elapsed());
         Ok(Recorded(body))
+    }
+
+    /// The request may go upstream from here on.
+    pub(crate) fn sending(&mut self) {
+        self.unsent = false;
+    }
+
+    /// Nothing of it went.
+    pub(crate) fn unsent(&mut self) {
+        self.unsent = true;
+    }
+
+    /// Keeps that nothing of a cleared request went upstream, where the exchange ends so.
+    fn keep_unsent(&mut self) -> Result<(), RecordError> {
+        if std::mem::take(&mut self.unsent) { self.tape.append(Entry::Unsent(self.at())) } else { Ok(()) }
     }
 
     /// Keeps a request that was stopped, as far as it was masked.
@@ -276,6 +294,7 @@ impl Record {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
+        self.keep_unsent()?;
         let (at, usage) = (self.at(), self.usage);
         self.tape.append(Entry::Closed(Closed { at, outcome, detail, usage, policies }))?;
         self.tape.keep(Safety::Durable).await
@@ -296,7 +315,7 @@ impl Record {
         } else if let Some(cut) = cut {
             (closed.outcome, closed.detail) = cut;
         }
-        let ended = self.keep_waiting().and_then(|()| self.findings(findings));
+        let ended = self.keep_waiting().and_then(|()| self.findings(findings)).and_then(|()| self.keep_unsent());
         if let Err(error) = ended.and_then(|()| self.tape.append(Entry::Closed(closed))) {
             tracing::error!(%error, "the end of an exchange that was dropped is not recorded");
         }

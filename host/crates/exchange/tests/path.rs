@@ -17,7 +17,7 @@ use exchange::ports::RulingState;
 use futures_util::{FutureExt, StreamExt};
 use http::StatusCode;
 use model::{Entry, FailureMode, Mode, OnBlock, Outcome, record::JudgedVerdict};
-use rig::{Does, FINISH, Rig, SSE, Setting, answer, closed, event, policy, read, set};
+use rig::{Does, FINISH, Rig, SSE, Setting, answer, closed, event, policy, read, set, unsent};
 
 fn masker() -> rig::TestPolicy {
     policy("10-mask", Does::Mask("secret", "[X]"))
@@ -318,4 +318,28 @@ fn the_page_of_errors_lists_every_code() {
     for code in told.into_iter().chain(limits).chain(bodies).chain(["policies_changed"]) {
         assert!(page.contains(&format!("`{code}`")), "host/docs/errors.md does not tell of {code}");
     }
+}
+
+/// What went is told as such too: an upstream that answered, and one that was silent.
+#[tokio::test]
+async fn a_request_of_which_nothing_went_upstream_is_on_record_as_such() {
+    let rig = Rig::new(Setting::default());
+    rig.no_upstream();
+    assert_eq!(rig.ask("hi", false).await.status(), StatusCode::BAD_GATEWAY, "connection refused");
+    assert!(unsent(&rig) && closed(&rig).0 == Outcome::UpstreamError);
+
+    let mut rig = Rig::new(Setting::default());
+    rig.say(&answer("hello"));
+    rig.hang_up();
+    assert_eq!(read(rig.ask("hi", false).await).await.0, answer("hello"));
+    assert!(!unsent(&rig) && closed(&rig).0 == Outcome::Completed);
+
+    let rig = Rig::new(Setting { silent_upstream: true, ..Setting::default() });
+    let mut exchange = Box::pin(rig.ask("hi", false));
+    while rig.waiting.load(Ordering::Relaxed) == 0 {
+        assert!(exchange.as_mut().now_or_never().is_none(), "the upstream is silent");
+        tokio::task::yield_now().await;
+    }
+    drop(exchange);
+    assert!(!unsent(&rig) && closed(&rig).0 == Outcome::Cancelled, "it may have gone");
 }

@@ -1,9 +1,22 @@
 //! Identifiers. Each kind is a type of its own, so that one can't stand where another is meant.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Mutex, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// What has made the ids so far: each one is behind those before, also where the clock was set back.
+static MADE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
+/// Ids that are made from here on are behind `last`, which an earlier process made: the order of ids is the order in which they
+/// were made, whatever the clock says.
+pub fn go_on_behind(last: Uuid) {
+    let Some(made) = last.get_timestamp() else { return };
+    let (seconds, nanos) = made.to_unix();
+    // Within a millisecond ids are counted, from anywhere on.
+    let next = Duration::new(seconds, nanos).saturating_add(Duration::from_millis(1));
+    let _made = Timestamp::from_unix(&MADE, next.as_secs(), next.subsec_nanos());
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -13,11 +26,11 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, sortable by the time it was made (UUID version 7, RFC 9562).
+            /// A new id, behind all that were made before (UUID version 7, RFC 9562).
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a default id would hide that each one is new")]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(Uuid::new_v7(Timestamp::now(&MADE)))
             }
         }
 

@@ -29,12 +29,15 @@ pub enum Entry {
     Switched(SetRef, u64),
     /// The head of the response as the caller gets it.
     ResponseHead(ResponseHead),
-    /// Bytes of the response's body as the caller gets them; placeholders stay where values were put back.
+    /// Bytes of the response's body, cleared for the caller and on record before they are handed over; placeholders stay where
+    /// values were put back. How much of them arrives is not known here.
     Chunk(Chunk),
     /// The last entry of every exchange.
     Closed(Closed),
     /// Placeholders in the response in whose place the caller got the values that they stand for.
     PutBack(PutBack),
+    /// Nothing of the request went upstream, though it was cleared to: no connection came to be, or the exchange ended before.
+    Unsent(u64),
 }
 
 /// How an exchange began.
@@ -83,7 +86,7 @@ pub struct Request {
     /// The body, byte for byte.
     #[serde(with = "crate::bytes")]
     pub body: Vec<u8>,
-    /// False when the exchange was stopped before it went upstream.
+    /// False when the exchange was stopped before it was cleared to go upstream. Whether it went: see [`Entry::Unsent`].
     pub forwarded: bool,
 }
 
@@ -193,7 +196,7 @@ pub struct ResponseHead {
     pub headers: Vec<Attribute>,
 }
 
-/// Bytes of the response's body as the caller gets them.
+/// Bytes of the response's body, cleared for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// When.
@@ -272,7 +275,7 @@ pub struct PolicyTally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The response went out whole.
+    /// All of the response was cleared for the caller; whether it arrived is not known.
     Completed,
     /// A policy stopped it.
     Blocked,

@@ -74,6 +74,14 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// Bytes of the frame as it would be if nothing was squeezed: as it claims, which only [`Frame::decode`] verifies.
+    pub(crate) fn whole_bytes(&self) -> u64 {
+        match self.payload.first_chunk::<LENGTH>() {
+            Some(length) if self.squeezed => LEAST as u64 + u64::from(u32::from_le_bytes(*length)),
+            _ => self.bytes.len() as u64,
+        }
+    }
+
     /// What was written.
     ///
     /// # Errors

@@ -191,20 +191,48 @@ impl Index {
             let first = pair(session, ExchangeId(uuid::Uuid::nil()));
             let last = pair(session, before.unwrap_or(ExchangeId(uuid::Uuid::max())));
             for value in table.range::<&[u8; 32]>(&first..&last)?.rev() {
-                let (key, _) = value?;
-                let Some(key) = key.value().last_chunk::<16>() else {
-                    continue;
-                };
-                let Some(value) = rows.get(key)? else {
-                    let exchange = ExchangeId(uuid::Uuid::from_bytes(*key));
-                    return Err(self.corrupt(Some(exchange), "its summary is missing").into());
-                };
-                if visit(self.unseal(key, value.value())?) == Next::Stop {
+                if visit(self.row_of_pair(&rows, value?.0.value())?) == Next::Stop {
                     break;
                 }
             }
             Ok(())
         })
+    }
+
+    /// Shows every exchange of a session behind `after`, the oldest first, until `visit` says stop.
+    pub(crate) fn session_exchanges_after(
+        &self,
+        session: SessionId,
+        after: Option<ExchangeId>,
+        mut visit: impl FnMut(Row) -> Next,
+    ) -> Result<(), StoreError> {
+        self.db.read(|transaction| {
+            let table = transaction.open_table(SESSION_EXCHANGES)?;
+            let rows = transaction.open_table(EXCHANGES)?;
+            let after = pair(session, after.unwrap_or(ExchangeId(uuid::Uuid::nil())));
+            let last = pair(session, ExchangeId(uuid::Uuid::max()));
+            for value in table.range::<&[u8; 32]>((Bound::Excluded(&after), Bound::Included(&last)))? {
+                if visit(self.row_of_pair(&rows, value?.0.value())?) == Next::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The row of the exchange in a pair of session and exchange.
+    fn row_of_pair(
+        &self,
+        rows: &impl ReadableTable<&'static [u8; 16], &'static [u8]>,
+        pair: &[u8; 32],
+    ) -> Result<Row, Fault> {
+        let mut key = [0; 16];
+        key.copy_from_slice(&pair[16..]);
+        let Some(value) = rows.get(&key)? else {
+            let exchange = ExchangeId(uuid::Uuid::from_bytes(key));
+            return Err(self.corrupt(Some(exchange), "its summary is missing").into());
+        };
+        self.unseal(&key, value.value())
     }
 
     /// Shows every session before `before`, the newest first, until `visit` says stop.
@@ -235,6 +263,18 @@ impl Index {
             newest
                 .map(|event| event.map(|(number, frame)| (number.value(), frame.value().to_vec())).map_err(Fault::from))
                 .collect()
+        })
+    }
+
+    /// The last exchange and the last session of the lists.
+    pub(crate) fn newest(&self) -> Result<Vec<uuid::Uuid>, StoreError> {
+        self.db.read(|transaction| {
+            let mut newest = Vec::new();
+            for table in [EXCHANGES, SESSIONS] {
+                let table = transaction.open_table(table)?;
+                newest.extend(table.last()?.map(|(key, _)| uuid::Uuid::from_bytes(*key.value())));
+            }
+            Ok(newest)
         })
     }
 

@@ -1,19 +1,20 @@
-//! The read side. What must hold: an entry is given only after its hash and its place were verified; anything else is
-//! an error that names file, exchange and entry. These calls read files: keep them off the threads that carry exchanges.
+//! The read side: lists, sessions, events, and all of it to be verified; the entries of an exchange are in `pages.rs`.
+//! What must hold: a list is in the order of its ids, which is the order in which they were made. These calls read files:
+//! keep them off the threads that carry exchanges.
 
 use std::path::PathBuf;
 
-use model::{Entry, Event, ExchangeId, Outcome, SessionId};
+use model::{Event, ExchangeId, Outcome, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Damage, ExchangeSummary, Recovery, SessionSummary, Store, StoreError,
-    frame::{self, Frame, Kind},
+    frame::{self, Kind},
     index::Next,
     recover::EVIDENCE,
     segments::Stored,
     store::Sink,
-    summary::{self, Row},
+    summary::Row,
 };
 
 /// How long before it was recorded an exchange's id may have been made.
@@ -59,33 +60,15 @@ pub struct SessionFilter {
     pub before: Option<SessionId>,
 }
 
-/// An exchange with all its entries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExchangeRecord {
-    /// What is known of it in short.
-    pub summary: ExchangeSummary,
-    /// Its entries, in order.
-    pub entries: Vec<TimedEntry>,
-    /// BLAKE3 over the hashes of its frames, one after the other: what evidence of it refers to.
-    pub root: String,
-}
-
-/// An entry and when it happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TimedEntry {
-    /// Microseconds since the exchange was opened.
-    pub at_us: u64,
-    /// What happened.
-    pub entry: Entry,
-}
-
-/// A session with its exchanges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A session with its exchanges, or with a page of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// What is known of it in short.
     pub summary: SessionSummary,
     /// Its exchanges, the oldest first.
     pub exchanges: Vec<ExchangeSummary>,
+    /// Behind which one the next page begins; none: this is the last.
+    pub next: Option<ExchangeId>,
 }
 
 /// A control event and its number.
@@ -147,33 +130,36 @@ impl Store {
         Ok(found)
     }
 
-    /// A session with its exchanges.
+    /// A session.
     ///
     /// # Errors
     /// [`StoreError::UnknownSession`], or another one when the index can't be read or is damaged.
-    pub fn session(&self, session: SessionId) -> Result<SessionRecord, StoreError> {
-        let summary = self.index().session(session)?.ok_or(StoreError::UnknownSession(session))?;
-        let mut exchanges = self.exchanges(&ExchangeFilter { session: Some(session), ..ExchangeFilter::default() })?;
-        exchanges.reverse();
-        Ok(SessionRecord { summary, exchanges })
+    pub fn session(&self, session: SessionId) -> Result<SessionSummary, StoreError> {
+        self.index().session(session)?.ok_or(StoreError::UnknownSession(session))
     }
 
-    /// An exchange with its entries, each one verified.
+    /// A session with its exchanges behind `after`, at most `limit` of them (0: no bound).
     ///
     /// # Errors
-    /// [`StoreError::UnknownExchange`]; [`StoreError::Corrupt`] when what is stored is not what was recorded.
-    pub fn exchange(&self, exchange: ExchangeId) -> Result<ExchangeRecord, StoreError> {
-        let row = self.index().row(exchange)?.ok_or(StoreError::UnknownExchange(exchange))?;
-        let mut reading = Reading { exchange, file: PathBuf::new(), bytes: 0, root: [0; 32], entries: Vec::new() };
-        let mut place = row.place;
-        for segment in &row.segments {
-            let left = row.summary.record_bytes.saturating_sub(reading.bytes);
-            let (file, frames) = self.segments().frames(*segment, exchange, place.take(), reading.bytes, left)?;
-            reading.take(file, &frames)?;
-        }
-        reading.agree(&row)?;
-        let root = blake3::Hash::from_bytes(row.root).to_hex().to_string();
-        Ok(ExchangeRecord { summary: row.told(self.run()), entries: reading.entries, root })
+    /// As [`Store::session`].
+    pub fn session_page(
+        &self,
+        session: SessionId,
+        after: Option<ExchangeId>,
+        limit: usize,
+    ) -> Result<SessionRecord, StoreError> {
+        let summary = self.session(session)?;
+        let (mut exchanges, mut more) = (Vec::new(), false);
+        self.index().session_exchanges_after(session, after, |row| {
+            more = limit > 0 && exchanges.len() == limit;
+            if more {
+                return Next::Stop;
+            }
+            exchanges.push(row.told(self.run()));
+            Next::On
+        })?;
+        let next = exchanges.last().filter(|_| more).map(|last: &ExchangeSummary| last.exchange);
+        Ok(SessionRecord { summary, exchanges, next })
     }
 
     /// The newest control events before number `before`, at most `limit`, the newest first.
@@ -265,7 +251,7 @@ impl Store {
         loop {
             let page = self.exchanges(&ExchangeFilter { before, limit: VERIFY_PAGE, ..ExchangeFilter::default() })?;
             for summary in &page {
-                self.exchange(summary.exchange).map_err(|error| match error {
+                self.verify_exchange(summary.exchange).map_err(|error| match error {
                     StoreError::UnknownExchange(lost) => {
                         self.index().corrupt(Some(lost), "it lists an exchange that it does not find")
                     }
@@ -301,60 +287,6 @@ impl Store {
 
 /// Exchanges, or events, that `verify` looks at between two looks at the index.
 const VERIFY_PAGE: usize = 1000;
-
-/// An exchange while its frames are read.
-struct Reading {
-    exchange: ExchangeId,
-    file: PathBuf,
-    bytes: u64,
-    root: [u8; 32],
-    entries: Vec<TimedEntry>,
-}
-
-impl Reading {
-    fn take(&mut self, file: PathBuf, mut frames: &[u8]) -> Result<(), StoreError> {
-        self.file = file;
-        while !frames.is_empty() {
-            let frame = frame::read(frames).map_err(|flaw| self.corrupt(flaw.as_str()))?;
-            frames = &frames[frame.bytes.len()..];
-            self.take_frame(&frame)?;
-        }
-        Ok(())
-    }
-
-    fn take_frame(&mut self, frame: &Frame<'_>) -> Result<(), StoreError> {
-        if frame.kind != Kind::Entry || frame.exchange != self.exchange {
-            return Err(self.corrupt("it belongs to something else"));
-        }
-        if frame.number != self.entries.len() as u64 {
-            return Err(self.corrupt(&format!("entry {} is in its place", frame.number)));
-        }
-        let entry: Entry = frame.decode().map_err(|error| self.corrupt(&format!("it can't be decoded: {error}")))?;
-        self.bytes += frame.bytes.len() as u64;
-        self.root = summary::extend_root(&self.root, frame.hash);
-        self.entries.push(TimedEntry { at_us: summary::at(&entry), entry });
-        Ok(())
-    }
-
-    fn agree(&self, row: &Row) -> Result<(), StoreError> {
-        if self.entries.len() as u64 != row.summary.entries || self.bytes != row.summary.record_bytes {
-            return Err(self.corrupt(&format!("it is missing: the index counts {} entries", row.summary.entries)));
-        }
-        if self.root != row.root {
-            return Err(self.corrupt("the hash over all entries doesn't agree with the index"));
-        }
-        Ok(())
-    }
-
-    fn corrupt(&self, what: &str) -> StoreError {
-        StoreError::Corrupt {
-            file: self.file.clone(),
-            exchange: Some(self.exchange),
-            entry: Some(self.entries.len() as u64),
-            what: what.to_owned(),
-        }
-    }
-}
 
 impl ExchangeFilter {
     fn lets(&self, exchange: &ExchangeSummary) -> bool {

@@ -186,8 +186,8 @@ impl Segments {
         Ok(())
     }
 
-    /// The frames of `exchange` in segment `number`, from `offset` on, at most `limit` bytes; they must have no gap. `place`:
-    /// where a pack of this segment holds the first of them.
+    /// The frames of `exchange` in segment `number`, from `offset` on, `limit` bytes and what comes with the last of them; they
+    /// must have no gap. `place`: where a pack of this segment holds the first of all.
     pub(crate) fn frames(
         &self,
         number: u32,
@@ -207,19 +207,24 @@ impl Segments {
                 }
                 None => Vec::new(),
             };
+            bytes.drain(..bytes.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
             let offset_of = |bytes: &[u8]| offset + bytes.len() as u64;
             let frames = transaction.open_table(FRAMES)?;
-            let (from, to) = (key(exchange, offset_of(&bytes)), key(exchange, u64::MAX));
-            for piece in frames.range::<&[u8; KEY]>(&from..=&to)? {
+            let (zero, from, to) = (key(exchange, 0), key(exchange, offset_of(&bytes)), key(exchange, u64::MAX));
+            // It may begin within a piece.
+            let within = frames.range::<&[u8; KEY]>(&zero..=&from)?.next_back().transpose()?;
+            let first = within.map_or(from, |(key, _)| *key.value());
+            for piece in frames.range::<&[u8; KEY]>(&first..=&to)? {
                 let (key, piece) = piece?;
                 let (expected, found) = (offset_of(&bytes), key_offset(key.value()));
                 if bytes.len() as u64 >= limit {
                     break;
                 }
-                if found != expected {
+                if found != expected && (*key.value() != first || found > expected) {
                     return Err(corrupt(format!("bytes {expected} to {found} of its frames are missing")).into());
                 }
-                bytes.extend_from_slice(piece.value());
+                let before = usize::try_from(expected - found).unwrap_or(usize::MAX);
+                bytes.extend_from_slice(piece.value().get(before..).unwrap_or_default());
             }
             Ok(bytes)
         })?;

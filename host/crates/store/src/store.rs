@@ -99,6 +99,7 @@ impl Store {
 
     pub(crate) fn open_on(config: &StoreConfig, medium: Arc<dyn Medium>) -> Result<Arc<Self>, StoreError> {
         let (mut store, mut ingest, position) = Self::prepare(Folder::open(&config.path)?, config.limits)?;
+        store.index.newest()?.into_iter().for_each(model::id::go_on_behind);
         ingest.begin_run()?;
         store.run = ingest.meta().run;
         match config.durability {

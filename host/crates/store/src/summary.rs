@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{frame::Frame, pack::Place};
 
-/// Bytes of a text in a summary (path, detail); the entries have it whole.
+/// Bytes of a text in a summary (path, model, detail); the entries have it whole.
 const TEXT_BYTES: usize = 512;
 
 /// One exchange in a list.
@@ -36,11 +36,11 @@ pub struct ExchangeSummary {
     pub method: CompactString,
     /// Canonical path and query, cut to 512 bytes.
     pub path: CompactString,
-    /// The model asked for; may be empty.
+    /// The model asked for, cut to 512 bytes; may be empty.
     pub model: CompactString,
     /// Whether a stream was asked for.
     pub streaming: bool,
-    /// Whether the request went upstream.
+    /// Whether the request was cleared to go upstream, and nothing says that none of it went. What arrived there is not known.
     pub forwarded: bool,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub started_ms: u64,
@@ -222,6 +222,7 @@ pub(crate) fn at(entry: &Entry) -> u64 {
         Entry::Chunk(chunk) => chunk.at,
         Entry::Closed(closed) => closed.at,
         Entry::PutBack(put_back) => put_back.at,
+        Entry::Unsent(at) => *at,
     }
 }
 
@@ -245,7 +246,7 @@ impl ExchangeSummary {
                 self.set = opened.set;
             }
             Entry::Request(request) => {
-                self.model.clone_from(&request.model);
+                self.model = cut(&request.model);
                 self.streaming = request.streaming;
                 self.forwarded = request.forwarded;
                 self.request_bytes = request.body.len() as u64;
@@ -260,6 +261,7 @@ impl ExchangeSummary {
                 }
             }
             Entry::Judged(_) | Entry::Held(_) | Entry::Decided(_) | Entry::Switched(..) | Entry::PutBack(_) => {}
+            Entry::Unsent(_) => self.forwarded = false,
             Entry::ResponseHead(head) => self.status = Some(head.status),
             Entry::Chunk(chunk) => {
                 self.chunks += 1;

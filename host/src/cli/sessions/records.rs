@@ -1,18 +1,21 @@
 //! Where recorded sessions are read: from the running host, or from the store of one that does not run.
 //!
-//! What must hold: a store is let go of before anything that was read is shown. Whoever reads it keeps a host from
-//! starting, and showing takes as long as a reader likes.
+//! What must hold: a store is let go of before anything that was read is shown, and between two pages. Whoever reads it keeps a
+//! host from starting, and showing takes as long as a reader likes. No more than a page is in memory.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use model::{Entry, ExchangeId, SessionId};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use model::{ExchangeId, SessionId};
+use serde::{Deserialize, de::DeserializeOwned};
 use store::{
-    EventRecord, ExchangeRecord, ExchangeSummary, SessionFilter, SessionRecord, SessionSummary, Store, StoreError,
+    Cursor, EventRecord, ExchangeRecord, PAGE_BYTES, SessionFilter, SessionRecord, SessionSummary, Store, StoreError,
 };
 
 use crate::{
@@ -20,55 +23,24 @@ use crate::{
     config,
 };
 
-/// A session and its exchanges, the oldest first.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SessionShown {
-    pub(super) summary: SessionSummary,
-    pub(super) exchanges: Vec<ExchangeSummary>,
-}
-
-/// An exchange and its entries.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ExchangeShown {
-    pub(super) summary: ExchangeSummary,
-    pub(super) entries: Vec<Timed>,
-}
-
-/// An entry and when it happened, in microseconds since the exchange was opened.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Timed {
-    pub(super) at_us: u64,
-    pub(super) entry: Entry,
-}
-
-/// What an id means.
+/// What an id means; the first page of it.
 pub(super) enum Found {
-    Session(SessionShown),
-    Exchange(ExchangeShown),
+    Session(Box<SessionRecord>),
+    Exchange(Box<ExchangeRecord>),
 }
 
-impl From<SessionRecord> for SessionShown {
-    fn from(read: SessionRecord) -> Self {
-        Self { summary: read.summary, exchanges: read.exchanges }
-    }
-}
-
-impl From<ExchangeRecord> for ExchangeShown {
-    fn from(read: ExchangeRecord) -> Self {
-        let entries = read.entries.into_iter().map(|timed| Timed { at_us: timed.at_us, entry: timed.entry });
-        Self { summary: read.summary, entries: entries.collect() }
-    }
-}
-
-/// Bytes of exchanges that are read from a store at one time, but for the last one; and how many exchanges at most.
-const READ_BYTES: u64 = 16 << 20;
-const READ_EXCHANGES: usize = 1000;
+/// Exchanges in one page of a session, and of which entries are read from a store at one time.
+const PAGE_EXCHANGES: usize = 1000;
+/// How long a store is left alone between two looks at it: a host that wants to start tries every 10 ms to have it.
+const LET_GO: Duration = Duration::from_millis(30);
 /// How long a store that is in use is asked for again: a host that starts has it before it answers.
 const IN_USE: Duration = Duration::from_secs(5);
 
 /// The records of one host.
 pub(super) struct Records {
     place: Place,
+    /// Whether its store was read already.
+    looked: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +60,7 @@ struct EventList {
 
 impl Records {
     pub(super) fn open(host: &HostArgs) -> anyhow::Result<Self> {
-        Ok(Self { place: host.place()? })
+        Ok(Self { place: host.place()?, looked: AtomicBool::new(false) })
     }
 
     /// Sessions, the newest first.
@@ -118,22 +90,30 @@ impl Records {
         }
     }
 
-    async fn session(&self, id: SessionId) -> anyhow::Result<SessionShown> {
-        let look = move |store: &Store| store.session(id).map(SessionShown::from);
-        self.ask(&format!("/v1/sessions/{id}"), |session| session, look).await
+    /// A page of a session: its exchanges behind `after`, the oldest first.
+    pub(super) async fn session(&self, id: SessionId, after: Option<ExchangeId>) -> anyhow::Result<SessionRecord> {
+        let behind = after.map_or_else(String::new, |after| format!("&after={after}"));
+        let path = format!("/v1/sessions/{id}?limit={PAGE_EXCHANGES}{behind}");
+        self.ask(&path, |page| page, move |store| store.session_page(id, after, PAGE_EXCHANGES)).await
     }
 
-    async fn exchange(&self, id: ExchangeId) -> anyhow::Result<ExchangeShown> {
-        let look = move |store: &Store| store.exchange(id).map(ExchangeShown::from);
-        self.ask(&format!("/v1/exchanges/{id}"), |exchange| exchange, look).await
+    /// A page of an exchange.
+    pub(super) async fn exchange(&self, id: ExchangeId, from: Option<Cursor>) -> anyhow::Result<ExchangeRecord> {
+        let look = move |store: &Store| store.exchange_page(id, from, PAGE_BYTES);
+        self.ask(&exchange_path(id, from), |page| page, look).await
     }
 
-    /// The first of these exchanges, with their entries: as many as are read at one time, and at least one of any.
-    pub(super) async fn first_of(&self, ids: &[ExchangeId]) -> anyhow::Result<Vec<ExchangeShown>> {
+    /// What is read at one time of these exchanges, of the first from `from` on: a page of each, all but the last one to
+    /// its end.
+    pub(super) async fn first_of(
+        &self,
+        ids: &[ExchangeId],
+        from: Option<Cursor>,
+    ) -> anyhow::Result<Vec<ExchangeRecord>> {
         let Some(first) = ids.first() else { return Ok(Vec::new()) };
-        let wanted: Vec<ExchangeId> = ids.iter().take(READ_EXCHANGES).copied().collect();
-        let path = format!("/v1/exchanges/{first}");
-        let read = self.ask(&path, |exchange| vec![exchange], move |store| read_some(store, &wanted)).await;
+        let wanted: Vec<ExchangeId> = ids.iter().take(PAGE_EXCHANGES).copied().collect();
+        let look = move |store: &Store| read_some(store, &wanted, from);
+        let read = self.ask(&exchange_path(*first, from), |page| vec![page], look).await;
         read.with_context(|| format!("exchange {first}"))
     }
 
@@ -141,13 +121,13 @@ impl Records {
     pub(super) async fn find(&self, id: &str) -> anyhow::Result<Found> {
         let uuid: SessionId =
             id.parse().with_context(|| format!("`{id}` is not an id; `portcullis sessions list` shows them"))?;
-        let no_session = match self.session(uuid).await {
-            Ok(session) => return Ok(Found::Session(session)),
+        let no_session = match self.session(uuid, None).await {
+            Ok(session) => return Ok(Found::Session(Box::new(session))),
             Err(error) if is_unknown(&error) => error,
             Err(error) => return Err(error),
         };
-        match self.exchange(ExchangeId(uuid.0)).await {
-            Ok(exchange) => Ok(Found::Exchange(exchange)),
+        match self.exchange(ExchangeId(uuid.0), None).await {
+            Ok(exchange) => Ok(Found::Exchange(Box::new(exchange))),
             Err(error) if is_unknown(&error) => bail!("{no_session}, and no exchange either"),
             Err(error) => Err(error),
         }
@@ -169,12 +149,18 @@ impl Records {
             let (Unanswered::NotRunning(_), Some(store)) = (&unanswered, self.place.store.clone()) else {
                 return Err(unanswered.into());
             };
+            if self.looked.load(Ordering::Relaxed) {
+                tokio::time::sleep(LET_GO).await;
+            }
             let look = Arc::clone(&look);
             // Let go of when it was looked at.
             let open = move || Store::open_read_only(&store).map(|store| (look(&store), store.recovery().lost()));
             match tokio::task::spawn_blocking(open).await? {
                 Ok((read, lost)) => {
-                    lost.iter().for_each(|lost| warn(lost));
+                    // Once is enough.
+                    if !self.looked.swap(true, Ordering::Relaxed) {
+                        lost.iter().for_each(|lost| warn(lost));
+                    }
                     return Ok(read?);
                 }
                 Err(StoreError::InUse { .. }) if began.elapsed() < IN_USE => {}
@@ -184,22 +170,31 @@ impl Records {
     }
 }
 
-/// Exchanges from the first on, until there are [`READ_BYTES`] of them, or one can't be read: it is told when it is the
-/// first.
-fn read_some(store: &Store, wanted: &[ExchangeId]) -> Result<Vec<ExchangeShown>, StoreError> {
-    let (mut read, mut bytes) = (Vec::new(), 0_u64);
+/// Where the control API has a page of an exchange.
+fn exchange_path(id: ExchangeId, from: Option<Cursor>) -> String {
+    from.map_or_else(|| format!("/v1/exchanges/{id}"), |from| format!("/v1/exchanges/{id}?from={from}"))
+}
+
+/// Pages of exchanges, of the first from `from` on, until there are [`PAGE_BYTES`] of them, or one can't be read: it is told
+/// when it is the first.
+fn read_some(
+    store: &Store,
+    wanted: &[ExchangeId],
+    mut from: Option<Cursor>,
+) -> Result<Vec<ExchangeRecord>, StoreError> {
+    let (mut read, mut room) = (Vec::new(), PAGE_BYTES);
     for id in wanted {
-        match store.exchange(*id) {
-            Ok(exchange) => {
-                let summary = &exchange.summary;
+        match store.exchange_page(*id, from.take(), room) {
+            Ok(page) => {
+                let summary = &page.summary;
                 let bodies = summary.request_bytes.saturating_add(summary.response_bytes);
-                bytes = bytes.saturating_add(bodies.max(summary.record_bytes));
-                read.push(ExchangeShown::from(exchange));
+                room = room.saturating_sub(bodies.max(summary.record_bytes));
+                read.push(page);
             }
             Err(error) if read.is_empty() => return Err(error),
             Err(_) => break,
         }
-        if bytes >= READ_BYTES {
+        if room == 0 || read.last().is_some_and(|page| page.next.is_some()) {
             break;
         }
     }
@@ -220,6 +215,7 @@ fn is_unknown(error: &anyhow::Error) -> bool {
 fn query(filter: &SessionFilter) -> String {
     let pairs = [
         ("since_ms", filter.since.map(|since| since.to_string())),
+        ("before", filter.before.map(|before| before.to_string())),
         ("issuer", filter.issuer.as_deref().map(percent)),
         ("caller", filter.caller.as_deref().map(percent)),
         ("connection", filter.connection.as_deref().map(percent)),

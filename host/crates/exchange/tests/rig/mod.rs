@@ -296,6 +296,11 @@ impl Rig {
         self.upstream = Some(upstream);
     }
 
+    /// Nothing listens at the upstream.
+    pub(crate) fn no_upstream(&self) {
+        *self.body.lock().unwrap() = None;
+    }
+
     /// The upstream's body is complete.
     pub(crate) fn hang_up(&mut self) {
         self.upstream = None;
@@ -384,6 +389,11 @@ pub(crate) async fn so_far(body: &mut exchange::Reply) -> String {
         text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
     }
     text
+}
+
+/// Whether the record says that nothing of the request went upstream, just before it ends.
+pub(crate) fn unsent(rig: &Rig) -> bool {
+    matches!(rig.entries.lock().unwrap()[..], [.., Entry::Unsent(_), Entry::Closed(_)])
 }
 
 /// The body up to its end, and whether it was cut.

@@ -59,12 +59,8 @@ impl Forward for Script {
             if self.silent {
                 return std::future::pending().await;
             }
-            let body = self
-                .body
-                .lock()
-                .unwrap()
-                .take()
-                .ok_or_else(|| ForwardError::Unreachable("connection refused".into()))?;
+            let body =
+                self.body.lock().unwrap().take().ok_or_else(|| ForwardError::Unsent("connection refused".into()))?;
             let body = futures_util::stream::unfold(body, |mut body| async { body.recv().await.map(|c| (c, body)) });
             let (status, headers) = (self.status, self.headers.clone());
             let secrets = Secrets::of(&self.credentials);

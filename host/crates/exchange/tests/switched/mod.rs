@@ -12,7 +12,7 @@ use model::{Entry, Outcome};
 
 use crate::{
     FINISH, SSE, answer, closed, event,
-    rig::{Does, Rig, Setting, chat, policy, read, set, so_far},
+    rig::{Does, Rig, Setting, chat, policy, read, set, so_far, unsent},
 };
 
 /// Generations of the sets that took over.
@@ -51,6 +51,7 @@ async fn a_lockdown_that_comes_while_the_request_is_recorded_keeps_it_here() {
     *rig.at_request.lock().unwrap() = Some(set(2, vec![policy("00-lockdown", Does::Lockdown)]));
     assert_eq!(rig.ask("hi", false).await.status(), StatusCode::FORBIDDEN);
     assert!(rig.received.lock().unwrap().is_empty(), "nothing was sent");
+    assert!(unsent(&rig), "and the record says so");
     assert_eq!(switched(&rig), [2]);
 }
 
