@@ -137,6 +137,8 @@ pub(crate) async fn serve(
     keepers.spawn("the task that swaps policies", swapping);
     keepers.spawn("the control listener's thread", joined(control));
     keep(&mut keepers, compiler, forwarder, approvals.clone(), observers.alerts.clone(), who);
+    // What is said of the start stands in the log before the host says that it is ready.
+    log.flush();
     phase.send_replace(Phase::Ready);
     announce(&ready);
     let draining = async {

@@ -74,8 +74,7 @@ async fn a_revoked_credential_that_is_used_still_is_told_signed_and_tried_again(
     let told: Value = serde_json::from_str(first["body"].as_str().unwrap()).unwrap();
     assert_eq!((&told["type"], &told["data"]["rule"]), (&"alert.raised".into(), &"revoked-credentials".into()));
     assert_eq!(told["data"]["subject"], json!({ "kind": "caller", "name": "rig" }), "whose it was");
-    let logged = host.log_text();
-    let line = logged.lines().find(|line| line.contains("turned away")).unwrap();
+    let line = host.logged(|line| line.contains("turned away")).await;
     for named in ["caller=\"token|rig\"", "credential=\"", "address=127.0.0.1"] {
         assert!(line.contains(named), "{named} is missing in: {line}");
     }

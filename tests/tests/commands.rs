@@ -97,7 +97,7 @@ fn check_finds_what_would_keep_a_host_from_starting() {
         (format!("[listen]\naddress = \"192.0.2.1:8080\"\n{control}{connection}"), "listen.address: 192.0.2.1"),
         (
             format!("{listen}tls = {{ certificate = \"certificate.pem\", key = \"key.pem\" }}\n{control}{connection}"),
-            "listen.tls",
+            "`key.pem` is not that of the certificate",
         ),
         (
             format!(

@@ -147,11 +147,12 @@ async fn a_flood_of_log_lines_is_cut_and_forges_nothing() {
         assert_eq!(heard.text(0, "content"), format!("{TRIGGER} [SSN] ok"));
     }
     others_go_on(&host).await;
+    // The log says that lines are missing.
+    host.logged(|line| line.contains("it writes too much")).await;
     let log = host.log_text();
     let forged = log.lines().filter(|line| line.contains("forged")).count();
     assert!((1..=FLOOD_LINES).contains(&forged), "{forged} lines of the guest");
     assert!(!log.contains('\u{1b}') && !log.lines().any(|line| line.trim_start().starts_with("forged")), "{log}");
-    assert!(log.contains("it writes too much"), "the log says that lines are missing");
 }
 
 /// What has a schema that no host could apply is refused, and the host lives on.

@@ -65,9 +65,8 @@ async fn a_bound_that_an_upstream_reaches_is_named() {
         let record = host.record(reply.header("x-request-id").unwrap()).await;
         let closed = entries(&record, "Closed").next().unwrap()["detail"].as_str().unwrap().to_owned();
         assert!(closed.contains(bound), "{closed}");
-        let log = host.log_text();
-        let mut lines = log.lines().filter(|line| line.contains("WARN") && line.contains("an upstream failed"));
-        assert!(lines.any(|line| line.contains(code) && line.contains(bound)), "{log}");
+        let warned = |line: &str| line.contains("WARN") && line.contains("an upstream failed");
+        host.logged(|line| warned(line) && line.contains(code) && line.contains(bound)).await;
     }
     let mut reply = host.client().send("GET", "/v1/models", &[("x-large", &"y".repeat(5 << 10))], b"").await;
     let told = String::from_utf8(reply.rest().await).unwrap();

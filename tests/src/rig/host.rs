@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -482,6 +483,19 @@ expires = 2099-12-31
     #[must_use]
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// The first line of the log for which this holds, as soon as it stands there: nothing waits for the log.
+    pub async fn logged(&self, fits: impl Fn(&str) -> bool) -> String {
+        within("a line of the log", async {
+            loop {
+                if let Some(line) = self.log_text().lines().find(|line| fits(line)) {
+                    return line.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
     }
 
     /// Puts a component into the policy folder in one step (written beside it, then renamed), its settings before it.
