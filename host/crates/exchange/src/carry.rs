@@ -318,6 +318,10 @@ impl Sink for Gather {
     async fn switched(&mut self, _judge: &mut Judge) -> Result<(), Stop> {
         Ok(())
     }
+
+    async fn judged_anew(&mut self, _judge: &mut Judge) -> Result<(), Stop> {
+        Ok(())
+    }
 }
 
 fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now: Instant) -> Arc<About> {

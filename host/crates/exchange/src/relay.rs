@@ -133,6 +133,9 @@ pub(crate) trait Sink {
 
     /// Another policy set took over.
     async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop>;
+
+    /// It did not stop the exchange at once: it judges what the sink has that was not said yet.
+    async fn judged_anew(&mut self, judge: &mut Judge) -> Result<(), Stop>;
 }
 
 /// What one turn of the loop cleared.
@@ -263,6 +266,7 @@ pub(crate) async fn relay<S: Sink>(
                 if let Some(policy) = overtaken {
                     return Err(policies_changed(policy));
                 }
+                sink.judged_anew(judge).await?;
             }
         }
         judge.hear(flow)?;

@@ -57,16 +57,9 @@ pub(crate) async fn respond(
     if let Some(finds) = secrets.finds() {
         flow.look_for(&finds);
     }
-    let shown = |headers: &HeaderMap| ports::Head {
-        direction: Direction::Response,
-        method: asked.head.method.to_string(),
-        path: asked.head.path.clone(),
-        status: status.as_u16(),
-        headers: attributes(headers),
-    };
     // The raw head comes behind the text that is read from it: what a policy took out is shown to none that follows.
     judge.judge_fields(&mut headers).await?;
-    judge.judge_head(shown, &mut headers).await?;
+    judge.judge_head(|headers| shown(asked, status, headers), &mut headers).await?;
     name_exchange(&mut headers, judge.about().exchange);
 
     let spent = Spent::new(asked.account, !status.is_success());
@@ -84,6 +77,17 @@ pub(crate) async fn respond(
     let lane = Lane { direction: Direction::Response, idle, ends_with_connection, streaming };
     let mut source = Source::new(body, codings.decoder(asked.gate.limits.coding), asked.gate.limits.batch_bytes);
     relay(&lane, &mut source, &mut flow, judge, policies, &mut sink).await
+}
+
+/// The head of an answer as policies see it.
+fn shown(asked: &Asked<'_>, status: StatusCode, headers: &HeaderMap) -> ports::Head {
+    ports::Head {
+        direction: Direction::Response,
+        method: asked.head.method.to_string(),
+        path: asked.head.path.clone(),
+        status: status.as_u16(),
+        headers: attributes(headers),
+    }
 }
 
 /// The response gate's far side: record, then deliver.
@@ -265,5 +269,14 @@ impl Sink for Deliver<'_> {
     async fn switched(&mut self, judge: &mut Judge) -> Result<(), Stop> {
         self.record.findings(judge.findings())?;
         Ok(self.record.judged_by(judge.set().set_ref())?)
+    }
+
+    async fn judged_anew(&mut self, judge: &mut Judge) -> Result<(), Stop> {
+        let Some((status, headers)) = self.head.as_mut() else { return Ok(()) };
+        let (asked, status) = (self.asked, *status);
+        let judged = judge.judge_unsaid_head(|headers| shown(asked, status, headers), headers).await;
+        name_exchange(headers, judge.about().exchange);
+        self.record.findings(judge.findings())?;
+        judged
     }
 }

@@ -92,6 +92,21 @@ impl Judge {
         self.judge_head_at(fresh, head, &mut headers.clone()).await
     }
 
+    /// Judges the head of an answer that is not said yet, once more, where policies came with the last switch: its values by
+    /// all, and as a head by those that came.
+    pub(crate) async fn judge_unsaid_head(
+        &mut self,
+        shown: impl FnOnce(&HeaderMap) -> Head,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Stop> {
+        let fresh = std::mem::take(&mut self.fresh);
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.judge_fields(headers).await?;
+        self.judge_head_at(fresh, shown(headers), headers).await
+    }
+
     async fn judge_head_at(&mut self, seats: Vec<usize>, head: Head, headers: &mut HeaderMap) -> Result<(), Stop> {
         let mut head = head;
         for seat in seats {

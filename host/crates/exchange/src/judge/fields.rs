@@ -33,14 +33,15 @@ impl Judge {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, value)| says_nothing(name, value));
+        let on_their_way = (std::mem::take(&mut self.tracks), std::mem::take(&mut self.due));
         for (name, value) in &fields {
             for reading in readings(name, value) {
                 self.tell_field(reading);
             }
         }
         self.judge_text().await;
-        let mut left = std::mem::take(&mut self.tracks).into_values().map(left);
-        self.due.clear();
+        let mut left = std::mem::replace(&mut self.tracks, on_their_way.0).into_values().map(left);
+        self.due = on_their_way.1;
         self.stopped_response()?;
         headers.clear();
         for (name, value) in plain {

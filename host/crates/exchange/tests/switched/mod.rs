@@ -285,3 +285,20 @@ async fn text_that_a_policy_on_bytes_keeps_does_not_leave_unjudged() {
     let told = so_far(&mut body).await;
     assert!(told.contains("policies_changed") && !told.contains("secret"), "{told}");
 }
+
+#[tokio::test]
+async fn the_head_of_an_answer_that_still_comes_is_judged_by_the_set_in_force() {
+    let headers = vec![("openai-note", "a secret")];
+    let mut rig = Rig::new(Setting { headers, ..Setting::default() });
+    let upstream = rig.upstream.take().unwrap();
+    let mut exchange = Box::pin(rig.ask("hi", false));
+    assert!(exchange.as_mut().now_or_never().is_none(), "the head has come, and nothing behind it");
+    let mask = policy("10-mask", Does::Mask("secret", "[X]"));
+    rig.publish.send(set(2, vec![mask, policy("20-note", Does::NoteHead)])).unwrap();
+    upstream.send(Ok(Bytes::from(answer("hello")))).unwrap();
+    drop(upstream);
+    let response = exchange.await;
+    assert_eq!(response.headers()["openai-note"], "a [X]");
+    let by_the_head = |entry: &Entry| matches!(entry, Entry::Judged(judged) if judged.hook == "on-head");
+    assert!(rig.entries.lock().unwrap().iter().any(by_the_head));
+}
