@@ -255,7 +255,7 @@ mod tests {
         for (producers, expected) in [
             (&["clang", "componentize-py", "Rust"][..], "componentize-py leaves WASI out with `-s`"),
             (&["JavaScript", "ComponentizeJS"], "disableFeatures"),
-            (&["componentize-qjs"], "`--stub-wasi`"),
+            (&["componentize-qjs"], "`--stub-wasi --sync`"),
             (&["Go", "Go cmd/compile"], "null adapter"),
             (&["Rust", "rustc", "cargo-component"], "wasm32-unknown-unknown"),
             (&["wit-component", "Rust", "rustc"], "componentize-qjs (JavaScript) leaves WASI out with `--stub-wasi"),
