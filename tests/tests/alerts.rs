@@ -22,8 +22,9 @@ async fn upstream() -> Upstream {
 }
 
 fn setup(receiver: &Receiver, rules: &str) -> Setup {
+    let rules = if rules.is_empty() { String::new() } else { format!("rules = [{rules}]\n") };
     let webhook = format!(
-        "[[webhook]]\nname = \"soc\"\nurl = \"{}\"\nsecret_file = [\"./new\", \"./old\"]\nrules = [{rules}]\n",
+        "[[webhook]]\nname = \"soc\"\nurl = \"{}\"\nsecret_file = [\"./new\", \"./old\"]\n{rules}",
         receiver.url()
     );
     let alerts = "[alerts]\nrefused_credentials = { count = 3, window = \"1m\" }\noff = [\"failed-approvals\"]\n";
