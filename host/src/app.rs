@@ -79,6 +79,8 @@ pub(crate) async fn serve(
     announce: impl FnOnce(&Ready),
 ) -> anyhow::Result<()> {
     let stop = Stop::new(log.clone());
+    // A panic, too, ends the control listener: its thread is waited for when the runtime is dropped.
+    let _ended = stop.rest.clone().drop_guard();
     let mut config = fitted(config)?;
     let mut keepers = Keepers::new(stop.rest.clone());
 

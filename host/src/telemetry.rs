@@ -127,7 +127,7 @@ mod tests {
         tracing::subscriber::with_default(events.finish(), || {
             panic::catch_unwind(|| panic!("in ann@example.com")).unwrap_err();
         });
-        assert_eq!(panics(), before + 1);
+        assert!(panics() > before);
         let said = String::from_utf8(SAID.lock().unwrap().clone()).unwrap();
         assert_eq!(said.lines().count(), 1, "{said}");
         let event: serde_json::Value = serde_json::from_str(&said).unwrap();

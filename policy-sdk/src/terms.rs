@@ -119,7 +119,11 @@ impl<'a> Terms<'a> {
     /// When the host reports a pattern that [`Terms::declared`] does not have.
     pub fn hits(self, window: &Window) -> Result<Vec<(Term<'a>, &Hit)>, String> {
         let named = window.hits.iter().map(|hit| Ok((self.of(&hit.pattern)?, hit)));
-        let counts = |(term, hit): &(Term<'a>, &Hit)| !matches!(term, Term::Word(_)) || stands_alone(window, hit);
+        let counts = |(term, hit): &(Term<'a>, &Hit)| match term {
+            // One that does not stand alone may cover one that does.
+            Term::Word(word) => repeats(word) || stands_alone(window, hit),
+            Term::Pattern(_) => true,
+        };
         named.filter(|found| found.as_ref().map_or(true, counts)).collect()
     }
 
@@ -153,6 +157,12 @@ impl<'a> Term<'a> {
             Self::Pattern(_) => "pattern",
         }
     }
+}
+
+/// Whether a phrase ends as it begins: matches of it may overlap, and the host tells one of these.
+fn repeats(phrase: &str) -> bool {
+    let words: Vec<String> = phrase.split_whitespace().map(str::to_lowercase).collect();
+    (1..words.len()).any(|at| words.starts_with(&words[at..]))
 }
 
 /// Whether what a hit covers is no part of a longer word. The pattern of a word sees ASCII alone, since scripts that write no

@@ -124,13 +124,17 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return ExitCode::SUCCESS;
     }
-    let text = match error.downcast_ref::<Problems>() {
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(io::stderr(), "{}", text_of(error));
+    ExitCode::FAILURE
+}
+
+/// A failure as people are told of it.
+fn text_of(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Problems>() {
         Some(problems) => problems.render(io::stderr().is_terminal()),
         None => format!("error: {}", show::line_of(&format!("{error:#}"))),
-    };
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(io::stderr(), "{text}");
-    ExitCode::FAILURE
+    }
 }
 
 /// Writes to standard output, and says so when it can't; [`ReaderGone`] when nobody reads it.

@@ -59,7 +59,11 @@ async fn serve(args: &ServeArgs, log: &Lines) -> anyhow::Result<()> {
 pub(super) fn ended(served: anyhow::Result<()>, format: LogFormat, log: &Lines) -> anyhow::Result<ExitCode> {
     let ended = match (served, format) {
         (Ok(()), _) => Ok(ExitCode::SUCCESS),
-        (Err(error), LogFormat::Human) => Err(error),
+        // Not by way of standard error itself: nobody waits for who reads it.
+        (Err(error), LogFormat::Human) => {
+            log.say(&format!("{}\n", super::text_of(&error)));
+            Ok(ExitCode::FAILURE)
+        }
         (Err(error), LogFormat::Json) => {
             match error.downcast_ref::<Problems>() {
                 Some(problems) => tell(problems),

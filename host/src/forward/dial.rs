@@ -45,7 +45,7 @@ impl Dialer {
         let late = |what: &str| {
             Failed::Unsendable(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
         };
-        let may = |to: IpAddr| !self.stays_here || to.is_loopback();
+        let may = |to: IpAddr| !self.stays_here || to.to_canonical().is_loopback();
         let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, may))
             .await
             .map_err(|_| late("connecting to"))?

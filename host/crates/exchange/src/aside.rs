@@ -1,6 +1,6 @@
 //! Work that takes long and gives nobody way while it lasts, such as looking through a long text.
 //!
-//! What must hold: one exchange, whatever its caller sends, keeps no thread to itself that others wait for.
+//! What must hold: looking through one long text keeps no thread to itself that others wait for.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 

@@ -274,6 +274,9 @@ impl Sink for Deliver<'_> {
     async fn judged_anew(&mut self, judge: &mut Judge) -> Result<(), Stop> {
         let Some((status, headers)) = self.head.as_mut() else { return Ok(()) };
         let (asked, status) = (self.asked, *status);
+        // The gate's own, said again below.
+        headers.remove("x-request-id");
+        headers.remove("request-id");
         let judged = judge.judge_unsaid_head(|headers| shown(asked, status, headers), headers).await;
         name_exchange(headers, judge.about().exchange);
         self.record.findings(judge.findings())?;

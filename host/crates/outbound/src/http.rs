@@ -152,7 +152,8 @@ impl Http {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         // A literal was looked at in `check`; what a name leads to is looked at when it is dialled.
         let plain = url.scheme() == "http";
-        connect(host, port, |to| !plain || to.is_loopback()).await.map_err(|error| HttpError(error.to_string()))
+        let may = |to: std::net::IpAddr| !plain || to.to_canonical().is_loopback();
+        connect(host, port, may).await.map_err(|error| HttpError(error.to_string()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether the segments follow each other: none is left out, and each begins where the one before it ends. Pure.
 //!
-//! What must hold: a segment that is missing, or an older copy in its place, is told, also when all that is left agrees with
+//! What must hold: a segment before the newest that is missing, or an older copy in its place, is told, also when all that is left agrees with
 //! itself, as an index does that was made again from what is there.
 
 use std::path::PathBuf;

@@ -132,7 +132,11 @@ pub(crate) fn note_missing(path: &Path, word: &str) -> Result<PathBuf, StoreErro
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let note = path.with_file_name(format!("{DAMAGED}{name}"));
     let written: io::Result<()> = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&note)?;
+        // What is there already is evidence, or the word of a process that died just here.
+        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&note) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            opened => opened?,
+        };
         writeln!(file, "{word}")?;
         file.sync_all()
     })();

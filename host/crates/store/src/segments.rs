@@ -91,9 +91,14 @@ type Slot = Mutex<Weak<Db>>;
 impl Segments {
     /// Opens the newest segment; makes the first one where there is none.
     pub(crate) fn open(folder: &Path, limits: Limits) -> Result<(Self, Fill), StoreError> {
-        let number = match numbers(folder)?.last() {
-            Some(last) => *last,
-            None => {
+        let number = match (numbers(folder)?.last(), files(folder)?.pop()) {
+            (Some(last), _) => *last,
+            // None is ever made so: what it held is lost, and no new store begins in its place.
+            (None, Some((_, file))) => {
+                let what = "it is empty".to_owned();
+                return Err(StoreError::Corrupt { file, exchange: None, entry: None, what });
+            }
+            (None, None) => {
                 create(folder, 1, 0, &Known::default(), &limits)?;
                 1
             }
@@ -290,17 +295,37 @@ impl Segments {
     pub(crate) fn left_out(&self) -> Result<Vec<Damage>, StoreError> {
         let link = |number| Link { number, file: path(&self.folder, number), span: None };
         let links: Vec<Link> = self.numbers()?.into_iter().map(link).collect();
-        Ok(chain::gaps(&links, |number| path(&self.folder, number)))
+        let mut gaps = chain::gaps(&links, |number| path(&self.folder, number));
+        gaps.extend(self.empty_newest(&links)?);
+        Ok(gaps)
+    }
+
+    /// The newest file, where it is empty: behind the others it leaves no gap.
+    fn empty_newest(&self, links: &[Link]) -> Result<Option<Damage>, StoreError> {
+        let newest = files(&self.folder)?.pop();
+        let newest = newest.filter(|(number, _)| links.last().is_none_or(|link| link.number < *number));
+        Ok(newest.map(|(_, file)| Damage { file, position: 0, bytes: 0, what: "it is empty".to_owned() }))
     }
 
     /// What is missing between the segments: those that are left out, and those of which an older copy has the place. Opens each.
     pub(crate) fn gaps(&self) -> Result<Vec<Damage>, StoreError> {
-        let link = |number| {
-            let fill::State { fill, begin, .. } = fill::read(self.segment(number)?.as_ref())?;
-            Ok(Link { number, file: path(&self.folder, number), span: Some(Span { begin, end: fill.ingested }) })
-        };
-        let links = self.numbers()?.into_iter().map(link).collect::<Result<Vec<Link>, StoreError>>()?;
-        Ok(chain::gaps(&links, |number| path(&self.folder, number)))
+        let (mut links, mut gaps) = (Vec::new(), Vec::new());
+        for number in self.numbers()? {
+            let file = path(&self.folder, number);
+            let span = match fill::read(self.segment(number)?.as_ref()) {
+                Ok(fill::State { fill, begin, .. }) => Some(Span { begin, end: fill.ingested }),
+                // What it holds may be whole all the same.
+                Err(StoreError::Corrupt { what, .. }) => {
+                    gaps.push(Damage { file: file.clone(), position: 0, bytes: 0, what });
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            links.push(Link { number, file, span });
+        }
+        gaps.extend(chain::gaps(&links, |number| path(&self.folder, number)));
+        gaps.extend(self.empty_newest(&links)?);
+        Ok(gaps)
     }
 
     /// Verifies every page of every sealed segment; tells how many there are. Whoever wants to read one meanwhile waits for its

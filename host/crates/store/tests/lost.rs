@@ -137,7 +137,8 @@ async fn a_newest_segment_that_is_lost_tells_the_way_out() {
 #[tokio::test]
 async fn a_copy_without_the_key_is_read_and_verified() {
     let folder = tempdir().unwrap();
-    let store = open(folder.path(), small()).unwrap();
+    // Nothing is committed while it is copied.
+    let store = open(folder.path(), idle()).unwrap();
     let exchange = record(&store).await;
     let live = copied(folder.path());
     store.close().await.unwrap();

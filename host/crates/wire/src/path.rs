@@ -2,7 +2,7 @@
 //! are known as one.
 //!
 //! What must hold: a path is short, however long and many the names above it are, since each string that is remembered
-//! keeps one; two places have two paths.
+//! keeps one; two places have two paths; where a path begins it says whose words stand there, however long it is.
 
 use std::{
     borrow::Cow,
@@ -15,6 +15,9 @@ use crate::json::{Doc, Kind};
 
 /// Longest path that is kept as it is, in bytes.
 const LONGEST: usize = 128;
+
+/// Below these the model speaks.
+const SAID: [&str; 2] = ["content", "reasoning_details"];
 
 /// Nobody can know which paths hash alike.
 static PATHS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -35,14 +38,14 @@ pub(crate) enum Above {
 impl Path {
     /// Where reading begins.
     pub(crate) fn at(root: &str) -> Self {
-        Self(short(root).into_owned())
+        Self(if root.len() > LONGEST { shortened(root, "") } else { root.to_owned() })
     }
 
     /// To a member of this name.
     pub(crate) fn enter(&mut self, name: &str) -> Above {
         let len = self.0.len();
         if len + 1 + name.len() > LONGEST {
-            let longer = hashed(&self.0, name);
+            let longer = shortened(&self.0, name);
             return Above::Whole(std::mem::replace(&mut self.0, longer));
         }
         self.0.push('/');
@@ -79,6 +82,12 @@ impl Deref for Path {
 /// A name, or what is short and stands for it.
 pub(crate) fn short(name: &str) -> Cow<'_, str> {
     if name.len() > LONGEST { Cow::Owned(hashed(name, "")) } else { Cow::Borrowed(name) }
+}
+
+/// The same, which keeps what the model says apart from what its server says.
+fn shortened(path: &str, name: &str) -> String {
+    let root = path.split('/').next().filter(|root| SAID.contains(root));
+    root.map_or_else(String::new, |root| format!("{root}/")) + &hashed(path, name)
 }
 
 /// What is short and stands for both.
@@ -122,5 +131,11 @@ mod tests {
         let (mut short, mut shorter) = (Path::at("content"), Path::at("content"));
         let _ = (short.enter("0"), shorter.enter("1"));
         assert_eq!((&*short, &*shorter), ("content/0", "content/1"));
+        for root in ["content", "reasoning_details"] {
+            let mut path = Path::at(root);
+            let _ = (path.enter(&"0".repeat(LONGEST)), path.enter("text"));
+            assert!(path.starts_with(&format!("{root}/#")) && path.ends_with("/text"), "{}", &*path);
+            assert!(Path::at(&format!("{root}/{}/text", "x".repeat(LONGEST))).starts_with(&format!("{root}/#")));
+        }
     }
 }

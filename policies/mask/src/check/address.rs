@@ -11,8 +11,11 @@ const FILES: &[&str] = &[
     "yaml", "yml", "txt", "pdf", "tgz", "gz",
 ];
 
-/// What stands before an `@` and is no mailbox: `git@github.com`, and Kotlin's `this@Main.context`.
-const NOBODY: &[&str] = &["git", "this", "super"];
+/// What stands before an `@` and is no mailbox: `git@github.com`.
+const NOBODY: &str = "git";
+
+/// What Kotlin writes before the name of a class: `this@Main.context`.
+const SELF: &[&str] = &["this", "super"];
 
 /// Words before four numbers that are no address.
 const NUMBERED: &[&str] = &[
@@ -45,7 +48,8 @@ pub(super) fn email(before: &str, found: &str) -> Option<Range<usize>> {
     let file = FILES.iter().any(|file| file.eq_ignore_ascii_case(ending));
     let number = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
     let version = domain.split('.').take(2).all(number);
-    let mailbox = !local.is_empty() && !NOBODY.contains(&local);
+    let label = SELF.contains(&local) && domain.starts_with(|c: char| c.is_ascii_uppercase());
+    let mailbox = !local.is_empty() && local != NOBODY && !label;
     (mailbox && host && !file && !version && !login(before)).then_some(start..found.len())
 }
 

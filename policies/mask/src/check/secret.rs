@@ -49,9 +49,10 @@ fn variable(found: &str) -> bool {
         && (name.starts_with(['{', '(']) || !name.contains(['$', '!', '@', '#', '%', '^', '&', '*']))
 }
 
-/// A literal that is no call.
+/// A literal that is no call; what only has a `(` in it is none.
 pub(super) fn given(found: &str) -> bool {
-    literal(found) && !call(found)
+    let calls = call(found) && !found.starts_with('(') && found.ends_with(['(', ')']);
+    literal(found) && !calls
 }
 
 /// A secret that is no name by its looks: signs, or digits and letters of both sorts, or as many digits as a hash has.
@@ -159,6 +160,9 @@ mod tests {
             (Check::Given, "", "hunter=2", true),
             (Check::Given, "", "aB3(x)", true),
             (Check::Given, "", "input()", false),
+            (Check::Given, "", "input(", false),
+            (Check::Given, "", "(9xK!2", true),
+            (Check::Given, "", "abc(K9", true),
             (Check::Given, "", "$PASSWORD", false),
             (Check::Literal, "", "", false),
             (Check::Mixed, "", "aB1", true),

@@ -335,17 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_not_run() {
-        let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
-        let ours = cache(folder.path(), 4);
-        ours.put(Digest([1; 32]), &engine, &Sealed::from_child(b"code".to_vec())).unwrap();
-        let path = entry(&ours, Digest([1; 32]), &engine);
-        let theirs = |path: &Path| std::os::unix::fs::chown(path, Some(65_534), None).is_ok();
-        // Only root can give files away.
-        if theirs(&path) {
-            assert_eq!(kept(&ours, Digest([1; 32]), &engine), None);
-            let config = CacheConfig { folder: folder.path().join("cache"), entries: 4, bytes: 10_000 };
-            assert!(theirs(&config.folder) && Cache::open(config).is_err());
+    fn a_key_or_a_folder_of_another_user_is_none() {
+        for theirs in ["cache/key", "cache"] {
+            let folder = tempfile::tempdir().unwrap();
+            drop(cache(folder.path(), 4));
+            // Only root can give files away.
+            if std::os::unix::fs::chown(folder.path().join(theirs), Some(65_534), None).is_ok() {
+                let config = CacheConfig { folder: folder.path().join("cache"), entries: 4, bytes: 10_000 };
+                let refused = Cache::open(config).err().unwrap().to_string();
+                assert!(refused.contains("belongs to another user"), "{theirs}: {refused}");
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! One policy at work in one exchange: the port [`exchange::ports::Guest`] on a [`Live`] instance.
 //!
 //! What must hold: the instance is out of its place while it is called, so that a call that fails, or whose future is
-//! dropped in the middle, leaves none behind; a verdict of `open` is never lost, also where the hook behind it fails.
+//! dropped in the middle, leaves none behind; a verdict of `open` counts also where the hook behind it fails, as
+//! soon as a later call succeeds.
 
 use std::sync::Arc;
 
@@ -31,7 +32,14 @@ pub(super) struct Seat {
     /// An instance has answered `open`: the next one takes over in the middle.
     opened: bool,
     /// What `open` asked, until the host has it: a hook may fail before it has answered.
-    owed: Option<Question>,
+    owed: Option<Owed>,
+}
+
+/// A question that the host has not been told.
+struct Owed {
+    question: Question,
+    /// It was asked in the call at hand.
+    now: bool,
 }
 
 /// An instance that is open.
@@ -55,13 +63,16 @@ impl Seat {
     }
 
     async fn ready(&mut self) -> Result<Ready, Failure> {
+        if let Some(owed) = &mut self.owed {
+            owed.now = false;
+        }
         if let Some(live) = self.live.take() {
             return Ok(Ready { live, verdict: Verdict::Allow });
         }
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
         let verdict = match live.open(&self.about, self.about.resumed || self.opened).await? {
             Verdict::Ask(question) => {
-                self.owed = Some(question);
+                self.owed = Some(Owed { question, now: true });
                 Verdict::Allow
             }
             verdict => verdict,
@@ -84,11 +95,20 @@ impl Seat {
 
     /// A verdict, with the question that is owed.
     fn with_owed(&mut self, verdict: Verdict) -> Result<Verdict, Failure> {
-        match verdict {
+        match (verdict, self.owed.take()) {
             // Two questions at once can't be told from one that was answered by half.
-            Verdict::Ask(_) if self.owed.is_some() => Err(broken("it asks in `open` and in the hook after it")),
-            Verdict::Allow | Verdict::Done => Ok(self.owed.take().map_or(verdict, Verdict::Ask)),
-            Verdict::Ask(_) | Verdict::Block(_) => Ok(verdict),
+            (Verdict::Ask(_), Some(owed)) if owed.now => {
+                self.owed = Some(owed);
+                Err(broken("it asks in `open` and in the hook after it"))
+            }
+            // One from before, behind which a hook failed, is put first; then that of this hook.
+            (Verdict::Ask(question), Some(first)) => {
+                self.owed = Some(Owed { question, now: false });
+                Ok(Verdict::Ask(first.question))
+            }
+            (Verdict::Allow | Verdict::Done, Some(owed)) => Ok(Verdict::Ask(owed.question)),
+            // What is stopped needs no answer.
+            (verdict, _) => Ok(verdict),
         }
     }
 

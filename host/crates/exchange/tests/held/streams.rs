@@ -130,7 +130,7 @@ async fn begun(rig: &Rig, dialect: &Dialect) -> exchange::Reply {
 async fn what_is_asked_about_is_shown_whole_before_any_of_it_leaves() {
     for dialect in [anthropic, responses, chat] {
         let mut bound = Vec::new();
-        for path in ["/tmp/cache", "/home/ann"] {
+        for path in ["/tmp/cache", "/data/ann"] {
             let dialect = dialect(path);
             let mut rig = asked_by(&dialect);
             let mut body = begun(&rig, &dialect).await;
@@ -156,7 +156,7 @@ async fn what_is_asked_about_is_shown_whole_before_any_of_it_leaves() {
 
 #[tokio::test]
 async fn what_waits_for_its_question_does_not_leave_under_policies_that_changed() {
-    for (dialect, until) in [(anthropic("/home"), 7), (responses("/home"), 11), (chat("/home"), 2)] {
+    for (dialect, until) in [(anthropic("/data"), 7), (responses("/data"), 11), (chat("/data"), 2)] {
         let rig = asked_by(&dialect);
         let mut body = begun(&rig, &dialect).await;
         for event in &dialect.events[..until] {
@@ -169,7 +169,7 @@ async fn what_waits_for_its_question_does_not_leave_under_policies_that_changed(
             rig.say(event);
         }
         let told = so_far(&mut body).await;
-        assert!(told.contains("policies_changed") && !told.contains("/home"), "{told}");
+        assert!(told.contains("policies_changed") && !told.contains("/data"), "{told}");
         assert_eq!((closed(&rig).0, rig.shown.lock().unwrap().len()), (Outcome::Blocked, 0));
     }
 }
