@@ -119,6 +119,12 @@ async fn records_may_be_put_away_and_what_was_revoked_stays_revoked() {
     for name in &moved {
         std::fs::rename(store.join(name), away.join(name)).unwrap();
     }
+    std::fs::create_dir(away.join("control")).unwrap();
+    for entry in std::fs::read_dir(store.join("control")).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), away.join("control").join(entry.file_name())).unwrap();
+    }
+    let verified = host.cli().json(&["sessions", "verify", "--store", away.to_str().unwrap()]);
+    assert_eq!(verified["verified"]["exchanges"], 1, "what was put away is a store too: {verified}");
     let host = host.restart().await;
     assert_eq!(host.client().whole(&request("hello", false)).await.0.status, 401);
     assert_eq!(host.cli().json(&["sessions", "list"])["sessions"], serde_json::json!([]));
