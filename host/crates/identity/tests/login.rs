@@ -9,7 +9,7 @@ use bytes::Bytes;
 use exchange::ports::Presented;
 use http::{Method, Request, Response, StatusCode, header};
 use identity::CLIENT;
-use model::Decider;
+use model::{Decider, Digest};
 use openid_provider::{Browser, Provider, html, link, proof};
 use rig::gate::{CALLBACK, DEVICE, GATE, Gate, request};
 use serde_json::Value;
@@ -128,6 +128,28 @@ async fn a_person_lets_a_device_in() {
     let who = gate.registry.identify(Presented { credential: token, certificate: None }).unwrap();
     assert_eq!((who.caller.subject.as_str(), &who.caller.groups[..]), ("ann", &["staff".to_owned()][..]));
     assert_eq!(poll(&gate, &device, &mut at).await["error"], "invalid_grant", "one token for one code");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_devices_code_is_worth_nothing_to_who_has_another_certificate() {
+    let (_provider, gate) = gate().await;
+    let (own, other) = (Some(Digest([7; 32])), Some(Digest([8; 32])));
+    let asked = format!("client_id={CLIENT}");
+    let (_, answer) = gate.post_with("/oauth/device_authorization", &asked, own).await;
+    let device = Device { code: text(&answer["device_code"]).into(), user_code: text(&answer["user_code"]).into() };
+    let mut person = Person::default();
+    let page = html(&person.reach_decision(&gate, &device, "ann").await);
+    assert_eq!(person.decide(&gate, &page, "allow").await.status(), StatusCode::OK);
+    let form = format!("{DEVICE}&client_id={CLIENT}&device_code={}", device.code);
+    for (at, wrong) in [None, other].into_iter().enumerate() {
+        gate.clock.shift(6 * (at as i64 + 1));
+        assert_eq!(gate.post_with("/oauth/token", &form, wrong).await.1["error"], "invalid_grant");
+    }
+    gate.clock.shift(18);
+    let (_, answer) = gate.post_with("/oauth/token", &form, own).await;
+    let credential = text(&answer["access_token"]);
+    assert!(gate.registry.identify(Presented { credential, certificate: own }).is_ok());
+    assert!(gate.registry.identify(Presented { credential, certificate: other }).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,6 +228,26 @@ async fn a_token_is_bound_to_the_certificate_it_was_asked_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_issuers_token_that_is_bound_opens_nothing_without_its_certificate() {
+    let (provider, gate) = gate().await;
+    // "a certificate", in base64.
+    let token = provider.bound_token("YSBjZXJ0aWZpY2F0ZQ==").await;
+    let (own, other) = (Some(identity::digest("a certificate")), Some(Digest([8; 32])));
+    let form = format!("{EXCHANGE}&subject_token={token}");
+    for wrong in [None, other] {
+        let refused = gate.direct.identify(presented(&token, wrong)).await.err();
+        assert_eq!(refused, Some(Unidentified::WrongCertificate));
+        let (status, refused) = gate.post_with("/oauth/token", &form, wrong).await;
+        assert_eq!((status, text(&refused["error"])), (StatusCode::BAD_REQUEST, "invalid_request"), "{refused}");
+    }
+    assert!(gate.direct.identify(presented(&token, own)).await.is_ok());
+    let (_, answer) = gate.post_with("/oauth/token", &form, own).await;
+    let ours = text(&answer["access_token"]);
+    assert!(gate.registry.identify(presented(ours, own)).is_ok());
+    assert_eq!(gate.registry.identify(presented(ours, None)).err(), Some(Unidentified::WrongCertificate));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_issuers_token_is_used_as_it_is_only_where_a_grant_says_so() {
     let (mut provider, gate) = gate().await;
     let token = provider.token().await;

@@ -36,7 +36,7 @@ function key() {
   return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
 }
 
-const groups = { ann: ['staff'], bob: ['contractors'], ci: ['builders'] };
+const groups = { ann: ['staff'], bob: ['contractors'], ci: ['builders'], 'ci-bound': ['builders'] };
 let keys = [key()];
 let answer;
 let issuer;
@@ -62,6 +62,15 @@ function configuration() {
         response_types: [],
         id_token_signed_response_alg: 'ES256',
       },
+      {
+        client_id: 'ci-bound',
+        client_secret: 'ci-secret',
+        redirect_uris: [],
+        grant_types: ['client_credentials'],
+        response_types: [],
+        id_token_signed_response_alg: 'ES256',
+        tls_client_certificate_bound_access_tokens: true,
+      },
     ],
     claims: { openid: ['sub', 'groups', 'email'] },
     conformIdTokenClaims: false,
@@ -74,6 +83,12 @@ function configuration() {
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
+      // RFC 8705: of the certificate only the hash counts, and a proxy in front of the provider would tell it.
+      mTLS: {
+        enabled: true,
+        certificateBoundAccessTokens: true,
+        getCertificate: (context) => context.get('x-client-certificate') || undefined,
+      },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => 'urn:gate',

@@ -16,6 +16,8 @@ pub struct Browser {
     cookies: BTreeMap<String, String>,
     /// Where it takes its requests, in place of where their URLs say.
     place: Option<String>,
+    /// The client certificate that it shows, in base64.
+    certificate: Option<String>,
 }
 
 impl Browser {
@@ -23,6 +25,12 @@ impl Browser {
     #[must_use]
     pub fn led_to(place: SocketAddr) -> Self {
         Self { place: Some(place.to_string()), ..Self::default() }
+    }
+
+    /// One that shows a client certificate, given in base64.
+    #[must_use]
+    pub fn with_certificate(certificate: &str) -> Self {
+        Self { certificate: Some(certificate.to_owned()), ..Self::default() }
     }
 
     /// Follows a link.
@@ -53,6 +61,9 @@ impl Browser {
             .header(header::HOST, &named);
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        if let Some(certificate) = &self.certificate {
+            request = request.header("x-client-certificate", certificate);
         }
         if method == Method::POST {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -74,8 +74,17 @@ impl Provider {
 
     /// An access token for the workload `ci`, as it gets one itself.
     pub async fn token(&self) -> String {
-        let form = "grant_type=client_credentials&scope=use&client_id=ci&client_secret=ci-secret";
-        let answer = Browser::default().post(&format!("{}/token", self.issuer), form).await;
+        self.token_of("ci", Browser::default()).await
+    }
+
+    /// The same, bound to a client certificate, which is given in base64.
+    pub async fn bound_token(&self, certificate: &str) -> String {
+        self.token_of("ci-bound", Browser::with_certificate(certificate)).await
+    }
+
+    async fn token_of(&self, client: &str, mut browser: Browser) -> String {
+        let form = format!("grant_type=client_credentials&scope=use&client_id={client}&client_secret=ci-secret");
+        let answer = browser.post(&format!("{}/token", self.issuer), &form).await;
         let answer: Value = serde_json::from_slice(answer.body()).unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
     }
