@@ -181,9 +181,9 @@ mod tests {
         let output = start(command(&config, Quality::Draft)).unwrap().wait_with_output().await.unwrap();
         let told = String::from_utf8(output.stdout).unwrap();
         let given = [CPU_SECONDS, MEMORY_BYTES, WASM_BYTES, QUALITY, NICENESS, THREADS, ARENAS, PURGE_DELAY];
-        let inherited: Vec<&str> =
-            told.lines().filter(|line| !given.iter().any(|name| line.starts_with(&format!("{name}=")))).collect();
-        assert!(std::env::var_os("PATH").is_some() && told.contains(QUALITY), "{told}");
-        assert_eq!(inherited, [""; 0]);
+        // Their names alone: a value may be a secret.
+        let names: Vec<&str> = told.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        assert!(std::env::var_os("PATH").is_some() && names.contains(&QUALITY));
+        assert_eq!(names.into_iter().filter(|name| !given.contains(name)).collect::<Vec<_>>(), [""; 0]);
     }
 }
