@@ -32,14 +32,7 @@ pub(super) struct Seat {
     /// An instance has answered `open`: the next one takes over in the middle.
     opened: bool,
     /// What `open` asked, until the host has it: a hook may fail before it has answered.
-    owed: Option<Owed>,
-}
-
-/// A question that the host has not been told.
-struct Owed {
-    question: Question,
-    /// It was asked in the call at hand.
-    now: bool,
+    owed: Option<Question>,
 }
 
 /// An instance that is open.
@@ -63,16 +56,13 @@ impl Seat {
     }
 
     async fn ready(&mut self) -> Result<Ready, Failure> {
-        if let Some(owed) = &mut self.owed {
-            owed.now = false;
-        }
         if let Some(live) = self.live.take() {
             return Ok(Ready { live, verdict: Verdict::Allow });
         }
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
         let verdict = match live.open(&self.about, self.about.resumed || self.opened).await? {
             Verdict::Ask(question) => {
-                self.owed = Some(Owed { question, now: true });
+                self.owed = Some(question);
                 Verdict::Allow
             }
             verdict => verdict,
@@ -96,17 +86,13 @@ impl Seat {
     /// A verdict, with the question that is owed.
     fn with_owed(&mut self, verdict: Verdict) -> Result<Verdict, Failure> {
         match (verdict, self.owed.take()) {
-            // Two questions at once can't be told from one that was answered by half.
-            (Verdict::Ask(_), Some(owed)) if owed.now => {
+            // Two questions at once can't be told from one that was answered by half: that is a failure, also where the first
+            // was asked before a hook that failed, since no later call may come to put the second.
+            (Verdict::Ask(_), Some(owed)) => {
                 self.owed = Some(owed);
                 Err(broken("it asks in `open` and in the hook after it"))
             }
-            // One from before, behind which a hook failed, is put first; then that of this hook.
-            (Verdict::Ask(question), Some(first)) => {
-                self.owed = Some(Owed { question, now: false });
-                Ok(Verdict::Ask(first.question))
-            }
-            (Verdict::Allow | Verdict::Done, Some(owed)) => Ok(Verdict::Ask(owed.question)),
+            (Verdict::Allow | Verdict::Done, Some(owed)) => Ok(Verdict::Ask(owed)),
             // What is stopped needs no answer.
             (verdict, _) => Ok(verdict),
         }

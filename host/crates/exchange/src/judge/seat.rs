@@ -76,8 +76,10 @@ impl Seat {
         hook: for<'g> fn(&'g mut dyn Guest, &'g C) -> BoxFuture<'g, Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let guest = self.guest.get_or_insert_with(|| {
-            let resumed = About { resumed: self.resumed, ..About::clone(about) };
-            self.policy.guest(&Arc::new(resumed))
+            if self.resumed == about.resumed {
+                return self.policy.guest(about);
+            }
+            self.policy.guest(&Arc::new(About { resumed: self.resumed, ..About::clone(about) }))
         });
         let mut tried = 1;
         loop {
