@@ -126,7 +126,7 @@ impl Page {
         // Read, and not taken yet.
         let mut ahead = Vec::new();
         while let Some(segment) = self.segment(row) {
-            let read = self.at.offset + ahead.len() as u64;
+            let read = self.at.offset.saturating_add(ahead.len() as u64);
             let left = row.summary.record_bytes.saturating_sub(read);
             if left == 0 {
                 break;
