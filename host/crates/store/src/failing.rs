@@ -35,6 +35,10 @@ struct Faults {
     stuck: bool,
     /// Writes wait while this is set.
     stuck_writes: bool,
+    /// Zeros can't be written.
+    no_zeros: bool,
+    /// Files that were made.
+    made: usize,
 }
 
 #[derive(Clone, Default)]
@@ -53,9 +57,12 @@ impl BadDisk {
 
 impl Medium for BadDisk {
     fn create(&self, path: &Path, room: u64) -> io::Result<Arc<dyn JournalFile>> {
-        if self.0.0.lock().unwrap().full {
+        let mut faults = self.0.0.lock().unwrap();
+        if faults.full {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        faults.made += 1;
+        drop(faults);
         let ahead = Mutex::new(usize::try_from(room).unwrap());
         Ok(Arc::new(BadFile { disk: self.clone(), file: Disk.create(path, room)?, ahead }))
     }
@@ -85,6 +92,13 @@ impl JournalFile for BadFile {
         // As a full disk does: some of the bytes go in.
         self.file.append(&bytes[..fits])?;
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn zero(&self, from: u64, zeros: &[u8]) -> io::Result<()> {
+        if self.disk.0.0.lock().unwrap().no_zeros {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.zero(from, zeros)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -230,6 +244,51 @@ async fn what_was_removed_under_the_store_takes_nothing_more() {
             assert!(store.settle().await.is_err());
             all_fail(&store, tape.as_mut(), "somebody removed it").await;
         }
+    }
+}
+
+/// The newest journal file: its name, and whether all of it is on the disk, where room that is only reserved is not.
+fn newest(journal: &Path) -> (std::path::PathBuf, bool) {
+    let files = crate::numbered::JOURNAL.files(journal).unwrap();
+    let (_, path) = files.last().unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    let hole = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(0)).unwrap();
+    (path.clone(), hole == file.metadata().unwrap().len())
+}
+
+/// Records two megabytes.
+async fn much(store: &Store) {
+    for _ in 0..100 {
+        let mut tape = store.open(opened()).unwrap();
+        tape.append(chunk(20_000)).unwrap();
+        tape.keep(Safety::Durable).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_journal_goes_on_in_zeros_as_soon_as_there_are_some_and_does_without() {
+    for no_zeros in [false, true] {
+        let (folder, disk) = (tempdir().unwrap(), BadDisk::default());
+        let journal = folder.path().join("journal");
+        std::fs::create_dir_all(&journal).unwrap();
+        std::fs::write(journal.join("ahead"), "of a process that died").unwrap();
+        let store = Store::open_on(&StoreConfig::new(folder.path()), Arc::new(disk.clone())).unwrap();
+        assert!(!journal.join("ahead").exists());
+        let (first, made) = (newest(&journal).0, disk.0.0.lock().unwrap().made);
+        disk.set(|faults| faults.no_zeros = no_zeros);
+        much(&store).await;
+        while !no_zeros && newest(&journal).0 == first {
+            assert!(store.status().appended < 60 << 20, "it was full first");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            store.open(opened()).unwrap().keep(Safety::Durable).await.unwrap();
+        }
+        much(&store).await;
+        let (path, zeros) = newest(&journal);
+        assert_eq!((path != first, zeros), (!no_zeros, !no_zeros));
+        // One for each file in use; one that failed is not tried again.
+        assert_eq!(disk.0.0.lock().unwrap().made - made, if no_zeros { 1 } else { 2 });
+        store.close().await.unwrap();
+        assert_eq!(std::fs::read_dir(&journal).unwrap().count(), 0);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Journal files: frames in the order in which they came, until they are in the databases.
 //!
 //! `journal-<position of its first frame, 16 hexadecimal digits>.log` is a header of 64 bytes, then frames without a gap,
-//! then zeros up to the room that was made ahead. What must hold: a frame's place in its file tells its position; a file
-//! is begun only when everything in the one before is on the disk; nothing is ever written over.
+//! then zeros up to the room that was made ahead. The first file of a process has room that is only reserved; a later one has
+//! zeros on the disk, made while the one before was written ([`crate::ahead`]). What must hold: a frame's place in its file
+//! tells its position; a file is begun only when everything in the one before is on the disk; no frame is ever written over.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,6 +12,7 @@ use std::{
 
 use crate::{
     StoreError,
+    ahead::Ahead,
     fill::Known,
     folder, frame,
     frame::Kind,
@@ -27,7 +29,14 @@ pub(crate) struct Journal {
     file: Arc<dyn JournalFile>,
     path: PathBuf,
     written: u64,
+    /// Whether its room is zeros on the disk.
+    zeroed: bool,
+    /// The next one, once this one is in use.
+    ahead: Option<Ahead>,
 }
+
+/// Bytes with which a file is in use: a host that has little to record needs no other.
+const IN_USE: u64 = 1 << 20;
 
 impl Journal {
     /// Begins a file whose first frame is at `position`. The segments are to know which is the newest.
@@ -38,9 +47,13 @@ impl Journal {
         room: u64,
         position: u64,
     ) -> Result<Self, StoreError> {
-        let (file, path) = create(folder, medium.as_ref(), room, position)?;
+        Ahead::remove(folder)?;
+        let path = JOURNAL.path(folder, position);
+        let file = create(medium.as_ref(), room, position, &path)?;
+        folder::sync(folder)?;
         known.journal_begins(position);
-        Ok(Self { folder: folder.to_owned(), medium, known, room, file, path, written: 0 })
+        let (zeroed, ahead) = (false, None);
+        Ok(Self { folder: folder.to_owned(), medium, known, room, file, path, written: 0, zeroed, ahead })
     }
 
     /// The file, for syncing.
@@ -48,15 +61,18 @@ impl Journal {
         Arc::clone(&self.file)
     }
 
-    /// Whether the next bytes belong in a new file.
+    /// Whether the next bytes belong in a new file: this one is full, or syncs into the next one are cheaper.
     pub(crate) fn full(&self) -> bool {
-        self.written >= self.room
+        self.written >= self.room || (!self.zeroed && self.ahead.as_ref().is_some_and(Ahead::is_ready))
     }
 
     /// Appends frames.
     pub(crate) fn append(&mut self, frames: &[u8]) -> Result<(), StoreError> {
         self.file.append(frames).map_err(StoreError::io("write the journal", &self.path))?;
         self.written += frames.len() as u64;
+        if self.ahead.is_none() && self.written >= IN_USE {
+            self.ahead = Some(Ahead::begin(&self.folder, Arc::clone(&self.medium), HEADER as u64 + self.room));
+        }
         Ok(())
     }
 
@@ -64,29 +80,26 @@ impl Journal {
     pub(crate) fn rotate(&mut self, position: u64) -> Result<(), StoreError> {
         let synced = self.file.sync().and_then(|()| self.file.still_there());
         synced.map_err(StoreError::io("sync the journal", &self.path))?;
-        let (file, path) = create(&self.folder, self.medium.as_ref(), self.room, position)?;
+        let path = JOURNAL.path(&self.folder, position);
+        let made = self.ahead.take().and_then(|ahead| ahead.take(&path, &JOURNAL.header(position)));
+        self.zeroed = made.is_some();
+        self.file = made.map_or_else(|| create(self.medium.as_ref(), self.room, position, &path), Ok)?;
+        folder::sync(&self.folder)?;
         self.known.journal_begins(position);
-        (self.file, self.path, self.written) = (file, path, 0);
+        (self.path, self.written) = (path, 0);
         Ok(())
     }
 }
 
-fn create(
-    folder: &Path,
-    medium: &dyn Medium,
-    room: u64,
-    position: u64,
-) -> Result<(Arc<dyn JournalFile>, PathBuf), StoreError> {
-    let path = JOURNAL.path(folder, position);
+/// A file whose name the folder is not known to keep yet.
+fn create(medium: &dyn Medium, room: u64, position: u64, path: &Path) -> Result<Arc<dyn JournalFile>, StoreError> {
     let begun = (|| {
-        let file = medium.create(&path, HEADER as u64 + room)?;
+        let file = medium.create(path, HEADER as u64 + room)?;
         file.append(&JOURNAL.header(position))?;
         file.sync()?;
         Ok(file)
     })();
-    let file = begun.map_err(StoreError::io("begin the journal", &path))?;
-    folder::sync(folder)?;
-    Ok((file, path))
+    begun.map_err(StoreError::io("begin the journal", path))
 }
 
 /// What is in a journal file.

@@ -18,6 +18,7 @@
 //!
 //! `host/docs/store.md` argues the format case by case.
 
+mod ahead;
 mod anew;
 mod asleep;
 mod chain;

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -27,7 +27,14 @@ pub(crate) trait JournalFile: Send + Sync {
     /// The operating system's; some of the bytes may have been appended.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Returns when everything appended before is on the disk.
+    /// Writes zeros into room that was made ahead and that nothing was appended to. What is appended next goes where it would
+    /// have gone.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn zero(&self, from: u64, zeros: &[u8]) -> io::Result<()>;
+
+    /// Returns when everything written before is on the disk.
     ///
     /// # Errors
     /// The operating system's; what is on the disk is then unknown, and asking again would not tell.
@@ -64,6 +71,10 @@ impl JournalFile for File {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut file: &Self = self;
         file.write_all(bytes)
+    }
+
+    fn zero(&self, from: u64, zeros: &[u8]) -> io::Result<()> {
+        self.write_all_at(zeros, from)
     }
 
     fn sync(&self) -> io::Result<()> {

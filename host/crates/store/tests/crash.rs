@@ -39,9 +39,11 @@ fn expected(exchange: ExchangeId, number: u64) -> Entry {
 /// Records exchanges until it is killed; says `EXCHANGE ENTRIES` for each acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_records_until_killed() {
-    let Some(folder) = child("records") else { return };
+    let large = child("records in large journals");
+    let journal_bytes = if large.is_some() { 3 << 20 } else { small().journal_bytes };
+    let Some(folder) = large.or_else(|| child("records")) else { return };
     println!("opening");
-    let limits = Limits { commit_interval: Duration::from_millis(3), ..small() };
+    let limits = Limits { commit_interval: Duration::from_millis(3), journal_bytes, ..small() };
     let store = Store::open(&StoreConfig { limits, ..StoreConfig::new(&folder) }).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..6_u64 {
@@ -71,9 +73,16 @@ fn every_acknowledged_entry_survives_kill_9() {
     let folder = tempdir().unwrap();
     let mut acknowledged: HashMap<ExchangeId, u64> = HashMap::new();
     for round in 0..ROUNDS {
-        let (mut child, lines) = spawn("records", "child_records_until_killed", folder.path());
+        // Large ones are made ahead, once a megabyte is recorded; small ones go on in the next one again and again.
+        let large = round % 2 == 1;
+        let kind = if large { "records in large journals" } else { "records" };
+        let (mut child, lines) = spawn(kind, "child_records_until_killed", folder.path());
         // Some die at once, in the midst of recovery; the others at another place each time.
-        let enough = if round % 3 == 0 { 0 } else { 1 + round * 13 };
+        let enough = match round {
+            _ if round % 3 == 0 => 0,
+            _ if large => acknowledged.len() + 200 + round * 13,
+            _ => 1 + round * 13,
+        };
         let mut killed = false;
         for line in lines.lines() {
             let line = line.unwrap();
