@@ -89,7 +89,7 @@ pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
-    let mut start: Vec<String> = writable(&config.store.path).err().into_iter().collect();
+    let mut start: Vec<String> = place(&config.store).err().into_iter().collect();
     let cache = cache(&config.store.path).unwrap_or_else(|error| {
         start.push(error.to_string());
         None
@@ -184,11 +184,13 @@ async fn look_at_policies(
 }
 
 /// Whether a store can be there: in the folder, or in the nearest one above it that exists.
-fn writable(store: &Path) -> Result<(), String> {
-    let there = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+fn place(store: &config::Store) -> Result<(), String> {
+    let path = &store.path;
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    let wrong = |error: io::Error| format!("the store `{}` can't be written: {error}", store.display());
-    tempfile::tempfile_in(there).map(drop).map_err(wrong)
+    let wrong = |error: io::Error| format!("the store `{}` can't be written: {error}", path.display());
+    tempfile::tempfile_in(there).map(drop).map_err(wrong)?;
+    store::check_room(path, there, store.durability).map_err(|error| error.to_string())
 }
 
 fn text(file: &Path, findings: &Findings) -> String {

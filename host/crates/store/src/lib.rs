@@ -51,7 +51,7 @@ mod summary;
 mod tape;
 mod writer;
 
-pub use check::check;
+pub use check::{check, check_room};
 pub use config::{Durability, Limits, StoreConfig};
 pub use error::StoreError;
 pub use folder::check_free;

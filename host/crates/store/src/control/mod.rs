@@ -37,6 +37,8 @@ use crate::{
 const ROOM: usize = 1 << 20;
 /// Room that only events may use that take access away: more than a thousand of them.
 const CONTROL_RESERVE: usize = 512 << 10;
+/// Bytes of the smallest log.
+pub(crate) const LEAST_BYTES: usize = ROOM + CONTROL_RESERVE;
 /// Bytes of one event. A full reserve is many of them in any case.
 const EVENT_BYTES: usize = 64 << 10;
 /// Events that wait to be written; beyond, who brings one waits.
