@@ -7,8 +7,9 @@
 
 use crate::Pattern;
 
-/// White space between two words of a phrase, at most, in bytes.
+/// White space between two words of a phrase in bytes, and what all gaps of it may have together beyond that.
 const GAP_BYTES: u32 = 24;
+const GAPS_BYTES: u32 = 1024;
 /// A character may have a longer form of another case: `k` (1 byte) is also U+212A, the Kelvin sign (3 bytes).
 const FOLDED_BYTES_PER_BYTE: u32 = 3;
 
@@ -26,7 +27,8 @@ pub fn decoded(id: &str, pattern: &Pattern) -> Pattern {
     Pattern { id: id.into(), check: ["decoded:", pattern.check.as_str()].concat(), ..pattern.clone() }
 }
 
-/// A word or phrase, in any case, not as a part of a longer word; up to eight white spaces count as the gap of a phrase.
+/// A word or phrase, in any case, not as a part of a longer word; white space of any sort is the gap of a phrase, up to some 1,000
+/// bytes in all of its gaps.
 #[must_use]
 pub fn word(id: &str, word: &str) -> Pattern {
     let words: Vec<String> = word.split_whitespace().map(escape).collect();
@@ -36,10 +38,13 @@ pub fn word(id: &str, word: &str) -> Pattern {
     let start = if edge(trimmed.chars().next()) { r"(?-u:\b)" } else { "" };
     let end = if edge(trimmed.chars().next_back()) { r"(?-u:\b)" } else { "" };
     let length = u32::try_from(trimmed.len()).unwrap_or(u32::MAX);
-    let gaps = u32::try_from(words.len()).unwrap_or(u32::MAX).saturating_mul(GAP_BYTES);
+    let gaps = match u32::try_from(words.len().saturating_sub(1)).unwrap_or(u32::MAX) {
+        0 => 0,
+        gaps => gaps.saturating_mul(GAP_BYTES).saturating_add(GAPS_BYTES),
+    };
     Pattern {
         id: id.into(),
-        regex: format!(r"(?i){start}{}{end}", words.join(r"\s{1,8}")),
+        regex: format!(r"(?i){start}{}{end}", words.join(r"\s+")),
         check: String::new(),
         max_length: length.saturating_mul(FOLDED_BYTES_PER_BYTE).saturating_add(gaps),
     }
@@ -122,9 +127,10 @@ mod tests {
     #[test]
     fn the_longest_form_is_within_the_bound() {
         let pattern = word("w", "ak ka");
-        let longest = format!("a\u{212a}{}\u{212a}a", "\u{2003}".repeat(8));
+        let longest = format!("a\u{212a}{}\u{212a}a", "\u{2003}".repeat(349));
         assert!(finds("ak ka", &longest));
         assert!(longest.len() <= pattern.max_length as usize);
+        assert_eq!(word("w", "aka").max_length, 9);
     }
 
     #[test]

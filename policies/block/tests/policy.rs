@@ -65,6 +65,18 @@ fn a_word_beside_letters_of_its_script_is_a_part_of_another() {
 }
 
 #[test]
+fn wide_gaps_hide_no_phrase() {
+    let rig = rig(r#"{"words": ["p r o j e c t", "merger"]}"#).of_user();
+    for gap in [" ".repeat(9), "\n\t".repeat(40), "\u{3000}".repeat(50)] {
+        let text = ["The ", &["p", "r", "o", "j", "e", "c", "t"].join(&gap), " of"].concat();
+        rig.every_split_ends(&text, "The ", |end| matches!(end, End::Blocked(_)));
+    }
+    let apart = ["p", " r o j e c t"].join(&" ".repeat(2000));
+    assert_eq!(rig.run(&[&apart]).end, End::Complete);
+    assert_eq!(rig.run(&[&"p ".repeat(3000)]).end, End::Complete);
+}
+
+#[test]
 fn the_caller_is_not_told_the_text() {
     let End::Blocked(refusal) = rig(r#"{"words": ["hush"]}"#).of_user().run(&["hush"]).end else { panic!("must stop") };
     assert!(!refusal.message.contains("hush"));
