@@ -58,7 +58,7 @@ DETECT_SECRETS = {
 
 # Kinds whose form says for certain what they are.
 PEOPLE = ["card", "iban", "ssn", "ssn-bare", "itin", "email", "phone", "phone-nanp", "phone-named", "passport", "ipv4", "ipv6", "mac"]
-TOLD = ["authorization", "url-password", "connection-password", "named-secret", "line-secret", "env-secret"]
+TOLD = ["authorization", "url-password", "connection-password", "leading-password", "argument-password", "named-secret", "line-secret", "env-secret"]
 
 
 def mask(texts, program):

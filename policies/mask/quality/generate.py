@@ -258,9 +258,11 @@ TOLD = {
     "authorization": lambda s: s.pick("Authorization: Bearer {}", '-H "Authorization: Basic {}"').format(mark("authorization", s.of(ALNUM, 32))),
     "url-password": lambda s: s.pick("postgres://app:{}@db.example:5432/main", "redis://:{}@cache:6379/0", "https://jane:{}@repo.example/x.git", "mongodb+srv://root:{}@c0.example/").format(mark("url-password", plain_password(s))),
     "connection-password": lambda s: s.pick("Server=db1;Database=x;User Id=sa;Password={};Encrypt=true", "host=db user=app password={} dbname=x", "jdbc:mysql://db:3306/x?user=root&password={}&ssl=true", "Data Source=.;User ID=sa;Persist Security Info=True;Password={}").format(mark("connection-password", plain_password(s))),
+    "leading-password": lambda s: s.pick("Password={};Server=db1;User Id=sa", "password={} host=db user=app", "jdbc:mysql://db:3306/x?password={}&user=root").format(mark("leading-password", plain_password(s))),
+    "argument-password": lambda s: s.pick("curl -u jane:{} https://api.example/v1", "mysqldump --password={} app", "kubeadm join --token {} 127.0.0.1:6443", "cli --api-key {} list").format(mark("argument-password", s.pick(plain_password(s), s.of(ALNUM, 32), s.of(HEX, 32)))),
     "named-secret": lambda s: s.pick('api_key = "{}"', '"password": "{}"', "clientSecret: '{}'", 'auth_token="{}"').format(mark("named-secret", s.pick(plain_password(s), s.of(ALNUM, 32), s.of(HEX, 40), s.of(ALNUM, s.random.randint(130, 700))))),
     "env-secret": lambda s: s.pick("DB_PASSWORD={}", "export API_KEY={}", "AUTH_TOKEN={}", "AWS_SESSION_TOKEN={}").format(mark("env-secret", s.pick(plain_password(s), s.of(HEX, 32), s.of(ALNUM, s.random.randint(130, 700))))),
-    "line-secret": lambda s: s.pick("\npassword: {}\n", "\nspring.datasource.password={}\n", "\nx-api-key: {}\n", "\n- client_secret: {}\n").format(mark("line-secret", s.pick(f"{plain_password(s)}!{s.random.randint(1, 9)}", s.of(ALNUM, 32), s.of(HEX, 32)))),
+    "line-secret": lambda s: s.pick("\npassword: {}\n", "\nspring.datasource.password={}\n", "\nx-api-key: {}\n", "\nAuthorization: {}\n", "\n- client_secret: {}\n").format(mark("line-secret", s.pick(f"{plain_password(s)}!{s.random.randint(1, 9)}", s.of(ALNUM, 32), s.of(HEX, 32)))),
 }
 
 
@@ -321,6 +323,7 @@ LOOK_ALIKES = [
     lambda s: f"this@{s.of(string.ascii_uppercase, 1)}{s.of(string.ascii_lowercase, 6)}.{s.of(string.ascii_lowercase, 7)}",
     lambda s: "+" + s.random.choice(["2024", "2025", "2026"]) + f"-{s.random.randint(1, 12):02}-{s.random.randint(1, 28):02} released",
     lambda s: "\npassword = args.password\n",
+    lambda s: s.pick("docker run -u 1000:1000 app", "date -u +%Y-%m-%dT%H:%M:%SZ", "git push -u origin main", "cli --password <password>"),
     lambda s: "\nsecret: app-db-" + s.of(string.digits, 1) + "\n",
     lambda s: "\nexistingSecret: redis-tls-" + s.of(string.digits, 1) + "\n",
     lambda s: f"git@github.com:{s.english.user_name()}/app.git",

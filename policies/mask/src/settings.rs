@@ -14,10 +14,10 @@ use crate::{
 /// What canaries are called, in reasons and substitutes.
 const CANARY: &str = "canary";
 
-/// Bytes of a canary.
-const CANARY_BYTES: RangeInclusive<usize> = 8..=120;
+/// Characters of a canary, as the schema says.
+const CANARY_LENGTH: RangeInclusive<usize> = 8..=120;
 
-/// Longest match in decoded text: what is decoded must be kept until it is decided.
+/// Longest match in decoded text: what is decoded must be kept until it is decided. It holds the longest canary.
 const MAX_DECODED_BYTES: u32 = 512;
 
 /// The settings; the defaults find everything, everywhere, and put labels in its place.
@@ -179,8 +179,8 @@ impl Settings {
             }
         }
         for (index, canary) in self.canaries.iter().enumerate() {
-            if !CANARY_BYTES.contains(&canary.len()) {
-                let message = "must have at least 8 characters, since shorter ones stand in ordinary text by chance, and at most 120 bytes";
+            if !CANARY_LENGTH.contains(&canary.chars().count()) {
+                let message = "must have 8 to 120 characters: a shorter one stands in ordinary text by chance";
                 problems.push(Problem::new(["/canaries/", &index.to_string()].concat(), message));
             }
         }

@@ -20,8 +20,10 @@ pub enum Value {
     Assigned,
     /// What stands between the colon and the `@` of `scheme://user:password@host`.
     Userinfo,
-    /// What follows `password=` or `pwd=`.
+    /// What follows `password=` or `pwd=`; where the match begins with it, up to what parts it from the next name.
     Password,
+    /// What follows an option of a command, without quotes; of one that names a user, what follows the user's name.
+    Argument,
 }
 
 impl Value {
@@ -40,7 +42,8 @@ impl Value {
                 None => word(found)..end,
             },
             Self::Userinfo => userinfo(found),
-            Self::Password => password(found)..end,
+            Self::Password => password(found),
+            Self::Argument => argument(found)..end,
         }
     }
 }
@@ -77,7 +80,7 @@ fn word(found: &str) -> usize {
 fn unquoted(found: &str, sign: usize) -> Range<usize> {
     let rest = found[sign + 1..].trim_start_matches(['=', '>', ' ', '\t', '\n', '\r', '\\', '"', '\'', '`']);
     let start = found.len() - rest.len();
-    start..start + rest.trim_end_matches(['\\', '"', '\'', '`']).len()
+    start..start + rest.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '\\' | '"' | '\'' | '`')).len()
 }
 
 fn userinfo(found: &str) -> Range<usize> {
@@ -86,17 +89,37 @@ fn userinfo(found: &str) -> Range<usize> {
     start..found.rfind('@').unwrap_or(start).max(start)
 }
 
-fn password(found: &str) -> usize {
+fn password(found: &str) -> Range<usize> {
+    const NAMES: [&str; 2] = ["password", "pwd"];
     let named = |at: usize| {
         let name = found[..at].trim_end().as_bytes();
-        ["password", "pwd"].iter().any(|key| {
+        NAMES.iter().any(|key| {
             name.split_at_checked(name.len().wrapping_sub(key.len()))
                 .is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(key.as_bytes()))
         })
     };
     let sign = found.match_indices('=').map(|(at, _)| at).find(|at| named(*at));
-    let start = sign.map_or(0, |at| at + 1);
-    found.len() - found[start..].trim_start().len()
+    let rest = found[sign.map_or(0, |at| at + 1)..].trim_start();
+    let start = found.len() - rest.len();
+    let first = sign.is_some_and(|at| NAMES.iter().any(|key| found[..at].eq_ignore_ascii_case(key)));
+    let next = rest.find(';').or_else(|| rest.find(['&', ' '])).filter(|_| first);
+    start..next.map_or(found.len(), |next| start + next)
+}
+
+/// Behind the option and, where that names a user, behind the user; nothing is left where there is no user.
+fn argument(found: &str) -> usize {
+    let name = found.find([' ', '=', '\\', '"', '\'']).unwrap_or(found.len());
+    let given = found[name..].trim_start_matches([' ', '=', ',', '\\', '"', '\'']);
+    let start = found.len() - given.len();
+    if !found[..name].ends_with("user") && !found[..name].ends_with(['u', 'U']) {
+        return start;
+    }
+    let is_user = |user: &str| {
+        user.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte))
+    };
+    let user = given.split(':').next().filter(|user| user.len() < given.len() && is_user(user));
+    user.map_or(found.len(), |user| start + user.len() + ":".len())
 }
 
 #[cfg(test)]
@@ -130,6 +153,19 @@ mod tests {
             (Value::Userinfo, "redis://:hunter2@", "hunter2"),
             (Value::Password, "Server=db;User Id=pwd;Password=a=b", "a=b"),
             (Value::Password, "host=db PWD = x", "x"),
+            (Value::Password, "Password=a=b;Server=", "a=b"),
+            (Value::Password, "pwd=x&user=", "x"),
+            (Value::Password, "pwd=a&b;user=", "a&b"),
+            (Value::Password, "password=x host=", "x"),
+            (Value::Password, "Server=db;Password=a&b", "a&b"),
+            (Value::Argument, "--password hunter22", "hunter22"),
+            (Value::Argument, "--token=a:b=", "a:b="),
+            (Value::Argument, "-u jane@example.org:p:w", "p:w"),
+            (Value::Argument, r#"-u\", \"jane:hunter22"#, "hunter22"),
+            (Value::Argument, "-u 'jane:p w", "p w"),
+            (Value::Argument, "-u +%Y-%m-%dT%H:%M:%SZ", ""),
+            (Value::Argument, "--user hunter22", ""),
+            (Value::Assigned, "Authorization: abc\t", "abc"),
         ] {
             assert_eq!(&found[value.within(found)], expected, "{value:?} in {found}");
         }
@@ -138,7 +174,7 @@ mod tests {
     #[test]
     fn a_match_of_another_form_gives_no_place_outside_it() {
         let all = [Value::Whole, Value::Bare, Value::Between, Value::Number, Value::Word, Value::Assigned];
-        for value in all.into_iter().chain([Value::Userinfo, Value::Password]) {
+        for value in all.into_iter().chain([Value::Userinfo, Value::Password, Value::Argument]) {
             for found in ["", "_", "__", "\\n_", "é", "\\é", "\\u", "\\ué000", ":", "=", "@", "://", "é=é"] {
                 assert!(found.get(value.within(found)).is_some(), "{value:?} in {found}");
             }

@@ -108,8 +108,6 @@ fn wrong_settings_are_named_with_their_place() {
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x", "max-length": 0}]}"#).0, "/patterns/0/max-length");
     assert_eq!(problem(r#"{"patterns": [{"name": "x"}]}"#).0, "/patterns/0");
     assert_eq!(problem(r#"{"patterns": [{"name": "x", "regex": "x*"}]}"#).0, "/patterns/0");
-    let long = "é".repeat(61);
-    assert!(problem(&format!(r#"{{"canaries": ["{long}"]}}"#)).1.contains("at most 120 bytes"));
     assert_eq!(problem(r#"{"only": ["ssn"], "except": ["ssn"]}"#).0, "");
     assert_eq!(problem(r#"{"colour": 1}"#).0, "/colour");
     assert_eq!(problem(r#"{"canaries": ["long enough", "short"]}"#).0, "/canaries/1");
@@ -163,6 +161,22 @@ fn canaries_go_in_every_spelling() {
     for text in ["Qmx1ZS1IZXJvbi80Mj8=", "eEJsdWUtSGVyb24vNDI/eQ==", "eHhCbHVlLUhlcm9uLzQyP3l5"] {
         let outcome = rig.run(&["say ", text, " now"]);
         assert!(outcome.text.contains("[CANARY]") && outcome.text.len() < 4 + 3 + "[CANARY]".len() + 8, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_canary_is_counted_in_characters_as_the_schema_says() {
+    let schema: serde_json::Value = serde_json::from_str(&Mask::describe().settings_schema).expect("a schema");
+    let items = &schema["properties"]["canaries"]["items"];
+    assert_eq!((items["minLength"].as_u64(), items["maxLength"].as_u64()), (Some(8), Some(120)));
+    for character in ["x", "é", "青", "🦀"] {
+        let of = |count: usize| format!(r#"{{"only": ["ssn"], "canaries": ["{}"]}}"#, character.repeat(count));
+        for count in [8, 120] {
+            rig(&of(count)).every_split(&format!("say {} now", character.repeat(count)), "say [CANARY] now");
+        }
+        for count in [7, 121] {
+            assert_eq!(problem(&of(count)).0, "/canaries/0", "{count} of {character}");
+        }
     }
 }
 

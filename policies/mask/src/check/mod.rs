@@ -36,8 +36,10 @@ pub enum Check {
     Given,
     /// A value that looks like a secret.
     Secret,
-    /// The same where names stand without quotes, too.
+    /// The same where names stand without quotes, too. In a header that is a credential, a UUID is one.
     Line,
+    /// The same among the arguments of a command, where a path that goes on behind a `:` is none.
+    Argument,
 }
 
 /// Bytes of text before a match that [`Check::passes`] looks at.
@@ -67,7 +69,8 @@ impl Check {
             Self::Literal => secret::literal(found),
             Self::Given => secret::given(found),
             Self::Secret => secret::secret(found),
-            Self::Line => secret::line(found),
+            Self::Line => secret::line(found) || secret::header(before, found),
+            Self::Argument => secret::argument(found),
         };
         counts.then_some(all)
     }

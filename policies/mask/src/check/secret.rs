@@ -42,17 +42,42 @@ pub(super) fn literal(found: &str) -> bool {
     !template && bytes.first().is_some_and(|first| bytes.iter().any(|byte| byte != first))
 }
 
-/// `$X`, `${X}`, `$(x)`, `$a->b`; but not `$2b$10$…`, the hash of a password, or `$ecret!1`: no name has such signs.
+/// `$X`, `${X}`, `$(x)`, `$a->b`; but not `$2b$10$…`, the hash of a password, or `$ecret!1`: no name has such signs; nor
+/// `$ecretPw1`, which chance makes rather than somebody who names things.
 fn variable(found: &str) -> bool {
     let name = found.trim_start_matches('$');
-    name.len() < found.len()
-        && (name.starts_with(['{', '(']) || !name.contains(['$', '!', '@', '#', '%', '^', '&', '*']))
+    let signs = name.contains(['$', '!', '@', '#', '%', '^', '&', '*']);
+    let chance = mixed(name) && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !mentions(name, NAMES);
+    name.len() < found.len() && (name.starts_with(['{', '(']) || !signs && !chance)
 }
 
-/// A literal that is no call; what only has a `(` in it is none.
+/// Words that say of a password whether there is one.
+const SETTLED: &[&str] = &["true", "false", "null", "none", "nil", "undefined"];
+
+/// A literal that is no call and no such word; what only has a `(` in it is no call.
 pub(super) fn given(found: &str) -> bool {
     let calls = call(found) && !found.starts_with('(') && found.ends_with(['(', ')']);
-    literal(found) && !calls
+    literal(found) && !calls && !SETTLED.iter().any(|word| found.eq_ignore_ascii_case(word))
+}
+
+/// A secret, and not the path of `git@host:path`.
+pub(super) fn argument(found: &str) -> bool {
+    secret(found) && (!found.contains('/') || mixed(found))
+}
+
+/// A UUID that a header gives to be let in.
+pub(super) fn header(before: &str, found: &str) -> bool {
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    const BYTES: usize = 36;
+    let fits = |(at, byte): (usize, u8)| {
+        if HYPHENS.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() }
+    };
+    let name = before.trim_end_matches([' ', '\t', ':', '=', '"', '\'', '`', '\\']).as_bytes();
+    let named = ["authorization", "-key", "-token"].iter().any(|end| {
+        name.split_at_checked(name.len().wrapping_sub(end.len()))
+            .is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(end.as_bytes()))
+    });
+    named && found.len() == BYTES && found.bytes().enumerate().all(fits)
 }
 
 /// A secret that is no name by its looks: signs, or digits and letters of both sorts, or as many digits as a hash has.
@@ -69,14 +94,23 @@ pub(super) fn line(found: &str) -> bool {
 
 /// A literal that is no path, URL, call or stand-in, and has the mixture of characters that names and words have not.
 pub(super) fn secret(found: &str) -> bool {
-    // `.S3cret12` is no path.
-    let path = found.starts_with('/') || found.starts_with(['.', '@']) && (found.contains('/') || !mixed(found));
-    let reference = path || ["://", "${", "{{", "|"].iter().any(|sign| found.contains(sign));
+    let reference = place(found) || ["://", "${", "{{", "|"].iter().any(|sign| found.contains(sign));
     let has = |class: fn(&u8) -> bool| found.as_bytes().iter().any(class);
     let letters = has(u8::is_ascii_alphabetic);
     let signs = |byte: &u8| b"!@#$%^&*+=?".contains(byte);
     let chance = letters && (has(u8::is_ascii_digit) || found.as_bytes().iter().any(signs)) || shuffled(found);
     literal(found) && !reference && !call(found) && chance && !mentions(found, STAND_INS)
+}
+
+/// `/run/secrets/db1`, `.env.local1`, `@scope/name1`, `@Input1`; but not `.S3cret12`, `@dmin2024` or `@dmin!1`.
+fn place(found: &str) -> bool {
+    const DIGITS: usize = 3;
+    let odd = |rest: &str| {
+        rest.contains(['!', '#', '$', '%', '^', '&', '*', '+', '?'])
+            || rest.bytes().filter(u8::is_ascii_digit).count() >= DIGITS
+    };
+    let chance = mixed(found) || found.strip_prefix('@').is_some_and(odd);
+    found.starts_with('/') || found.starts_with(['.', '@']) && (found.contains('/') || !chance)
 }
 
 /// Letters alone, of which more begin with a capital than the words of a name would.
@@ -130,6 +164,15 @@ mod tests {
             ("[password1]", false),
             ("$2b$10$N9qo8uLOickgx2ZMRZoMye", true),
             ("$ecret!Pw123", true),
+            ("$ecretPw1", true),
+            ("$dbPassword2", false),
+            ("$env:DbPw1", false),
+            ("$user1name", false),
+            ("@dmin2024", true),
+            ("@dmin!word", true),
+            ("@Param12", true),
+            ("@param12", false),
+            ("@scope/Name123", false),
             ("$OTHER_TOKEN_1", false),
             ("$$OTHER_TOKEN_1", false),
             ("$request->pw1", false),
@@ -137,6 +180,10 @@ mod tests {
         ] {
             counts(&[(Check::Secret, "", found, expected)]);
         }
+    }
+
+    #[test]
+    fn where_names_stand_more_is_asked_of_a_secret() {
         for (found, expected) in [
             ("S3cret!pw99", true),
             ("aB3dE5fG7hJ9", true),
@@ -165,6 +212,15 @@ mod tests {
             (Check::Given, "", "abc(K9", true),
             (Check::Given, "", "$PASSWORD", false),
             (Check::Literal, "", "", false),
+            (Check::Given, "", "True", false),
+            (Check::Line, "x-api-key: ", "550e8400-e29b-41d4-a716-446655440000", true),
+            (Check::Line, r#"\"Authorization\": \""#, "550e8400-e29b-41d4-a716-446655440000", true),
+            (Check::Line, "x-api-key: ", "550e8400-e29b-41d4-a716", false),
+            (Check::Line, "api_key: ", "550e8400-e29b-41d4-a716-446655440000", false),
+            (Check::Argument, "", "hunter22", true),
+            (Check::Argument, "", "org/repo1", false),
+            (Check::Argument, "", "aB3/dE5+fG7=", true),
+            (Check::Argument, "", "1000", false),
             (Check::Mixed, "", "aB1", true),
             (Check::Mixed, "", "ab1", false),
         ]);
