@@ -98,6 +98,19 @@ fn tools_and_parameters_are_spliced() {
 }
 
 #[test]
+fn what_another_server_may_offer_is_named_and_taken_away_with_its_tool() {
+    let own = json!({"type":"function","name":"own"});
+    for allowed in [json!(["find", "drop"]), json!({"tool_names":["find","drop"],"read_only":true})] {
+        let mcp = json!({"type":"mcp","server_label":"s","server_url":"https://x.example","allowed_tools":allowed});
+        let body = json!({"input":"hi","tools":[mcp, own]});
+        let asked = told(request(), &body.to_string()).asked.unwrap();
+        let names: Vec<&str> = asked.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["mcp", "find", "drop", "own"]);
+        assert_eq!(left_of(request(), &body, &["drop"]), json!({"input":"hi","tools":[own]}));
+    }
+}
+
+#[test]
 fn tools_in_lists_of_tools_and_in_items_are_tools() {
     let body = json!({"input":[
         {"role":"user","content":"hi"},
