@@ -33,6 +33,7 @@ mod route;
 mod scope;
 mod session;
 mod spent;
+mod strangers;
 mod twin;
 mod vault;
 mod watched;

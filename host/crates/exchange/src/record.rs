@@ -4,7 +4,7 @@
 //! system's hands, and no reply is completed before all of it is durable (each as the store's durability mode has it).
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     head::{Head, attributes},
     judge::{Cleared, Judge},
     ports::{About, RecordError, Recorder, Safety, Stage, Summary, Tape, TurnedAway},
+    strangers::{Line, Strangers},
 };
 
 /// Something that is in the record. Nothing but this module makes one.
@@ -322,13 +323,35 @@ impl Record {
     }
 }
 
+/// Of those whom nobody knows, all that this process refuses: they share the log.
+static STRANGERS: Mutex<Strangers> = Mutex::new(Strangers::none());
+
 /// Tells the end of an exchange that never came to have a record, to the log and to those who watch: it was refused at
 /// the door. So was what asked the gate itself, and is no exchange.
 pub fn turned_away(recorder: &dyn Recorder, exchange: Option<ExchangeId>, refused: &TurnedAway<'_>, detail: &str) {
+    recorder.turned_away(refused);
+    if refused.caller.is_none() {
+        let stranger = (refused.address, refused.credential);
+        // Changed by steps that don't panic half-way.
+        let (line, missed) = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner).one(stranger, Instant::now());
+        if missed > 0 {
+            tracing::warn!(count = missed, "strangers were turned away and not told of each");
+        }
+        match line {
+            Line::Full => {}
+            Line::Crowd(time) => {
+                tracing::warn!(
+                    ?time,
+                    "many strangers are turned away: for this time they are counted, and not all told"
+                );
+                return;
+            }
+            Line::None => return,
+        }
+    }
     let exchange = exchange.map(tracing::field::display);
     let caller = refused.caller.map(|caller| format!("{}|{}", caller.issuer, caller.subject));
     let (caller, credential) = (caller.as_deref(), refused.credential.map(|digest| digest.short()));
     let (credential, address) = (credential.as_deref(), refused.address.map(tracing::field::display));
     tracing::warn!(exchange, code = refused.code, caller, credential, address, detail, "turned away");
-    recorder.turned_away(refused);
 }
