@@ -8,7 +8,7 @@ use super::{
     Problem, Problems,
     file::CredentialTable,
     problem::Code,
-    resolve::{Base, secret_file},
+    resolve::{Base, pasted, secret_file},
     secret::{self, Secret},
     upstream,
 };
@@ -93,6 +93,10 @@ fn found(table: &CredentialTable, base: &Base<'_>, problems: &mut Problems) -> O
             Ok(secret) => {
                 let source = Source::Environment(name.get_ref().clone());
                 Some(Found { source, span: name.span(), secret: Some(secret) })
+            }
+            Err(_) if secret::is_pasted(name.get_ref()) => {
+                pasted(name.span(), "a variable", problems);
+                None
             }
             Err(message) => {
                 problems.push(

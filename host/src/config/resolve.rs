@@ -475,6 +475,17 @@ fn warn_if_open(what: &str, path: &Path, mode: u32, span: Range<usize>, problems
     );
 }
 
+/// What should name a place holds the secret, which is not repeated.
+pub(super) fn pasted(span: Range<usize>, place: &str, problems: &mut Problems) {
+    problems.hide(span.clone());
+    let message = format!("what should name {place} looks like the secret itself");
+    problems.push(
+        Problem::error(Code::BadFile, span, message)
+            .label("not shown here")
+            .help("write the secret into a file that nobody else may read (mode 0600), and name the file"),
+    );
+}
+
 /// A secret from a file; what is wrong with it becomes a problem.
 pub(super) fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: &mut Problems) -> Option<Secret> {
     let path = base.join(written.get_ref());
@@ -484,6 +495,10 @@ pub(super) fn secret_file(written: &Spanned<String>, base: &Base<'_>, problems: 
                 warn_if_open("the secret", &path, mode, written.span(), problems);
             }
             Some(read.secret)
+        }
+        Err(_) if secret::is_pasted(written.get_ref()) && !path.exists() => {
+            pasted(written.span(), "a file", problems);
+            None
         }
         Err(message) => {
             problems.push(

@@ -49,6 +49,43 @@ impl Secret {
     }
 }
 
+/// How secrets begin that can be told by it: of providers, of code hosts, tokens of issuers, the gate's own.
+const BEGINNINGS: [&str; 22] = [
+    "sk-",
+    "sk_",
+    "rk_",
+    "pct_",
+    "whsec_",
+    "eyJ",
+    "Bearer ",
+    "AIza",
+    "AKIA",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "github_pat_",
+    "glpat-",
+    "gsk_",
+    "hf_",
+    "xai-",
+    "xox",
+    "pplx-",
+    "nvapi-",
+    "r8_",
+];
+
+/// Whether what should name a place looks like the secret itself: it begins as some do, or is long, no path, and made by
+/// chance.
+pub(super) fn is_pasted(text: &str) -> bool {
+    const BYTES: usize = 20;
+    let has = |class: fn(&u8) -> bool| text.as_bytes().iter().any(class);
+    let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let chance = has(u8::is_ascii_digit) && (hex || mixed) && !text.contains(['/', '.']) || text.ends_with('=');
+    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning)) || text.len() >= BYTES && chance
+}
+
 /// A secret file that was read.
 pub(crate) struct SecretFile {
     /// Its one line.
@@ -107,6 +144,31 @@ pub(super) fn from_environment(name: &str) -> Result<Secret, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_name_of_a_place_is_known_for_a_secret() {
+        for pasted in [
+            "sk-live-0123",
+            "eyJhbGciOiJIUzI1NiJ9.e30.x",
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "wJalrXUtnFEMIK7MDENGbPxRfiCY1",
+            "q83vASNF/6iL5nkT+abcdefghijklmnopqr0=",
+        ] {
+            assert!(is_pasted(pasted), "{pasted}");
+        }
+        for name in [
+            "./secrets/openai",
+            "openai",
+            "openai-production-key-2026",
+            "OPENAI_API_KEY_2",
+            "/run/secrets/A1b2C3d4E5f6G7h8I9j0",
+            "Anthropic-Production-Key-1.txt",
+            "",
+        ] {
+            assert!(!is_pasted(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_secret_is_what_a_header_can_carry() {

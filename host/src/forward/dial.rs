@@ -45,8 +45,7 @@ impl Dialer {
         let late = |what: &str| {
             Failed::Unsendable(format!("{what} {}:{} took too long (`upstream_connect`)", self.host, self.port))
         };
-        let may = |to: IpAddr| !self.stays_here || to.to_canonical().is_loopback();
-        let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, may))
+        let stream = timeout_at(deadline, outbound::connect(&self.host, self.port, |to| self.may(to)))
             .await
             .map_err(|_| late("connecting to"))?
             .map_err(|error| Failed::Unsendable(error.to_string()))?;
@@ -58,5 +57,49 @@ impl Dialer {
             .map_err(|_| late("the TLS handshake with"))?
             .map_err(|error| Failed::Unsendable(format!("TLS handshake with {}: {error}", self.host)))?;
         Live::begin(stream, self.head_bytes).await
+    }
+    /// Whether an address may be dialled that the name leads to.
+    fn may(&self, to: IpAddr) -> bool {
+        !self.stays_here || to.to_canonical().is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialer(tls: bool, authority: &str) -> Dialer {
+        let upstream = Upstream { tls, authority: authority.to_owned(), base_path: String::new() };
+        Dialer::new(&upstream, None, &Limits::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_in_clear_that_leads_elsewhere_is_not_dialled() {
+        for (tls, authority, stays_here) in [
+            (false, "localhost:11434", true),
+            (false, "LOCALHOST", true),
+            (false, "127.0.0.1:1", true),
+            (false, "[::1]:1", true),
+            (true, "localhost", false),
+            (false, "models.example", false),
+        ] {
+            let dialer = dialer(tls, authority);
+            for (to, here) in [
+                ("127.0.0.1", true),
+                ("127.8.9.1", true),
+                ("::1", true),
+                ("::ffff:127.0.0.1", true),
+                ("10.0.0.1", false),
+                ("192.0.2.1", false),
+                ("2001:db8::1", false),
+                ("::ffff:192.0.2.1", false),
+            ] {
+                assert_eq!(dialer.may(to.parse().unwrap()), here || !stays_here, "{authority}: {to}");
+            }
+        }
+        // As if the name led there.
+        let astray = Dialer { host: "192.0.2.1".to_owned(), ..dialer(false, "localhost") };
+        let Err(Failed::Unsendable(why)) = astray.dial().await else { panic!("it was dialled") };
+        assert!(why.contains("may not be dialled"), "{why}");
     }
 }

@@ -89,6 +89,27 @@ fn a_secret_that_is_pasted_into_the_file_is_not_repeated() {
 }
 
 #[test]
+fn a_secret_in_the_place_of_its_files_name_is_not_repeated() {
+    let secret = ["sk-live-0123", "9f86d081884c7d659a2feaa0c55ad015"];
+    for (secret, (from, to)) in secret.iter().flat_map(|secret| {
+        [
+            ("file = \"./secrets/openai\"", format!("file = \"{secret}\"")),
+            ("file = \"./secrets/openai\"", format!("env = \"{secret}\"")),
+            ("value_file = \"./secrets/demo-token\"", format!("value_file = '{secret}'")),
+        ]
+        .map(|place| (secret, place))
+    }) {
+        let folder = Folder::new();
+        let said = folder.said(&ISSUE.replace(from, &to));
+        assert!(said.contains("P0110") && said.contains("looks like the secret itself"), "{said}");
+        assert!(!said.contains(secret) && said.contains("name the file"), "{said}");
+    }
+    let folder = Folder::new();
+    let said = folder.said(&ISSUE.replace("file = \"./secrets/openai\"", "file = \"./secrets/sk-none\""));
+    assert!(said.contains("secrets/sk-none"), "{said}");
+}
+
+#[test]
 fn what_anybody_may_change_is_told() {
     let folder = Folder::new();
     fs::write(folder.file(), ISSUE).unwrap();
