@@ -31,7 +31,7 @@ Examples:
   portcullis access request --id 0199f3c2-7d1e-7000-8000-000000000000
   portcullis access list
   portcullis access show 0199f3c2-7d1e-7000-8000-000000000000
-  portcullis access approve 0199f3c2-7d1e-7000-8000-000000000000 --by lea --reason INC-4711
+  portcullis access approve 0199f3c2-7d1e-7000-8000-000000000000 --by lea
 
 Then, for the same scope, the token: `portcullis login`, or `portcullis token issue` with a token of the issuer.")]
 pub(super) struct AccessArgs {
@@ -45,7 +45,8 @@ enum AccessCommand {
     #[command(after_help = "\
 Examples:
   portcullis access request --reason 'release night'
-  portcullis access request --reason INC-4711 --subject-env CI_JOB_JWT --url https://gate.example.com
+  portcullis access request --reason INC-4711 --subject-env CI_JOB_JWT \\
+    --url https://gate.example.com
   portcullis access request --id 0199f3c2-7d1e-7000-8000-000000000000")]
     Request(RequestArgs),
     /// List requests, the oldest first.

@@ -46,9 +46,10 @@ const START: &str = "P0121";
 /// every policy of the folder. Says everything that is wrong at once, each with a code, its place where it has one, and a way out,
 /// and ends with 1 if anything is.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  portcullis check --config /etc/portcullis/portcullis.toml && systemctl restart portcullis"
-)]
+#[command(after_help = "\
+Example:
+  portcullis check --config /etc/portcullis/portcullis.toml \\
+    && systemctl restart portcullis")]
 pub(super) struct CheckArgs {
     /// The configuration file.
     #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]

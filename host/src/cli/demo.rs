@@ -43,8 +43,9 @@ const BLOCKED: &str = "project nightingale";
 #[command(after_help = "\
 Examples:
   portcullis demo
-  portcullis demo --pace 5                                      a model that speaks slowly
-  portcullis demo --upstream https://api.openai.com --upstream-key-file ~/.openai-key
+  portcullis demo --pace 5         a model that speaks slowly
+  portcullis demo --upstream https://api.openai.com \\
+    --upstream-key-file ~/.openai-key
 
 While it runs, from another terminal in the same folder:
   portcullis policy list

@@ -14,7 +14,9 @@ use super::{gate::GateArgs, kept::Kept, print_line, show::json_of};
 #[command(after_help = "\
 Examples:
   portcullis logout
-  portcullis logout --forget    the gate can't be reached: remove the file only; the token ends when it expires")]
+  portcullis logout --forget    the gate can't be reached: remove the file only
+
+A token whose file is removed only ends when it expires.")]
 pub(super) struct LogoutArgs {
     /// Remove the file without asking the gate.
     #[arg(long)]

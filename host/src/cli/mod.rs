@@ -36,12 +36,19 @@ use thiserror::Error;
 use crate::{config::Problems, shipped::MASK};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 it failed, or what was checked is wrong · 2 the command line is wrong
-            130 a host was ended by a second signal, without waiting
+Exit codes:
+  0    done
+  1    it failed, or what was checked is wrong
+  2    the command line is wrong
+  130  a host was ended by a second signal, without waiting
 
-Environment: PORTCULLIS_CONFIG, PORTCULLIS_CONTROL, PORTCULLIS_TOKEN_FILE stand for --config, --control, --token-file;
-PORTCULLIS_URL, PORTCULLIS_CA, PORTCULLIS_CERT, PORTCULLIS_KEY for --url, --ca, --cert, --key of those who call;
-PORTCULLIS_LOG chooses what a running host tells (info, debug, info,exchange=trace)";
+Environment:
+  PORTCULLIS_CONFIG, PORTCULLIS_CONTROL, PORTCULLIS_TOKEN_FILE
+       stand for --config, --control, --token-file
+  PORTCULLIS_URL, PORTCULLIS_CA, PORTCULLIS_CERT, PORTCULLIS_KEY
+       for --url, --ca, --cert, --key of those who call
+  PORTCULLIS_LOG
+       what a running host tells (info, debug, info,exchange=trace)";
 
 /// A gate in front of inference: every request and response passes through sandboxed WebAssembly policies, and is
 /// recorded.
@@ -177,6 +184,35 @@ mod tests {
             let name = command.get_name();
             assert!(command.get_about().is_some(), "{name} says nothing of itself");
             assert!(command.get_after_help().is_some(), "{name} has no example");
+        }
+    }
+
+    /// Asserts that what a command says of itself is wrapped by the terminal's width and by nothing else: prose is one line
+    /// for each paragraph, and what stands indented fits into 80 columns.
+    fn is_even(command: &clap::Command) {
+        let name = command.get_name();
+        let texts = [command.get_long_about(), command.get_after_help()];
+        for text in texts.into_iter().flatten().map(ToString::to_string) {
+            let lines: Vec<&str> = text.lines().collect();
+            for line in lines.iter().filter(|line| line.starts_with(' ')) {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+            for pair in lines.windows(2) {
+                let prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                assert!(!prose(pair[0]) || !prose(pair[1]), "{name}: {pair:?}");
+            }
+        }
+        command.get_subcommands().for_each(is_even);
+    }
+
+    #[test]
+    fn help_fits_the_width_of_a_terminal() {
+        is_even(&Cli::command());
+        let mut command = Cli::command().term_width(80);
+        for command in command.get_subcommands_mut() {
+            let help = command.clone().term_width(80).render_long_help().to_string();
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{}", command.get_name());
         }
     }
 

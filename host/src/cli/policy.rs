@@ -35,9 +35,9 @@ use crate::config;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  portcullis policy list                       what is in force, in order
-  portcullis policy inspect ssn_guard.wasm     would it be taken, and what does it want?
-  cp ssn_guard.wasm policies/40-ssn.wasm       put it in force")]
+  portcullis policy list                      what is in force, in order
+  portcullis policy inspect ssn_guard.wasm    whether it would be taken
+  cp ssn_guard.wasm policies/40-ssn.wasm      put it in force")]
 pub(super) struct PolicyArgs {
     #[command(subcommand)]
     command: PolicyCommand,

@@ -28,17 +28,24 @@ use super::{
     after_help = "\
 Examples:
   portcullis revoke --caller contractor --reason INC-4711
-  portcullis revoke --caller 'https://id.example.com|contractor@example.com' --reason INC-4711
+  portcullis revoke --caller 'https://id.example.com|ann' --reason INC-4711
   portcullis revoke --connection openai --dry-run
-  portcullis revoke --issuer https://id.example.com --issued-before 2026-11-23T08:00:00Z --yes
+  portcullis revoke --issuer https://id.example.com \\
+    --issued-before 2026-11-23T08:00:00Z --yes
 
-A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a
-caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant: a
+A caller with no `ISSUER|` before it is whoever is known here by that name, if it is only one: a static token, or a \
+caller who holds a token or runs something. What is not known is refused, unless --unknown says that it is meant: a \
 bare name is then a caller of the issuer, where there is one and no other.
 
 What was revoked is listed by GET /v1/revocations of the control API, and taken back by POST /v1/lift with its target:
-  curl -H \"authorization: Bearer $(cat STORE/admin.token)\" -H 'content-type: application/json' \\
-    -d '{\"target\": {\"connection\": \"openai\"}, \"reason\": \"a mistake\"}' http://127.0.0.1:9440/v1/lift"
+  curl -H \"authorization: Bearer $(cat STORE/admin.token)\" \\
+    -H 'content-type: application/json' \\
+    -d '{\"target\": {\"connection\": \"openai\"}, \"reason\": \"a mistake\"}' \\
+    http://127.0.0.1:9440/v1/lift",
+    override_usage = "\
+portcullis revoke [OPTIONS] <--caller <CALLER>|--token <ID>|
+       --sha256 <HEX>|--session <ID>|--connection <NAME>|--issuer <URL>|
+       --everything>"
 )]
 pub(super) struct RevokeArgs {
     /// Everything of a caller: SUBJECT or ISSUER|SUBJECT.

@@ -19,21 +19,17 @@ use crate::{
 /// Run the host
 ///
 /// Says one line on standard output once it listens, with the real ports where the configuration says port 0:
-///
-///     portcullis ready proxy=http://127.0.0.1:8080 control=http://127.0.0.1:9440
+/// `portcullis ready proxy=http://127.0.0.1:8080 control=http://127.0.0.1:9440`.
 ///
 /// Everything else that it tells goes to standard error. SIGTERM (or Ctrl-C) lets running exchanges end, a second one
 /// ends the host at once. SIGHUP changes nothing, unless it comes from the terminal that the host was started from: then it
 /// is as SIGTERM. A new configuration needs a restart, and so do callers' tokens and certificates; policies and upstreams'
 /// credentials are looked for all the time.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "\
+#[command(after_help = "\
 Example:
-  portcullis init                         writes a configuration, and says what it still needs: the upstream's key
-  portcullis check && portcullis serve",
-    verbatim_doc_comment
-)]
+  portcullis init       writes a configuration, and says what it still needs
+  portcullis check && portcullis serve")]
 pub(super) struct ServeArgs {
     /// The configuration file.
     #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]

@@ -30,13 +30,13 @@ use records::Records;
 #[command(after_help = "\
 Examples:
   portcullis sessions list --since 24h
-  portcullis sessions show ID         a session, or one exchange of it, by its whole id
+  portcullis sessions show ID       a session, or an exchange by its whole id
   portcullis sessions list --limit 1000 --before ID      the next page
-  portcullis sessions replay ID       what was cleared for the caller, as fast as it was
+  portcullis sessions replay ID     what was cleared for the caller, as it went
   portcullis sessions replay ID --speed 10
   portcullis sessions replay ID --speed 0 --json
-  portcullis sessions events          starts, policy sets, approvals, tokens, revocations
-  portcullis sessions verify          of a host that is stopped: whether all that was recorded is still there
+  portcullis sessions events        starts, policy sets, approvals, tokens, …
+  portcullis sessions verify        of a stopped host: whether all is there
 
 What was recorded is shown with control characters escaped: it can't change your terminal.")]
 pub(super) struct SessionsArgs {

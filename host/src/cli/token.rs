@@ -30,7 +30,7 @@ Examples:
   portcullis token issue --subject-env CI_JOB_JWT --url https://gate.example.com
   portcullis token list
   portcullis token show 0199f3c2-7d1e-7000-8000-000000000000
-  portcullis revoke --token 0199f3c2-7d1e-7000-8000-000000000000 --reason INC-4711")]
+  portcullis revoke --token 0199f3c2-7d1e-7000-8000-000000000000")]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
     command: TokenCommand,
@@ -41,9 +41,12 @@ enum TokenCommand {
     /// Exchange a token of your identity provider for a short-lived, scoped one of the gate (RFC 8693); prints it.
     #[command(after_help = "\
 Examples:
-  export OPENAI_API_KEY=$(portcullis token issue --subject-env CI_JOB_JWT --model 'gpt-4*' --lifetime 5m)
-  portcullis token issue --subject-file /var/run/secrets/tokens/gate --url https://gate.example.com
-  kubectl create token builder --audience portcullis | portcullis token issue --subject-file -")]
+  export OPENAI_API_KEY=$(portcullis token issue --subject-env CI_JOB_JWT \\
+    --model 'gpt-4*' --lifetime 5m)
+  portcullis token issue --subject-file /var/run/secrets/tokens/gate \\
+    --url https://gate.example.com
+  kubectl create token builder --audience portcullis \\
+    | portcullis token issue --subject-file -")]
     Issue {
         /// Print JSON: the token, its scope, its id, how long it lives.
         #[arg(long)]
