@@ -44,17 +44,8 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
 
     fn ask(session: SessionId) -> Ask {
-        let about = About {
-            exchange: ExchangeId::new(),
-            session,
-            caller: Caller { issuer: "idp".into(), subject: "ann".into(), ..Caller::default() }.into(),
-            connection: "openai".into(),
-            dialect: "openai-chat",
-            model: "".into(),
-            further_models: Vec::new(),
-            streaming: false,
-            resumed: false,
-        };
+        let caller = Caller { issuer: "idp".into(), subject: "ann".into(), ..Caller::default() };
+        let about = About::begun(ExchangeId::new(), session, caller, "openai", "openai-chat");
         let question = Question {
             title: "May this go on?".into(),
             summary: String::new(),

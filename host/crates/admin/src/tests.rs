@@ -140,17 +140,9 @@ impl Rig {
     }
 
     async fn ask_about(&self, caller: &str, shown: &[u8]) -> Box<dyn Ticket> {
-        let about = About {
-            exchange: ExchangeId::new(),
-            session: SessionId::new(),
-            caller: Caller { subject: caller.to_owned(), ..Caller::default() }.into(),
-            connection: "openai".into(),
-            dialect: "openai-chat",
-            model: "m".into(),
-            further_models: Vec::new(),
-            streaming: false,
-            resumed: false,
-        };
+        let caller = Caller { subject: caller.to_owned(), ..Caller::default() };
+        let begun = About::begun(ExchangeId::new(), SessionId::new(), caller, "openai", "openai-chat");
+        let about = About { model: "m".into(), ..begun };
         let question = Question {
             title: "May this go on?".to_owned(),
             summary: String::new(),

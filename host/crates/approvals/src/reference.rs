@@ -25,17 +25,8 @@ fn nowhere() -> AskedHead {
 }
 
 pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
-    let about = About {
-        exchange: ExchangeId::new(),
-        session: SESSION.parse().unwrap(),
-        caller: Caller { subject: "ann".to_owned(), ..Caller::default() }.into(),
-        connection: "openai".into(),
-        dialect: "openai-chat",
-        model: "".into(),
-        further_models: Vec::new(),
-        streaming: false,
-        resumed: false,
-    };
+    let caller = Caller { subject: "ann".to_owned(), ..Caller::default() };
+    let about = About::begun(ExchangeId::new(), SESSION.parse().unwrap(), caller, "openai", "openai-chat");
     Ask {
         about: Arc::new(about),
         policy: ("approve".to_owned(), Digest([1; 32])),

@@ -138,15 +138,6 @@ fn window(pending: &str) -> Window<'_> {
 fn about() -> Arc<About> {
     let caller =
         Caller { subject: "bench".to_owned(), issuer: "token".to_owned(), groups: Vec::new(), claims: "{}".to_owned() };
-    Arc::new(About {
-        exchange: ExchangeId::new(),
-        session: SessionId::new(),
-        caller: caller.into(),
-        connection: "bench".into(),
-        dialect: "openai-chat",
-        model: "echo-1".into(),
-        further_models: Vec::new(),
-        streaming: true,
-        resumed: false,
-    })
+    let begun = About::begun(ExchangeId::new(), SessionId::new(), caller, "bench", "openai-chat");
+    Arc::new(About { model: "echo-1".into(), streaming: true, ..begun })
 }

@@ -62,23 +62,14 @@ fn policy<'a>(set: &'a PolicySet, id: &str) -> &'a Arc<dyn Policy> {
 }
 
 fn about() -> Arc<About> {
-    Arc::new(About {
-        exchange: ExchangeId::new(),
-        session: SessionId::new(),
-        caller: Caller {
-            subject: "tester".to_owned(),
-            issuer: "token".to_owned(),
-            groups: Vec::new(),
-            claims: "{}".to_owned(),
-        }
-        .into(),
-        connection: "test".into(),
-        dialect: "openai-chat",
-        model: "NOW".into(),
-        further_models: Vec::new(),
-        streaming: true,
-        resumed: false,
-    })
+    let caller = Caller {
+        subject: "tester".to_owned(),
+        issuer: "token".to_owned(),
+        groups: Vec::new(),
+        claims: "{}".to_owned(),
+    };
+    let begun = About::begun(ExchangeId::new(), SessionId::new(), caller, "test", "openai-chat");
+    Arc::new(About { model: "NOW".into(), streaming: true, ..begun })
 }
 
 fn window(pending: &str, last: bool) -> Window<'_> {

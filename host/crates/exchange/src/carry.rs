@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use coding::Codings;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use model::{Caller, CompactString, Digest, Direction, ExchangeId, Family, Scope, Usage};
+use model::{Caller, Digest, Direction, ExchangeId, Family, Scope, Usage};
 use tokio::sync::watch;
 
 use crate::{
@@ -326,17 +326,8 @@ impl Sink for Gather {
 
 fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now: Instant) -> Arc<About> {
     let session = gate.sessions().of(&who.caller, who.credential, &route.connection.name, now);
-    Arc::new(About {
-        exchange,
-        session,
-        caller: Arc::clone(&who.caller),
-        connection: route.connection.name.as_str().into(),
-        dialect: route.endpoint.dialect(),
-        model: CompactString::default(),
-        further_models: Vec::new(),
-        streaming: false,
-        resumed: false,
-    })
+    let caller = Arc::clone(&who.caller);
+    Arc::new(About::begun(exchange, session, caller, &route.connection.name, route.endpoint.dialect()))
 }
 
 /// The request's whole body, its codings undone, within its bounds of size and time.

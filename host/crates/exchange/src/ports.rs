@@ -130,6 +130,30 @@ pub struct About {
     pub resumed: bool,
 }
 
+impl About {
+    /// One that begins: nothing is known yet of what it asks for.
+    #[must_use]
+    pub fn begun(
+        exchange: ExchangeId,
+        session: SessionId,
+        caller: impl Into<Arc<Caller>>,
+        connection: &str,
+        dialect: &'static str,
+    ) -> Self {
+        Self {
+            exchange,
+            session,
+            caller: caller.into(),
+            connection: connection.into(),
+            dialect,
+            model: CompactString::default(),
+            further_models: Vec::new(),
+            streaming: false,
+            resumed: false,
+        }
+    }
+}
+
 /// All text of one part that has not been released.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {

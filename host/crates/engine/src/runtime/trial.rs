@@ -48,22 +48,10 @@ pub(super) async fn run(blueprint: &Arc<Blueprint>, plan: &Plan, state: &Arc<Sta
 }
 
 fn about(dialect: &'static str) -> About {
-    About {
-        exchange: ExchangeId::new(),
-        session: SessionId::new(),
-        caller: Arc::new(Caller {
-            subject: "trial".to_owned(),
-            issuer: "token".to_owned(),
-            groups: Vec::new(),
-            claims: "{}".to_owned(),
-        }),
-        connection: "trial".into(),
-        dialect,
-        model: "trial".into(),
-        further_models: Vec::new(),
-        streaming: false,
-        resumed: false,
-    }
+    let caller =
+        Caller { subject: "trial".to_owned(), issuer: "token".to_owned(), groups: Vec::new(), claims: "{}".to_owned() };
+    let begun = About::begun(ExchangeId::new(), SessionId::new(), caller, "trial", dialect);
+    About { model: "trial".into(), ..begun }
 }
 
 fn request() -> Conversation {

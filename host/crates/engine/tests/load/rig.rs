@@ -185,15 +185,6 @@ pub(crate) async fn opened(policy: &Arc<dyn Policy>) -> Result<model::Verdict, e
 
 /// An exchange.
 pub(crate) fn about() -> Arc<exchange::ports::About> {
-    Arc::new(exchange::ports::About {
-        exchange: model::ExchangeId::new(),
-        session: model::SessionId::new(),
-        caller: model::Caller::default().into(),
-        connection: "test".into(),
-        dialect: "raw",
-        model: "".into(),
-        further_models: Vec::new(),
-        streaming: false,
-        resumed: false,
-    })
+    let (exchange, session) = (model::ExchangeId::new(), model::SessionId::new());
+    Arc::new(exchange::ports::About::begun(exchange, session, model::Caller::default(), "test", "raw"))
 }

@@ -62,17 +62,9 @@ pub fn about() -> Arc<About> {
 }
 
 pub fn about_in(session: SessionId) -> Arc<About> {
-    Arc::new(About {
-        exchange: ExchangeId::new(),
-        session,
-        caller: Caller { subject: "ada".to_owned(), issuer: "token".to_owned(), ..Caller::default() }.into(),
-        connection: "main".into(),
-        dialect: "openai-chat",
-        model: "m".into(),
-        further_models: Vec::new(),
-        streaming: true,
-        resumed: false,
-    })
+    let caller = Caller { subject: "ada".to_owned(), issuer: "token".to_owned(), ..Caller::default() };
+    let begun = About::begun(ExchangeId::new(), session, caller, "main", "openai-chat");
+    Arc::new(About { model: "m".into(), streaming: true, ..begun })
 }
 
 pub fn window(part: u32, pending: &str) -> Window<'_> {

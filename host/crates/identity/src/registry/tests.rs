@@ -121,17 +121,7 @@ fn caller_target(subject: &str) -> Target {
 }
 
 fn about(who: &Identified, connection: &str, session: SessionId) -> About {
-    About {
-        exchange: ExchangeId::new(),
-        session,
-        caller: who.caller.clone(),
-        connection: connection.into(),
-        dialect: "openai-chat",
-        model: "".into(),
-        further_models: Vec::new(),
-        streaming: true,
-        resumed: false,
-    }
+    About::begun(ExchangeId::new(), session, who.caller.clone(), connection, "openai-chat")
 }
 
 /// An exchange that runs on a connection.
