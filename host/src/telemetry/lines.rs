@@ -17,8 +17,10 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that wait to be written.
+/// Bytes that wait to be written, with what keeps them.
 const QUEUE_BYTES: usize = 1 << 20;
+/// What keeps a line, however short it is: its place in the queue, which has up to twice the places that it needs.
+const PLACE_BYTES: usize = 2 * size_of::<Vec<u8>>();
 /// How long the end of a host waits for what was said last.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -94,11 +96,12 @@ impl Lines {
 
     fn push(&self, line: &[u8]) {
         let mut state = self.0.state();
-        if state.bytes + line.len() > self.0.most {
+        let bytes = line.len() + PLACE_BYTES;
+        if state.bytes + bytes > self.0.most {
             state.dropped += 1;
             return;
         }
-        state.bytes += line.len();
+        state.bytes += bytes;
         state.queue.push_back(line.to_vec());
         drop(state);
         self.0.moved.notify_all();
@@ -116,7 +119,7 @@ impl Shared {
         let state = self.moved.wait_while(self.state(), |state| state.queue.is_empty());
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let line = state.queue.pop_front().expect("it was waited for, and nobody else takes from it");
-        state.bytes -= line.len();
+        state.bytes -= line.len() + PLACE_BYTES;
         state.writing = true;
         let untold = state.dropped - state.told;
         state.told = state.dropped;
@@ -174,7 +177,10 @@ mod tests {
     fn lines() -> (Lines, Receiver<String>) {
         let (told, reader) = sync_channel(0);
         let out = Pipe(told.clone());
-        (Lines::bounded(32, out, move |lost| told.send(format!("{lost} lost")).unwrap()).unwrap(), reader)
+        (
+            Lines::bounded(4 * (8 + PLACE_BYTES), out, move |lost| told.send(format!("{lost} lost")).unwrap()).unwrap(),
+            reader,
+        )
     }
 
     #[test]
@@ -199,6 +205,15 @@ mod tests {
         // There is room again.
         lines.write_all(b"the last").unwrap();
         assert_eq!((reader.recv().unwrap().as_str(), lines.dropped()), ("the last", dropped));
+    }
+
+    #[test]
+    fn lines_of_nothing_take_room_too() {
+        let (mut lines, _reader) = lines();
+        for _ in 0..1000 {
+            lines.write_all(b"\n").unwrap();
+        }
+        assert!(lines.dropped() >= 990, "{}", lines.dropped());
     }
 
     #[test]
