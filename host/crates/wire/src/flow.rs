@@ -97,7 +97,7 @@ pub trait Flow: Send {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// What a request asks for; told before its parts, once the request is complete.
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// A part of text begins.
     Begin(Part),
     /// More text of a part.
@@ -179,4 +179,15 @@ pub fn taken(flow: &mut dyn Flow) -> Bytes {
     let mut out = BytesMut::new();
     flow.take(&mut out);
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request with many small texts has three steps for each of them, which wait together.
+    #[test]
+    fn a_step_takes_little_room() {
+        assert!(size_of::<Step>() <= 56, "{} bytes", size_of::<Step>());
+    }
 }

@@ -35,7 +35,7 @@ impl Flow for Nothing {
     }
 
     fn next(&mut self) -> Option<Step> {
-        self.asked.take().map(Step::Asked)
+        self.asked.take().map(|asked| Step::Asked(Box::new(asked)))
     }
 
     fn release(&mut self, _part: PartId, _upto: u64, _changes: Vec<Change>) {}

@@ -120,7 +120,7 @@ impl Flow for Text {
 
     fn finish(&mut self) -> Result<(), Malformed> {
         if let Some(asked) = self.asked.take() {
-            self.steps.push_back(Step::Asked(asked));
+            self.steps.push_back(Step::Asked(Box::new(asked)));
             self.read(&[])?;
         }
         if !self.cut.is_empty() {

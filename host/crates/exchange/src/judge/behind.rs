@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::strand::Strand;
 
 /// The last of what passed.
@@ -14,7 +12,7 @@ use super::strand::Strand;
 pub(super) struct Behind {
     text: String,
     /// The pieces at its end that may not have left: their bytes, and their source.
-    pieces: SmallVec<[(usize, Range<u64>); 2]>,
+    pieces: Vec<(usize, Range<u64>)>,
     /// Where in the source it ends.
     end: u64,
 }
@@ -22,7 +20,7 @@ pub(super) struct Behind {
 impl Behind {
     /// Text that has left, up to this place in the source.
     pub(super) fn of(text: &str, end: u64) -> Self {
-        Self { text: text.to_owned(), pieces: SmallVec::new(), end }
+        Self { text: text.to_owned(), pieces: Vec::new(), end }
     }
 
     /// The text.

@@ -320,7 +320,7 @@ impl Judge {
                     about.further_models = further;
                     about.streaming = asked.streaming;
                     self.about = Arc::new(about);
-                    self.asked = Some(asked);
+                    self.asked = Some(*asked);
                 }
                 Step::Begin(part) => {
                     let first = self.first;

@@ -331,6 +331,12 @@ mod tests {
         track.settle(stage, &Settlement { release, edits }).len()
     }
 
+    /// A request with many small texts has one for each of them and each policy.
+    #[test]
+    fn a_stage_takes_little_room() {
+        assert!(size_of::<Stage>() <= 168, "{} bytes", size_of::<Stage>());
+    }
+
     #[test]
     fn text_waits_at_the_stage_that_keeps_it() {
         let mut track = track(2);

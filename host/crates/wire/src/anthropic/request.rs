@@ -56,7 +56,7 @@ impl Reader for Request {
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
-        sheet.parts.tell(Step::Asked(asked(doc)));
+        sheet.parts.tell(Step::Asked(Box::new(asked(doc))));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("messages", _) => {

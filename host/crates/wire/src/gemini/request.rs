@@ -66,7 +66,7 @@ impl Reader for Request {
     }
 
     fn read(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Malformed> {
-        sheet.parts.tell(Step::Asked(self.asked(sheet.doc)));
+        sheet.parts.tell(Step::Asked(Box::new(self.asked(sheet.doc))));
         self.object(sheet, 0).map_err(|(path, expected)| Malformed::Shape { path, expected })
     }
 

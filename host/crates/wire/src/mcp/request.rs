@@ -43,7 +43,7 @@ impl Reader for Request {
         if replies.len() > BATCH {
             return Err(Malformed::TooLarge { bound: "batch", limit: BATCH });
         }
-        sheet.parts.tell(Step::Asked(Asked { parameters: "{}".to_owned(), replies, ..Asked::default() }));
+        sheet.parts.tell(Step::Asked(Box::new(Asked { parameters: "{}".to_owned(), replies, ..Asked::default() })));
         for (place, &message) in messages.iter().enumerate() {
             let path = if message == 0 { String::new() } else { format!("/{place}") };
             message::read(sheet, message, Side::Client).map_err(|expected| Malformed::Shape { path, expected })?;

@@ -79,7 +79,7 @@ impl Reader for Question {
         }
         let model = doc.text_of(0, "model").filter(|model| !model.is_empty()).or_else(|| doc.text_of(0, "name"));
         let model = model.unwrap_or_default().into_owned();
-        sheet.parts.tell(Step::Asked(Asked { model, parameters: "{}".to_owned(), ..Asked::default() }));
+        sheet.parts.tell(Step::Asked(Box::new(Asked { model, parameters: "{}".to_owned(), ..Asked::default() })));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("input" | "prompt", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),

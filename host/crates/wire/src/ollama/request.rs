@@ -55,7 +55,7 @@ impl Reader for Request {
         }
         // Ollama streams unless it is told not to.
         let streaming = doc.get(0, "stream").is_none_or(|stream| doc.raw(stream) != "false");
-        sheet.parts.tell(Step::Asked(Asked { streaming, ..self.0.asked(doc) }));
+        sheet.parts.tell(Step::Asked(Box::new(Asked { streaming, ..self.0.asked(doc) })));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("messages", Kind::Array) => {

@@ -50,7 +50,7 @@ impl Reader for Inputs {
         if doc.kind(0) != Kind::Object {
             return Err(Malformed::Shape { path: String::new(), expected: "an object" });
         }
-        sheet.parts.tell(Step::Asked(self.terms.asked(doc)));
+        sheet.parts.tell(Step::Asked(Box::new(self.terms.asked(doc))));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 (name, _) if self.members.contains(&name) => {

@@ -86,7 +86,7 @@ impl Any {
     /// Another document begins.
     fn document(&mut self, parts: &mut Parts) {
         if let Some(asked) = self.asked.take() {
-            parts.tell(Step::Asked(asked));
+            parts.tell(Step::Asked(Box::new(asked)));
         }
         self.documents += 1;
         let first = self.first.get_or_insert_with(|| self.name.clone());
@@ -223,7 +223,7 @@ impl Reader for Any {
 
     fn end(&mut self, parts: &mut Parts) {
         if let Some(asked) = self.asked.take() {
-            parts.tell(Step::Asked(asked));
+            parts.tell(Step::Asked(Box::new(asked)));
         }
         self.documents += 1;
         self.retire(parts, 0);

@@ -62,7 +62,7 @@ impl Judge {
             match step {
                 Step::Asked(asked) => {
                     assert!(self.parts.is_empty(), "asked comes first");
-                    self.asked = Some(asked);
+                    self.asked = Some(*asked);
                 }
                 Step::Begin(Part { id, channel, speaker }) => {
                     let told = Told { channel, speaker, text: String::new(), ended: false, released: 0 };

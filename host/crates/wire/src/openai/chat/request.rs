@@ -57,7 +57,7 @@ impl Reader for Request {
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
-        sheet.parts.tell(Step::Asked(self.0.asked(doc)));
+        sheet.parts.tell(Step::Asked(Box::new(self.0.asked(doc))));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("messages", _) => {

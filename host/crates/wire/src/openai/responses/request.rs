@@ -85,7 +85,7 @@ impl Reader for Request {
         if doc.kind(0) != Kind::Object {
             return wrong(String::new(), "an object");
         }
-        sheet.parts.tell(Step::Asked(self.0.asked(doc)));
+        sheet.parts.tell(Step::Asked(Box::new(self.0.asked(doc))));
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("input", Kind::Text) => sheet.once(value, Channel::Content, Speaker::User),
