@@ -288,6 +288,12 @@ pub trait Guest: Send {
     /// `policy.open`, if no instance has been opened yet; else the verdict it gave then is not given again (`Allow`).
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>>;
 
+    /// What `policy.open` asked and no call has answered with since, because it failed behind that. Given once; where its
+    /// failures are let pass, its question is put all the same.
+    fn owed(&mut self) -> Option<Question> {
+        None
+    }
+
     /// `conversation.on-request`.
     fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>>;
 

@@ -1,8 +1,8 @@
 //! One policy at work in one exchange: the port [`exchange::ports::Guest`] on a [`Live`] instance.
 //!
 //! What must hold: the instance is out of its place while it is called, so that a call that fails, or whose future is
-//! dropped in the middle, leaves none behind; a verdict of `open` counts also where the hook behind it fails, as
-//! soon as a later call succeeds.
+//! dropped in the middle, leaves none behind; a verdict of `open` counts also where the hook behind it fails: a later
+//! call gives it, or the host asks what is owed.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Seat {
         let mut live = Box::new(Live::start(&self.blueprint, &self.state).await?);
         let verdict = match live.open(&self.about, self.about.resumed || self.opened).await? {
             Verdict::Ask(question) => {
-                self.owed = Some(question);
+                owe(&mut self.owed, question)?;
                 Verdict::Allow
             }
             verdict => verdict,
@@ -103,6 +103,18 @@ impl Seat {
     }
 }
 
+/// `open` asks. An instance that takes over may ask the same once more: it is one question. Another in the place of one that
+/// nobody has heard would take that back.
+fn owe(owed: &mut Option<Question>, question: Question) -> Result<(), Failure> {
+    match owed {
+        Some(owed) if *owed != question => Err(broken("it asks in `open` what it did not ask there before")),
+        _ => {
+            *owed = Some(question);
+            Ok(())
+        }
+    }
+}
+
 fn not_exported(hook: &str) -> Failure {
     Failure { kind: FailureKind::Instance, message: format!("it does not export {hook}") }
 }
@@ -114,6 +126,10 @@ impl Guest for Seat {
             self.live = Some(live);
             self.with_owed(verdict)
         })
+    }
+
+    fn owed(&mut self) -> Option<Question> {
+        self.owed.take()
     }
 
     fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
@@ -244,5 +260,27 @@ impl Guest for Seat {
             self.live = Some(live);
             Ok(notes)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_open_asked_is_not_replaced_by_what_another_instance_asks() {
+        let question = |title: &str| Question {
+            title: title.into(),
+            summary: String::new(),
+            approvers: Vec::new(),
+            timeout_seconds: 0,
+            remember_key: String::new(),
+        };
+        let mut owed = None;
+        for _ in 0..2 {
+            assert_eq!(owe(&mut owed, question("may it?")), Ok(()));
+        }
+        assert!(owe(&mut owed, question("may it still?")).is_err());
+        assert_eq!(owed, Some(question("may it?")));
     }
 }

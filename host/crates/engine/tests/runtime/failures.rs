@@ -52,6 +52,12 @@ async fn what_open_asks_is_asked_although_the_hook_behind_it_fails() {
     let verdict = guest.on_text(window(NOW, "text")).await.unwrap().verdict;
     assert!(matches!(verdict, Verdict::Ask(question) if question.title == "May it?"));
     assert_eq!(guest.on_text(window(NOW, "text")).await.unwrap().verdict, Verdict::Allow, "once");
+    assert_eq!(guest.owed(), None);
+
+    let mut guest = policy.guest(&about());
+    assert!(guest.on_text(window(NOW, "text")).await.is_err());
+    assert_eq!(guest.owed().map(|question| question.title).as_deref(), Some("May it?"), "no other call may come");
+    assert_eq!(guest.owed(), None, "once");
 }
 
 #[tokio::test]

@@ -417,6 +417,9 @@ impl Judge {
         if !open {
             self.unmasked = true;
             self.stop.get_or_insert(Stop::PolicyFailed { policy, failure });
+        } else if let Some(question) = self.seats[seat].owed() {
+            // It was asked before the call failed, and no other call may come to put it.
+            self.obey(seat, "open", None, Verdict::Ask(question), Vec::new(), Vec::new());
         }
         None
     }

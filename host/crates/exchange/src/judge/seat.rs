@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use model::{FailureMode, Generation, Mode, Verdict, record::PolicyTally};
+use model::{FailureMode, Generation, Mode, Question, Verdict, record::PolicyTally};
 
 use super::track::Place;
 use crate::ports::{About, Failure, FailureKind, Guest, Policy};
@@ -61,6 +61,11 @@ impl Seat {
         self.late += u32::from(failure.kind == FailureKind::Deadline);
         self.done |= self.late >= LATE;
         self.done
+    }
+
+    /// What it asked as it was opened, where that was not put yet.
+    pub(crate) fn owed(&mut self) -> Option<Question> {
+        self.guest.as_mut()?.owed()
     }
 
     /// Its place on a new track.

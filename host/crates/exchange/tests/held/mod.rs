@@ -13,7 +13,10 @@ use exchange::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request, StatusCode};
-use model::{Caller, Digest, Direction, EndpointRule, Entry, Family, Outcome, Scope, View, record::Request as Kept};
+use model::{
+    Caller, Digest, Direction, EndpointRule, Entry, FailureMode, Family, Mode, Outcome, Scope, View,
+    record::Request as Kept,
+};
 
 use crate::{
     FINISH, SSE, answer, closed, event,
@@ -310,5 +313,19 @@ async fn what_is_asked_about_a_header_is_asked_before_it_is_said() {
         whole.say(&answer("fine"));
         whole.hang_up();
         assert_eq!(whole.ask("do it", false).await.headers().contains_key("openai-note"), passes);
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_as_a_policy_was_opened_is_put_also_where_its_failures_are_let_pass() {
+    for (mode, asks) in [(Mode::Enforce, true), (Mode::Shadow, false)] {
+        let mut failing = policy("30-approve", Does::OweAndFail("pass"));
+        (failing.info.mode, failing.info.on_failure) = (mode, FailureMode::Open);
+        let mut rig = Rig::new(Setting { policies: vec![failing], ..Setting::default() });
+        rig.say(&answer("fine"));
+        rig.hang_up();
+        let status = rig.ask("hi", false).await.status();
+        assert_eq!(status == StatusCode::FORBIDDEN, asks, "{status}");
+        assert_eq!(rig.shown.lock().unwrap().len(), usize::from(asks));
     }
 }

@@ -13,7 +13,7 @@ use exchange::ports::{
 use futures_util::{FutureExt, future::BoxFuture};
 use model::{
     Attribute, Channel, Decision, Digest, Direction, Edit, FailureMode, Hit, Hooks, Mode, Outcome, Plan, PolicyInfo,
-    PolicyLimits, Refusal, Scan, Substitute, Usage, Verdict,
+    PolicyLimits, Question, Refusal, Scan, Substitute, Usage, Verdict,
 };
 
 /// What a test policy does with a window.
@@ -43,6 +43,8 @@ pub(crate) enum Does {
     Fail(u32),
     /// Uses up its time, always.
     Late,
+    /// Asks this as it is opened, and fails behind that, always.
+    OweAndFail(&'static str),
     /// Takes a tool away and sets the temperature.
     Tools(&'static str),
     /// Asks another model than the caller did.
@@ -220,14 +222,14 @@ pub(crate) fn refusal(word: &str) -> Verdict {
     Verdict::Block(Refusal { code: "test.word".into(), message: format!("no {word} here"), detail: String::new() })
 }
 
-fn question(word: &str) -> Verdict {
-    Verdict::Ask(model::Question {
+fn question(word: &str) -> Question {
+    Question {
         title: format!("may it {word}?"),
         summary: String::new(),
         approvers: Vec::new(),
         timeout_seconds: 0,
         remember_key: String::new(),
-    })
+    }
 }
 
 fn is_answers_content(window: &Window<'_>) -> bool {
@@ -266,6 +268,13 @@ impl Guest for TestGuest {
     fn open(&mut self) -> BoxFuture<'_, Result<Verdict, Failure>> {
         let verdict = if matches!(self.does, Does::Lockdown) { refusal("traffic") } else { Verdict::Allow };
         async { Ok(verdict) }.boxed()
+    }
+
+    fn owed(&mut self) -> Option<Question> {
+        match self.does {
+            Does::OweAndFail(word) => Some(question(word)),
+            _ => None,
+        }
     }
 
     fn on_request<'a>(&'a mut self, request: &'a Conversation) -> BoxFuture<'a, Result<ConversationDecision, Failure>> {
@@ -317,12 +326,15 @@ impl Guest for TestGuest {
                 Does::GatherAndBlock(word) if window.pending.contains(word) => decision.verdict = refusal(word),
                 Does::Token(word, kind) => replace(&window, word, &Substitute::Token(kind.into()), &mut decision),
                 Does::Block(word) if window.pending.contains(word) => decision.verdict = refusal(word),
-                Does::Ask(word) if window.pending.contains(word) => decision.verdict = question(word),
+                Does::Ask(word) if window.pending.contains(word) => decision.verdict = Verdict::Ask(question(word)),
                 Does::Lockdown => decision.verdict = refusal("traffic"),
                 Does::Hang => std::future::pending().await,
                 Does::Late => {
                     self.failed.fetch_add(1, Ordering::Relaxed);
                     return Err(Failure { kind: FailureKind::Deadline, message: "it used up its time".into() });
+                }
+                Does::OweAndFail(_) => {
+                    return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
                 }
                 Does::Fail(times) if self.failed.fetch_add(1, Ordering::Relaxed) < times => {
                     return Err(Failure { kind: FailureKind::Trap, message: "unreachable executed".into() });
@@ -342,7 +354,7 @@ impl Guest for TestGuest {
     ) -> BoxFuture<'a, Result<ToolDecision, Failure>> {
         let (verdict, input) = match self.does {
             Does::ToolInput(input) => (Verdict::Allow, input),
-            Does::AskTool(tool) if tool == name => (question(tool), ""),
+            Does::AskTool(tool) if tool == name => (Verdict::Ask(question(tool)), ""),
             Does::DenyTool(tool) if tool == name => (refusal(tool), ""),
             _ => (Verdict::Allow, ""),
         };
