@@ -1,6 +1,7 @@
 //! Work that takes long and gives nobody way while it lasts, such as looking through a long text.
 //!
-//! What must hold: looking through one long text keeps no thread to itself that others wait for.
+//! What must hold: looking through one long text keeps no thread to itself that others wait for, and looking through many short
+//! ones keeps it for no longer than that; what may end the exchange is heard in between.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -11,6 +12,24 @@ const LONG: usize = 64 << 10;
 pub(crate) fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let threads = || Handle::try_current().is_ok_and(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread);
     if bytes >= LONG && threads() { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Bytes that a look at a text counts for at least.
+const LOOK: usize = 256;
+
+/// How much was looked at since others had their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Stint(usize);
+
+impl Stint {
+    /// So many bytes were looked at. Once that was much, the others have their turn, and whatever ends this exchange.
+    pub(crate) async fn looked_at(&mut self, bytes: usize) {
+        self.0 += bytes.max(LOOK);
+        if self.0 >= LONG {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 use model::{PartId, Usage};
 use wire::{Change, Finds, Flow, Malformed, Step, ToolCallId};
 
+use crate::aside::aside;
+
 /// A flow, and its copy where there is one.
 pub(crate) struct Twin {
     flow: Box<dyn Flow>,
@@ -57,13 +59,17 @@ impl Twin {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        self.copy.as_mut().map_or(Ok(()), |copy| copy.push(bytes))?;
-        self.flow.push(bytes)
+        aside(bytes.len(), || {
+            self.copy.as_mut().map_or(Ok(()), |copy| copy.push(bytes))?;
+            self.flow.push(bytes)
+        })
     }
 
     pub(crate) fn finish(&mut self) -> Result<(), Malformed> {
-        self.copy.as_mut().map_or(Ok(()), |copy| copy.finish())?;
-        self.flow.finish()
+        aside(self.flow.held(), || {
+            self.copy.as_mut().map_or(Ok(()), |copy| copy.finish())?;
+            self.flow.finish()
+        })
     }
 
     /// The next step; the copy tells the same.
@@ -125,10 +131,10 @@ impl Twin {
             flow.take(&mut out);
             out.freeze()
         };
-        match self.copy.as_mut() {
+        aside(self.flow.held(), || match self.copy.as_mut() {
             Some(copy) => Taken { judged: bytes(copy.as_mut()), delivered: Some(bytes(self.flow.as_mut())) },
             None => Taken { judged: bytes(self.flow.as_mut()), delivered: None },
-        }
+        })
     }
 
     /// Bytes of the body that were read so far.

@@ -44,6 +44,7 @@ use self::{
     track::Track,
 };
 use crate::{
+    aside::Stint,
     echo::{self, Bytewise, Echo, Secrets},
     placeholder::Placeholders,
     ports::{About, Failure, Policy, PolicySet, Recorder, Summary},
@@ -72,6 +73,7 @@ pub(crate) struct Judge {
     due: Due,
     /// Bytes of text that were told, of the request and of the answer.
     text_bytes: (u64, u64),
+    stint: Stint,
     /// Seats that came with the last switch.
     fresh: Vec<usize>,
     /// Tool calls that are complete and wait for their verdicts.
@@ -141,6 +143,7 @@ impl Judge {
             direction: Direction::Request,
             tracks: BTreeMap::new(),
             text_bytes: (0, 0),
+            stint: Stint::default(),
             due: Due::default(),
             fresh: Vec::new(),
             calls: Vec::new(),

@@ -30,7 +30,9 @@ impl Judge {
             if let Some(stage) = stages.iter().position(|stage| stage.seat == seat)
                 && self.tracks[&part].is_due(stage)
             {
+                let bytes = self.tracks[&part].text(stage).len();
                 self.judge_window(seat, part, stage).await;
+                self.stint.looked_at(bytes).await;
             }
         }
     }

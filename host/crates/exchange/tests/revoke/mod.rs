@@ -59,6 +59,42 @@ async fn while_the_request_still_comes() {
     all_is_over(&rig, &holder);
 }
 
+/// A request with many texts, each too short to be worth a thread of its own.
+fn many_texts() -> Vec<u8> {
+    let text = "no word ".repeat(7_500);
+    let messages: Vec<_> = (0..TEXTS).map(|_| serde_json::json!({"role": "user", "content": text})).collect();
+    serde_json::json!({"model": "m", "messages": messages}).to_string().into_bytes()
+}
+
+const TEXTS: usize = 40;
+
+#[tokio::test]
+async fn while_many_texts_are_looked_at() {
+    let json = [("content-type", "application/json")];
+    let masking = || vec![policy("10-mask", Does::Find("secret", "[X]"))];
+    let (_, setting) = setting();
+    let rig = Rig::new(Setting { policies: masking(), silent_upstream: true, ..setting });
+    let mut exchange = std::pin::pin!(rig.post(&json, many_texts()));
+    let mut turns = 0;
+    while rig.waiting.load(Ordering::Relaxed) == 0 {
+        assert!(exchange.as_mut().now_or_never().is_none());
+        turns += 1;
+    }
+    assert!(turns >= TEXTS / 2, "others had {turns} turns meanwhile");
+
+    let (holder, setting) = self::setting();
+    let rig = Rig::new(Setting { policies: masking(), ..setting });
+    let (status, ..) = refused(&holder, rig.post(&json, many_texts())).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(rig.received.lock().unwrap().is_empty());
+    all_is_over(&rig, &holder);
+    let looked = match rig.entries.lock().unwrap().last() {
+        Some(Entry::Closed(closed)) => closed.policies[0].calls as usize,
+        other => panic!("{other:?}"),
+    };
+    assert!(looked < TEXTS, "it goes no further: {looked}");
+}
+
 #[tokio::test]
 async fn while_a_policy_judges() {
     let (holder, setting) = setting();
