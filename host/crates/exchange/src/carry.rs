@@ -156,7 +156,7 @@ pub(crate) struct Asked<'x> {
     pub(crate) gate: &'x Gate,
     pub(crate) head: &'x Head,
     pub(crate) route: &'x Route,
-    about: &'x Arc<About>,
+    pub(crate) about: &'x Arc<About>,
     scope: &'x Arc<Scope>,
     reader: Arc<Reader>,
     pub(crate) account: &'x dyn Account,

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
-    ApprovalId, AskedHead, Connection, Digest, Direction,
+    ApprovalId, AskedHead, Connection, Digest, Direction, ExchangeId,
     record::{Decided, Held},
 };
 
@@ -225,30 +225,41 @@ async fn wait_on_stream(
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
 ) -> Result<Rulings, Stop> {
-    say_stream_head(record, out, waiting).await?;
-    let endpoint = waiting.route.endpoint;
-    // In a stream of another type than the endpoint's own a sign of life would say something else.
-    let beat = Some(endpoint.heartbeat(&format!("waiting for {}", names(ticket.approvals()))))
-        .filter(|beat| !beat.is_empty() && essence(&out.said().0) == endpoint.stream_type());
+    let waited_for = names(ticket.approvals());
     loop {
-        if let Some(beat) = &beat {
-            out.send(record.own_words(beat.clone()).await?.into_inner()).await;
-        }
+        beat(record, out, waiting.route, waiting.about.exchange, &waited_for).await?;
         if let Some(rulings) = ticket.decided(gate.limits.heartbeat).await {
             return Ok(rulings);
         }
     }
 }
 
+/// A sign of life in a stream whose caller waits for something.
+pub(crate) async fn beat(
+    record: &mut Record,
+    out: &Outlet,
+    route: &Route,
+    exchange: ExchangeId,
+    waited_for: &str,
+) -> Result<(), Stop> {
+    say_stream_head(record, out, route, exchange).await?;
+    let beat = route.endpoint.heartbeat(&format!("waiting for {waited_for}"));
+    // In a stream of another type than the endpoint's own it would say something else.
+    if !beat.is_empty() && essence(&out.said().0) == route.endpoint.stream_type() {
+        out.send(record.own_words(beat).await?.into_inner()).await;
+    }
+    Ok(())
+}
+
 /// The head of a stream that begins before the upstream was asked, or its own head is said.
-async fn say_stream_head(record: &mut Record, out: &Outlet, waiting: &Waiting<'_>) -> Result<(), Stop> {
+async fn say_stream_head(record: &mut Record, out: &Outlet, route: &Route, exchange: ExchangeId) -> Result<(), Stop> {
     if out.began() {
         return Ok(());
     }
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(waiting.route.endpoint.stream_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(route.endpoint.stream_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    name_exchange(&mut headers, waiting.about.exchange);
+    name_exchange(&mut headers, exchange);
     let (status, headers) = record.stream_head(StatusCode::OK, headers).await?.into_inner();
     out.head(status, headers);
     Ok(())

@@ -128,6 +128,16 @@ pub(crate) trait Sink {
     /// as the provider has told them; `text_bytes`: those of the request's text and of the answer's so far.
     fn heard(&mut self, usage: Usage, text_bytes: Option<(u64, u64)>);
 
+    /// How long it may say nothing while it waits for more, where it can say that it waits.
+    fn beats(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says that it waits.
+    async fn beat(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// Takes what one turn cleared.
     async fn deliver(&mut self, turn: Turn<'_>) -> Result<(), Stop>;
 
@@ -239,7 +249,7 @@ pub(crate) async fn relay<S: Sink>(
     sink: &mut S,
 ) -> Result<(), Stop> {
     loop {
-        let arrived = match next(lane, source, policies).await {
+        let arrived = match next(lane, source, policies, sink).await? {
             Ok(arrived) => arrived,
             Err(stop) => return Err(lane.cut(stop, flow, judge, policies, sink).await),
         };
@@ -293,21 +303,34 @@ pub(crate) fn policies_changed(policy: String) -> Stop {
 }
 
 /// The next thing to work on. A request is judged whole by the set that was in force when it began to be judged; a
-/// response changes sets at once, also while its upstream is silent.
-async fn next(
+/// response changes sets at once, also while its upstream is silent. The inner error is the source's.
+async fn next<S: Sink>(
     lane: &Lane,
     source: &mut Source,
     policies: &mut watch::Receiver<Arc<PolicySet>>,
-) -> Result<Arrived, Stop> {
+    sink: &mut S,
+) -> Result<Result<Arrived, Stop>, Stop> {
     let batch = async { Ok(lane.batch(source).await?.map_or(Arrived::End, Arrived::Bytes)) };
     if lane.direction == Direction::Request {
-        return batch.await;
+        return Ok(batch.await);
     }
-    tokio::select! {
-        biased;
-        // A publisher that is gone will publish no more: that is no reason to stop.
-        Ok(()) = policies.changed() => Ok(Arrived::Set),
-        arrived = batch => arrived,
+    tokio::pin!(batch);
+    loop {
+        tokio::select! {
+            biased;
+            // A publisher that is gone will publish no more: that is no reason to stop.
+            Ok(()) = policies.changed() => return Ok(Ok(Arrived::Set)),
+            arrived = &mut batch => return Ok(arrived),
+            () = silence(sink.beats()) => sink.beat().await?,
+        }
+    }
+}
+
+/// Over after so long; without a bound, never.
+async fn silence(bound: Option<Duration>) {
+    match bound {
+        Some(bound) => tokio::time::sleep(bound).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,7 +3,7 @@
 //! What must hold: not one byte of the answer leaves before its policies cleared it and the record has it, its head
 //! included; a person is asked when all that the question is about is in hand; an answer that can't be read is not passed on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -15,7 +15,7 @@ use crate::{
     carry::Asked,
     gate::Answered,
     head::{attributes, content_type, essence},
-    hold::{Waiting, hold},
+    hold::{Waiting, beat, hold},
     judge::{Cleared, Judge},
     outlet::Outlet,
     ports::{self, PolicySet, Stage},
@@ -63,7 +63,16 @@ pub(crate) async fn respond(
     name_exchange(&mut headers, judge.about().exchange);
 
     let spent = Spent::new(asked.account, !status.is_success());
-    let mut sink = Deliver { asked, record, head: Some((status, headers)), streaming, waits: Cleared::none(), spent };
+    let mut sink = Deliver {
+        asked,
+        record,
+        head: Some((status, headers)),
+        streaming,
+        waits: Cleared::none(),
+        asks: false,
+        between: true,
+        spent,
+    };
     if streaming && !judge.asks() {
         // The head of a stream holds nothing of the answer, and its caller waits for it. One that a person must see first is
         // never said: the stream in which its caller waits has a head of its own.
@@ -99,6 +108,10 @@ struct Deliver<'x> {
     streaming: bool,
     /// What was cleared, and waits until all that is asked about is.
     waits: Cleared,
+    /// Whether a question waits for that.
+    asks: bool,
+    /// Whether what has left ends where an event does.
+    between: bool,
     spent: Spent<'x>,
 }
 
@@ -134,11 +147,11 @@ impl Deliver<'_> {
     }
 
     /// Whether all that is asked about is in hand: of a whole answer when it is complete, of a stream when nothing that
-    /// had come by then waits any more, and there is something to show.
+    /// had come by then waits any more, and there is something to show. What a cut leaves in the gate never is.
     fn is_in_hand(&self, turn: &Turn<'_>) -> bool {
         match turn.then {
             Then::End => true,
-            Then::Cut => !turn.cleared.is_empty(),
+            Then::Cut => !turn.cleared.is_empty() && turn.judge.has_let_go(),
             Then::More => self.streaming && !turn.cleared.is_empty() && turn.judge.has_let_go(),
         }
     }
@@ -170,7 +183,7 @@ impl Deliver<'_> {
             set: turn.judge.set().digest,
             headers: self.head.as_ref().map_or(&none, |(_, headers)| headers),
             bytes: turn.cleared.bytes(),
-            stream: self.streams_well() && !self.asked.route.endpoint.raw(),
+            stream: self.streams_well(),
         };
         let mut came = false;
         let changed = {
@@ -221,7 +234,8 @@ impl Deliver<'_> {
                 && essence(content_type(headers)) == endpoint.stream_type()
                 && !endpoint.heartbeat("").is_empty()
         };
-        self.streaming && (self.out().began() || self.head.as_ref().is_some_and(begins_well))
+        let streams = self.streaming && !endpoint.raw();
+        streams && (self.out().began() || self.head.as_ref().is_some_and(begins_well))
     }
 }
 
@@ -238,13 +252,23 @@ impl Sink for Deliver<'_> {
         self.record.spent(usage);
     }
 
+    fn beats(&self) -> Option<Duration> {
+        (self.asks && self.between && self.streams_well()).then_some(self.asked.gate.limits.heartbeat)
+    }
+
+    async fn beat(&mut self) -> Result<(), Stop> {
+        let Asked { out, route, about, .. } = self.asked;
+        beat(self.record, out, route, about.exchange, "the rest of what is asked about").await
+    }
+
     async fn deliver(&mut self, mut turn: Turn<'_>) -> Result<(), Stop> {
         self.record.timed(Stage::JudgeResponse, turn.took);
         self.record.findings(turn.judge.findings())?;
         let mut cleared = std::mem::replace(&mut self.waits, Cleared::none());
         cleared.join(turn.cleared);
         turn.cleared = cleared;
-        if turn.judge.asks() && !self.is_in_hand(&turn) {
+        self.asks = turn.judge.asks() && !self.is_in_hand(&turn);
+        if self.asks {
             return self.wait(turn.cleared);
         }
         self.ask(&mut turn).await?;
@@ -253,6 +277,7 @@ impl Sink for Deliver<'_> {
                 return Ok(());
             }
             let head = self.record_head(None)?;
+            self.between = !turn.judge.keeps_bytes();
             let recorded = self.record.chunk(turn.cleared).await?;
             say(self.asked.out, head, recorded).await;
             return Ok(());

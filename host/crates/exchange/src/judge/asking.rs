@@ -62,8 +62,13 @@ impl Judge {
         other.or_else(|| now.next()).map(|seat| seat.id().to_owned())
     }
 
-    /// The policy by which a set differs, where something was decided or asked about by those that judge now and has not
-    /// left: it can't be judged again.
+    /// Whether bytes that have left the flow are kept here, so that what leaves may end in the middle of an event.
+    pub(crate) fn keeps_bytes(&self) -> bool {
+        self.bytes.keeps()
+    }
+
+    /// The policy by which a set differs, where something was asked about by those that judge now, or decided in a way that
+    /// can't be taken back, and has not left.
     pub(crate) fn overtaken_by(&self, set: &PolicySet, flow: &Twin) -> Option<String> {
         let is_kept = self.asks() || flow.keeps_decided() || (!self.raw && self.bytes.keeps());
         if is_kept { self.changed_by(set) } else { None }

@@ -1,6 +1,7 @@
 //! What waits in a stream: the question is put when all that it is about is in hand.
 
-use exchange::{Limits, ports::RulingState};
+use exchange::{BodyError, Limits, ports::RulingState};
+use futures_util::StreamExt;
 use http::Request;
 use model::{EndpointRule, Entry, Family, Outcome, View};
 use serde_json::{Value, json};
@@ -172,6 +173,59 @@ async fn what_waits_for_its_question_does_not_leave_under_policies_that_changed(
         assert!(told.contains("policies_changed") && !told.contains("/data"), "{told}");
         assert_eq!((closed(&rig).0, rig.shown.lock().unwrap().len()), (Outcome::Blocked, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_hears_that_its_stream_waits_for_the_rest_of_what_is_asked_about() {
+    for (dialect, until) in [(anthropic("/data"), 7), (responses("/data"), 11), (chat("/data"), 2)] {
+        let mut rig = asked_by(&dialect);
+        let mut body = begun(&rig, &dialect).await;
+        let mut told = String::new();
+        for event in &dialect.events[..until] {
+            rig.say(event);
+            told.push_str(&so_far(&mut body).await);
+        }
+        assert!(told.ends_with("\n\n") || told.is_empty(), "whole events: {told}");
+        for _ in 0..3 {
+            let beat = body.next().await.unwrap().unwrap();
+            assert_eq!(&beat[..], b": waiting for the rest of what is asked about\n\n");
+        }
+        assert!(rig.shown.lock().unwrap().is_empty(), "nobody is asked yet");
+        for event in &dialect.events[until..] {
+            rig.say(event);
+        }
+        rig.hang_up();
+        let told = so_far(&mut body).await;
+        assert!(told.contains("/data") && !told.contains("the rest of what"), "{told}");
+        assert_eq!(closed(&rig).0, Outcome::Completed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_falls_silent_is_not_kept_by_signs_of_life() {
+    let dialect = chat("/data");
+    let rig = asked_by(&dialect);
+    let mut body = begun(&rig, &dialect).await;
+    dialect.events[..2].iter().for_each(|event| rig.say(event));
+    let began = tokio::time::Instant::now();
+    while let Some(Ok(_)) = body.next().await {}
+    assert_eq!(closed(&rig).0, Outcome::UpstreamError);
+    assert!(began.elapsed() < 2 * Limits::default().upstream_idle);
+}
+
+#[tokio::test]
+async fn at_a_cut_nobody_is_asked_about_less_than_what_the_question_is_about() {
+    let dialect = anthropic("/data");
+    let mut rig = asked_by(&dialect);
+    let mut body = begun(&rig, &dialect).await;
+    // A call that will not be complete has come behind the text by the time that the question is raised.
+    rig.say(&dialect.events[..5].concat().replace("tidy up", "delete it"));
+    assert!(!so_far(&mut body).await.contains("delete"));
+    rig.upstream.take().unwrap().send(Err(BodyError("reset".into()))).unwrap();
+    let told = so_far(&mut body).await;
+    assert!(told.contains("upstream_broke") && !told.contains("delete"), "{told}");
+    assert!(rig.shown.lock().unwrap().is_empty(), "what can't be shown whole is not asked about");
+    assert_eq!(closed(&rig).0, Outcome::UpstreamError);
 }
 
 #[tokio::test]
