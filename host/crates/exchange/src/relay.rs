@@ -268,8 +268,11 @@ pub(crate) async fn relay<S: Sink>(
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
                 let overtaken = judge.overtaken_by(&set, flow);
+                // What the same policies decided stands.
+                if judge.changed_by(&set).is_some() {
+                    flow.judged_anew();
+                }
                 // A set that stops the exchange at once is on record all the same, and before it does.
-                flow.judged_anew();
                 let opened = judge.switch(set).await;
                 sink.switched(judge).await?;
                 opened?;
@@ -277,6 +280,7 @@ pub(crate) async fn relay<S: Sink>(
                     return Err(policies_changed(policy));
                 }
                 sink.judged_anew(judge).await?;
+                judge.hear_again(flow)?;
             }
         }
         judge.hear(flow)?;

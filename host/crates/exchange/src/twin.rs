@@ -4,6 +4,8 @@
 //! What must hold: both are told the same bytes and the same decisions, so their frames leave together; no put-back
 //! reaches the copy.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use model::{PartId, Usage};
 use wire::{Change, Finds, Flow, Malformed, Step, ToolCallId};
@@ -14,6 +16,8 @@ use crate::aside::aside;
 pub(crate) struct Twin {
     flow: Box<dyn Flow>,
     copy: Option<Box<dyn Flow>>,
+    /// Steps that both told already.
+    told: VecDeque<Step>,
 }
 
 /// What leaves: as it was judged, and as it is delivered where that is something else.
@@ -25,12 +29,12 @@ pub(crate) struct Taken {
 impl Twin {
     /// A flow into which nothing is put back.
     pub(crate) fn alone(flow: Box<dyn Flow>) -> Self {
-        Self { flow, copy: None }
+        Self { flow, copy: None, told: VecDeque::new() }
     }
 
     /// A flow into which values are put back, and its copy; both fresh, and of the same endpoint.
     pub(crate) fn with_copy(flow: Box<dyn Flow>, copy: Box<dyn Flow>) -> Self {
-        Self { flow, copy: Some(copy) }
+        Self { flow, copy: Some(copy), told: VecDeque::new() }
     }
 
     /// A string in which this finds something is told as text, whatever it is.
@@ -74,6 +78,9 @@ impl Twin {
 
     /// The next step; the copy tells the same.
     pub(crate) fn next(&mut self) -> Option<Step> {
+        if let Some(step) = self.told.pop_front() {
+            return Some(step);
+        }
         if let Some(copy) = self.copy.as_mut() {
             copy.next();
         }
@@ -117,12 +124,18 @@ impl Twin {
         self.flow.patch_parameters(patch)
     }
 
-    /// Others judge from here on: what those before left as it is, is told again where it comes again.
+    /// Others judge from here on: what those before left as it is, is told again where it comes again, and what was decided and
+    /// waits, now. Where the two would not tell the same, the copy goes on alone.
     pub(crate) fn judged_anew(&mut self) {
-        if let Some(copy) = self.copy.as_mut() {
-            copy.judged_anew();
-        }
         self.flow.judged_anew();
+        let Some(copy) = self.copy.as_mut() else { return };
+        copy.judged_anew();
+        let told = |flow: &mut dyn Flow| std::iter::from_fn(|| flow.next()).collect::<VecDeque<_>>();
+        let again = told(copy.as_mut());
+        if told(self.flow.as_mut()) != again {
+            self.stop_putting_back();
+        }
+        self.told = again;
     }
 
     pub(crate) fn take(&mut self) -> Taken {
@@ -147,9 +160,9 @@ impl Twin {
         self.flow.left()
     }
 
-    /// Whether something was decided that waits for other events than its own.
+    /// Whether something was decided that waits for other events than its own, and can't be told again.
     pub(crate) fn keeps_decided(&self) -> bool {
-        self.flow.keeps_decided()
+        self.flow.keeps_decided() || self.copy.as_ref().is_some_and(|copy| copy.keeps_decided())
     }
 
     /// Whether the dialect's own end of a stream has come.

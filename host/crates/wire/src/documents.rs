@@ -215,6 +215,7 @@ impl<R: Reader> Documents<R> {
             return Ok(());
         }
         let events = matches!(framing, Framing::Events(_));
+        let waits = queue.waits();
         loop {
             let rest = queue.rest();
             let event = framing.find(rest, end)?;
@@ -250,9 +251,10 @@ impl<R: Reader> Documents<R> {
             if says && !event.missing.is_empty() {
                 slots.push(Slot::put(len..len, event.missing));
             }
+            let spared = parts.settle_spared(waits, slots);
             // In front of all that stands in the frame, and of what is dropped from it.
             slots.splice(0..0, parts.extra_slots.drain(..));
-            queue.frame(len, slots);
+            queue.frame(len, slots, spared);
         }
     }
 
@@ -281,7 +283,7 @@ impl<R: Reader> Documents<R> {
         reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known, finds })?;
         parts.bounded()?;
         let len = rest.len();
-        queue.frame(len, slots);
+        queue.frame(len, slots, false);
         Ok(())
     }
 }
@@ -321,21 +323,25 @@ fn read_lines(
         }
         // Not the name of any JSON literal.
         let name = format!("line {line}");
-        let part = match parts.remembered(&name) {
-            Some((_, run)) if run.settled() && run.changes.is_empty() => continue,
-            Some((part, _)) => part,
+        let (part, spared) = match parts.remembered(&name) {
+            Some((part, run)) => (part, run.settled() && run.changes.is_empty()),
             None => {
                 let (part, _) = parts.whole(Channel::Field, speaker, line);
                 parts.remember(&name, part);
-                part
+                (part, false)
             }
         };
         let source = Source::Part(part);
+        let (at, end, to) = (value.start as u32, value.end as u32, line.len() as u64);
+        let slot = Slot { source: Some(source), kind: Kind::Line, at, end, from: 0, to, tail: true };
+        if spared {
+            parts.spare(slot);
+            continue;
+        }
         if let Some(run) = parts.run_mut(source) {
             run.live += 1;
         }
-        let (at, end, to) = (value.start as u32, value.end as u32, line.len() as u64);
-        slots.push(Slot { source: Some(source), kind: Kind::Line, at, end, from: 0, to, tail: true });
+        slots.push(slot);
     }
     Ok(())
 }
@@ -427,7 +433,7 @@ impl<R: Reader> Flow for Documents<R> {
         self.reader.end(&mut self.parts);
         if !self.parts.extra_slots.is_empty() {
             self.slots.append(self.parts.last_extras());
-            self.queue.frame(0, &mut self.slots);
+            self.queue.frame(0, &mut self.slots, false);
         }
         self.parts.bounded()
     }
@@ -459,6 +465,7 @@ impl<R: Reader> Flow for Documents<R> {
     fn judged_anew(&mut self) {
         self.parts.forget_fields();
         self.reader.judged_anew(&mut self.parts);
+        self.queue.tell_again(&mut self.parts);
     }
 
     fn take(&mut self, out: &mut BytesMut) {

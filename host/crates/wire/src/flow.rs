@@ -62,7 +62,8 @@ pub trait Flow: Send {
     fn patch_parameters(&mut self, patch: &str) -> Result<(), Malformed>;
 
     /// Others judge from here on. What those before left as it is, a field that comes in each event, is told again where
-    /// it comes again. What repeats a text that came in pieces leaves as that did.
+    /// it comes again. What repeats a text that came in pieces leaves as that did. What was decided and waits, and can be told
+    /// again, is: its part begins once more, and waits for its decision as if it had just come.
     fn judged_anew(&mut self) {}
 
     /// Moves all bytes that may leave to the end of `out`.
@@ -77,8 +78,8 @@ pub trait Flow: Send {
     /// Bytes of the body that have left, counted as they came.
     fn left(&self) -> u64;
 
-    /// Whether something was decided that has not left, and waits for other events than its own: it would leave as those
-    /// decided who judged it, whoever judges from here on.
+    /// Whether something was decided that has not left, waits for other events than its own, and can't be told again: it would
+    /// leave as those decided who judged it, whoever judges from here on.
     fn keeps_decided(&self) -> bool {
         false
     }

@@ -15,6 +15,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::{Buf, BytesMut};
 
 use crate::{
+    anew::Waiting,
     json::{literal, number},
     parts::{Parts, Run, Source},
 };
@@ -385,6 +386,8 @@ pub(crate) fn write<'a>(
 struct Frame {
     len: u32,
     slots: u32,
+    /// Something stands in it that has no slot, since it was decided to leave as it is.
+    spared: bool,
 }
 
 /// Bytes that are in and not out.
@@ -417,12 +420,17 @@ impl Queue {
         self.raw.len()
     }
 
-    /// The next `len` bytes are a frame with these slots.
-    pub(crate) fn frame(&mut self, len: usize, slots: &mut Vec<Slot>) {
+    /// Whether a frame waits.
+    pub(crate) fn waits(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    /// The next `len` bytes are a frame with these slots. `spared`: more stands in it, which was decided to leave as it is.
+    pub(crate) fn frame(&mut self, len: usize, slots: &mut Vec<Slot>, spared: bool) {
         if !slots.is_sorted_by_key(|slot| slot.at) {
             slots.sort_by_key(|slot| slot.at);
         }
-        self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32 });
+        self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32, spared });
         self.slots.extend(slots.drain(..));
         self.framed += len;
         self.came += len as u64;
@@ -438,13 +446,38 @@ impl Queue {
         self.came - self.framed as u64
     }
 
-    /// Whether a frame waits in which something is decided and no text is open, so that it waits for other frames.
+    /// Whether a frame waits in which something is decided that can't be told again, and no text is open, so that it waits
+    /// for other frames.
     pub(crate) fn keeps_decided(&self, parts: &Parts) -> bool {
+        let waiting = self.waiting();
         let mut slots = self.slots.iter();
         self.frames.iter().any(|frame| {
             let slots = slots.by_ref().take(frame.slots as usize);
-            slots.map(|slot| slot.stands(parts)).max() == Some(Stands::Decided)
+            let stands = |slot: &Slot| match slot.stands(parts) {
+                Stands::Decided if !frame.spared && slot.source.is_some_and(|source| waiting.tells(source, parts)) => {
+                    Stands::Empty
+                }
+                stands => stands,
+            };
+            slots.map(stands).max() == Some(Stands::Decided)
         })
+    }
+
+    /// Others judge from here on: all that can be is told to them.
+    pub(crate) fn tell_again(&mut self, parts: &mut Parts) {
+        self.ready = 0;
+        parts.tell_again(self.waiting());
+    }
+
+    /// The texts in the frames that wait.
+    fn waiting(&self) -> Waiting {
+        let (mut waiting, mut slots, mut at) = (Waiting::default(), self.slots.iter(), 0);
+        for frame in &self.frames {
+            let raw = &self.raw[at..at + frame.len as usize];
+            waiting.note(slots.by_ref().take(frame.slots as usize), raw);
+            at += frame.len as usize;
+        }
+        waiting
     }
 
     /// Whether the first frame may leave.

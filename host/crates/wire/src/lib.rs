@@ -21,7 +21,7 @@
 //! 2. From bytes to documents: `documents` (the one flow of JSON), with its framings `sse`, `lines`, `array`, and `json`.
 //!    Flows of other bodies: `text`, `raw`, `nothing` (no body), `views` (services that no dialect knows).
 //! 3. From a document to what is told: `sheet` (a dialect says what stands where), `parts` (what was told and decided),
-//!    `frame` (the bytes that wait), `splice` (what tools and patches change).
+//!    `frame` (the bytes that wait), `anew` (what of them is told again), `splice` (what tools and patches change).
 //! 4. What is told so that nothing hides: `seams` (texts that are read as one), `tracks` (kinds of text that come in pieces),
 //!    `strays` (strings that a dialect does not know), `named`
 //!    (values with their names), `nested` (arguments: JSON in a string).
@@ -29,6 +29,7 @@
 //!    `event_name`, `typed` (types that some clients check).
 //! 6. The dialects: `openai`, `anthropic`, `gemini`, `ollama`, `mcp`, with the same file names where they have the same roles.
 
+mod anew;
 mod anthropic;
 mod array;
 mod case;

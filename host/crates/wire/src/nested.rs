@@ -44,6 +44,11 @@ impl Nested {
         Self { cleared_by_call: true, ..Self::default() }
     }
 
+    /// The same, of a call that is told once more.
+    pub(crate) fn again(text: String, json: bool) -> Self {
+        Self { text, json, ..Self::proposed() }
+    }
+
     /// Arguments of a call of the past, in a request.
     pub(crate) fn quoted() -> Self {
         Self::default()
@@ -164,8 +169,9 @@ impl Parts {
     /// The call may leave, with `input` as its arguments where given.
     pub(crate) fn clear_call(&mut self, call: ToolCallId, input: Option<String>) {
         let Some(nested) = self.calls.get(&call) else { return };
+        let json = nested.json;
         let changes = match input {
-            Some(by) if nested.json && !is_json(&by) => {
+            Some(by) if json && !is_json(&by) => {
                 let by = format!("\"{}\"", crate::json::literal::escaped(&by));
                 vec![Change { span: 0..nested.text.len() as u64, by }]
             }
@@ -184,6 +190,7 @@ impl Parts {
         run.changes = changes.into();
         run.released = run.len;
         run.closed = true;
+        self.proposed_as(call, json);
         for slot in self.calls.remove(&call).map(|nested| nested.slots).unwrap_or_default() {
             if let Some(source) = slot.source {
                 self.left(source, slot.to);

@@ -16,7 +16,7 @@ use std::{
 use model::{Channel, Part, PartId, Speaker};
 
 use crate::{
-    Change, Malformed, Step, ToolCallId,
+    Change, Malformed, Step, ToolCall, ToolCallId,
     frame::{Kind, Slot},
     nested::Nested,
 };
@@ -65,6 +65,10 @@ pub(crate) struct Run {
     pub(crate) lingers: bool,
     /// Up to here nothing waits for what may be added behind its end.
     pub(crate) passed: u64,
+    /// What it is told as; nothing of a call.
+    pub(crate) voice: Option<(Channel, Speaker)>,
+    /// Some of it has left.
+    pub(crate) gone: bool,
     /// Its changes stay until the flow ends, since the same text may come again.
     kept: bool,
     /// It was kept, and the same text is told again where it comes: its changes stay until all of it has left.
@@ -79,6 +83,18 @@ impl Run {
     /// Whether no text of it can wait for a decision.
     pub(crate) fn settled(&self) -> bool {
         self.closed || (self.ended && self.len == 0)
+    }
+
+    /// Whether it told a field that may come again, whole.
+    pub(crate) fn is_field(&self) -> bool {
+        self.remembered || self.let_go
+    }
+
+    /// Nothing of it was decided after all.
+    pub(crate) fn take_back(&mut self) {
+        (self.released, self.closed, self.touched) = (0, false, false);
+        self.changes.clear();
+        self.queued = None;
     }
 
     fn finished(&self) -> bool {
@@ -144,6 +160,10 @@ pub(crate) struct Parts {
     next_extra: u32,
     /// Slots of extras that belong to the frame that is being read.
     pub(crate) extra_slots: Vec<Slot>,
+    /// Places in the frame that is being read which say what was decided to leave as it is.
+    spared: Vec<Slot>,
+    /// Calls that were told, and whether their arguments stand in their frame as a value.
+    proposed: BTreeMap<ToolCallId, (ToolCall, bool)>,
     /// The bound that what came is beyond, and what it is.
     overflow: Option<(&'static str, usize)>,
 }
@@ -164,7 +184,7 @@ impl Parts {
         if self.is_full() {
             return id;
         }
-        self.runs.insert(Source::Part(id), Run::default());
+        self.runs.insert(Source::Part(id), Run { voice: Some((channel, speaker)), ..Run::default() });
         self.steps.push_back(Step::Begin(Part { id, channel, speaker }));
         id
     }
@@ -408,7 +428,46 @@ impl Parts {
 
     /// Tells a step.
     pub(crate) fn tell(&mut self, step: Step) {
+        if let Step::ToolCall(told) = &step {
+            self.proposed.insert(told.call, (told.clone(), false));
+        }
         self.steps.push_back(step);
+    }
+
+    /// A call that was told, and whether its arguments stand in their frame as a value.
+    pub(crate) fn proposed(&self, call: ToolCallId) -> Option<&(ToolCall, bool)> {
+        self.proposed.get(&call)
+    }
+
+    /// A call that was told leaves with its arguments as a value, or not.
+    pub(crate) fn proposed_as(&mut self, call: ToolCallId, json: bool) {
+        if let Some((_, as_json)) = self.proposed.get_mut(&call) {
+            *as_json = json;
+        }
+    }
+
+    /// A place that says what was decided to leave as it is needs no slot, as long as its frame leaves at once.
+    pub(crate) fn spare(&mut self, slot: Slot) {
+        self.spared.push(slot);
+    }
+
+    /// The frame is read: what was spared gets its slots after all where the frame may wait, and others may come to judge it.
+    /// The answer is whether any did not. `waits`: one before it does.
+    pub(crate) fn settle_spared(&mut self, waits: bool, slots: &mut Vec<Slot>) -> bool {
+        if self.spared.is_empty() {
+            return false;
+        }
+        if !waits && self.calls.is_empty() {
+            self.spared.clear();
+            return true;
+        }
+        for slot in self.spared.drain(..) {
+            if let Some(run) = slot.source.and_then(|source| self.runs.get_mut(&source)) {
+                run.live += 1;
+                slots.push(slot);
+            }
+        }
+        false
     }
 
     /// The next step to be fetched.
@@ -451,6 +510,7 @@ impl Parts {
     pub(crate) fn left(&mut self, source: Source, upto: u64) {
         let Some(run) = self.runs.get_mut(&source) else { return };
         run.live = run.live.saturating_sub(1);
+        run.gone |= upto > 0 || matches!(source, Source::Call(_));
         let mut past = Vec::new();
         if !run.kept {
             while run.changes.front().is_some_and(|change| change.span.start < upto && change.span.end <= upto) {
@@ -486,6 +546,9 @@ impl Parts {
     fn forget(&mut self, source: Source) {
         if !self.runs.get(&source).is_some_and(Run::finished) {
             return;
+        }
+        if let Source::Call(call) = source {
+            self.proposed.remove(&call);
         }
         for echo in self.runs.remove(&source).map(|run| run.echoes).unwrap_or_default() {
             self.silence(&echo);

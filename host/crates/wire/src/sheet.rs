@@ -85,9 +85,20 @@ impl Sheet<'_> {
 
     /// Notes that a node holds this text.
     pub(crate) fn slot(&mut self, node: usize, source: Source, kind: Kind, text: Range<u64>, tail: bool) {
+        self.push(self.slot_at(node, source, kind, text, tail));
+    }
+
+    fn slot_at(&self, node: usize, source: Source, kind: Kind, text: Range<u64>, tail: bool) -> Slot {
         let node = self.doc.nodes[node];
         let (at, end) = (self.place(node.start), self.place(node.end - 1) + 1);
-        self.push(Slot { source: Some(source), kind, at, end, from: text.start, to: text.end, tail });
+        Slot { source: Some(source), kind, at, end, from: text.start, to: text.end, tail }
+    }
+
+    /// Notes that a node holds the text of a source again, about which was decided that it leaves as it is.
+    fn spare(&mut self, node: usize, source: Source, kind: Kind, text: Range<u64>, tail: bool) {
+        if !self.whole {
+            self.parts.spare(self.slot_at(node, source, kind, text, tail));
+        }
     }
 
     /// Notes the place behind an object's `{`, for a member that is not there yet: a string, or with a call whose
@@ -184,12 +195,14 @@ impl Sheet<'_> {
         let text = self.doc.name(node);
         let (place, source) = sources.into_iter().enumerate().find(|&(_, source)| self.parts.repeats(source, &text))?;
         let run = self.parts.run(source)?;
-        if run.closed && run.changes.is_empty() && run.echoes.is_empty() {
-            return Some(place);
-        }
+        let spared = run.closed && run.changes.is_empty() && run.echoes.is_empty();
         let (len, tail) = (run.len, run.ended || run.lingers);
         let kind = if matches!(self.doc.kind(node), Json::Text | Json::Key) { Kind::Text } else { Kind::Raw };
-        self.slot(node, source, kind, 0..len, tail);
+        if spared {
+            self.spare(node, source, kind, 0..len, tail);
+        } else {
+            self.slot(node, source, kind, 0..len, tail);
+        }
         Some(place)
     }
 
@@ -242,11 +255,13 @@ impl Sheet<'_> {
     /// A field that a part that is remembered told.
     fn repeated(&mut self, node: usize, part: PartId) -> PartId {
         let source = Source::Part(part);
-        if let Some(run) = self.parts.run(source)
-            && !(run.settled() && run.changes.is_empty())
-        {
-            let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
-            self.slot(node, source, kind, 0..run.len, true);
+        let Some(run) = self.parts.run(source) else { return part };
+        let (len, spared) = (run.len, run.settled() && run.changes.is_empty());
+        let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
+        if spared {
+            self.spare(node, source, kind, 0..len, true);
+        } else {
+            self.slot(node, source, kind, 0..len, true);
         }
         part
     }

@@ -469,7 +469,7 @@ fn what_comes_again_is_told_to_those_who_judge_from_there_on() {
 }
 
 #[test]
-fn what_was_changed_and_has_not_left_stays_changed() {
+fn what_was_decided_and_has_not_left_is_told_to_those_who_judge_from_there_on() {
     let mut flow = stream();
     let mut judge = Judge::masking();
     let mut out = BytesMut::new();
@@ -480,14 +480,14 @@ fn what_was_changed_and_has_not_left_stays_changed() {
         judge.turn(&mut *flow, &mut out);
         chunk["choices"][0]["delta"] = json!({});
     }
-    assert!(out.is_empty() && flow.keeps_decided(), "the call is held");
+    assert!(out.is_empty() && !flow.keeps_decided(), "the call is held, with all that was decided");
     flow.judged_anew();
-    judge.mask = false;
+    let mut judge = Judge::default();
     chunk["choices"][0]["finish_reason"] = "tool_calls".into();
     flow.push(format!("data: {chunk}\n\n").as_bytes()).unwrap();
     judge.turn(&mut *flow, &mut out);
     let ids: Vec<Value> = events(&out).iter().map(|event| value(event)["id"].clone()).collect();
-    assert_eq!(ids, [support::MASK, support::MASK, support::MASK, CANARY]);
+    assert_eq!(ids, [CANARY; 4]);
 }
 
 #[test]
@@ -529,6 +529,9 @@ fn what_came_and_has_left_is_counted_as_it_came() {
     judge.turn(&mut *flow, &mut out);
     assert_ne!(out.len(), first.len());
     assert_eq!((flow.came(), flow.left()), (first.len() as u64, first.len() as u64));
+    let other = piece("other").replace("\"index\":0", "\"index\":1");
+    flow.push(other.as_bytes()).unwrap();
+    judge.turn(&mut *flow, &mut out);
     let begun = piece(&CANARY[..4]);
     flow.push(begun.as_bytes()).unwrap();
     judge.turn(&mut *flow, &mut out);
@@ -537,11 +540,10 @@ fn what_came_and_has_left_is_counted_as_it_came() {
         (begun.len() as u64, false),
         "its end is not decided"
     );
-    let other = piece("other").replace("\"index\":0", "\"index\":1");
     flow.push(other.as_bytes()).unwrap();
     judge.turn(&mut *flow, &mut out);
     assert_eq!(flow.came() - flow.left(), (begun.len() + other.len()) as u64);
-    assert!(flow.keeps_decided(), "another choice, behind it");
+    assert!(flow.keeps_decided(), "another choice, behind it, and some of it has left");
     flow.push(piece("x").as_bytes()).unwrap();
     judge.turn(&mut *flow, &mut out);
     assert_eq!((flow.came() - flow.left(), flow.keeps_decided()), (0, false));

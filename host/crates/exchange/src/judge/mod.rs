@@ -349,6 +349,14 @@ impl Judge {
         Ok(())
     }
 
+    /// Hears what the flow tells once more to those who judge from here on: it came once.
+    pub(crate) fn hear_again(&mut self, flow: &mut Twin) -> Result<(), Stop> {
+        let came = self.text_bytes;
+        self.hear(flow)?;
+        self.text_bytes = came;
+        Ok(())
+    }
+
     /// The track of a part that has not left.
     fn track(&mut self, part: PartId) -> &mut Track {
         self.tracks.get_mut(&part).expect("a part is told from its beginning to its end")

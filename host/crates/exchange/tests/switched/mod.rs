@@ -1,4 +1,6 @@
-//! Another policy set comes into force at a place on the path where nothing of the answer has come yet.
+//! Another policy set comes into force at a place on the path where nothing of the answer has come yet, or in its middle.
+
+mod calls;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -229,16 +231,33 @@ async fn begun_with_a_call(rig: &Rig) -> (exchange::Reply, String) {
 const MESSAGE_STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 #[tokio::test]
-async fn a_call_that_was_judged_and_has_not_left_does_not_leave_unjudged() {
+async fn a_call_that_was_judged_and_has_not_left_is_judged_by_the_set_in_force() {
     let anthropic = || Setting { content_type: SSE, family: model::Family::Anthropic, ..Setting::default() };
-    for changed in [policy("30-deny", Does::DenyTool("rm")), policy("30-mask", Does::Mask("ZEBRA", "[Z]"))] {
+    for (changed, why) in [
+        (policy("30-deny", Does::DenyTool("rm")), "no rm here"),
+        (policy("00-lockdown", Does::Lockdown), "no traffic here"),
+        (policy("30-block", Does::Block("ZEBRA")), "no ZEBRA here"),
+    ] {
         let rig = Rig::new(anthropic());
         let (mut body, _) = begun_with_a_call(&rig).await;
         rig.publish.send(set(2, vec![changed])).unwrap();
         rig.say(MESSAGE_STOP);
         let told = so_far(&mut body).await;
-        assert!(told.contains("policies_changed") && !told.contains("rm\"") && !told.contains("ZEBRA"), "{told}");
+        assert!(told.contains(why) && !told.contains("tool_use") && !told.contains("ZEBRA-77"), "{told}");
         assert_eq!((closed(&rig).0, switched(&rig)), (Outcome::Blocked, vec![2]));
+    }
+    for (changed, name, argument) in [
+        (policy("30-mask", Does::Mask("ZEBRA", "[Z]")), "\"rm\"", "[Z]-77"),
+        (policy("30-mask", Does::Mask("rm", "ls")), "\"ls\"", "ZEBRA-77"),
+    ] {
+        let mut rig = Rig::new(anthropic());
+        let (mut body, _) = begun_with_a_call(&rig).await;
+        rig.publish.send(set(2, vec![changed])).unwrap();
+        rig.say(MESSAGE_STOP);
+        rig.hang_up();
+        let told = so_far(&mut body).await;
+        assert!(told.contains(name) && told.contains(argument) && told.ends_with(MESSAGE_STOP), "{told}");
+        assert_eq!((closed(&rig).0, switched(&rig)), (Outcome::Completed, vec![2]));
     }
 
     let mut rig = Rig::new(anthropic());
@@ -256,22 +275,33 @@ async fn a_call_that_was_judged_and_has_not_left_does_not_leave_unjudged() {
 #[tokio::test]
 async fn a_choice_that_waits_behind_another_does_not_leave_unjudged() {
     let of_choice = |index: u64, text: &str| repeating(text, "x").replace("\"index\":0", &format!("\"index\":{index}"));
-    let rig = Rig::new(Setting {
-        policies: vec![policy("10-mask", Does::Mask("secret", "[X]"))],
-        content_type: SSE,
-        ..Setting::default()
-    });
-    rig.say(&of_choice(0, "it ends in sec"));
-    let mut body = rig.ask("hi", true).await.into_body();
-    let mut told = so_far(&mut body).await;
-    rig.say(&of_choice(1, "ZEBRA-77, said before the swap"));
-    told.push_str(&so_far(&mut body).await);
-    assert!(!told.contains("ZEBRA"), "it waits behind the first");
-    let both = vec![policy("10-mask", Does::Mask("secret", "[X]")), policy("20-mask", Does::Mask("ZEBRA", "[Z]"))];
-    rig.publish.send(set(2, both)).unwrap();
-    rig.say(&of_choice(0, "tions"));
-    let told = so_far(&mut body).await;
-    assert!(told.contains("policies_changed") && !told.contains("ZEBRA"), "{told}");
+    for some_has_left in [true, false] {
+        let rig = Rig::new(Setting {
+            policies: vec![policy("10-mask", Does::Mask("secret", "[X]"))],
+            content_type: SSE,
+            ..Setting::default()
+        });
+        let mut told = String::new();
+        if some_has_left {
+            rig.say(&of_choice(1, "the other, "));
+        }
+        rig.say(&of_choice(0, "it ends in sec"));
+        let mut body = rig.ask("hi", true).await.into_body();
+        told.push_str(&so_far(&mut body).await);
+        rig.say(&of_choice(1, "ZEBRA-77, said before the swap"));
+        told.push_str(&so_far(&mut body).await);
+        assert!(!told.contains("ZEBRA"), "it waits behind the first");
+        let both = vec![policy("10-mask", Does::Mask("secret", "[X]")), policy("20-mask", Does::Mask("ZEBRA", "[Z]"))];
+        rig.publish.send(set(2, both)).unwrap();
+        rig.say(&of_choice(0, "tions"));
+        let told = so_far(&mut body).await;
+        assert!(!told.contains("ZEBRA"), "{told}");
+        assert_eq!(
+            (told.contains("policies_changed"), told.contains("[Z]-77")),
+            (some_has_left, !some_has_left),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test]
