@@ -162,7 +162,9 @@ impl Twin {
 
     /// Whether something was decided that waits for other events than its own, and can't be told again.
     pub(crate) fn keeps_decided(&self) -> bool {
-        self.flow.keeps_decided() || self.copy.as_ref().is_some_and(|copy| copy.keeps_decided())
+        aside(self.flow.held(), || {
+            self.flow.keeps_decided() || self.copy.as_ref().is_some_and(|copy| copy.keeps_decided())
+        })
     }
 
     /// Whether the dialect's own end of a stream has come.
