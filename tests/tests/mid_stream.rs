@@ -3,7 +3,9 @@
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
-use scenarios::rig::{End, Host, Setup, Upstream, entries, sse_head, within};
+use scenarios::rig::{
+    Channel, End, Heard, Host, Setup, Upstream, entries, events, repository, request, sse_head, within,
+};
 
 const BLOCK: &str = "[settings]\nwords = [\"launch codes\"]\ndirections = [\"response\"]\nspeakers = []\n";
 const ANY: &str = "[[connection.endpoint]]\npath = \"/any\"\nmethods = [\"POST\"]\nview = [\"json\", \"sse\", \"ndjson\", \"text\"]\n";
@@ -248,4 +250,47 @@ async fn what_was_spent_until_an_answer_ends_is_on_record_however_it_ends() {
     }
     let sessions = host.look("/v1/sessions").await;
     assert_eq!(sessions["sessions"][0]["input_tokens"], 10_000, "{sessions}");
+}
+
+/// An incident's swap while an agent writes a call: other settings mask what has not left, and the call goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_in_the_middle_of_a_call_is_no_end_of_it() {
+    const ONLY_CARDS: &str = "[settings]\nonly = [\"card\"]\n";
+    let mut upstream = Upstream::start().await;
+    let host = Setup::new().policy_with("10-mask.wasm", "mask", ONLY_CARDS).start(upstream.address).await;
+    let call = events(Channel::ToolArguments, &["{\"note\":\"my ssn is 078-05", "-1120 now\"}"]);
+    for lockdown in [false, true] {
+        let client = host.client();
+        let asked = tokio::spawn(async move { client.whole(&request("hello", true)).await });
+        let mut turn = upstream.turn().await;
+        turn.write(&sse_head()).await;
+        for event in &call[..2] {
+            turn.chunk(event).await;
+            turn.read_by_host().await;
+        }
+        if lockdown {
+            let stops = std::fs::read(repository().join("policies/dist/lockdown.wasm")).expect("it is shipped");
+            host.put("00-lockdown.wasm", &stops);
+            turn.dropped_by_host().await;
+        } else {
+            let before = host.generation().await;
+            host.put("10-mask.toml", b"[settings]\nonly = [\"ssn\"]\n");
+            host.until_set("other settings", |set| set["generation"].as_u64() > Some(before)).await;
+            for event in &call[2..] {
+                turn.chunk(event).await;
+            }
+            turn.write(b"0\r\n\r\n").await;
+            turn.done();
+        }
+        let (reply, body) = within("the answer", asked).await.expect("the caller does not panic");
+        let heard = Heard::stream(&body);
+        let told = String::from_utf8_lossy(&body);
+        if lockdown {
+            assert_eq!((reply.status, reply.end), (200, Some(End::Broken)), "{told}");
+            assert!(!told.contains("call_1") && !told.contains("policies_changed"), "{told}");
+        } else {
+            assert_eq!((reply.status, reply.end), (200, Some(End::Complete)), "{told}");
+            assert_eq!(heard.text(0, "tool 0"), "{\"note\":\"my ssn is [SSN] now\"}");
+        }
+    }
 }
