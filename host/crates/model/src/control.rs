@@ -6,7 +6,11 @@
 
 mod requests;
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +48,8 @@ pub struct TokenIssued {
     /// SHA-256 of the token. It is kept, and told to nobody: what is read of what was told has none.
     #[serde(default)]
     pub digest: Digest,
-    /// Whose it is.
-    pub caller: Caller,
+    /// Whose it is. Shared: a caller may have many tokens, and many groups.
+    pub caller: Arc<Caller>,
     /// What it may be used for.
     pub scope: Scope,
     /// From when on it is worth nothing.
@@ -79,7 +83,7 @@ pub struct Origin {
 }
 
 /// What is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// One token that was issued here.
@@ -268,6 +272,10 @@ impl Revoked {
 /// Time for which a fact is kept after it has ended, so that clocks that disagree a little don't matter.
 const LEEWAY_MS: u64 = 3_600_000;
 
+/// Tokens of one caller beyond which none is kept that has expired: anybody may be issued one after the other, each for
+/// some seconds.
+pub const CALLER_TOKENS_KEPT: usize = 1000;
+
 /// Time for which an alert is kept after it was last seen.
 pub const ALERT_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// Alerts that are kept: the newest.
@@ -302,17 +310,22 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
         !revoked.until_ms.is_some_and(over) && strongest.get(&revoked.target).is_some_and(|kept| kept.contains(revoked))
     };
     let open = requests::open(&events, |asked| over(asked.expires_ms), kept);
+    let known = known(&events, over, now_ms);
     // That a request was used is told by its token, and counts for as long as the request.
-    let matters = |token: &TokenIssued| !over(token.expires_ms) || open.contains(&token.id);
+    let matters = |id: &TokenId| known.contains(id) || open.contains(id);
+    // What was revoked of a token alone goes with it: nobody is let in by one that nobody knows.
+    let issued = events.iter().filter_map(ControlEvent::issued).map(|token| token.id);
+    let gone: HashSet<TokenId> = issued.filter(|id| !matters(id)).collect();
+    let left = |revoked: &Revoked| !matches!(&revoked.target, Target::Token(id) if gone.contains(id));
     let alerts = standing(&events, now_ms);
     let mut events = events;
     let mut places = 0..events.len();
     events.retain(|event| {
         let place = places.next();
         match event {
-            ControlEvent::TokenIssued(token) => matters(token),
-            ControlEvent::TokenExchanged(exchanged) => matters(&exchanged.token),
-            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => kept(revoked),
+            ControlEvent::TokenIssued(token) => matters(&token.id),
+            ControlEvent::TokenExchanged(exchanged) => matters(&exchanged.token.id),
+            ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => kept(revoked) && left(revoked),
             ControlEvent::Lifted(_) => false,
             ControlEvent::AccessRequested(requested) => open.contains(&requested.id),
             ControlEvent::AccessDecided(decided) => open.contains(&decided.id),
@@ -320,6 +333,22 @@ pub fn living(events: Vec<ControlEvent>, now_ms: u64) -> Vec<ControlEvent> {
         }
     });
     events
+}
+
+/// Tokens that are not `over`; of a caller who has too many of them, only the last of those that have expired.
+fn known(events: &[ControlEvent], over: impl Fn(u64) -> bool, now_ms: u64) -> HashSet<TokenId> {
+    let mut by_caller: HashMap<(&str, &str), Vec<(u64, TokenId)>> = HashMap::new();
+    for token in events.iter().filter_map(ControlEvent::issued).filter(|token| !over(token.expires_ms)) {
+        let caller = (token.caller.issuer.as_str(), token.caller.subject.as_str());
+        by_caller.entry(caller).or_default().push((token.expires_ms, token.id));
+    }
+    let last = by_caller.into_values().flat_map(|mut own| {
+        own.sort_unstable_by_key(|token| Reverse(*token));
+        own.into_iter()
+            .enumerate()
+            .filter(move |(at, (expires_ms, _))| *at < CALLER_TOKENS_KEPT || *expires_ms > now_ms)
+    });
+    last.map(|(_, (_, id))| id).collect()
 }
 
 /// Where the last word about each alert stands that is worth keeping.
@@ -373,6 +402,39 @@ mod tests {
         assert_eq!(living(events.clone(), 1000 + LEEWAY_MS).len(), 2);
         let left = living(events, 1001 + LEEWAY_MS);
         assert!(matches!(&left[..], [ControlEvent::Revoked(left)] if left.target == Target::Everything), "{left:?}");
+    }
+
+    fn issued(subject: &str, expires_ms: u64) -> ControlEvent {
+        ControlEvent::TokenIssued(TokenIssued {
+            at_ms: 1,
+            id: TokenId::new(),
+            digest: Digest::default(),
+            caller: Caller { subject: subject.into(), issuer: "idp".into(), ..Caller::default() }.into(),
+            scope: Scope::default(),
+            expires_ms,
+            by: String::new(),
+            certificate: None,
+            proven_ms: None,
+        })
+    }
+
+    #[test]
+    fn expired_tokens_of_a_caller_are_kept_up_to_their_bound_with_what_was_revoked_of_them() {
+        const NOW: u64 = 1_000_000;
+        let kept = CALLER_TOKENS_KEPT as u64;
+        let id = |event: &ControlEvent| event.issued().unwrap().id;
+        let expired: Vec<_> = (0..3 * kept).map(|at| issued("ann", at)).collect();
+        let others = issued("bob", 0);
+        let alive: Vec<_> = (0..7).map(|at| issued("ann", NOW + 1 + at)).collect();
+        let revoked = |of: &ControlEvent| revoked(Target::Token(id(of)), None, Some(NOW));
+        let (lost, last) = (revoked(&expired[0]), revoked(expired.last().unwrap()));
+        let mut events = [expired.as_slice(), &[others.clone(), lost, last.clone()], &alive].concat();
+        let left = living(events.clone(), NOW);
+        let first = expired.len() - CALLER_TOKENS_KEPT + alive.len();
+        assert_eq!(left, [&expired[first..], &[others, last], &alive].concat());
+        // All that are alive, however many they are.
+        events.extend((0..2 * kept).map(|_| issued("eve", NOW + 1)));
+        assert_eq!(living(events, NOW).len(), left.len() + 2 * CALLER_TOKENS_KEPT);
     }
 
     #[test]

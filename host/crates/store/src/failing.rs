@@ -424,7 +424,7 @@ fn issued() -> ControlEvent {
         at_ms: 1,
         id: TokenId::new(),
         digest: Digest([7; 32]),
-        caller: Caller { claims: "x".repeat(3000), ..Caller::default() },
+        caller: Caller { claims: "x".repeat(3000), ..Caller::default() }.into(),
         scope: Scope::on(["one"]),
         expires_ms: u64::MAX,
         by: String::new(),

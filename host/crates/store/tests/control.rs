@@ -44,7 +44,7 @@ fn issued(expires_ms: u64) -> ControlEvent {
         at_ms: 1,
         id: TokenId::new(),
         digest: Digest([3; 32]),
-        caller: Caller { subject: "ada".into(), issuer: "idp".into(), ..Caller::default() },
+        caller: Caller { subject: "ada".into(), issuer: "idp".into(), ..Caller::default() }.into(),
         scope: Scope::on(["openai"]),
         expires_ms,
         by: "grant".into(),

@@ -16,7 +16,7 @@ impl Rig {
     async fn issue_by(&self, issuer: &str, subject: &str) -> Issued {
         let issue = Issue {
             id: TokenId::new(),
-            caller: Caller { subject: subject.to_owned(), issuer: issuer.to_owned(), ..Caller::default() },
+            caller: Caller { subject: subject.to_owned(), issuer: issuer.to_owned(), ..Caller::default() }.into(),
             scope: Scope::on(["openai"]),
             lifetime: Duration::from_secs(900),
             by: "grant".to_owned(),

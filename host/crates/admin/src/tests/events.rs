@@ -40,7 +40,7 @@ async fn no_event_tells_the_hash_of_a_credential() {
         at_ms: 1,
         id: TokenId::new(),
         digest: Digest([digest; 32]),
-        caller: Caller { subject: "ann".to_owned(), ..Caller::default() },
+        caller: Caller { subject: "ann".to_owned(), ..Caller::default() }.into(),
         scope: Scope::on(["openai"]),
         expires_ms: u64::MAX,
         by: "night".to_owned(),

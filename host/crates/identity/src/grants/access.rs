@@ -364,7 +364,7 @@ mod tests {
             at_ms: 3,
             id,
             digest: Digest::default(),
-            caller: caller("ann"),
+            caller: caller("ann").into(),
             scope: Scope::on(["openai"]),
             expires_ms: 9,
             by: "night".into(),

@@ -92,7 +92,7 @@ impl Oauth {
         let asked = claimed.as_ref().map(|claimed| &claimed.asked);
         let lifetime = self.lifetime(grant, wanted, asked, from.map(|(_, ends)| ends))?;
         let id = asked.map_or_else(TokenId::new, |asked| asked.id);
-        let (caller, by) = (who.caller.clone(), grant.name.clone());
+        let (caller, by) = (Arc::new(who.caller.clone()), grant.name.clone());
         let proven_ms = Some(who.issued.saturating_mul(1000));
         let origin = from.map(|(origin, _)| origin);
         let issued = self.issue(Issue { id, caller, scope, lifetime, by, certificate, proven_ms, origin }).await?;
@@ -137,7 +137,7 @@ impl Oauth {
     }
 
     async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
-        let (whose, shown) = (Arc::new(issue.caller.clone()), issue.origin.map(|origin| origin.digest));
+        let (whose, shown) = (Arc::clone(&issue.caller), issue.origin.map(|origin| origin.digest));
         let issued = self.registry.issue(issue).await.map_err(|error| match error {
             IssueError::Revoked => {
                 self.turn_away(None, shown, Unidentified::Ended(Ended::revoked(error.to_string()), whose));

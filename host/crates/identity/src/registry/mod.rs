@@ -32,7 +32,7 @@ use std::{
 use exchange::ports::{ControlLog, Credential, Ended, Identified, Lease, Presented, RecordError, Unidentified};
 use model::{
     Caller, ControlEvent, Digest, Scope, SessionId, TokenId,
-    control::{Origin, Revoked, TokenExchanged, TokenIssued},
+    control::{CALLER_TOKENS_KEPT, Origin, Revoked, TokenExchanged, TokenIssued},
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -59,7 +59,8 @@ pub(crate) const CREDENTIAL_BYTES: usize = 16 << 10;
 pub struct Terms {
     /// Tokens that may be alive (not expired) at the same time.
     pub tokens: usize,
-    /// Of these, of one caller, so that one can't deny tokens to all.
+    /// Of these, of one caller, so that one can't deny tokens to all. No more of its tokens are known either: with more,
+    /// those are forgotten that have expired.
     pub caller_tokens: usize,
     /// Sessions that are remembered for being revoked by name.
     pub sessions: usize,
@@ -75,7 +76,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             tokens: 100_000,
-            caller_tokens: 1000,
+            caller_tokens: CALLER_TOKENS_KEPT,
             sessions: 10_000,
             grace: Duration::from_secs(300),
             caller: Limits::default(),
@@ -96,7 +97,7 @@ struct Inner {
     terms: Terms,
     clock: Clock,
     state: Mutex<State>,
-    /// Counts revocations, for those who must act on them.
+    /// Counts revocations that may end what somebody asked, for those who must act on them.
     revoked: watch::Sender<u64>,
     /// Held by revocations for reading and by lifts for writing while they come into the log, so that it has a lift and
     /// what is revoked anew on the sides of each other on which the view has them. Revocations commute, and share a
@@ -129,7 +130,7 @@ pub struct Issue {
     /// What it will be called; the id of the request for access that it was given for, where there was one.
     pub id: TokenId,
     /// Whose it will be.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// What it may be used for.
     pub scope: Scope,
     /// For how long.
@@ -299,7 +300,7 @@ impl Registry {
         if facts.certificate.is_some() && facts.certificate != presented.certificate {
             return Err(Unidentified::WrongCertificate);
         }
-        let (caller, scope) = (Arc::new(facts.caller.clone()), Arc::new(facts.scope.clone()));
+        let (caller, scope) = (Arc::clone(&facts.caller), Arc::new(facts.scope.clone()));
         self.let_in(Holder::of(&facts, origin), caller, scope, Some(facts.expires_ms))
     }
 
@@ -389,13 +390,14 @@ impl Registry {
         known.map(|(issuer, _)| issuer.to_owned()).collect()
     }
 
-    /// How many revocations came into force since the start: whoever follows them has missed none while it stays.
+    /// How many revocations came into force since the start that may end what somebody asked: whoever follows them has
+    /// missed none while it stays.
     #[must_use]
     pub(crate) fn revision(&self) -> u64 {
         *self.0.revoked.borrow()
     }
 
-    /// Changes with every revocation.
+    /// Changes with every revocation that may end what somebody asked: those of one credential end no question.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.revoked.subscribe()

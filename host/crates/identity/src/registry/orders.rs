@@ -154,7 +154,9 @@ impl Registry {
             let key = state.put_in_force(&revoked);
             (revoked, blast, key)
         };
-        self.0.revoked.send_modify(|count| *count += 1);
+        if may_end_what_was_asked(&revoked.target) {
+            self.0.revoked.send_modify(|count| *count += 1);
+        }
         tracing::warn!(
             target = ?revoked.target, reason = %revoked.reason, by = %revoked.by,
             tokens = blast.tokens, streams = blast.streams, "revoked"
@@ -240,6 +242,19 @@ impl Registry {
     }
 }
 
+/// Whether a question to a person, or a request for access, may end with this target. A holder may give back token after
+/// token: nobody looks at all that was asked for each.
+fn may_end_what_was_asked(target: &Target) -> bool {
+    match target {
+        Target::Token(_) | Target::Credential(_) => false,
+        Target::Caller { .. }
+        | Target::Session { .. }
+        | Target::Connection(_)
+        | Target::Issuer(_)
+        | Target::Everything => true,
+    }
+}
+
 fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
     let mut blast = Blast {
         already: !state.unkept.holds(&revoked.target)
@@ -247,7 +262,7 @@ fn blast(state: &State, revoked: &Revoked, now_ms: u64) -> Blast {
         ..Blast::default()
     };
     let mut callers = BTreeSet::new();
-    for facts in state.view.tokens().filter(|facts| facts.expires_ms > now_ms) {
+    for facts in state.view.concerned(&revoked.target).filter(|facts| facts.expires_ms > now_ms) {
         let holder = state.view.holder(facts);
         let hit = match &revoked.target {
             Target::Connection(connection) | Target::Session { connection, .. } => {

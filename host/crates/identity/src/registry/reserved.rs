@@ -44,7 +44,7 @@ impl Drop for Reserved {
 }
 
 /// One fewer of a caller's; who has none is forgotten.
-pub(super) fn count_out(by_caller: &mut HashMap<Owner, usize>, owner: &Owner) {
+fn count_out(by_caller: &mut HashMap<Owner, usize>, owner: &Owner) {
     if let Entry::Occupied(mut count) = by_caller.entry(owner.clone()) {
         *count.get_mut() -= 1;
         if *count.get() == 0 {

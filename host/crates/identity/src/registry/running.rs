@@ -50,7 +50,7 @@ pub(super) struct Running {
 impl State {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
-            view: View::default(),
+            view: View::new(terms.caller_tokens),
             unkept: Unkept::default(),
             to_come: ToCome::default(),
             running: HashMap::new(),
@@ -66,6 +66,10 @@ impl State {
     pub(super) fn admit(&mut self, holder: &Arc<Holder>, lease: &Lease) -> Result<u64, Ended> {
         if let Some(revoked) = self.view.ended(holder) {
             return Err(Ended::revoked(revoked.reason.as_str()));
+        }
+        // Forgotten since it was found: so it has expired, and what was revoked of it is forgotten too.
+        if holder.token().is_some_and(|id| self.view.token_called(id).is_none()) {
+            return Err(Ended::Expired);
         }
         let key = self.next;
         self.next += 1;

@@ -15,7 +15,7 @@ mod kept;
 
 /// What is said of a token that is no more.
 fn no_more(how: Ended, facts: &TokenIssued) -> Unidentified {
-    Unidentified::Ended(how, facts.caller.clone().into())
+    Unidentified::Ended(how, Arc::clone(&facts.caller))
 }
 
 /// A registry on a log in memory, at a time that a test sets.
@@ -46,7 +46,7 @@ impl Rig {
     fn issue(&self, subject: &str, lifetime: Duration) -> Result<Issued, IssueError> {
         self.runtime.block_on(self.registry.issue(Issue {
             id: TokenId::new(),
-            caller: caller("idp", subject),
+            caller: caller("idp", subject).into(),
             scope: Scope::on(["one", "two"]),
             lifetime,
             by: "grant".into(),
@@ -106,7 +106,7 @@ fn shown(subject: &str) -> Origin {
 fn issue() -> Issue {
     Issue {
         id: TokenId::new(),
-        caller: caller("idp", "ann"),
+        caller: caller("idp", "ann").into(),
         scope: Scope::on(["one"]),
         lifetime: HOUR,
         by: String::new(),
@@ -227,7 +227,7 @@ fn what_was_issued_before_a_time_dies_and_what_comes_later_lives() {
     // A token that goes back to a proof from before is as old as that.
     let proven = Issue {
         id: TokenId::new(),
-        caller: caller("idp", "ann"),
+        caller: caller("idp", "ann").into(),
         scope: Scope::default(),
         lifetime: HOUR,
         by: String::new(),
@@ -335,7 +335,7 @@ fn a_certificate_must_come_with_the_token_that_is_bound_to_it() {
     let rig = Rig::new(Terms::default());
     let issue = Issue {
         id: TokenId::new(),
-        caller: caller("idp", "ann"),
+        caller: caller("idp", "ann").into(),
         scope: Scope::default(),
         lifetime: HOUR,
         by: String::new(),

@@ -1,7 +1,12 @@
 //! The view: every token and every revocation, folded from control events. Pure: no clock, no I/O.
 //!
 //! What must hold: the same events give the same view; a token is found at once; a revocation is never forgotten before
-//! everything that it could be about is over.
+//! everything that it could be about is over; what one caller is issued takes no more room than `caller_tokens` tokens,
+//! whatever their lifetime, and an order about one of them takes no longer for the others.
+//!
+//! A token is forgotten only when it has expired. Nothing needs it then: it is refused as an unknown one is, its exchanges
+//! were cut when it was revoked, the record has its issue and its end, and that it used up a request for access is kept by
+//! the log for as long as the request (`model::control::living`).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,11 +15,11 @@ use std::{
 
 use exchange::ports::Credential;
 use model::{
-    CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
+    Caller, CompactString, ControlEvent, Digest, SessionId, Target, TokenId,
     control::{Origin, Revoked, TokenIssued},
 };
 
-use super::{proven, reserved::count_out};
+use super::proven;
 
 /// Time for which an expired token is still known as expired, rather than unknown.
 pub(super) const REMEMBERED_MS: u64 = 3_600_000;
@@ -78,9 +83,22 @@ pub(crate) struct Place {
     pub(crate) connection: CompactString,
 }
 
+/// What one caller has; there is none without a token.
+#[derive(Debug)]
+struct Own {
+    /// As its last token tells it: those that tell the same share it.
+    caller: Arc<Caller>,
+    /// Its tokens, the one that expires first first.
+    known: BTreeSet<(u64, TokenId)>,
+    /// How many of them had not expired when it was last looked at.
+    alive: usize,
+}
+
 /// Tokens and revocations as they stand.
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// Tokens of one caller beyond which those are forgotten that have expired.
+    caller_tokens: usize,
     tokens: HashMap<Digest, Arc<TokenIssued>>,
     by_id: HashMap<TokenId, Digest>,
     /// What those were issued for that were exchanged.
@@ -88,10 +106,11 @@ pub(crate) struct View {
     by_expiry: BTreeSet<(u64, TokenId)>,
     /// Of these, those that had not expired when it was last looked at.
     alive: BTreeSet<(u64, TokenId)>,
-    /// How many of those each caller has, by issuer and subject.
-    by_caller: HashMap<Owner, usize>,
+    by_caller: HashMap<Owner, Own>,
     /// One for each target: later ones are joined to it.
     revoked: HashMap<Target, Arc<Revoked>>,
+    /// Those that have an end, the one that ends first first.
+    by_end: BTreeSet<(u64, Target)>,
     /// Those of whole connections and of sessions, which are looked at when it is known where an exchange goes.
     sessions: HashMap<String, Vec<Arc<Revoked>>>,
     /// Tokens that no grant gives any more, and what is said of them. From no event: with other grants, after the next
@@ -100,6 +119,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Nothing yet.
+    pub(crate) fn new(caller_tokens: usize) -> Self {
+        Self { caller_tokens, ..Self::default() }
+    }
+
     /// Takes an event.
     pub(crate) fn fold(&mut self, event: &ControlEvent) {
         match event {
@@ -109,10 +133,7 @@ impl View {
                 self.origins.insert(exchanged.token.id, exchanged.origin);
             }
             ControlEvent::Revoked(revoked) | ControlEvent::GivenBack(revoked) => self.revoke(revoked),
-            ControlEvent::Lifted(lifted) => {
-                self.revoked.remove(&lifted.target);
-                self.index_sessions(&lifted.target);
-            }
+            ControlEvent::Lifted(lifted) => self.unrevoke(&lifted.target),
             ControlEvent::AccessRequested(_) | ControlEvent::AccessDecided(_) | ControlEvent::Alert(_) => {}
         }
     }
@@ -136,11 +157,37 @@ impl View {
     fn issue(&mut self, issued: &TokenIssued) {
         // One of this name that was issued before was never handed out: who asked for it had gone, and asked again.
         self.forget(issued.id);
+        let (owner, place) = (owner(issued), (issued.expires_ms, issued.id));
+        let none = || Own { caller: Arc::clone(&issued.caller), known: BTreeSet::new(), alive: 0 };
+        let own = self.by_caller.entry(owner.clone()).or_insert_with(none);
+        if own.caller != issued.caller {
+            own.caller = Arc::clone(&issued.caller);
+        }
+        own.known.insert(place);
+        own.alive += 1;
+        let facts = TokenIssued { caller: Arc::clone(&own.caller), ..issued.clone() };
         self.by_id.insert(issued.id, issued.digest);
-        self.by_expiry.insert((issued.expires_ms, issued.id));
-        self.alive.insert((issued.expires_ms, issued.id));
-        *self.by_caller.entry(owner(issued)).or_default() += 1;
-        self.tokens.insert(issued.digest, Arc::new(issued.clone()));
+        self.by_expiry.insert(place);
+        self.alive.insert(place);
+        self.tokens.insert(issued.digest, Arc::new(facts));
+        self.make_room_of(&owner, issued.at_ms);
+    }
+
+    /// Forgets those of a caller that expired longest ago where it has more than it may.
+    fn make_room_of(&mut self, owner: &Owner, now_ms: u64) {
+        while let Some(own) = self.by_caller.get(owner)
+            && own.known.len() > self.caller_tokens
+            && let Some((expires, id)) = own.known.first().copied()
+            && expires <= now_ms
+        {
+            self.let_go(id);
+        }
+    }
+
+    /// Forgets a token that has expired, and what was revoked of it alone.
+    fn let_go(&mut self, id: TokenId) {
+        self.forget(id);
+        self.unrevoke(&Target::Token(id));
     }
 
     /// Forgets a token.
@@ -148,9 +195,14 @@ impl View {
         let Some(facts) = self.by_id.remove(&id).and_then(|digest| self.tokens.remove(&digest)) else { return };
         self.origins.remove(&id);
         self.outgrown.remove(&id);
-        self.by_expiry.remove(&(facts.expires_ms, id));
-        if self.alive.remove(&(facts.expires_ms, id)) {
-            count_out(&mut self.by_caller, &owner(&facts));
+        let (owner, place) = (owner(&facts), (facts.expires_ms, id));
+        self.by_expiry.remove(&place);
+        let was_alive = self.alive.remove(&place);
+        let Some(own) = self.by_caller.get_mut(&owner) else { return };
+        own.known.remove(&place);
+        own.alive -= usize::from(was_alive);
+        if own.known.is_empty() {
+            self.by_caller.remove(&owner);
         }
     }
 
@@ -170,8 +222,21 @@ impl View {
             }
             None => revoked.clone(),
         };
+        self.unrevoke(&revoked.target);
+        if let Some(until_ms) = joined.until_ms {
+            self.by_end.insert((until_ms, joined.target.clone()));
+        }
         self.revoked.insert(revoked.target.clone(), Arc::new(joined));
         self.index_sessions(&revoked.target);
+    }
+
+    /// Forgets what is revoked of a target.
+    fn unrevoke(&mut self, target: &Target) {
+        let Some(old) = self.revoked.remove(target) else { return };
+        if let Some(until_ms) = old.until_ms {
+            self.by_end.remove(&(until_ms, target.clone()));
+        }
+        self.index_sessions(target);
     }
 
     /// Brings the list of a session's connection up to date.
@@ -191,21 +256,21 @@ impl View {
             && expires <= now_ms
         {
             self.alive.pop_first();
-            if let Some(facts) = self.token_called(id).cloned() {
-                count_out(&mut self.by_caller, &owner(&facts));
+            let owner = self.token_called(id).map(|facts| owner(facts));
+            if let Some(own) = owner.and_then(|owner| self.by_caller.get_mut(&owner)) {
+                own.alive -= 1;
             }
         }
         while let Some((expires, id)) = self.by_expiry.first().copied()
             && expires.saturating_add(REMEMBERED_MS) <= now_ms
         {
-            self.forget(id);
+            self.let_go(id);
         }
-        let over = |until: u64| until.saturating_add(REMEMBERED_MS) <= now_ms;
-        self.revoked.retain(|_, revoked| !revoked.until_ms.is_some_and(over));
-        self.sessions.retain(|_, all| {
-            all.retain(|revoked| !revoked.until_ms.is_some_and(over));
-            !all.is_empty()
-        });
+        while let Some((until_ms, target)) = self.by_end.first().cloned()
+            && until_ms.saturating_add(REMEMBERED_MS) <= now_ms
+        {
+            self.unrevoke(&target);
+        }
     }
 
     /// Tokens that are known, expired ones included for a while.
@@ -216,7 +281,7 @@ impl View {
     /// How many of them have not expired, and how many of those this caller has; as of the last time that it was
     /// pruned.
     pub(crate) fn alive(&self, owner: &Owner) -> (usize, usize) {
-        (self.alive.len(), self.by_caller.get(owner).copied().unwrap_or_default())
+        (self.alive.len(), self.by_caller.get(owner).map_or(0, |own| own.alive))
     }
 
     /// Forgets those that expired longest ago where there are more than `most` of all.
@@ -225,7 +290,23 @@ impl View {
             && let Some((expires, id)) = self.by_expiry.first().copied()
             && !self.alive.contains(&(expires, id))
         {
-            self.forget(id);
+            self.let_go(id);
+        }
+    }
+
+    /// Tokens among which are all that a revocation of this target ends: no more than its own, where it names a token or a
+    /// caller.
+    pub(crate) fn concerned(&self, target: &Target) -> Box<dyn Iterator<Item = &Arc<TokenIssued>> + '_> {
+        match target {
+            Target::Token(id) | Target::Session { token: Some(id), .. } => Box::new(self.token_called(*id).into_iter()),
+            Target::Caller { issuer, subject } | Target::Session { token: None, issuer, subject, .. } => {
+                let own = self.by_caller.get(&(issuer.clone(), subject.clone()));
+                let known = own.into_iter().flat_map(|own| &own.known);
+                Box::new(known.filter_map(|(_, id)| self.token_called(*id)))
+            }
+            Target::Credential(_) | Target::Connection(_) | Target::Issuer(_) | Target::Everything => {
+                Box::new(self.tokens())
+            }
         }
     }
 

@@ -33,6 +33,68 @@ fn what_is_remembered_of_expired_tokens_is_bounded_too() {
 }
 
 #[test]
+fn of_a_caller_no_more_tokens_are_known_than_it_may_have() {
+    let mut rig = Rig::new(Terms { caller_tokens: 10, ..Terms::default() });
+    let of_bob = rig.issue("bob", Duration::from_secs(1)).unwrap();
+    let mut last = None;
+    for at in 0..100 {
+        let issued = rig.issue("ann", Duration::from_secs(1)).unwrap();
+        if at % 2 == 0 {
+            rig.runtime.block_on(rig.registry.give_back(&issued.facts)).unwrap();
+        }
+        last = Some(issued);
+        rig.pass(1000);
+    }
+    // Those that live are never forgotten for another.
+    let alive: Vec<_> = (0..10).map(|_| rig.issue("eve", HOUR).unwrap()).collect();
+    assert_eq!(rig.issue("eve", HOUR).err(), Some(IssueError::CallerFull(10)));
+    let last = last.unwrap();
+    for _ in 0..2 {
+        let known = |subject: &str| {
+            let target = caller_target(subject);
+            rig.registry.state().view.concerned(&target).count()
+        };
+        assert_eq!((known("ann"), known("bob"), known("eve")), (10, 1, 10));
+        assert!(rig.registry.revocations().len() <= 5, "what was revoked of those that are forgotten goes with them");
+        assert_eq!(rig.identify(&last.token).err(), Some(no_more(Ended::Expired, &last.facts)));
+        assert_eq!(rig.identify(&of_bob.token).err(), Some(no_more(Ended::Expired, &of_bob.facts)));
+        assert!(alive.iter().all(|issued| rig.identify(&issued.token).is_ok()));
+        rig.reopen();
+    }
+}
+
+#[test]
+fn tokens_of_one_caller_share_what_they_tell_of_it() {
+    let mut rig = Rig::new(Terms::default());
+    let staff = Caller { groups: vec!["staff".into()], ..caller("idp", "ann") };
+    for caller in [&staff, &staff, &caller("idp", "ann"), &caller("idp", "bob"), &caller("idp", "ann")] {
+        let issue = Issue { caller: caller.clone().into(), ..issue() };
+        rig.runtime.block_on(rig.registry.issue(issue)).unwrap();
+    }
+    for _ in 0..2 {
+        let tokens = rig.registry.tokens();
+        let told: BTreeSet<_> = tokens.iter().map(|(facts, _)| Arc::as_ptr(&facts.caller)).collect();
+        assert_eq!((tokens.len(), told.len()), (5, 3), "one of the others, and two ways in which ann is told");
+        rig.reopen();
+    }
+}
+
+#[test]
+fn an_order_about_one_token_looks_at_no_other() {
+    let rig = Rig::new(Terms { caller_tokens: 2000, ..Terms::default() });
+    let all: Vec<_> = (0..2000).map(|at| rig.issue(["ann", "bob"][at % 2], HOUR).unwrap()).collect();
+    let looked_at = |target: &Target| rig.registry.state().view.concerned(target).count();
+    assert_eq!(looked_at(&Target::Token(all[0].facts.id)), 1);
+    assert_eq!(looked_at(&caller_target("ann")), 1000);
+    assert_eq!(looked_at(&Target::Everything), 2000);
+    let blast = rig.runtime.block_on(rig.registry.give_back(&all[0].facts)).unwrap();
+    assert_eq!((blast.tokens, blast.callers), (1, 1));
+    assert_eq!(rig.registry.revision(), 0, "nobody looks whether anything that was asked ends with it");
+    assert_eq!(rig.revoke(caller_target("ann"), None).unwrap().tokens, 999);
+    assert_eq!(rig.registry.revision(), 1);
+}
+
+#[test]
 fn one_caller_can_not_take_the_tokens_of_all() {
     let mut rig = Rig::new(Terms { tokens: 10, caller_tokens: 3, ..Terms::default() });
     for _ in 0..2 {
@@ -137,7 +199,7 @@ async fn many_that_are_asked_for_at_once_find_no_place_twice() {
     let terms = Terms { tokens: 7, caller_tokens: 5, ..Terms::default() };
     let shared = Arc::clone(&log) as Arc<dyn ControlLog>;
     let registry = Registry::open_at(shared, terms, Arc::new(|| 1_000_000)).unwrap();
-    let by = |subject: &str| Issue { caller: caller("idp", subject), ..issue() };
+    let by = |subject: &str| Issue { caller: caller("idp", subject).into(), ..issue() };
     let many = |subject: &'static str| join_all((0..50).map(move |_| by(subject)).map(|issue| registry.issue(issue)));
     let refused = |told: &[Result<Issued, IssueError>], why: IssueError| {
         told.iter().filter(|told| told.as_ref().is_err_and(|error| *error == why)).count()

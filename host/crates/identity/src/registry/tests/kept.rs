@@ -130,7 +130,7 @@ proptest! {
         });
         let events: Vec<_> = times.iter().enumerate().map(event).collect();
         let folded = |events: &mut dyn Iterator<Item = &ControlEvent>| {
-            let mut view = view::View::default();
+            let mut view = view::View::new(1);
             events.for_each(|event| view.fold(event));
             view.revocation(&Target::Everything).map(|joined| (**joined).clone())
         };
