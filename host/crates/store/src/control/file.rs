@@ -16,6 +16,7 @@ use std::{
 use model::{ControlEvent, ExchangeId};
 use uuid::Uuid;
 
+use super::{CONTROL_RESERVE, ROOM};
 use crate::{
     StoreError, anew, folder,
     frame::{self, Kind},
@@ -48,11 +49,10 @@ pub(super) struct Contents {
 }
 
 impl ControlFile {
-    /// Makes a file with these events and room for `room` bytes more, in the place of the one that is there.
+    /// Makes a file with these events and room for more, in the place of the one that is there.
     pub(super) fn make(
         folder: &Path,
         medium: &dyn Medium,
-        room: usize,
         first: u64,
         events: &[ControlEvent],
     ) -> Result<Self, StoreError> {
@@ -64,6 +64,8 @@ impl ControlFile {
             next += 1;
         }
         frame::write_mark(&mut frames, next);
+        // As much room again as is taken over: so the next file comes only after as many bytes as this one begins with.
+        let room = ROOM.max(frames.len()) + CONTROL_RESERVE;
         let old = CONTROL.files(folder)?;
         folder::remove(&aside)?;
         let made = (|| {

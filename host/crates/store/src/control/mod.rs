@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What must hold: an acknowledged event is on the disk; events that take access away find room on a full disk, in what the
-//! others leave them (`CONTROL_RESERVE`); after an error of the disk nothing more is acknowledged.
+//! others leave them (`CONTROL_RESERVE`); after an error of the disk nothing more is acknowledged; whatever the events are,
+//! what is written anew grows no faster than what comes in, for revocations wait meanwhile.
 
 mod file;
 
@@ -201,14 +202,8 @@ fn now_ms() -> u64 {
 
 /// A file with those of `events` that are alive.
 fn begin(folder: &Path, medium: &dyn Medium, next: u64, events: Vec<ControlEvent>) -> Result<ControlFile, StoreError> {
-    // As much room again as is taken over, so that the work of taking over grows no faster than the events.
-    let alive = living(events, now_ms());
-    let taken: usize = alive.len().saturating_mul(EVENT_GUESS);
-    ControlFile::make(folder, medium, ROOM.max(taken) + CONTROL_RESERVE, next, &alive)
+    ControlFile::make(folder, medium, next, &living(events, now_ms()))
 }
-
-/// Bytes that an event has about.
-const EVENT_GUESS: usize = 512;
 
 /// The control thread.
 struct Writer {
@@ -355,3 +350,6 @@ fn answer(tell: oneshot::Sender<Told>, told: Told) {
     // Whoever went away needs no answer.
     let _gone = tell.send(told);
 }
+
+#[cfg(test)]
+mod tests;
