@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::discovery::Metadata;
+pub(crate) use self::discovery::{Metadata, place};
 use self::discovery::{Documents, Provider};
 pub use self::mapping::ClaimPath;
 pub use crate::jwks::Freshness;

@@ -28,7 +28,7 @@ use url::{Url, form_urlencoded};
 use super::form::Form;
 use crate::{
     jwt::{Fault, object},
-    oidc::{Issuers, Metadata, Verified},
+    oidc::{Issuers, Metadata, Verified, place},
 };
 
 /// How people sign in: the gate's own registration at one of the issuers.
@@ -91,11 +91,9 @@ impl Relying {
 
     /// Where to send a browser, and what to keep until it comes back.
     pub(super) fn send(&self) -> Result<(Url, Sent), LoginError> {
-        let (about, _) = self.about()?;
-        let authorization = about.authorization_endpoint.ok_or_else(|| lacks("authorization_endpoint"))?;
-        if about.token_endpoint.is_none() {
-            return Err(lacks("token_endpoint"));
-        }
+        let (about, http) = self.about()?;
+        let authorization = place(&about.authorization_endpoint, &http).map_err(wrong("authorization_endpoint"))?;
+        place(&about.token_endpoint, &http).map_err(wrong("token_endpoint"))?;
         let issuer =
             IssuerUrl::new(self.login.issuer.clone()).map_err(|error| LoginError::Unavailable(error.to_string()))?;
         // The set of keys is empty: tokens are checked by `Issuers`, never by this client.
@@ -117,7 +115,7 @@ impl Relying {
     pub(super) async fn receive(&self, sent: Sent, answer: &Form) -> Result<Verified, LoginError> {
         let (about, http) = self.about()?;
         let code = accept(&sent.state, &about, &self.login.issuer, answer)?;
-        let request = self.redemption(&about, &code, sent.verifier.secret())?;
+        let request = self.redemption(&about, &http, &code, sent.verifier.secret())?;
         let answer = http.send(request).await.map_err(|error| LoginError::Code(error.to_string()))?;
         let token = id_token(&answer).map_err(LoginError::Code)?;
         let verified = self.issuers.verify_login(&token, &self.login.issuer, &self.login.client_id).await?;
@@ -126,8 +124,14 @@ impl Relying {
     }
 
     /// The request that a code is redeemed with (RFC 6749, 4.1.3; RFC 7636, 4.5).
-    fn redemption(&self, about: &Metadata, code: &str, verifier: &str) -> Result<Request<Vec<u8>>, LoginError> {
-        let place = about.token_endpoint.as_ref().ok_or_else(|| lacks("token_endpoint"))?;
+    fn redemption(
+        &self,
+        about: &Metadata,
+        http: &Http,
+        code: &str,
+        verifier: &str,
+    ) -> Result<Request<Vec<u8>>, LoginError> {
+        let place = place(&about.token_endpoint, http).map_err(wrong("token_endpoint"))?;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code").append_pair("code", code);
         form.append_pair("redirect_uri", self.redirect.as_str()).append_pair("code_verifier", verifier);
@@ -154,8 +158,9 @@ impl Relying {
     }
 }
 
-fn lacks(what: &str) -> LoginError {
-    LoginError::Unavailable(format!("its metadata names no {what}"))
+/// What an issuer says of a place is none that may be asked.
+fn wrong(member: &'static str) -> impl Fn(String) -> LoginError {
+    move |what| LoginError::Unavailable(format!("{member} of its metadata {what}"))
 }
 
 /// The ID token of a token endpoint's answer (OpenID Connect Core 1.0, 3.1.3.3); else a sentence for the log, with
@@ -192,7 +197,7 @@ fn accept(state: &CsrfToken, about: &Metadata, issuer: &str, answer: &Form) -> R
     match answer.get("iss") {
         Some(iss) if iss == issuer => {}
         // RFC 9207, 2.4: an issuer that says it names itself does so; one that names another is another.
-        None if !about.authorization_response_iss_parameter_supported => {}
+        None if !about.names_itself() => {}
         Some(_) | None => return Err(LoginError::Mixed),
     }
     if answer.get("error").is_some() {

@@ -1,7 +1,10 @@
 //! What an issuer says of itself (OpenID Connect Discovery 1.0, RFC 8414), and its keys.
 //!
-//! `openidconnect`'s own type wants an authorisation endpoint; clusters and CI systems have none, so the document is read
-//! here.
+//! `openidconnect`'s own type wants an authorisation endpoint. Clusters and CI systems have none, or say something there
+//! that is no place (`urn:…`, nothing), so the document is read here.
+//!
+//! What must hold: what is needed for its keys must be right; what only a sign-in goes by refuses no key, and is looked at
+//! by who signs somebody in, before it is used.
 
 use std::sync::{
     Arc,
@@ -29,20 +32,36 @@ use crate::{
 pub(crate) struct Metadata {
     issuer: String,
     jwks_uri: Option<Url>,
-    pub(crate) authorization_endpoint: Option<Url>,
-    pub(crate) token_endpoint: Option<Url>,
-    /// Whether its answers name it (RFC 9207).
+    /// What it says there, whatever that is: see [`place`].
     #[serde(default)]
-    pub(crate) authorization_response_iss_parameter_supported: bool,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub(crate) authorization_endpoint: Value,
+    #[serde(default)]
+    pub(crate) token_endpoint: Value,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: Value,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Value,
+}
+
+/// The place that a member of an issuer's metadata names; else what is wrong with it, to be put after the member's name.
+pub(crate) fn place(said: &Value, http: &Http) -> Result<Url, String> {
+    let text = said.as_str().ok_or("is not there, or no text")?;
+    let url = Url::parse(text).map_err(|error| format!("is {text:?}: {error}"))?;
+    http.check(&url).map_err(|error| format!("is {text:?}, which {error}"))?;
+    Ok(url)
 }
 
 impl Metadata {
+    /// Whether its answers name it (RFC 9207). One that says so in a way of its own is taken at its word.
+    pub(crate) fn names_itself(&self) -> bool {
+        !matches!(self.authorization_response_iss_parameter_supported, Value::Null | Value::Bool(false))
+    }
+
     /// Whether a client's secret goes into the form: where it may not go into a header.
     pub(crate) fn takes_secrets_in_body_only(&self) -> bool {
         let has = |method: &str| {
             self.token_endpoint_auth_methods_supported
-                .as_ref()
+                .as_array()
                 .is_some_and(|known| known.iter().any(|own| own == method))
         };
         has("client_secret_post") && !has("client_secret_basic")
@@ -135,8 +154,7 @@ impl Provider {
             let (theirs, ours) = (&metadata.issuer, &self.url);
             return Err(format!("it is the metadata of another issuer: of {theirs:?}, not of {ours:?}"));
         }
-        let endpoints = [&metadata.jwks_uri, &metadata.authorization_endpoint, &metadata.token_endpoint];
-        for url in endpoints.into_iter().flatten() {
+        if let Some(url) = &metadata.jwks_uri {
             self.http.check(url).map_err(|error| format!("{url} {error}"))?;
         }
         Ok(metadata)
@@ -224,7 +242,6 @@ mod tests {
             r#"{"issuer":"https://idp","jwks_uri":"http://127.0.0.1/j"}"#,
             r#"{"issuer":"https://idp","jwks_uri":"https://169.254.169.254/j"}"#,
             r#"{"issuer":"https://idp","jwks_uri":"file:///etc/passwd"}"#,
-            r#"{"issuer":"https://idp","jwks_uri":"https://keys/j","token_endpoint":"http://idp/t"}"#,
             "[]",
             "",
         ] {
@@ -232,5 +249,24 @@ mod tests {
         }
         let slash = provider.read(br#"{"issuer":"https://idp/","jwks_uri":"https://keys/j"}"#).unwrap_err();
         assert_eq!(slash, r#"it is the metadata of another issuer: of "https://idp/", not of "https://idp""#);
+    }
+
+    /// As clusters, SPIFFE and others publish it, who let nobody sign in.
+    #[test]
+    fn what_only_a_sign_in_goes_by_refuses_no_key() {
+        let provider = provider("https://idp");
+        for said in [
+            r#""authorization_endpoint":"urn:kubernetes:programmatic_authorization""#,
+            r#""authorization_endpoint":"""#,
+            r#""authorization_endpoint":null,"token_endpoint":[]"#,
+            r#""token_endpoint":"http://idp/t""#,
+            r#""authorization_response_iss_parameter_supported":null"#,
+            r#""token_endpoint_auth_methods_supported":null"#,
+            r#""token_endpoint_auth_methods_supported":["none",1]"#,
+        ] {
+            let document = format!(r#"{{"issuer":"https://idp","jwks_uri":"https://keys/j",{said}}}"#);
+            let metadata = provider.read(document.as_bytes()).unwrap_or_else(|error| panic!("{said}: {error}"));
+            assert_eq!(metadata.jwks_uri.unwrap().as_str(), "https://keys/j");
+        }
     }
 }

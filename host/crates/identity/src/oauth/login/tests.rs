@@ -61,6 +61,38 @@ fn every_other_answer_is_refused() {
     assert_eq!(code("code=c&state=s3", true), None, "an issuer that names itself, and did not");
     assert_eq!(code("code=c&state=s3&iss=", true), None);
     assert!(Form::read("code=c&code=d&state=s3").is_err());
+    for said in [json!("true"), json!(1)] {
+        let document = json!({ "issuer": ISSUER, "authorization_response_iss_parameter_supported": said });
+        let about: Metadata = serde_json::from_value(document).unwrap();
+        assert!(about.names_itself(), "{said}");
+    }
+}
+
+#[test]
+fn an_issuer_is_asked_at_no_place_that_it_should_not_name() {
+    let issuers = Arc::new(Issuers::new([Issuer::new(ISSUER, ["gate"])]).unwrap());
+    let login = Login { issuer: ISSUER.into(), client_id: "gate".into(), client_secret: None, scopes: Vec::new() };
+    let relying = Relying::new(login, &Url::parse("http://127.0.0.1:1/oauth/callback").unwrap(), issuers);
+    let http = Http::new(None, [&ISSUER.to_owned()]).unwrap();
+    let redemption = |said: Value| {
+        let about = serde_json::from_value(json!({ "issuer": ISSUER, "token_endpoint": said })).unwrap();
+        relying.redemption(&about, &http, "code", "verifier").map(|request| request.uri().to_string())
+    };
+    assert_eq!(redemption(json!("https://idp/token")).unwrap(), "https://idp/token");
+    for said in [
+        json!("http://idp/token"),
+        json!("http://127.0.0.1/token"),
+        json!("https://169.254.169.254/token"),
+        json!("file:///etc/passwd"),
+        json!("urn:kubernetes:programmatic_authorization"),
+        json!("/token"),
+        json!(""),
+        json!(["https://idp/token"]),
+        json!(null),
+    ] {
+        let Err(LoginError::Unavailable(told)) = redemption(said.clone()) else { panic!("{said}") };
+        assert!(told.starts_with("token_endpoint of its metadata is "), "{told}");
+    }
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
