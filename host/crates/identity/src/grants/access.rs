@@ -279,11 +279,20 @@ impl AccessBook {
         })
     }
 
-    /// Takes an approved request of this caller for exactly this: only the first who does has it. The token to issue has
-    /// its id; where none could be issued, it is [given back](Self::give_back).
-    pub fn claim(&mut self, caller: &Caller, grant: &str, scope: &Scope, now_ms: u64) -> Option<AccessRequested> {
+    /// Takes an approved request of this caller for exactly this, where one is `meant` that one and no other: only the
+    /// first who does has it. The token to issue has its id; where none could be issued, it is
+    /// [given back](Self::give_back).
+    pub fn claim(
+        &mut self,
+        caller: &Caller,
+        grant: &str,
+        scope: &Scope,
+        meant: Option<TokenId>,
+        now_ms: u64,
+    ) -> Option<AccessRequested> {
         let fits = |open: &&mut Open| {
-            open.is_of(caller)
+            meant.is_none_or(|id| open.asked.id == id)
+                && open.is_of(caller)
                 && open.asked.grant == grant
                 && open.asked.scope == *scope
                 && open.state(now_ms) == AccessState::Approved
@@ -381,9 +390,9 @@ mod tests {
 
     /// Whether a token could be had now; none is.
     fn approved(book: &mut AccessBook, subject: &str, connection: &str, now_ms: u64) -> bool {
-        let claimed = book.claim(&caller(subject), "night", &Scope::on([connection]), now_ms);
+        let claimed = book.claim(&caller(subject), "night", &Scope::on([connection]), None, now_ms);
         if let Some(asked) = &claimed {
-            let again = book.claim(&caller(subject), "night", &Scope::on([connection]), now_ms);
+            let again = book.claim(&caller(subject), "night", &Scope::on([connection]), None, now_ms);
             assert!(again.is_none(), "claimed twice");
             book.give_back(asked.id);
         }
@@ -400,8 +409,8 @@ mod tests {
         assert!(!approved(&mut book, "bob", "openai", 2));
         assert!(!approved(&mut book, "ann", "other", 2));
         let other_ann = Caller { issuer: "https://other".into(), ..caller("ann") };
-        assert!(book.claim(&other_ann, "night", &Scope::on(["openai"]), 2).is_none(), "another issuer's ann");
-        assert!(book.claim(&caller("ann"), "day", &Scope::on(["openai"]), 2).is_none());
+        assert!(book.claim(&other_ann, "night", &Scope::on(["openai"]), None, 2).is_none(), "another issuer's ann");
+        assert!(book.claim(&caller("ann"), "day", &Scope::on(["openai"]), None, 2).is_none());
         book.apply(&issued(id));
         assert!(!approved(&mut book, "ann", "openai", 3));
         assert_eq!(book.get(id, 3).unwrap().1, AccessState::Used);

@@ -184,9 +184,10 @@ impl Access {
         })
     }
 
-    /// Takes an approved request of this caller for exactly this: only the first who does has it, until it is dropped.
-    pub(super) fn claim(&self, caller: &Caller, grant: &str, scope: &Scope) -> Option<Claimed> {
-        let asked = self.book().claim(caller, grant, scope, (self.0.clock)())?;
+    /// Takes an approved request of this caller for exactly this, or the one that is meant: only the first who does has
+    /// it, until it is dropped.
+    pub(super) fn claim(&self, caller: &Caller, grant: &str, scope: &Scope, meant: Option<TokenId>) -> Option<Claimed> {
+        let asked = self.book().claim(caller, grant, scope, meant, (self.0.clock)())?;
         Some(Claimed { access: self.clone(), asked, used: false })
     }
 }

@@ -75,7 +75,8 @@ impl Oauth {
         };
         let mut login = InHand { oauth: self, code, taken: Some(taken) };
         // For no credential that anybody was shown: the ID token went from the issuer to the gate.
-        let issued = self.issue_by_grant(&granted.who, &asked.wanted, peer.certificate, None).await?;
+        let Granted { who, request } = &*granted;
+        let issued = self.issue_by_grant(who, &asked.wanted, peer.certificate, None, *request).await?;
         login.taken = None;
         Ok(ok(&token_answer(&issued, now)))
     }

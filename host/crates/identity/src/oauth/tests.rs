@@ -82,7 +82,7 @@ impl Rig {
     /// A token, with no log to wait for.
     async fn token(&self) -> String {
         self.log.syncs.add_permits(1);
-        self.oauth.issue_by_grant(&who(), &Wanted::default(), None, None).await.unwrap().token
+        self.oauth.issue_by_grant(&who(), &Wanted::default(), None, None, None).await.unwrap().token
     }
 
     /// Gives a token back: the status, or what is wrong.
@@ -125,12 +125,12 @@ async fn an_approval_outlives_a_request_for_its_token_that_was_dropped() {
     oauth.access.decide(id, true, lead, String::new()).await.unwrap();
 
     let wanted = Wanted::default();
-    assert!(Rig::goes_away(oauth.issue_by_grant(&who(), &wanted, None, None)).await, "the log takes its time");
+    assert!(Rig::goes_away(oauth.issue_by_grant(&who(), &wanted, None, None, None)).await, "the log takes its time");
     assert_eq!(oauth.access.get(id).unwrap().state, crate::AccessState::Approved, "it can be used still");
     log.syncs.add_permits(1);
-    let issued = oauth.issue_by_grant(&who(), &wanted, None, None).await.unwrap();
+    let issued = oauth.issue_by_grant(&who(), &wanted, None, None, None).await.unwrap();
     assert_eq!((issued.facts.id, oauth.access.get(id).unwrap().state), (id, crate::AccessState::Used));
-    let again = oauth.issue_by_grant(&who(), &wanted, None, None).await;
+    let again = oauth.issue_by_grant(&who(), &wanted, None, None, None).await;
     assert_eq!(again.err().map(|refusal| refusal.error), Some("approval_required"), "and only once");
 }
 
@@ -150,6 +150,43 @@ async fn a_sign_in_outlives_a_poll_that_was_dropped() {
     assert_eq!(oauth.poll(&form, peer).await.unwrap().status(), StatusCode::OK, "the next poll has the token");
     now.fetch_add(10_000, Ordering::Relaxed);
     assert_eq!(oauth.poll(&form, peer).await.err().map(|refusal| refusal.error), Some("invalid_grant"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_device_gets_what_was_approved_for_it() {
+    let rig = Rig::new(Some(Approval { approvers: vec!["leads".into()], timeout: LIFETIME }));
+    let Rig { log, oauth, .. } = &rig;
+    log.syncs.add_permits(9);
+    let peer = peer();
+    let mut requests = Vec::new();
+    for (name, user_code, seconds) in [("short", "BCDFGHJK", 60), ("long", "LMNPQRST", 600)] {
+        let asking = Asking {
+            caller: who().caller,
+            scope: Scope::on(["openai"]),
+            lifetime_ms: seconds * 1000,
+            reason: name.into(),
+            grant: "night".into(),
+            timeout_ms: 600_000,
+        };
+        let id = oauth.access.ask(asking).await.unwrap();
+        let lead = Decider { name: "lea".into(), groups: Some(vec!["leads".into()]) };
+        oauth.access.decide(id, true, lead, String::new()).await.unwrap();
+        let mut wanted = Wanted::read("").unwrap();
+        wanted.lifetime = Some(Duration::from_secs(seconds));
+        let asked = Asked { wanted, reason: name.into(), address: peer.address, certificate: None };
+        let code = crate::digest(name);
+        assert!(oauth.devices().begin(code, user_code, asked, NOW_MS));
+        assert!(oauth.devices().decide(code, Some(Granted { who: who(), request: Some(id) }), NOW_MS));
+        requests.push((name, seconds, id));
+    }
+    // The one that was approved last comes first.
+    for (name, seconds, id) in requests.into_iter().rev() {
+        let answer = oauth.poll(&Form::read(&format!("device_code={name}")).unwrap(), peer).await.unwrap();
+        let told: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(told["expires_in"], seconds, "{name}");
+        assert_eq!(told["token_id"], id.to_string(), "{name}");
+        assert_eq!(oauth.access.get(id).unwrap().state, crate::AccessState::Used);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +267,7 @@ async fn who_is_refused_at_the_token_endpoint_is_told_to_those_who_watch() {
     assert_eq!(ask(INTROSPECT, &own, Some(&token)).await, (401, told("revoked ann", &token)));
     assert_eq!(ask(ACCESS, &access(&token), None).await, (400, told("revoked ann", &token)));
     // As for a device that comes for its token when its person is revoked: there is no credential yet.
-    let issued = rig.oauth.issue_by_grant(&who(), &Wanted::default(), None, None).await;
+    let issued = rig.oauth.issue_by_grant(&who(), &Wanted::default(), None, None, None).await;
     assert_eq!(issued.err().map(|refusal| refusal.error), Some("access_denied"));
     assert_eq!(*rig.told.lock().unwrap(), ["revoked ann  "]);
 }

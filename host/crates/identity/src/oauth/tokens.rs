@@ -51,7 +51,7 @@ impl Oauth {
         }
         let (who, wanted) = self.subject(form, peer).await?;
         let origin = Origin { digest: digest(form.need("subject_token")?), twin: who.twin };
-        let issued = self.issue_by_grant(&who, &wanted, peer.certificate, Some((origin, who.expires))).await?;
+        let issued = self.issue_by_grant(&who, &wanted, peer.certificate, Some((origin, who.expires)), None).await?;
         Ok(ok(&token_answer(&issued, self.registry.now_ms())))
     }
 
@@ -74,18 +74,19 @@ impl Oauth {
     }
 
     /// A token by the grant that gives what is wanted. One that is exchanged `from` another credential ends with it, and
-    /// at this time (seconds since 1970) at the latest.
+    /// at this time (seconds since 1970) at the latest. One that was `asked_for` by itself uses that request and no other.
     pub(super) async fn issue_by_grant(
         &self,
         who: &Verified,
         wanted: &Wanted,
         certificate: Option<Digest>,
         from: Option<(Origin, u64)>,
+        asked_for: Option<TokenId>,
     ) -> Result<Issued, Refusal> {
         let (grant, scope) = self.choose(who, wanted, certificate)?;
         let claimed = match &grant.approval {
             None => None,
-            Some(_) => Some(self.access.claim(&who.caller, &grant.name, &scope).ok_or_else(|| {
+            Some(_) => Some(self.access.claim(&who.caller, &grant.name, &scope, asked_for).ok_or_else(|| {
                 Refusal::new("approval_required", "a person must agree first: ask at /oauth/access, then try again")
             })?),
         };
