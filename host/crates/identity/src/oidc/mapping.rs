@@ -40,6 +40,19 @@ impl ClaimPath {
         rest.map_or(Some(value), |rest| value.pointer(&format!("/{rest}")))
     }
 
+    /// Whether something stands in the way that can have nothing of that name in it: what is there can't be told.
+    fn is_blocked(&self, claims: &Map<String, Value>) -> bool {
+        let (member, rest) = self.split();
+        let (Some(mut value), Some(rest)) = (claims.get(&member), rest) else { return false };
+        for step in rest.split('/') {
+            match value.pointer(&format!("/{step}")) {
+                Some(next) => value = next,
+                None => return !(value.is_object() || (value.is_array() && step.parse::<usize>().is_ok())),
+            }
+        }
+        false
+    }
+
     /// The member of the claims that it leads to, and what of the pointer is left there.
     fn split(&self) -> (String, Option<&str>) {
         let Some(rest) = self.0.strip_prefix('/') else { return (self.0.clone(), None) };
@@ -75,6 +88,7 @@ pub(super) fn caller(issuer: &Issuer, claims: &Claims, members: &Map<String, Val
             return Err(Fault::Claim("groups"));
         }
         match path.find(members) {
+            None if path.is_blocked(members) => return Err(Fault::Claim("groups")),
             None => {}
             Some(Value::String(group)) => groups.push(group.clone()),
             Some(Value::Array(list)) => {
@@ -114,7 +128,7 @@ mod tests {
         let claims = json!({"groups": "staff", "realm_access": {"roles": ["b", "a", "a"]}, "https://x/roles": ["c"]});
         assert_eq!(map(&claims, |_| {}).unwrap().groups, ["staff"]);
         let all = |issuer: &mut Issuer| {
-            issuer.groups = ["groups", "/realm_access/roles", "https://x/roles", "absent", "/groups/0"]
+            issuer.groups = ["groups", "/realm_access/roles", "https://x/roles", "absent", "/realm_access/absent/0"]
                 .map(|path| ClaimPath::read(path).unwrap())
                 .into();
         };
@@ -138,6 +152,17 @@ mod tests {
         ] {
             assert_eq!(map(&json!({ "groups": groups }), |_| {}), Err(Fault::Claim("groups")), "{groups}");
         }
+        let roles = |issuer: &mut Issuer| issuer.groups = vec![ClaimPath::read("/a/b/roles").unwrap()];
+        for there in [json!("x"), json!(null), json!([]), json!(["roles"]), json!(7), json!({"roles": null})] {
+            for claims in [json!({ "a": there }), json!({ "a": { "b": there } })] {
+                let nowhere = claims != json!({ "a": { "roles": null } });
+                assert_eq!(map(&claims, roles).is_err(), nowhere, "{claims}");
+            }
+        }
+        let first = |issuer: &mut Issuer| issuer.groups = vec![ClaimPath::read("/groups/0").unwrap()];
+        assert_eq!(map(&json!({ "groups": ["a", "b"] }), first).unwrap().groups, ["a"]);
+        assert!(map(&json!({ "groups": [] }), first).unwrap().groups.is_empty(), "there is none");
+        assert!(map(&json!({ "groups": "a" }), first).is_err());
     }
 
     #[test]
