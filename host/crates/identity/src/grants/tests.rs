@@ -70,6 +70,16 @@ fn a_claim_says_texts_and_nothing_else() {
 }
 
 #[test]
+fn a_scope_is_the_same_in_whatever_order_it_is_asked() {
+    let grants = Grants::new(vec![grant("day")]).unwrap();
+    let scope = |wanted: Wanted| grants.choose(&ann(), &wanted).map(|(_, scope)| scope).unwrap();
+    let first = scope(Wanted::read("connection:local connection:openai model:o3 model:gpt-4o").unwrap());
+    let mut again = Wanted::read("model:gpt-4o connection:openai model:o3 connection:local").unwrap();
+    again.connection("openai".into());
+    assert_eq!(scope(again), first);
+}
+
+#[test]
 fn a_token_is_never_more_than_its_grant() {
     let grants = Grants::new(vec![grant("day")]).unwrap();
     let scope = |text: &str| grants.choose(&ann(), &Wanted::read(text).unwrap()).map(|(_, scope)| scope);

@@ -6,7 +6,7 @@
 //!
 //! Each word may come several times; a kind that is left out means all that the grant gives.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::Scope;
 
@@ -62,7 +62,11 @@ impl Wanted {
         if self.grant.as_ref().is_some_and(|name| *name != grant.name) {
             return None;
         }
-        let or_all = |wanted: &[String], given: &[String]| if wanted.is_empty() { given } else { wanted }.to_vec();
+        // The same that is asked in another order, or twice, is the same: what was approved is found by its scope.
+        let or_all = |wanted: &[String], given: &[String]| match wanted {
+            [] => given.to_vec(),
+            wanted => wanted.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        };
         let scope = Scope {
             connections: or_all(&self.connections, &grant.scope.connections),
             models: or_all(&self.models, &grant.scope.models),
