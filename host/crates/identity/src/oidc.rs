@@ -23,8 +23,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::discovery::{Metadata, place};
 use self::discovery::{Documents, Provider};
+pub(crate) use self::discovery::{Metadata, place};
 pub use self::mapping::ClaimPath;
 pub use crate::jwks::Freshness;
 use crate::{
@@ -280,6 +280,11 @@ impl Issuers {
     #[must_use]
     pub fn looks_like_one(credential: &str) -> bool {
         credential.bytes().filter(|byte| *byte == b'.').count() == 2
+    }
+
+    /// By how many seconds an issuer's clock may differ; none for one that is not trusted.
+    pub(crate) fn leeway(&self, url: &str) -> u64 {
+        self.by_url.get(url).map_or(0, |trusted| trusted.terms.leeway.as_secs())
     }
 
     /// Whether an issuer is trusted.

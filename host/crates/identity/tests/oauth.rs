@@ -266,6 +266,17 @@ async fn an_issuers_token_is_used_as_it_is_only_where_a_grant_says_so() {
     gate.direct.identify(presented(&token, None)).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuers_clock_that_is_behind_ends_no_token_early() {
+    let (provider, gate) = gate().await;
+    let token = provider.token().await;
+    // It lives 300 seconds; the leeway is 30.
+    gate.clock.shift(310);
+    assert!(gate.direct.identify(presented(&token, None)).await.is_ok());
+    gate.clock.shift(331);
+    assert_eq!(gate.direct.identify(presented(&token, None)).await.err(), Some(Unidentified::Unknown));
+}
+
 /// The workload's grant, but somebody must agree.
 fn on_request(issuer: &str) -> Vec<Grant> {
     let mut all = grants(issuer);
