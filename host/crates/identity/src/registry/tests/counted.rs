@@ -64,6 +64,20 @@ fn of_a_caller_no_more_tokens_are_known_than_it_may_have() {
 }
 
 #[test]
+fn a_token_that_is_forgotten_while_it_is_let_in_is_refused() {
+    let rig = Rig::new(Terms { caller_tokens: 1, ..Terms::default() });
+    let second = Duration::from_secs(1);
+    let issued = rig.issue("ann", second).unwrap();
+    // It was found; before it is let in, it is revoked, expires, and is forgotten with its revocation.
+    let holder = Arc::new(Holder::of(&issued.facts, None));
+    rig.runtime.block_on(rig.registry.give_back(&issued.facts)).unwrap();
+    rig.pass(1000);
+    rig.issue("ann", second).unwrap();
+    assert!(rig.registry.revocations().is_empty());
+    assert_eq!(rig.registry.state().admit(&holder, &Lease::new(None)), Err(Ended::Expired));
+}
+
+#[test]
 fn tokens_of_one_caller_share_what_they_tell_of_it() {
     let mut rig = Rig::new(Terms::default());
     let staff = Caller { groups: vec!["staff".into()], ..caller("idp", "ann") };
