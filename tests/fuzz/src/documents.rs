@@ -19,6 +19,9 @@ pub enum Framing {
     Text,
 }
 
+/// Where some clients end lines, and the HTML standard and JSON do not.
+const BREAKS: [char; 8] = ['\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// An event as a client has it: its name, its id and its data; of comments and other fields nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -27,8 +30,9 @@ pub(crate) struct Event {
     pub(crate) data: Vec<u8>,
 }
 
-/// The events of a stream, by the HTML standard's text; the last one also when no empty line follows it.
-pub(crate) fn events(stream: &[u8]) -> Vec<Event> {
+/// The events of a stream, by the HTML standard's text; the last one also when no empty line follows it. An id that is not
+/// plain ASCII is none.
+fn events(stream: &[u8]) -> Vec<Event> {
     let mut rest = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
     let (mut out, mut event, mut data) = (Vec::new(), Event::default(), None::<Vec<u8>>);
     while !rest.is_empty() {
@@ -53,7 +57,7 @@ pub(crate) fn events(stream: &[u8]) -> Vec<Event> {
                 None => data = Some(value.to_vec()),
             },
             b"event" => event.name = value.to_vec(),
-            b"id" if !value.contains(&0) => event.id = value.to_vec(),
+            b"id" if value.iter().all(|byte| matches!(byte, b' '..=b'~')) => event.id = value.to_vec(),
             _ => {}
         }
     }
@@ -61,6 +65,29 @@ pub(crate) fn events(stream: &[u8]) -> Vec<Event> {
         out.push(Event { data, ..event });
     }
     out
+}
+
+/// Data of an event that is no JSON, with spaces where some clients end lines; of what looks like JSON, whose lines leave
+/// as one, where all do.
+fn text_of(data: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(data).ok()?;
+    let loose = text.trim_start().starts_with(['{', '[']);
+    let ends = |c: char| BREAKS.contains(&c) || (loose && c == '\n');
+    Some(
+        text.chars().map(|c| if ends(c) { " ".repeat(c.len_utf8()) } else { c.to_string() }).collect::<String>().into(),
+    )
+}
+
+/// A body of JSON with escapes where some clients end lines.
+pub(crate) fn unbroken(body: &[u8]) -> Vec<u8> {
+    let escapes = [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
+    let body = String::from_utf8_lossy(body).into_owned();
+    escapes.iter().fold(body, |body, (raw, escape)| body.replace(raw, escape)).into_bytes()
+}
+
+/// A body of JSON with spaces for its ends of lines.
+pub(crate) fn flat(body: &[u8]) -> Vec<u8> {
+    body.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
 }
 
 /// The documents of a body; `None` when a part of it is none to the parser used here (also numbers that it can't hold).
@@ -87,7 +114,7 @@ pub fn documents(framing: Framing, body: &[u8]) -> Option<Vec<Value>> {
             for event in events(body) {
                 out.push(text(&event.name)?);
                 out.push(text(&event.id)?);
-                out.push(serde_json::from_slice(&event.data).ok().or_else(|| text(&event.data))?);
+                out.push(serde_json::from_slice(&event.data).ok().or_else(|| text_of(&event.data))?);
             }
             out
         }

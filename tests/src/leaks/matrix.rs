@@ -101,13 +101,13 @@ pub(super) enum Grammar {
 
 impl Grammar {
     /// Whether a stream that is written so leaves byte for byte. Of events it does not where clients would not all read the
-    /// same: comments with words and a mark are dropped, an end that is missing is written, and some dialects have one
-    /// way of writing an event.
+    /// same: comments with words and a mark are dropped, and the others leave in the one form that all read.
     fn stays(self, dialect: &Dialect) -> bool {
         match self {
             Self::Usual | Self::CrLf => true,
-            Self::Mark | Self::Notes | Self::Unended => dialect.framing != Framing::Sse,
-            Self::Cr | Self::Mixed | Self::Tight | Self::Lines => !dialect.plain,
+            Self::Cr | Self::Mixed | Self::Tight | Self::Lines | Self::Mark | Self::Notes | Self::Unended => {
+                dialect.framing != Framing::Sse
+            }
         }
     }
 }

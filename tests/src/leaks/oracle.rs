@@ -23,6 +23,8 @@ pub(super) struct Read {
     single: Vec<String>,
     /// Joined bytes of tokens.
     bytes: BTreeMap<String, Vec<u8>>,
+    /// What clients read that take each line of data in an event stream for a document.
+    by_line: Vec<Self>,
     /// Whether something of it could not be read as what it must be.
     pub broken: Option<String>,
     /// Whether there is an error in it.
@@ -50,14 +52,15 @@ impl Read {
         let mut read = Self::default();
         match framing {
             Framing::Sse => {
-                for data in events(body, &mut read.single) {
-                    if raw {
-                        read.add("data", &data);
-                    }
-                    if data != "[DONE]" && (!raw || data.starts_with('{')) {
-                        read.document(data.as_bytes());
-                    }
-                }
+                events(body, &mut read.single).iter().for_each(|data| read.data(raw, data));
+                read.by_line = LINES
+                    .iter()
+                    .map(|ends| {
+                        let mut other = Self::default();
+                        data_lines(body, ends).iter().for_each(|data| other.data(raw, data));
+                        other
+                    })
+                    .collect();
             }
             Framing::Lines => {
                 for line in body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
@@ -74,9 +77,24 @@ impl Read {
         read
     }
 
-    /// Where one of these is read, if anywhere; all in the form of [`plain`].
+    /// Reads the data of an event.
+    fn data(&mut self, raw: bool, data: &str) {
+        if raw {
+            self.add("data", data);
+        }
+        if data != "[DONE]" && (!raw || data.starts_with('{')) {
+            self.document(data.as_bytes());
+        }
+    }
+
+    /// Where one of these is read, if anywhere and by anybody; all in the form of [`plain`].
     #[must_use]
     pub(super) fn find(&self, needles: &[String]) -> Option<String> {
+        let own = self.find_here(needles);
+        own.or_else(|| self.by_line.iter().find_map(|read| Some(format!("by lines: {}", read.find_here(needles)?))))
+    }
+
+    fn find_here(&self, needles: &[String]) -> Option<String> {
         let joined = self.joined.iter().map(|(place, text)| (place.as_str(), text.as_str()));
         let single = self.single.iter().map(|text| ("a string", text.as_str()));
         for (place, text) in joined.chain(single) {
@@ -306,6 +324,17 @@ fn events(body: &[u8], others: &mut Vec<String>) -> Vec<String> {
     out
 }
 
+/// How lines end for clients that take each line of data for a document: with LF, and as `str.splitlines` in Python has it.
+const LINES: [&[char]; 2] =
+    [&['\n'], &['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}']];
+
+/// What stands behind `data:` on the lines of a stream.
+fn data_lines(body: &[u8], ends: &[char]) -> Vec<String> {
+    let body = String::from_utf8_lossy(body);
+    let lines = body.split(ends).filter_map(|line| line.strip_prefix("data:"));
+    lines.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned()).collect()
+}
+
 /// An array that was cut behind an item, closed.
 fn closed(body: &[u8]) -> Vec<u8> {
     let body = body.trim_ascii();
@@ -336,6 +365,8 @@ mod tests {
             "data: no JSON 078-05-1120\n\n",
             "data: {\"content\":[{\"text\":\"078-05\"},{\"image\":1},{\"text\":\"-1120\"}]}\n\n",
             "data: {\"type\":\"d\",\"content_index\":0,\"delta\":\"078\"}\n\ndata: {\"type\":\"d\",\"content_index\":1,\"delta\":\"-05-1120\"}\n\n",
+            "id: \u{b}data: {\"a\":\"078-05\"}\ndata: {\"a\":\"\"}\n\ndata: {\"a\":\"-1120\"}\n\n",
+            ":\rdata: {\"a\":\"x\"}\ndata: {\"a\":\"078-05\"}\ndata: ]\n\ndata: {\"a\":\"-1120\"}\n\n",
             "data: {\"type\":\"d\",\"index\":0,\"delta\":{\"text\":\"078-05\"}}\n\ndata: {\"type\":\"d\",\"index\":2,\"delta\":{\"text\":\"-1120\"}}\n\n",
         ] {
             assert!(found(Framing::Sse, body), "{body}");

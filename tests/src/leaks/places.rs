@@ -43,9 +43,6 @@ pub(super) struct Dialect {
     /// Whether an event is named by its `type`.
     #[serde(default)]
     pub named: bool,
-    /// Whether an event leaves as one line of data, however it came.
-    #[serde(default)]
-    pub plain: bool,
     envelope: Option<String>,
     whole_envelope: Option<String>,
     #[serde(default)]

@@ -2,7 +2,7 @@
 //! are many.
 //!
 //! What must hold: whole and streamed answers go through the same reader; a body that is not what it should be is
-//! an error, never passed on.
+//! an error, never passed on; where a client finds lines in ways of its own, it finds the documents that were judged.
 
 use std::ops::Range;
 
@@ -11,9 +11,9 @@ use model::{Channel, PartId, Speaker, Usage};
 use smallvec::SmallVec;
 
 use crate::{
-    Change, Finds, Flow, Limits, Malformed, Step, ToolCallId, array,
+    Change, Finds, Flow, Limits, Malformed, Step, ToolCallId, array, breaks,
     case::{self, Spelling},
-    frame::{Kind, Queue, Slot, Splice},
+    frame::{Beside, Kind, Queue, Slot, Splice},
     json::{Doc, Rules, Tape, literal},
     lines,
     nested::LONG_NUMBER,
@@ -216,6 +216,8 @@ impl<R: Reader> Documents<R> {
         }
         let events = matches!(framing, Framing::Events(_));
         let waits = queue.waits();
+        // Nobody reads an array line by line.
+        let lines_count = !matches!(framing, Framing::Items(_));
         loop {
             let rest = queue.rest();
             let event = framing.find(rest, end)?;
@@ -224,22 +226,27 @@ impl<R: Reader> Documents<R> {
                 return Err(Malformed::TooLarge { bound: "event_bytes", limit: limits.event_bytes });
             }
             let Some(event) = event else { return Ok(()) };
+            if let Some(expected) = event.wrong {
+                return Err(Malformed::Shape { path: String::new(), expected });
+            }
             read_lines(event, &rest[..event.len], parts, slots, (reader.speaker(), reader.known()))?;
             reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
             let (known, speaker) = (reader.known(), reader.speaker());
-            let mut says = true;
+            let (mut says, mut breaks) = (true, false);
             if events && is_bare(data) && reader.has_text() {
-                read_text(event, &rest[..event.len], reader, parts, slots)?;
+                read_text(event, queue, reader, parts, slots)?;
             } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
                 let rules = Rules { depth: limits.json_depth, duplicates: false };
                 match tape.read(data, rules) {
                     Ok(doc) => {
                         spelled(reader, doc)?;
+                        join_lines(event, slots)?;
+                        breaks = lines_count && breaks::in_json(data);
                         reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known, finds })?;
                     }
                     Err(Malformed::Json { .. } | Malformed::Truncated { .. }) if events && reader.has_text() => {
-                        read_text(event, &rest[..event.len], reader, parts, slots)?;
+                        read_text(event, queue, reader, parts, slots)?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -254,7 +261,7 @@ impl<R: Reader> Documents<R> {
             let spared = parts.settle_spared(waits, slots);
             // In front of all that stands in the frame, and of what is dropped from it.
             slots.splice(0..0, parts.extra_slots.drain(..));
-            queue.frame(len, slots, spared);
+            queue.frame(len, slots, Beside { spared, breaks });
         }
     }
 
@@ -273,17 +280,22 @@ impl<R: Reader> Documents<R> {
 
     fn whole_body(&mut self) -> Result<(), Malformed> {
         let Self { limits, queue, parts, reader, tape, slots, finds, .. } = self;
-        let rest = queue.rest();
-        if rest.is_empty() && reader.may_be_empty() {
+        let rules = Rules { depth: limits.json_depth, duplicates: false };
+        if queue.rest().is_empty() && reader.may_be_empty() {
             return Ok(());
         }
-        let doc = tape.read(rest, Rules { depth: limits.json_depth, duplicates: false })?;
+        if reader.speaker() == Speaker::Provider && breaks::has_object_on_a_line(queue.rest()) {
+            tape.read(queue.rest(), rules)?;
+            breaks::one_line(queue.rest_mut());
+        }
+        let rest = queue.rest();
+        let doc = tape.read(rest, rules)?;
         spelled(reader, doc)?;
         let (known, speaker, finds) = (reader.known(), reader.speaker(), finds.as_ref());
         reader.read(&mut Sheet { doc, parts, slots, lines: &[(0, 0)], whole: true, speaker, known, finds })?;
         parts.bounded()?;
         let len = rest.len();
-        queue.frame(len, slots, false);
+        queue.frame(len, slots, Beside::default());
         Ok(())
     }
 }
@@ -346,15 +358,36 @@ fn read_lines(
     Ok(())
 }
 
+/// Lets several lines of data that are one document leave as one: some clients read each line by itself.
+fn join_lines(event: &Event, slots: &mut Vec<Slot>) -> Result<(), Malformed> {
+    let between = event.between();
+    if between.is_empty() {
+        return Ok(());
+    }
+    if event.fields.iter().any(|field| between.contains(&field.start)) {
+        return Err(Malformed::Shape {
+            path: String::new(),
+            expected: "lines of data with no name or id between them",
+        });
+    }
+    // What else was to change there.
+    slots.retain(|slot| !between.contains(&(slot.at as usize)));
+    slots.extend(sse::joints(&event.data).map(|(range, by)| Slot::put(range, by)));
+    Ok(())
+}
+
 /// Reads data that is no JSON: as a part of its own, and as a piece of those that go on from event to event. What looks
-/// like JSON may be read as such by somebody less strict, so its escapes are undone where they are valid.
+/// like JSON may be read as such by somebody less strict, so its escapes are undone where they are valid. Characters that
+/// end a line for some clients are spaces from here on.
 fn read_text(
     event: &Event,
-    raw: &[u8],
+    queue: &mut Queue,
     reader: &mut impl Reader,
     parts: &mut Parts,
     slots: &mut Vec<Slot>,
 ) -> Result<(), Malformed> {
+    let raw = &mut queue.rest_mut()[..event.len];
+    event.data.iter().for_each(|line| breaks::blank(&mut raw[line.clone()]));
     let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
     let lines = || event.data.iter().map(|line| &text[line.clone()]);
     let loose = lines().any(|line| line.trim_start().starts_with(['{', '[', '"']));
@@ -433,7 +466,7 @@ impl<R: Reader> Flow for Documents<R> {
         self.reader.end(&mut self.parts);
         if !self.parts.extra_slots.is_empty() {
             self.slots.append(self.parts.last_extras());
-            self.queue.frame(0, &mut self.slots, false);
+            self.queue.frame(0, &mut self.slots, Beside::default());
         }
         self.parts.bounded()
     }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A whole body is one frame, an event stream is many: both take the same way out. What must hold: frames leave in
-//! order, each when all text in it may; a frame in which nothing changed leaves byte for byte.
+//! order, each when all text in it may; a frame in which nothing changed leaves byte for byte, but for characters in its
+//! JSON that end a line for some clients.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -16,6 +17,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::{
     anew::Waiting,
+    breaks,
     json::{literal, number},
     parts::{Parts, Run, Source},
 };
@@ -381,13 +383,21 @@ pub(crate) fn write<'a>(
     out.extend_from_slice(&raw.as_bytes()[from..]);
 }
 
+/// What stands in a frame beside its slots.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// Something that has no slot, since it was decided to leave as it is.
+    pub(crate) spared: bool,
+    /// Characters in its JSON that end a line for some clients: they leave as escapes.
+    pub(crate) breaks: bool,
+}
+
 /// A frame in the queue.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     len: u32,
     slots: u32,
-    /// Something stands in it that has no slot, since it was decided to leave as it is.
-    spared: bool,
+    beside: Beside,
 }
 
 /// Bytes that are in and not out.
@@ -415,6 +425,11 @@ impl Queue {
         &self.raw[self.framed..]
     }
 
+    /// The same, to write over them.
+    pub(crate) fn rest_mut(&mut self) -> &mut [u8] {
+        &mut self.raw[self.framed..]
+    }
+
     /// Bytes that are in and not out.
     pub(crate) fn len(&self) -> usize {
         self.raw.len()
@@ -425,12 +440,12 @@ impl Queue {
         !self.frames.is_empty()
     }
 
-    /// The next `len` bytes are a frame with these slots. `spared`: more stands in it, which was decided to leave as it is.
-    pub(crate) fn frame(&mut self, len: usize, slots: &mut Vec<Slot>, spared: bool) {
+    /// The next `len` bytes are a frame with these slots.
+    pub(crate) fn frame(&mut self, len: usize, slots: &mut Vec<Slot>, beside: Beside) {
         if !slots.is_sorted_by_key(|slot| slot.at) {
             slots.sort_by_key(|slot| slot.at);
         }
-        self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32, spared });
+        self.frames.push_back(Frame { len: len as u32, slots: slots.len() as u32, beside });
         self.slots.extend(slots.drain(..));
         self.framed += len;
         self.came += len as u64;
@@ -454,7 +469,9 @@ impl Queue {
         self.frames.iter().any(|frame| {
             let slots = slots.by_ref().take(frame.slots as usize);
             let stands = |slot: &Slot| match slot.stands(parts) {
-                Stands::Decided if !frame.spared && slot.source.is_some_and(|source| waiting.tells(source, parts)) => {
+                Stands::Decided
+                    if !frame.beside.spared && slot.source.is_some_and(|source| waiting.tells(source, parts)) =>
+                {
                     Stands::Empty
                 }
                 stands => stands,
@@ -507,12 +524,17 @@ impl Queue {
             let slots = self.slots.iter().take(frame.slots as usize);
             let raw = &self.raw[plain..plain + frame.len as usize];
             let own = splices(raw);
-            if own.is_empty() && !slots.clone().any(|slot| slot.changed(parts)) {
+            if own.is_empty() && !frame.beside.breaks && !slots.clone().any(|slot| slot.changed(parts)) {
                 plain += frame.len as usize;
             } else {
                 out.extend_from_slice(&self.raw[..plain]);
                 // A frame with text in it was read as UTF-8, so nothing is lost here.
+                let begin = out.len();
                 write(&String::from_utf8_lossy(raw), slots, own, parts, out);
+                if frame.beside.breaks {
+                    let written = out.split_off(begin);
+                    breaks::escape(&written, out);
+                }
                 self.raw.advance(plain + frame.len as usize);
                 self.framed -= plain + frame.len as usize;
                 plain = 0;

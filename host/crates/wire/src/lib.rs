@@ -26,12 +26,13 @@
 //!    `strays` (strings that a dialect does not know), `named`
 //!    (values with their names), `nested` (arguments: JSON in a string).
 //! 5. What need not be told, and what must not differ: `words` (of protocols), `case` and `schema` (how names are spelled),
-//!    `event_name`, `typed` (types that some clients check).
+//!    `event_name`, `typed` (types that some clients check), `breaks` (where some clients end lines).
 //! 6. The dialects: `openai`, `anthropic`, `gemini`, `ollama`, `mcp`, with the same file names where they have the same roles.
 
 mod anew;
 mod anthropic;
 mod array;
+mod breaks;
 mod case;
 mod dialect;
 mod documents;

@@ -1,7 +1,8 @@
 //! NDJSON: one JSON text on each line, as `application/x-ndjson` has it, over any split.
 //!
 //! What must hold: each byte belongs to exactly one line's frame; a line ends with LF (the CR of a CRLF is white space
-//! to JSON), the last one may end with the body; a line with nothing on it is passed over.
+//! to JSON), the last one may end with the body; a line with nothing on it is passed over; one with a CR in its middle is
+//! marked as wrong, since it is two to some clients.
 
 use crate::sse::Event;
 
@@ -27,6 +28,8 @@ impl Framer {
         };
         self.scanned = 0;
         self.line.one(len, 0..len);
+        let inside = memchr::memchr(b'\r', rest[..len].trim_ascii());
+        self.line.wrong = inside.map(|_| "a line with no CR in it");
         Some(&self.line)
     }
 }

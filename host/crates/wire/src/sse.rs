@@ -3,9 +3,12 @@
 //! The framer only says where things stand: the bytes stay where they are. What must hold: each byte belongs to exactly
 //! one event's frame; a line ends with CR, LF or CRLF, whatever the split; text that a client would ignore (comments,
 //! unknown fields, a byte order mark) is marked to be dropped, and what only some clients would read is marked to be
-//! written so that all do.
+//! written so that all do; of a stream in which each line ends as the first does (LF or CRLF), with a space behind the
+//! colon of `data` and `event`, nothing but text that clients ignore is marked.
 
 use std::ops::Range;
+
+use crate::breaks;
 
 /// One event; all ranges count from its frame's begin.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(crate) struct Event {
     /// What is missing at the end of the stream so that every client takes it for an event: those of the standard pass
     /// over one with no empty line behind it, others do not.
     pub(crate) missing: &'static str,
+    /// What should stand where clients would read what does in different ways, and nothing says the same to all.
+    pub(crate) wrong: Option<&'static str>,
 }
 
 impl Event {
@@ -34,30 +39,55 @@ impl Event {
     }
 
     /// Makes one line of the event's data (JSON, in which an end of line is white space), and of one with no data an
-    /// empty line. `raw` is its frame.
-    fn straighten(&mut self, raw: &[u8]) {
+    /// empty line. `raw` is its frame, `ends` how it ends.
+    fn straighten(&mut self, raw: &[u8], ends: &Ends) {
         self.name = 0..0;
         self.fields.clear();
         self.puts.clear();
         self.missing = "";
+        self.wrong = None;
         if self.data.iter().all(|line| raw[line.clone()].trim_ascii().is_empty()) {
             self.data.clear();
         }
         let (Some(first), Some(last)) = (self.data.first(), self.data.last()) else {
             if !matches!(raw, b"\n" | b"\r\n") {
-                self.puts.push((0..raw.len(), "\n"));
+                self.puts.push((0..raw.len(), ends.line));
             }
             return;
         };
         if &raw[..first.start] != DATA.as_bytes() {
             self.puts.push((0..first.start, DATA));
         }
-        self.puts.extend(self.data.windows(2).map(|lines| (lines[0].end..lines[1].start, " ")));
-        if !matches!(&raw[last.end..], b"\n\n" | b"\r\n\r\n") {
-            self.puts.push((last.end..raw.len(), END));
+        self.puts.extend(joints(&self.data));
+        if &raw[last.end..] != ends.event.as_bytes() {
+            self.puts.push((last.end..raw.len(), ends.event));
+        }
+    }
+
+    /// From the end of the first line of data to the begin of the last one.
+    pub(crate) fn between(&self) -> Range<usize> {
+        match self.data.as_slice() {
+            [first, .., last] => first.end..last.start,
+            _ => 0..0,
         }
     }
 }
+
+/// What stands between two of these lines of data, and what takes its place where they are JSON and leave as one.
+pub(crate) fn joints(data: &[Range<usize>]) -> impl Iterator<Item = (Range<usize>, &'static str)> {
+    data.windows(2).map(|lines| (lines[0].end..lines[1].start, " "))
+}
+
+/// How lines and events end.
+#[derive(Debug)]
+struct Ends {
+    line: &'static str,
+    event: &'static str,
+}
+
+const LF: Ends = Ends { line: "\n", event: "\n\n" };
+
+const CRLF: Ends = Ends { line: "\r\n", event: "\r\n\r\n" };
 
 /// Finds events.
 #[derive(Debug, Default)]
@@ -66,8 +96,8 @@ pub(crate) struct Framer {
     scanned: usize,
     /// Where the line begins.
     line: usize,
-    /// The frame before ended with CR: an LF that follows belongs to it.
-    after_cr: bool,
+    /// How all lines of the stream end: as the first one does, or with LF where that ends with CR alone.
+    ends: Option<&'static Ends>,
     /// Something other than a byte order mark has come.
     started: bool,
     /// The event is complete, and the next call begins another.
@@ -79,11 +109,11 @@ pub(crate) struct Framer {
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// How the one line of a plain event begins.
+/// How a line of data begins.
 const DATA: &str = "data: ";
 
-/// How it ends, where it does not end so with CRLF.
-const END: &str = "\n\n";
+/// What an event's name must be.
+const NAME: &str = "an event whose name has no control characters and no ends of lines in it";
 
 impl Framer {
     /// For dialects whose clients read lines in ways of their own.
@@ -101,6 +131,7 @@ impl Framer {
             self.event.data.clear();
             self.event.fields.clear();
             self.event.puts.clear();
+            self.event.wrong = None;
             (self.scanned, self.line) = (0, 0);
         }
         if !self.begin(rest, end) {
@@ -110,27 +141,31 @@ impl Framer {
             let at = self.scanned + found;
             let blank = at == self.line;
             let cr = rest[at] == b'\r';
-            if cr && at + 1 == rest.len() && (!blank || self.plain) && !end {
-                // The LF of a CRLF may still come, and belongs to this line. Only where nothing depends on it does the
-                // end of an event not wait for it.
+            if cr && at + 1 == rest.len() && !end {
+                // The LF of a CRLF may still come, and belongs to this line.
                 self.scanned = at;
                 return None;
             }
             let after = if cr && rest.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 };
+            let ends = *self.ends.get_or_insert(if after == at + 2 { &CRLF } else { &LF });
+            let stays = blank || self.take_line(rest, at, after);
+            // Some clients end lines with LF only, and some look for two of the same.
+            if stays && &rest[at..after] != ends.line.as_bytes() {
+                self.event.puts.push((at..after, ends.line));
+            }
             if blank {
-                self.after_cr = cr && after == rest.len() && rest[after - 1] == b'\r';
                 return Some(self.finish(rest, after));
             }
-            self.take_line(rest, at, after);
             (self.scanned, self.line) = (after, after);
         }
         self.scanned = rest.len();
         if end && !rest.is_empty() {
-            if self.line < rest.len() {
+            let ended = self.line == rest.len();
+            if !ended {
                 self.take_line(rest, rest.len(), rest.len());
             }
-            // Behind a CR one LF would only belong to that.
-            self.event.missing = if rest.ends_with(b"\n") { "\n" } else { END };
+            let ends = self.ends.unwrap_or(&LF);
+            self.event.missing = if ended { ends.line } else { ends.event };
             return Some(self.finish(rest, rest.len()));
         }
         None
@@ -140,12 +175,6 @@ impl Framer {
     fn begin(&mut self, rest: &[u8], end: bool) -> bool {
         if rest.is_empty() {
             return false;
-        }
-        if self.scanned == 0 && self.after_cr {
-            self.after_cr = false;
-            if rest[0] == b'\n' {
-                (self.scanned, self.line) = (1, 1);
-            }
         }
         if !self.started {
             if rest.starts_with(BOM) {
@@ -164,12 +193,13 @@ impl Framer {
         self.complete = true;
         self.event.len = len;
         if self.plain {
-            self.event.straighten(&rest[..len]);
+            self.event.straighten(&rest[..len], self.ends.unwrap_or(&LF));
         }
         &self.event
     }
 
-    fn take_line(&mut self, rest: &[u8], end: usize, after: usize) {
+    /// Whether the line goes on.
+    fn take_line(&mut self, rest: &[u8], end: usize, after: usize) -> bool {
         let line = &rest[self.line..end];
         let colon = memchr::memchr(b':', line);
         let name = &line[..colon.unwrap_or(line.len())];
@@ -178,27 +208,44 @@ impl Framer {
             Some(colon) => self.line + colon + 1..end,
             None => end..end,
         };
-        match name {
-            b"data" => self.event.data.push(value),
+        let said = &rest[value.clone()];
+        let stays = match name {
+            b"data" => {
+                if colon.is_none() {
+                    self.event.puts.push((self.line..end, DATA));
+                }
+                self.space(rest, &value);
+                self.event.data.push(value);
+                true
+            }
             b"event" => {
+                if !breaks::is_name(said) {
+                    self.event.wrong = Some(NAME);
+                }
+                self.space(rest, &value);
                 self.event.name = value.clone();
                 self.event.fields.push(value);
+                true
             }
-            b"id" => self.event.fields.push(value),
-            b"retry" if is_delay(&rest[value.clone()]) => {}
-            b"" if !rest[value.clone()].iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) => {}
-            _ => self.drop_line(rest, end, after),
+            b"id" if said.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
+                self.event.fields.push(value);
+                true
+            }
+            b"retry" => is_delay(said),
+            b"" => said.iter().all(|byte| byte.is_ascii_punctuation() || matches!(byte, b' ' | b'\t')),
+            _ => false,
+        };
+        if !stays {
+            self.event.puts.push((self.line..after, ""));
         }
+        stays
     }
 
-    /// Marks the line for dropping. Where the one before ends with CR alone and stays, that CR goes in place of this line's
-    /// own end: it would become one end of line with the LF of an empty line that follows, and two events one.
-    fn drop_line(&mut self, rest: &[u8], end: usize, after: usize) {
-        let cr_stays = self
-            .line
-            .checked_sub(1)
-            .is_some_and(|cr| rest[cr] == b'\r' && self.event.puts.last().is_none_or(|(drop, _)| drop.end <= cr));
-        self.event.puts.push((if cr_stays && end < after { self.line - 1..end } else { self.line..after }, ""));
+    /// Some clients know a field by the space behind its colon, and pass over others.
+    fn space(&mut self, rest: &[u8], value: &Range<usize>) {
+        if rest[value.start - 1..].starts_with(b":") && !rest[value.clone()].trim_ascii().is_empty() {
+            self.event.puts.push((value.start..value.start, " "));
+        }
     }
 }
 

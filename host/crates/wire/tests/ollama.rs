@@ -387,24 +387,32 @@ fn refused(content_type: &str, body: &str, why: &str) {
 fn a_whole_answer_has_no_lines_that_are_objects() {
     // Clients that asked for a stream read lines, whatever the content type says, and pass over those that are no JSON.
     let [first, last] = ["ssn 078-05-", "1120"].map(|text| chat(text).to_string());
-    let why = "none of whose lines is an object";
     for body in [
         format!(
             "{{\"x\":[\n{first}\n,\n{last}\n],\"message\":{{\"role\":\"assistant\",\"content\":\"\"}},\"done\":true}}\n"
         ),
         format!("{{\"x\":[\n \t{first}\r\n,{last}]}}"),
         format!("{{\"x\":\n{first}\n}}"),
+        format!("{{\"x\":\r{first}\r}}"),
     ] {
-        refused(JSON, &body, why);
+        let out = masked(answer(JSON), &body);
+        assert_eq!(out, body.replace(['\r', '\n'], " "));
     }
     // As servers write: on one line, or pretty.
     let whole = json!({"message":{"role":"assistant","content":"a","tool_calls":[{"function":{"name":"n","arguments":{}}}]},"done":true});
     let pretty = serde_json::to_string_pretty(&whole).unwrap();
     for body in [format!("{whole}"), format!("\n {whole}\r\n\n"), format!("{pretty}\n")] {
-        told(answer(JSON), &body);
+        assert_eq!(masked(answer(JSON), &body), body);
     }
-    let error = at("POST", "/api/chat").response(400, JSON, Limits::default()).unwrap();
-    told(error, "{\"error\":\n{\"message\":\"no\"}\n}");
+}
+
+#[test]
+fn a_line_is_one_to_every_client() {
+    // Clients in Python end lines with CR, and with some characters that JSON has in its strings, as well.
+    let said = chat("a\u{2028}b\u{85}c\u{2029}\u{2027}").to_string();
+    let escaped = said.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029").replace('\u{85}', "\\u0085");
+    assert_eq!(masked(answer(LINES), &format!("{said}\r\n")), format!("{escaped}\r\n"));
+    refused(LINES, &format!("{{\"x\":\r{said}\r}}\n"), "no CR in it");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{
     CANARY, Judge, events, masked_words,
     openai_chat::{client, stream, whole},
-    openai_responses, run, value,
+    openai_responses, run, unbroken, value,
 };
 use wire::{Flow, Limits};
 
@@ -220,9 +220,11 @@ proptest! {
         let mut one = Judge::default();
         let mut many = Judge::default();
         let out = run(stream(), &mut one, body.as_bytes(), &[]).unwrap().concat();
-        prop_assert_eq!(String::from_utf8(out).unwrap(), body.clone());
+        // CR alone ends a line for some clients only.
+        let expected = if script.line_end == "\r" { body.replace('\r', "\n") } else { body.clone() };
+        prop_assert_eq!(String::from_utf8(out).unwrap(), unbroken(&expected));
         let out = run(stream(), &mut many, body.as_bytes(), &cuts(body.len(), &at)).unwrap().concat();
-        prop_assert_eq!(String::from_utf8(out).unwrap(), body);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), unbroken(&expected));
         prop_assert_eq!(one.said(), many.said());
     }
 
@@ -392,31 +394,28 @@ fn what_is_not_data_is_dropped_or_masked() {
     for cut in 0..=body.len() {
         let out = run(stream(), &mut Judge::masking(), body.as_bytes(), &[cut]).unwrap().concat();
         let out = String::from_utf8(out).unwrap();
-        assert_eq!(out, "\n:\n\nevent: [SSN]\nid: 7\nretry: 3000\ndata\ndata: {\"id\":\ndata:\"[SSN]\"}\n\n");
+        assert_eq!(out, "\n:\n\nevent: [SSN]\nid: 7\nretry: 3000\ndata:  {\"id\":  \"[SSN]\"}\n\n");
     }
 }
 
 #[test]
-fn odd_streams_leave_as_they_came_but_for_a_mark_and_an_end_that_is_missing() {
+fn odd_streams_leave_in_the_one_form() {
+    let a = "{\"id\":\"a\"}";
     let bodies = [
-        ("", "data: {\"id\":\"a\"}", "\n\n"),
-        ("", "data: {\"id\":\"a\"}\n", "\n"),
-        ("", "data: {\"id\":\"a\"}\r\n", "\n"),
-        ("", "data: {\"id\":\"a\"}\r", "\n\n"),
-        ("\u{feff}", "data: {\"id\":\"a\"}\r\rdata: {\"id\":\"b\"}\n\r\n", ""),
-        ("\u{feff}", "", ""),
-        ("", "data:{\"id\":\"a\"}\r\n\ndata\n\n\n\r\r\n", ""),
-        ("", "data: {\"id\":\"a\"}\n\ndata: [DONE]", ""),
-        ("", "data: {\"id\":\"a\"}\n\ndata:", ""),
-        ("", "data: \n\n", ""),
-        ("", "", ""),
-        ("", "\n", ""),
+        (format!("data: {a}"), format!("data: {a}\n\n")),
+        (format!("data: {a}\n"), format!("data: {a}\n\n")),
+        (format!("data: {a}\r\n"), format!("data: {a}\r\n\r\n")),
+        (format!("data: {a}\r"), format!("data: {a}\n\n")),
+        (format!("\u{feff}data: {a}\r\rdata: {a}\n\r\n"), format!("data: {a}\n\n").repeat(2)),
+        ("\u{feff}".to_owned(), String::new()),
+        (format!("data:{a}\r\n\ndata\n\n\n\r\r\n"), format!("data: {a}\r\n\r\ndata: \r\n\r\n\r\n\r\n\r\n")),
+        (format!("data: {{\ndata:\ndata:{}", &a[1..]), format!("data: {{   {}\n\n", &a[1..])),
     ];
-    for (mark, body, end) in bodies {
-        let came = [mark, body].concat();
+    let as_it_came = ["data: {\"id\":\"a\"}\n\ndata: [DONE]", "data: {\"id\":\"a\"}\n\ndata:", "data: \n\n", "", "\n"];
+    for (came, expected) in bodies.into_iter().chain(as_it_came.map(|body| (body.to_owned(), body.to_owned()))) {
         for cut in 0..=came.len() {
             let out = run(stream(), &mut Judge::default(), came.as_bytes(), &[cut]).unwrap().concat();
-            assert_eq!(String::from_utf8(out).unwrap(), [body, end].concat(), "cut at {cut}");
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "cut at {cut}");
         }
     }
 }

@@ -77,14 +77,6 @@ impl Response {
     }
 }
 
-/// Whether a line of a body that is one document is an object to a client that reads lines, whatever the content type
-/// says, and passes over those that are none.
-fn has_lines(body: &str) -> bool {
-    let is_object = |line: &str| line.starts_with('{') && line.ends_with('}');
-    let mut lines = body.trim_ascii().split('\n').map(str::trim_ascii);
-    lines.clone().nth(1).is_some() && lines.any(is_object)
-}
-
 /// Whether a line, or the message in it, has text or calls tools.
 fn says(doc: Doc<'_>, object: usize) -> bool {
     doc.members(object).any(|(key, value)| match &*doc.name(key) {
@@ -117,9 +109,6 @@ impl Reader for Response {
         }
         let wrong = |expected| Malformed::Shape { path: String::new(), expected };
         if sheet.whole {
-            if !self.failed && has_lines(sheet.doc.text) {
-                return Err(wrong("one object, none of whose lines is an object by itself"));
-            }
             return self.line(sheet).map_err(wrong);
         }
         let error = sheet.doc.get(0, "error").is_some();

@@ -181,6 +181,12 @@ fn judged(flow: Box<dyn Flow>, body: &str, mut judge: Judge) -> String {
     String::from_utf8(out.concat()).unwrap()
 }
 
+/// A body of JSON with escapes in the place of characters at which some clients end a line.
+pub(crate) fn unbroken(body: &str) -> String {
+    let escapes = [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
+    escapes.iter().fold(body.to_owned(), |body, (raw, escape)| body.replace(raw, escape))
+}
+
 /// The data of each event, by the letter of the standard, with nothing shared with the crate.
 pub(crate) fn events(stream: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(stream).unwrap().replace("\r\n", "\n").replace('\r', "\n");
