@@ -152,7 +152,7 @@ fn events_of_text_are_masked_at_every_split() {
     for at in 0..=text.len() {
         for line_end in ["\n", "\r\n"] {
             let event = |text: &str| format!("data: {text}{line_end}data: .{line_end}{line_end}");
-            let body = format!("data: [DONE]\n\n{}{}", event(&text[..at]), event(&text[at..]));
+            let body = format!("data: [DONE]{line_end}{line_end}{}{}", event(&text[..at]), event(&text[at..]));
             let told = told(answer(SSE), &body);
             assert!(told.texts(Channel::Content).iter().any(|text| text.starts_with("[DONE]")));
         }
