@@ -7,6 +7,7 @@ mod block;
 mod complain;
 mod models;
 mod names;
+mod offers;
 mod request;
 mod response;
 mod stream;

@@ -8,8 +8,8 @@ mod support;
 use model::Channel;
 use serde_json::{Value, json};
 use support::{
-    Judge, decoys::unnamed, openai_chat as chat, openai_completions as completions, openai_responses as responses, run,
-    told,
+    Judge, anthropic, decoys::unnamed, openai_chat as chat, openai_completions as completions,
+    openai_responses as responses, run, told,
 };
 use wire::{Flow, Limits, Malformed};
 
@@ -47,6 +47,18 @@ fn too_many_texts_are_too_many_wherever_they_stand() {
     let calls = calls.trim_end_matches(',');
     let request = format!(r#"{{"messages":[{{"role":"assistant","tool_calls":[{calls}]}}]}}"#);
     assert_eq!(bound(chat::request(), &request), "parts");
+}
+
+#[test]
+fn a_tool_is_described_once_whatever_it_lists() {
+    let listed: Vec<String> = (0..1000).map(|at| format!("n{at}")).collect();
+    let tool = json!({"type":"mcp","name":"s","description":"d".repeat(1000),"parameters":{},"allowed_tools":listed});
+    let body = json!({"messages":[],"tools":[tool]}).to_string();
+    for flow in [chat::request(), anthropic::request()] {
+        let tools = told(flow, &body).asked.unwrap().tools;
+        let described: usize = tools.iter().map(|tool| tool.description.len()).sum();
+        assert!(tools.len() > 1000 && described < 3000, "{} tools, {described} bytes", tools.len());
+    }
 }
 
 #[test]

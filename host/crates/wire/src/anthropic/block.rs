@@ -77,6 +77,12 @@ pub(super) fn member(sheet: &mut Sheet<'_>, key: usize, value: usize, voice: Voi
         ("content", Kind::Object) => all(sheet, std::iter::once(value), voice),
         ("citations", Kind::Array) => doc.items(value).for_each(|item| citation(sheet, item, voice)),
         ("tool_use_id" | "id" | "cache_control" | "citations", _) => sheet.rest(value),
+        // Only a request offers tools; what an answer says of them is the provider's word.
+        ("tool" | "tools" | "definition", Kind::Object | Kind::Array)
+            if sheet.speaker == Speaker::User && voice.channel != Channel::ToolResult =>
+        {
+            define(sheet, value);
+        }
         _ if voice.channel == Channel::ToolResult => {
             sheet.key(key);
             sheet.all(value, voice.channel, voice.speaker);
@@ -86,6 +92,13 @@ pub(super) fn member(sheet: &mut Sheet<'_>, key: usize, value: usize, voice: Voi
             sheet.rest(value);
         }
     }
+}
+
+/// Tells the definitions of tools.
+pub(super) fn define(sheet: &mut Sheet<'_>, tools: usize) {
+    sheet.walk(tools, &mut |sheet, node| {
+        sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
+    });
 }
 
 /// Tells where a document or an image comes from; its encoded bytes are not text.

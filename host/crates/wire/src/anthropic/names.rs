@@ -17,7 +17,7 @@ pub(super) static SPELLING: Spelling = Spelling {
 };
 
 /// Names that decide what is read as what, as [`case::folded`] has them.
-const FOLDED: [&str; 60] = [
+const FOLDED: [&str; 63] = [
     "model",
     "messages",
     "role",
@@ -29,6 +29,9 @@ const FOLDED: [&str; 60] = [
     "stream",
     "thinking",
     "tools",
+    "tool",
+    "definition",
+    "tool_name",
     "tool_choice",
     "container",
     "mcp_servers",
@@ -149,6 +152,8 @@ fn tool(name: &str) -> bool {
         name,
         "name"
             | "description"
+            | "tool"
+            | "definition"
             | "input_schema"
             | "strict"
             | "defer_loading"

@@ -4,24 +4,23 @@
 //! What must hold: the bytes that are judged are the bytes that go out, less what was changed, and nothing is written
 //! anew that was not.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use model::{Channel, Speaker};
 
 use super::{
     block::{self, Voice},
-    names,
+    names, offers,
 };
 use crate::{
-    Asked, Malformed, Step, Tool,
+    Asked, Malformed, Step,
     case::Spelling,
     documents::Reader,
     frame::Splice,
-    hosted,
     json::{Doc, Kind},
     parts::Parts,
     sheet::Sheet,
-    splice::{self, Patch},
+    splice::Patch,
 };
 
 /// Members that hold conversation or tools; a patch can't touch them, nor turn a whole answer into a stream.
@@ -56,7 +55,10 @@ impl Reader for Request {
         if !doc.get(0, "messages").is_some_and(|messages| doc.kind(messages) == Kind::Array) {
             return wrong("/messages", "an array");
         }
-        sheet.parts.tell(Step::Asked(Box::new(asked(doc))));
+        match asked(doc) {
+            Ok(asked) => sheet.parts.tell(Step::Asked(Box::new(asked))),
+            Err(path) => return wrong(&path, offers::EXPECTED),
+        }
         for (key, value) in doc.members(0) {
             match (&*doc.name(key), doc.kind(value)) {
                 ("messages", _) => {
@@ -72,7 +74,7 @@ impl Reader for Request {
                         return wrong("/system", expected);
                     }
                 }
-                ("tools", Kind::Array) => define(sheet, value),
+                ("tools", Kind::Array) => block::define(sheet, value),
                 ("model", Kind::Text) => {}
                 _ => {
                     sheet.key(key);
@@ -98,37 +100,20 @@ impl Reader for Request {
     }
 
     fn splices(&self, doc: Doc<'_>) -> Vec<Splice> {
-        let mut out = Vec::new();
-        let mut gone: Vec<&str> = Vec::new();
-        if let Some(array) = doc.get(0, "tools").filter(|&tools| doc.kind(tools) == Kind::Array) {
-            let taken = |tool| named(doc, tool).any(|name| self.removed.contains(&*name));
-            let removed: Vec<bool> = doc.items(array).map(taken).collect();
-            if !removed.is_empty() && removed.iter().all(|&removed| removed) {
-                // The API refuses a choice where there is nothing to choose from.
-                gone.extend(["tools", "tool_choice"]);
-            } else if removed.contains(&true) {
-                out.extend(splice::items(doc, array, &removed));
-                let choice = doc.get(0, "tool_choice").and_then(|choice| doc.text_of(choice, "name"));
-                gone.extend(choice.filter(|name| self.removed.contains(&**name)).map(|_| "tool_choice"));
-            }
-        }
+        let (mut out, gone) = offers::without(doc, &self.removed);
         out.extend(self.patch.splices(doc, &gone));
         out
     }
 }
 
-/// What the request asks for.
-fn asked(doc: Doc<'_>) -> Asked {
+/// What the request asks for; else where a tool is offered that could not be taken out.
+fn asked(doc: Doc<'_>) -> Result<Asked, String> {
     let mut asked = Asked { parameters: "{".to_owned(), ..Asked::default() };
     for (key, value) in doc.members(0) {
         match &*doc.name(key) {
             "model" => asked.model = if doc.kind(value) == Kind::Text { doc.name(value).into() } else { String::new() },
             "stream" => asked.streaming = doc.raw(value) == "true",
-            "tools" => {
-                doc.items(value).for_each(|item| tool(doc, item, &mut asked.tools));
-                hosted::models(doc, value, &mut asked.tool_models);
-            }
-            "messages" | "system" => {}
+            "messages" | "system" | "tools" => {}
             _ => {
                 if asked.parameters.len() > 1 {
                     asked.parameters.push(',');
@@ -140,39 +125,8 @@ fn asked(doc: Doc<'_>) -> Asked {
         }
     }
     asked.parameters.push('}');
-    asked
-}
-
-/// All names of a tool: its name, and its type where that says of a tool of the server's something else. A set of tools has
-/// no name but its type, and those of the tools that it lists. Where there is none it is empty.
-fn named<'a>(doc: Doc<'a>, item: usize) -> impl Iterator<Item = Cow<'a, str>> {
-    let name = doc.text_of(item, "name");
-    let kind = doc.text_of(item, "type").filter(|kind| !name.as_ref().is_some_and(|name| is_of(kind, name)));
-    let none = (name.is_none() && kind.is_none()).then(Cow::default);
-    name.into_iter().chain(kind).chain(none).chain(hosted::listed(doc, item))
-}
-
-/// Whether a type says no more than a name does: it is that of the caller's own tools, or the name with a date behind it.
-fn is_of(kind: &str, name: &str) -> bool {
-    let date = kind.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
-    kind == "custom" || kind == name || date.is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn tool(doc: Doc<'_>, item: usize, out: &mut Vec<Tool>) {
-    let description = doc.text_of(item, "description").unwrap_or_default();
-    let schema = doc.get(item, "input_schema").map(|schema| doc.raw(schema)).unwrap_or_default();
-    out.extend(named(doc, item).map(|name| Tool {
-        name: name.into_owned(),
-        description: description.clone().into_owned(),
-        parameters: schema.to_owned(),
-    }));
-}
-
-/// Tells the definitions of tools.
-fn define(sheet: &mut Sheet<'_>, tools: usize) {
-    sheet.walk(tools, &mut |sheet, node| {
-        sheet.once(node, Channel::ToolDefinition, Speaker::Developer);
-    });
+    offers::tell(doc, &mut asked)?;
+    Ok(asked)
 }
 
 /// What is wrong with a message: what should stand there.

@@ -180,20 +180,20 @@ fn each(doc: Doc<'_>, list: usize) -> impl Iterator<Item = usize> {
 }
 
 /// All names of a tool, each with the object that has it. Tools that the server has built in have no name but their type,
-/// and keep it whatever else they are called; those of other servers that they list are names of theirs too. Where there is
-/// no name it is empty.
-fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (usize, Cow<'a, str>)> {
+/// and keep it whatever else they are called; those of other servers that they list are names of theirs too, which no
+/// object describes. Where there is no name it is empty.
+fn named<'a>(doc: Doc<'a>, tool: usize) -> impl Iterator<Item = (Option<usize>, Cow<'a, str>)> {
     let definitions = [doc.get(tool, "function"), doc.get(tool, "custom"), Some(tool)];
     let mut names: SmallVec<[_; 2]> = definitions
         .into_iter()
         .flatten()
-        .filter_map(|definition| Some((definition, doc.text_of(definition, "name")?)))
+        .filter_map(|definition| Some((Some(definition), doc.text_of(definition, "name")?)))
         .collect();
     let kind = doc.text_of(tool, "type");
-    names.extend(kind.filter(|kind| names.is_empty() || !NAMED.contains(&&**kind)).map(|kind| (tool, kind)));
-    names.extend(hosted::listed(doc, tool).map(|name| (tool, name)));
+    names.extend(kind.filter(|kind| names.is_empty() || !NAMED.contains(&&**kind)).map(|kind| (Some(tool), kind)));
+    names.extend(hosted::listed(doc, tool).map(|name| (None, name)));
     if names.is_empty() {
-        names.push((tool, Cow::default()));
+        names.push((Some(tool), Cow::default()));
     }
     names.into_iter()
 }
@@ -209,10 +209,12 @@ fn tools(doc: Doc<'_>, list: usize, asked: &mut Asked) {
 fn tell_tools(doc: Doc<'_>, list: usize, out: &mut Vec<Tool>) {
     for item in each(doc, list) {
         out.extend(named(doc, item).map(|(definition, name)| {
-            let schema = doc.get(definition, "parameters").or_else(|| doc.get(definition, "format"));
+            let get = |name| doc.get(definition?, name);
+            let schema = get("parameters").or_else(|| get("format"));
+            let description = definition.and_then(|definition| doc.text_of(definition, "description"));
             Tool {
                 name: name.into_owned(),
-                description: doc.text_of(definition, "description").unwrap_or_default().into_owned(),
+                description: description.unwrap_or_default().into_owned(),
                 parameters: schema.map(|schema| doc.raw(schema).to_owned()).unwrap_or_default(),
             }
         }));
