@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Some clients join all pieces of a kind, others begin a new text where another kind spoke in between, or a call came.
-//! What must hold: both are judged, and in whatever order the client reads what comes in one piece.
+//! What must hold: both are judged, and in whatever order the client reads what comes in one piece. Some servers say all
+//! so far in each piece, and clients take the last: such a piece is judged alone as well.
 
 use std::ops::Range;
 
@@ -29,6 +30,25 @@ struct Line<T> {
     apart: Apart,
     /// What it says next is another text.
     fresh: bool,
+    /// What the last piece said.
+    last: String,
+}
+
+impl<T: Track> Line<T> {
+    /// Tells a piece alone that takes the place of the one before, or may, since it begins with it.
+    fn say_alone(&mut self, sheet: &mut Sheet<'_>, spoken: &Spoken, replaces: bool) {
+        let text = sheet.doc.name(spoken.node);
+        if text.is_empty() {
+            return;
+        }
+        let goes_on = !self.last.is_empty() && text.len() > self.last.len() && text.starts_with(&self.last);
+        if replaces || goes_on {
+            let (alone, told) = sheet.parts.whole(self.track.channel(), Speaker::Assistant, &text);
+            sheet.parts.echo(self.part, spoken.range.clone(), alone, told.start);
+        }
+        self.last.clear();
+        self.last.push_str(&text);
+    }
 }
 
 /// What one kind said in the piece that is read.
@@ -50,11 +70,13 @@ pub(crate) struct Tracks<T> {
     beside: bool,
     /// What spoke last, where nothing came beside it.
     last: Option<Channel>,
+    /// Each piece takes the place of the one before.
+    replaces: bool,
 }
 
 impl<T> Default for Tracks<T> {
     fn default() -> Self {
-        Self { lines: Vec::new(), said: Vec::new(), beside: false, last: None }
+        Self { lines: Vec::new(), said: Vec::new(), beside: false, last: None, replaces: false }
     }
 }
 
@@ -75,7 +97,7 @@ impl<T: Track> Tracks<T> {
             return known;
         }
         let part = parts.begin(track.channel(), Speaker::Assistant);
-        self.lines.push(Line { track, part, apart: Apart::default(), fresh: false });
+        self.lines.push(Line { track, part, apart: Apart::default(), fresh: false, last: String::new() });
         self.lines.len() - 1
     }
 
@@ -89,6 +111,19 @@ impl<T: Track> Tracks<T> {
             self.said.push(Said { line: at, node, range: range.clone(), fresh });
         }
         Spoken { node, part: line.part, range }
+    }
+
+    /// What was said is all so far to clients that know their server, or may be, since it begins with the piece before.
+    pub(crate) fn so_far(&mut self, sheet: &mut Sheet<'_>, track: T, spoken: &Spoken) {
+        let replaces = self.replaces;
+        if let Some(line) = self.lines.iter_mut().find(|line| line.track == track && !sheet.whole) {
+            line.say_alone(sheet, spoken, replaces);
+        }
+    }
+
+    /// Each piece is all so far.
+    pub(crate) fn replace(&mut self) {
+        self.replaces = true;
     }
 
     /// The next item of a list begins: what each kind says from there on may be another text.

@@ -455,3 +455,85 @@ fn put(into: &mut Value, place: &str, value: &Value) {
     let (object, name) = place.rsplit_once('/').unwrap();
     into.pointer_mut(object).unwrap()[name] = value.clone();
 }
+
+#[test]
+fn a_compaction_comes_in_one_delta() {
+    let events = |deltas: &[&str]| {
+        let deltas = deltas.iter().map(|text| anthropic::at(0, json!({"type":"compaction_delta","content":text})));
+        let begin = anthropic::block_of(0, json!({"type":"compaction","content":null}));
+        let all: Vec<Value> = std::iter::once(begin).chain(deltas).chain([anthropic::stop(0)]).collect();
+        anthropic::sse(&all, "end_turn")
+    };
+    is_refused(anthropic::stream(), &events(&["9", CANARY]), "a compaction in one delta");
+    let out = masked_words(anthropic::stream(), &events(&["", CANARY, ""]));
+    assert_eq!(out, events(&["", "[SSN]", ""]));
+}
+
+#[test]
+fn what_takes_the_place_of_what_came_before_is_judged_alone() {
+    // To clients of some servers a message is all so far, and so is a delta that begins with the one before.
+    let message = |text: &str| {
+        let choice = json!({"index":0,"message":{"role":"assistant","content":text},"finish_reason":null});
+        json!({"id":"c","object":"chat.completion.chunk","choices":[choice]})
+    };
+    let out = masked_words(chat::stream(), &unnamed(&[message("9"), message(CANARY)]));
+    assert_eq!(out, unnamed(&[message("9"), message("[SSN]")]));
+    let all = format!("{CANARY} is it");
+    let said = |text: &str| piece(json!({ "content": text }));
+    let out = masked_words(chat::stream(), &unnamed(&[said(&all[..2]), said(&all[..6]), said(&all)]));
+    assert_eq!(out, unnamed(&[said(&all[..2]), said(&all[..6]), said("[SSN] is it")]));
+}
+
+/// One event with a delta and a message beside it, as Perplexity sends it.
+fn both(delta: &str, message: &str) -> Value {
+    let said = |text: &str| json!({"role":"assistant","content":text});
+    json!({"id":"c","object":"chat.completion.chunk","choices":[
+        {"index":0,"message":said(message),"delta":said(delta),"finish_reason":null}]})
+}
+
+#[test]
+fn a_message_beside_a_delta_says_what_the_deltas_said() {
+    let all = format!("ssn {CANARY} ok");
+    let events = unnamed(&[both("", ""), both(FIRST, FIRST), both(LAST, &all), both("", &all)]);
+    let clean = "ssn [SSN] ok";
+    let out = unnamed(&[both("", ""), both("ssn [SSN]", "ssn [SSN]"), both(" ok", clean), both("", clean)]);
+    assert_eq!(masked(chat::stream(), &events), out);
+    told(chat::stream(), &unnamed(&[both("a", "a"), both(" b", "a b"), both("", "a b")]));
+    // A client that reads the one where the other is empty has the message behind what came before.
+    let (begin, end) = ("1120 is the end of ", " 078-05-");
+    let text = format!("{begin}{end}");
+    for first in [&*text, ""] {
+        let out = masked(chat::stream(), &unnamed(&[both(&text, first), both("", &text)]));
+        let heard: String = [0, 1]
+            .map(|at| {
+                let event = out.split("\n\n").nth(at).unwrap().strip_prefix("data: ").unwrap();
+                let choice = support::value(event)["choices"][0].clone();
+                let [delta, message] =
+                    ["delta", "message"].map(|form| choice[form]["content"].as_str().unwrap().to_owned());
+                if delta.is_empty() { message } else { delta }
+            })
+            .concat();
+        assert!(!heard.contains(CANARY), "{heard}");
+    }
+    for events in [
+        vec![both("9", CANARY)],
+        vec![both("a", "a"), both("b", "b")],
+        vec![both("a", "a"), piece(json!({"content":"b"}))],
+        vec![piece(json!({"content":"a"})), both("b", "ab")],
+        vec![both("a", "a"), json!({"choices":[{"index":0,"delta":{},"message":{"tool_calls":[{"index":0}]}}]})],
+    ] {
+        let error = support::run(chat::stream(), &mut support::Judge::masking(), unnamed(&events).as_bytes(), &[]);
+        assert!(error.is_err(), "{events:?}");
+    }
+}
+
+#[test]
+fn a_whole_answer_may_have_a_delta_that_says_nothing() {
+    let body = |delta: &str| {
+        let said = |text: &str| json!({"role":"assistant","content":text});
+        json!({"object":"chat.completion","choices":[{"index":0,"message":said(CANARY),"delta":said(delta)}]})
+            .to_string()
+    };
+    assert_eq!(masked(chat::whole(), &body("")), body("").replace(CANARY, "[SSN]"));
+    is_refused(chat::whole(), &body("a"), "with a delta or a message");
+}

@@ -105,6 +105,8 @@ struct Block {
     call: Option<Call>,
     /// It has begun with text, which clients that read deltas alone don't see.
     begun: bool,
+    /// Text has come in a delta.
+    said: bool,
     /// What the dialect does not know: to the block's end, whatever deltas come between.
     strays: Strays,
 }
@@ -160,7 +162,7 @@ impl Blocks {
         let kind = doc.text_of(block, "type").unwrap_or_default().into_owned();
         let track = Track::of(&kind);
         self.follow(sheet.parts, track, &kind);
-        let mut open = Block { index, kind, track, call: None, begun: false, strays: Strays::default() };
+        let mut open = Block { index, kind, track, call: None, begun: false, said: false, strays: Strays::default() };
         if block::calls(&open.kind) {
             open.call = Some(Call::begin(sheet, block));
         }
@@ -241,6 +243,10 @@ impl Blocks {
                         if open.begun || run.interrupted {
                             return Err("text in the deltas of blocks that begin empty");
                         }
+                        if std::mem::replace(&mut open.said, true) && run.track == Track::Summary {
+                            // Clients take the last.
+                            return Err("a compaction in one delta");
+                        }
                         run.spoken = true;
                     }
                     run.say(sheet, value);
@@ -268,7 +274,8 @@ impl Blocks {
         let Some(open) = self.open.as_ref().filter(|open| open.index == index) else {
             return Err("the end of the block that is open");
         };
-        if let Some(run) = self.runs.iter().find(|run| !sheet.whole && Some(run.track) == open.track) {
+        let takes_more = |run: &&Run| !sheet.whole && Some(run.track) == open.track && run.track != Track::Summary;
+        if let Some(run) = self.runs.iter().find(takes_more) {
             // It may be the last place for text that is added behind the part's end.
             sheet.parts.extra(run.part, |_| run.track.event(index));
         }

@@ -195,12 +195,17 @@ impl<C: Choice> Choices<C> {
 }
 
 /// Whether a piece of a choice says anything, or calls a tool.
-fn says(doc: Doc<'_>, choice: usize) -> bool {
+pub(super) fn says(doc: Doc<'_>, choice: usize) -> bool {
     doc.members(choice).any(|(key, value)| match &*doc.name(key) {
         "text" => doc.is_filled(value),
-        "delta" | "message" => doc.members(value).any(|(key, value)| doc.name(key) != "role" && doc.is_filled(value)),
+        "delta" | "message" => is_said(doc, value),
         _ => false,
     })
+}
+
+/// Whether a delta or a message says anything, or calls a tool.
+pub(super) fn is_said(doc: Doc<'_>, message: usize) -> bool {
+    doc.members(message).any(|(key, value)| doc.name(key) != "role" && doc.is_filled(value))
 }
 
 impl<C: Choice> Reader for Choices<C> {

@@ -4,10 +4,11 @@
 //! other choices do in between, and what stands between others is judged alone as well; a string that the dialect does
 //! not know goes on as one part as long as every piece of the choice has it, so that nothing hides between two events.
 
-use model::{Channel, PartId};
+use model::{Channel, PartId, Speaker};
 
 use super::calls::Calls;
 use crate::{
+    frame::Kind as Slot,
     json::Kind,
     openai::{
         Wrong, choices,
@@ -18,7 +19,7 @@ use crate::{
     parts::{Parts, Source},
     path::Path,
     sheet::Sheet,
-    strays::Strays,
+    strays::{self, Strays},
     tracks::{self, Tracks},
 };
 
@@ -83,6 +84,8 @@ pub(super) struct Choice {
     strays: Strays,
     calls: Calls,
     forms: Forms,
+    /// The last of the content that events with both a `delta` and a `message` said.
+    so_far: String,
     finished: bool,
 }
 
@@ -91,6 +94,8 @@ pub(super) struct Choice {
 struct Forms {
     /// As a `message`, not a `delta`.
     message: Option<bool>,
+    /// As a `delta`, and as a `message` that says all so far beside it.
+    both: Option<bool>,
     /// Text of the content in a list.
     list: Option<bool>,
     /// Under which names its thoughts come: `reasoning_content`, `reasoning`, `reasoning_details`.
@@ -108,8 +113,12 @@ impl choices::Choice for Choice {
         let mut said = Said::default();
         let (mut delta, mut finish, mut tokens, mut ids) = (None, false, None, None);
         self.strays.piece();
+        let both = self.comes_as_both(sheet, choice)?;
         for (key, value) in doc.members(choice) {
             match (&*doc.name(key), doc.kind(value)) {
+                // In a whole answer it says nothing; in an event the message says again what is read here.
+                ("delta", Kind::Object) if both.is_some() && sheet.whole => sheet.rest(value),
+                ("message", Kind::Object) if both.is_some() && !sheet.whole => {}
                 ("delta" | "message", Kind::Object) => {
                     if delta.replace(value).is_some() {
                         // A client reads one of them, and would join its pieces without those of the other.
@@ -118,6 +127,9 @@ impl choices::Choice for Choice {
                     if doc.members(value).next().is_some() {
                         let message = doc.name(key) == "message";
                         holds(&mut self.forms.message, message, "a choice that comes in deltas, or in messages")?;
+                        if message && !sheet.whole {
+                            self.tracks.replace();
+                        }
                     }
                     self.message(sheet, value, &mut said)?;
                 }
@@ -141,6 +153,9 @@ impl choices::Choice for Choice {
                     self.stray(sheet, value, name);
                 }
             }
+        }
+        if let Some(message) = both.filter(|_| !sheet.whole) {
+            self.repeat(sheet, message)?;
         }
         if let Some(tokens) = tokens {
             self.tokens(sheet, tokens, &said)?;
@@ -167,6 +182,64 @@ impl choices::Choice for Choice {
 }
 
 impl Choice {
+    /// The message of a choice that has a delta as well, as some servers send it. In a whole answer one of the two says
+    /// nothing; in a stream each event has both, or none.
+    fn comes_as_both(&mut self, sheet: &mut Sheet<'_>, choice: usize) -> Result<Option<usize>, Wrong> {
+        let doc = sheet.doc;
+        if !sheet.whole && self.forms.both == Some(false) {
+            return Ok(None);
+        }
+        let object = |name| doc.get(choice, name).filter(|&value| doc.kind(value) == Kind::Object);
+        let (delta, message) = (object("delta"), object("message"));
+        let both = message.filter(|_| delta.is_some());
+        if sheet.whole {
+            return if both.is_some() && delta.is_some_and(|delta| choices::is_said(doc, delta)) {
+                Err("a choice with a delta or a message")
+            } else {
+                Ok(both)
+            };
+        }
+        if choices::says(doc, choice) {
+            holds(
+                &mut self.forms.both,
+                both.is_some(),
+                "a choice with a delta and a message in each event, or in none",
+            )?;
+        }
+        if both.is_some() && !self.finished && self.tracks.parts().all(|(track, _)| track != Track::Content) {
+            let content = self.tracks.part(sheet.parts, Track::Content);
+            sheet.parts.keep(Source::Part(content));
+        }
+        Ok(both)
+    }
+
+    /// A message beside a delta: it says what all deltas have said. A client that reads the one where the other is empty
+    /// has it behind what came before.
+    fn repeat(&mut self, sheet: &mut Sheet<'_>, message: usize) -> Result<(), Wrong> {
+        const REPEATS: Wrong = "a message beside a delta that says the content so far, and nothing else";
+        let doc = sheet.doc;
+        let content = self.tracks.parts().find(|(track, _)| *track == Track::Content).map(|(_, part)| part);
+        for (key, value) in doc.members(message) {
+            match (&*doc.name(key), content) {
+                ("role", _) => sheet.word(value),
+                _ if !doc.is_filled(value) => sheet.key(key),
+                ("content", Some(content)) if doc.kind(value) == Kind::Text => {
+                    sheet.again(value, [Source::Part(content)]).ok_or(REPEATS)?;
+                    let text = doc.name(value);
+                    let (part, told) =
+                        sheet.parts.whole(Channel::Content, Speaker::Assistant, &[&*self.so_far, &text].concat());
+                    sheet.slot(value, Source::Part(part), Slot::Text, self.so_far.len() as u64..told.end, false);
+                }
+                _ => return Err(REPEATS),
+            }
+        }
+        self.so_far.clear();
+        if let Some(content) = content {
+            strays::note(&mut self.so_far, sheet.parts.said_of(Source::Part(content)));
+        }
+        Ok(())
+    }
+
     /// Nothing more comes for this choice.
     fn finish(&mut self, parts: &mut Parts) {
         self.calls.complete(parts);
@@ -191,6 +264,15 @@ impl Choice {
         Ok(Some(self.tracks.say(sheet, node, track)))
     }
 
+    /// The same of a text that is not in a list: servers that say all so far in each piece write it so.
+    fn say_so_far(&mut self, sheet: &mut Sheet<'_>, node: usize, track: Track) -> Result<Option<Spoken>, Wrong> {
+        let spoken = self.say_range(sheet, node, track)?;
+        if let Some(spoken) = &spoken {
+            self.tracks.so_far(sheet, track, spoken);
+        }
+        Ok(spoken)
+    }
+
     fn message(&mut self, sheet: &mut Sheet<'_>, message: usize, said: &mut Said) -> Result<(), Wrong> {
         let doc = sheet.doc;
         let (mut thoughts, mut thinks) = ([false; 3], false);
@@ -200,19 +282,19 @@ impl Choice {
                 ("role", _) => self.stray(sheet, value, "role"),
                 ("content", Kind::Text) => {
                     self.content_is(sheet, value, false)?;
-                    said.content = self.say_range(sheet, value, Track::Content)?;
+                    said.content = self.say_so_far(sheet, value, Track::Content)?;
                 }
                 ("content", Kind::Array) => self.content(sheet, value)?,
-                ("refusal", Kind::Text) => said.refusal = self.say_range(sheet, value, Track::Refusal)?,
+                ("refusal", Kind::Text) => said.refusal = self.say_so_far(sheet, value, Track::Refusal)?,
                 ("reasoning_content", Kind::Text) => {
                     thoughts[0] = doc.raw(value).len() > 2;
                     thinks |= thoughts[0];
-                    self.say(sheet, value, Track::ReasoningContent)?;
+                    self.say_so_far(sheet, value, Track::ReasoningContent)?;
                 }
                 ("reasoning", Kind::Text) => {
                     thoughts[1] = doc.raw(value).len() > 2;
                     thinks |= thoughts[1];
-                    self.say(sheet, value, Track::Reasoning)?;
+                    self.say_so_far(sheet, value, Track::Reasoning)?;
                 }
                 ("reasoning_details", Kind::Array) if doc.items(value).all(|item| doc.kind(item) == Kind::Object) => {
                     // Where there are any, a client reads these, though they say nothing.
@@ -362,7 +444,7 @@ impl Choice {
             match (&*doc.name(key), doc.kind(value)) {
                 ("transcript", Kind::Number) => return Err(NO_NUMBER),
                 ("transcript", Kind::Text) => self.say(sheet, value, Track::Transcript)?,
-                ("data", _) => sheet.bulk(value),
+                ("data", _) if sheet.is_bulk(value) => {}
                 ("id", _) => self.strays.again(sheet, value, "audio/id"),
                 ("expires_at", Kind::Number) => sheet.counts(value),
                 (name, _) => {
