@@ -16,6 +16,9 @@ use crate::json::{Doc, Kind};
 /// Longest path that is kept as it is, in bytes.
 const LONGEST: usize = 128;
 
+/// Places that lists have fewer than.
+const PLACES: f64 = 1e9;
+
 /// Below these the model speaks.
 const SAID: [&str; 2] = ["content", "reasoning_details"];
 
@@ -55,9 +58,8 @@ impl Path {
 
     /// To an item of a list: by its `index`, as clients join the items of several pieces, or its place.
     pub(crate) fn enter_item(&mut self, doc: Doc<'_>, place: usize, item: usize) -> Above {
-        let index = doc.get(item, "index").filter(|&index| doc.kind(index) == Kind::Number);
-        match index {
-            Some(index) => self.enter(doc.raw(index)),
+        match doc.get(item, "index").and_then(|index| counted(doc, index)) {
+            Some(index) => self.enter(&index),
             None => self.enter(&place.to_string()),
         }
     }
@@ -76,6 +78,21 @@ impl Deref for Path {
 
     fn deref(&self) -> &str {
         &self.0
+    }
+}
+
+/// An index as clients take it: a number by what it comes to, and `true` is 1 to some.
+fn counted<'a>(doc: Doc<'a>, index: usize) -> Option<Cow<'a, str>> {
+    let literal = doc.raw(index);
+    match doc.kind(index) {
+        Kind::Number if literal.bytes().all(|byte| byte.is_ascii_digit()) => Some(literal.into()),
+        Kind::Number => Some(match literal.parse::<f64>() {
+            Ok(number) if number.fract() == 0.0 && (0.0..PLACES).contains(&number) => number.abs().to_string().into(),
+            _ => literal.into(),
+        }),
+        Kind::Word if literal == "true" => Some("1".into()),
+        Kind::Word if literal == "false" => Some("0".into()),
+        _ => None,
     }
 }
 

@@ -71,6 +71,26 @@ fn pieces_in_members_that_nobody_knows_are_joined() {
 }
 
 #[test]
+fn an_index_is_what_clients_take_it_for() {
+    for (one, other) in [("0", "-0"), ("0", "0.0"), ("0e5", "0"), ("1", "1.0"), ("1", "true"), ("false", "0")] {
+        let piece = |index: &str, text: &str| {
+            let piece = chunk(&json!({"delta":{"novel":[{"index":"#","say":text}]}}));
+            piece.to_string().replace("\"#\"", index)
+        };
+        let body = format!("data: {}\n\ndata: {}\n\n", piece(one, HALVES[0]), piece(other, HALVES[1]));
+        let out = masked(response(Family::Openai, "/v1/chat/completions", SSE), &body);
+        assert_eq!(joined(&out, "/choices/0/delta/novel/0/say"), "[SSN]", "{one} {other}");
+    }
+}
+
+#[test]
+fn text_in_the_place_of_sound_is_joined() {
+    let piece = |text: &str| chunk(&json!({"delta":{"audio":{"data":text}}}));
+    let out = masked(response(Family::Openai, "/v1/chat/completions", SSE), &sse(&HALVES.map(piece)));
+    assert_eq!(joined(&out, "/choices/0/delta/audio/data"), "[SSN]");
+}
+
+#[test]
 fn pieces_beside_what_a_dialect_knows_are_joined() {
     let gemini = |text: &str| json!({"candidates":[],"novel":{"deep":text}});
     let out = masked(response(Family::Gemini, "/v1/models/m:streamGenerateContent", SSE), &sse(&HALVES.map(gemini)));
