@@ -2,7 +2,7 @@
 //!
 //! What must hold: `https`, or `http` to this machine where the configuration itself says so; no redirect is followed, no
 //! proxy of the environment used; a name is resolved once and dialled as resolved, never to an address that serves
-//! metadata unless the configuration names that address; every answer is bounded in size and time.
+//! metadata unless the configuration names that address; every answer that is read is bounded in size and time.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -42,6 +42,15 @@ impl HttpError {
     fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
+}
+
+/// What is wanted of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// All of it, as it stands: in no coding.
+    Document,
+    /// Status and headers.
+    Head,
 }
 
 /// The client for one issuer, or for one webhook.
@@ -122,19 +131,36 @@ impl Http {
     /// # Errors
     /// When no whole answer came in time, or none may be asked for there.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
+        self.ask(request, Wanted::Document).await
+    }
+
+    /// As [`Self::send`], for who wants the head of the answer only: whatever its body is, it is not read.
+    ///
+    /// # Errors
+    /// When no head of an answer came in time, or none may be asked for there.
+    pub async fn tell(&self, request: Request<Vec<u8>>) -> Result<Response<()>, HttpError> {
+        Ok(self.ask(request, Wanted::Head).await?.map(drop))
+    }
+
+    async fn ask(&self, request: Request<Vec<u8>>, wanted: Wanted) -> Result<Response<Vec<u8>>, HttpError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|error| HttpError::new(error.to_string()))?;
         self.check(&url).map_err(|error| HttpError(format!("{url} {error}")))?;
-        let answer = timeout(self.deadline, self.exchange(&url, request)).await;
+        let answer = timeout(self.deadline, self.exchange(&url, request, wanted)).await;
         answer
             .map_err(|_| HttpError::new("it took too long"))
             .and_then(|answer| answer)
             .map_err(|error| HttpError(format!("{}: {error}", url.origin().ascii_serialization())))
     }
 
-    async fn exchange(&self, url: &Url, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Vec<u8>>,
+        wanted: Wanted,
+    ) -> Result<Response<Vec<u8>>, HttpError> {
         let stream = self.connect(url).await?;
         if url.scheme() == "http" {
-            return speak(stream, url, request).await;
+            return speak(stream, url, request, wanted).await;
         }
         let name = match url.host() {
             Some(Host::Domain(name)) => ServerName::try_from(name.to_owned()).map_err(io::Error::other),
@@ -144,7 +170,7 @@ impl Http {
         };
         let name = name.map_err(|error| HttpError::new(error.to_string()))?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| HttpError(format!("TLS: {error}")))?;
-        speak(stream, url, request).await
+        speak(stream, url, request, wanted).await
     }
 
     async fn connect(&self, url: &Url) -> Result<TcpStream, HttpError> {
@@ -157,7 +183,12 @@ impl Http {
     }
 }
 
-async fn speak<S>(stream: S, url: &Url, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError>
+async fn speak<S>(
+    stream: S,
+    url: &Url,
+    request: Request<Vec<u8>>,
+    wanted: Wanted,
+) -> Result<Response<Vec<u8>>, HttpError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -169,6 +200,9 @@ where
         .map_err(told)?;
     let exchange = async {
         let answer = sender.send_request(on_the_wire(url, request)?).await.map_err(told)?;
+        if wanted == Wanted::Head {
+            return Ok(answer.map(|_unread| Vec::new()));
+        }
         if answer.headers().contains_key(header::CONTENT_ENCODING) {
             return Err(HttpError::new("its answer has a content-encoding that was not asked for"));
         }

@@ -154,3 +154,21 @@ async fn who_can_not_show_a_certificate_that_is_vouched_for_gets_no_request() {
     }
     task.abort();
 }
+
+#[tokio::test]
+async fn who_wants_the_head_only_has_it_whatever_the_body_is() {
+    let long =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}", 2 * ANSWER_BYTES, "x".repeat(2 * ANSWER_BYTES));
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-encoding: identity\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbroken off",
+        &long,
+    ] {
+        let (url, task) = server(answer.to_owned()).await;
+        let request = Request::post(format!("{url}/hook")).body(b"{}".to_vec()).unwrap();
+        let told = client(&url).unwrap().tell(request).await;
+        task.abort();
+        assert_eq!(told.unwrap().status(), StatusCode::OK, "{answer:.60}");
+    }
+}
