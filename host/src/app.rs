@@ -381,6 +381,7 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
         version: env!("CARGO_PKG_VERSION").into(),
         proxy: format!("{scheme}://{}", ready.proxy),
         started_ms: now_ms(),
+        started: std::time::Instant::now(),
         connections: config
             .connections
             .iter()

@@ -1,13 +1,16 @@
 //! Before every route: is this host meant, may the caller come in, and can a web page not have sent it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
 
 use crate::{
     Control,
@@ -15,6 +18,10 @@ use crate::{
     visitor::Visitor,
 };
 
+/// Bytes of a request's body.
+const BODY_BYTES: usize = 64 << 10;
+/// Time for a request's body: also who is known must not keep a place with half of one.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Answered without the token: what a supervisor asks.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
@@ -22,7 +29,11 @@ const OPEN: [&str; 2] = ["/livez", "/readyz"];
 pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned();
     let mut response = match check(&control, &request) {
-        Ok(()) => as_problem(next.run(request).await),
+        Ok(()) => match whole(request).await {
+            Ok(request) => as_problem(next.run(request).await),
+            // What is left of the body is not waited for.
+            Err(problem) => ([(header::CONNECTION, "close")], problem.into_response()).into_response(),
+        },
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
@@ -35,7 +46,23 @@ pub(crate) async fn guard(State(control): State<Arc<Control>>, request: Request,
     response
 }
 
-/// What the framework refuses by itself (an id that is no text, a body that is too long) in the form of every other error.
+/// The request with all of its body.
+async fn whole(request: Request) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    let body = timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES).collect())
+        .await
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too_late", "the body did not come in time"))?;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long")
+        } else {
+            Problem::bad_request("the body can't be read")
+        }
+    })?;
+    Ok(Request::from_parts(head, Body::from(body.to_bytes())))
+}
+
+/// What the framework refuses by itself (an id that is no text) in the form of every other error.
 fn as_problem(response: Response) -> Response {
     let status = response.status();
     let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == problem::CONTENT_TYPE);
@@ -44,11 +71,7 @@ fn as_problem(response: Response) -> Response {
     if told || readiness || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the body is too long"),
-        _ => Problem::new(status, "bad_request", "the request can't be read"),
-    }
-    .into_response()
+    Problem::new(status, "bad_request", "the request can't be read").into_response()
 }
 
 fn check(control: &Control, request: &Request) -> Result<(), Problem> {

@@ -96,6 +96,8 @@ pub struct HostFacts {
     pub proxy: String,
     /// When it started: milliseconds since 1970-01-01T00:00:00Z.
     pub started_ms: u64,
+    /// The same, by the clock that never jumps.
+    pub started: std::time::Instant,
     /// Its connections, by name, and what each speaks.
     pub connections: Vec<(String, Family)>,
     /// `strict`, `bounded` or `off`.

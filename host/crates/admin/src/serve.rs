@@ -4,7 +4,6 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
     response::IntoResponse,
@@ -36,8 +35,6 @@ use crate::{
 
 /// Connections at once.
 const CONNECTIONS: usize = 128;
-/// Bytes of a request's body.
-const BODY_BYTES: usize = 64 << 10;
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 /// Time for a request's head, and between two requests.
@@ -88,7 +85,6 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
             let detail = "this route takes another method";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
         })
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&control), guard::guard))
         .with_state(control)
 }

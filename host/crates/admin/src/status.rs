@@ -1,9 +1,6 @@
 //! What the host is and how it is.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
@@ -13,14 +10,13 @@ use crate::Control;
 /// `GET /v1/status`.
 pub(crate) async fn status(State(control): State<Arc<Control>>) -> Json<Value> {
     let host = &control.host;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let set = control.policies.borrow().clone();
     Json(json!({
         "version": host.version,
         "phase": control.phase.borrow().as_str(),
         "proxy": host.proxy,
         "started_ms": host.started_ms,
-        "uptime_seconds": now_ms.saturating_sub(host.started_ms) / 1000,
+        "uptime_seconds": host.started.elapsed().as_secs(),
         "connections": host.connections.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "policy_set": {
             "generation": set.generation,

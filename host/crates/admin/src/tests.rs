@@ -83,6 +83,7 @@ impl Rig {
             version: "0.1.0".to_owned(),
             proxy: "http://127.0.0.1:1".to_owned(),
             started_ms: 1,
+            started: std::time::Instant::now(),
             connections: vec![("openai".to_owned(), model::Family::Openai)],
             durability: "strict".to_owned(),
         };
@@ -489,4 +490,29 @@ async fn it_listens_on_a_thread_of_its_own_until_it_is_told_to_stop() {
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
     assert!(std::net::TcpStream::connect(address).is_err(), "nothing listens any more");
     drop(rig.dir);
+}
+
+/// A body of which no more comes.
+struct Half;
+
+impl axum::body::HttpBody for Half {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_known_has_a_time_for_its_body_too() {
+    let rig = Rig::new();
+    let request = rig.request("POST", "/v1/revoke").header(header::CONTENT_TYPE, "application/json");
+    let sent = rig.router().oneshot(request.body(Body::new(Half)).unwrap());
+    let answer = tokio::time::timeout(Duration::from_secs(60), sent).await.expect("an answer in time").unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(answer.headers()[header::CONNECTION], "close");
 }
