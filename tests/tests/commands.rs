@@ -558,3 +558,37 @@ fn each_command_teaches() {
     }
     assert_eq!(Told::by(&["nonsense"], folder.path()).code, Some(2));
 }
+
+#[test]
+fn a_configuration_that_others_may_write_does_not_say_where_the_token_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let text = format!("[control]\naddress = \"{}\"\n[store]\npath = \"store\"\n", listener.local_addr().unwrap());
+    let put = |path: &str, text: &str, mode| {
+        let path = folder.path().join(path);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(folder.path().join("store")).unwrap();
+    put("store/admin.token", "secret", 0o600);
+    for mode in [0o666, 0o620] {
+        put("portcullis.toml", &text, mode);
+        let told = Told::by(&["approvals", "list"], folder.path());
+        let said = &told.stderr;
+        assert!(
+            told.code == Some(1) && said.contains("other users") && said.contains("--config portcullis.toml"),
+            "{said}"
+        );
+        assert!(listener.accept().is_err(), "nobody was called");
+    }
+    // Nobody answers there now.
+    drop(listener);
+    put("portcullis.toml", &text, 0o644);
+    let found = Told::by(&["approvals", "list"], folder.path());
+    put("portcullis.toml", &text, 0o666);
+    let named = Told::by(&["approvals", "list", "--config", "portcullis.toml"], folder.path());
+    for told in [found, named] {
+        assert!(told.stderr.contains("no host answers at"), "{}", told.stderr);
+    }
+}

@@ -1,7 +1,12 @@
 //! Which host a command talks to: a running one over its control listener, or the store of one that does not run.
+//!
+//! What must hold: the control token goes only where its user, or who administers the machine, has said: a configuration that
+//! somebody else may have put into the current folder says nothing.
 
 use std::{
+    fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,6 +28,10 @@ use crate::config;
 
 /// Configurations that are looked for when none is named, in this order.
 const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
+/// Who administers the machine.
+const ROOT: u32 = 0;
+/// Mode bits that let others than its owner write a file.
+const WRITTEN_BY_OTHERS: u32 = 0o022;
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The port of a URL that names none.
@@ -36,7 +45,8 @@ const ANSWER_BYTES: usize = 512 << 20;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Which host")]
 pub(super) struct HostArgs {
-    /// The host's configuration file; without it ./portcullis.toml, then ./portcullis-demo/portcullis.toml.
+    /// The host's configuration file; without it ./portcullis.toml, then ./portcullis-demo/portcullis.toml, where it is your own
+    /// (or root's) and nobody else may write it.
     #[arg(long, short, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// URL of its control listener, where it is another than the configuration says.
@@ -82,14 +92,15 @@ impl HostArgs {
     /// Where the host is, by what was named, else by what is found in the current folder. Of a configuration only the two
     /// places are read: a host is reached also while its file, or what that names, is not in order.
     pub(super) fn place(&self) -> anyhow::Result<Place> {
-        let named = self.config.clone();
-        let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.is_file());
-        let file = match (&self.control, &self.token_file, named) {
-            (_, _, Some(file)) => Some(file),
-            (Some(_), Some(_), None) => None,
-            _ => found(),
+        let (file, told) = match (&self.control, &self.token_file, &self.config) {
+            (_, _, Some(named)) => (Some(named.clone()), Some(config::whereabouts(named))),
+            (Some(_), Some(_), None) => (None, None),
+            _ => match found()? {
+                Some((path, file)) => (Some(path.to_owned()), Some(config::whereabouts_of(path, file))),
+                None => (None, None),
+            },
         };
-        let found = match file.as_deref().map(config::whereabouts) {
+        let found = match told {
             // Both places are named: what the file would say is not needed.
             Some(Err(_)) if self.control.is_some() && self.token_file.is_some() => None,
             found => found.transpose()?,
@@ -106,6 +117,31 @@ impl HostArgs {
             token_file.context("which token? Name its file with --token-file FILE, or the host's --config FILE")?;
         Ok(Place { control, token_file, store: found.map(|found| found.store), config: file })
     }
+}
+
+/// The configuration in the current folder, if there is one. It says which token goes where, so nobody else may have written
+/// it; what is looked at is what is read.
+fn found() -> anyhow::Result<Option<(&'static Path, File)>> {
+    let Some(path) = DEFAULT_CONFIGS.iter().map(Path::new).find(|path| path.is_file()) else { return Ok(None) };
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (data, file) = opened.with_context(|| format!("can't read `{}`", path.display()))?;
+    if let Some(doubt) = doubt(&data, rustix::process::geteuid().as_raw()) {
+        bail!(
+            "`{name}`, found in the current folder, {doubt}, and it says where your control token goes; if you trust it, \
+             name it: --config {name}",
+            name = path.display()
+        );
+    }
+    Ok(Some((path, file)))
+}
+
+/// Why a file may say what somebody else than this user, or root, wants it to.
+fn doubt(data: &fs::Metadata, user: u32) -> Option<String> {
+    let (owner, mode) = (data.uid(), data.mode() & 0o7777);
+    if owner != user && owner != ROOT {
+        return Some(format!("belongs to another user (uid {owner})"));
+    }
+    (mode & WRITTEN_BY_OTHERS != 0).then(|| format!("may be written by other users (mode {mode:04o})"))
 }
 
 /// Of a listener on all addresses, one that can be dialled.
@@ -213,7 +249,7 @@ pub(super) fn warn(missing: &str) {
 }
 
 fn read_token(path: &Path) -> anyhow::Result<zeroize::Zeroizing<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| {
+    let text = fs::read_to_string(path).with_context(|| {
         format!("can't read the control token `{}`; it is made when the host starts for the first time", path.display())
     })?;
     Ok(zeroize::Zeroizing::new(text.trim().to_owned()))
@@ -224,4 +260,29 @@ fn refused(status: StatusCode, body: &[u8]) -> Unanswered {
     let text = |name: &str| problem.as_ref().and_then(|problem| problem.get(name)?.as_str());
     let detail = text("detail").map_or_else(|| format!("the host answered {status}"), line_of);
     Unanswered::Refused { status, code: text("code").map(str::to_owned), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_own_or_may_write_is_doubted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let owner = file.as_file().metadata().unwrap().uid();
+        for (mode, user, doubted) in [
+            (0o600, owner, false),
+            (0o644, owner, false),
+            (0o664, owner, true),
+            (0o646, owner, true),
+            // Root's own file is everybody's to go by.
+            (0o644, owner + 1, owner != ROOT),
+        ] {
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+            let doubt = doubt(&file.as_file().metadata().unwrap(), user);
+            assert_eq!(doubt.is_some(), doubted, "{mode:o} {user}: {doubt:?}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ mod token;
 mod upstream;
 
 use std::{
+    fs::File,
+    io::Read as _,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -252,7 +254,13 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
-    let bytes = std::fs::read(path).map_err(|error| Problems::unreadable(path, &error))?;
+    let file = File::open(path).map_err(|error| Problems::unreadable(path, &error))?;
+    read_open(path, file)
+}
+
+fn read_open(path: &Path, mut file: File) -> Result<String, Problems> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| Problems::unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         Problems::not_text(path, &error.into_bytes()[..good])
@@ -265,7 +273,19 @@ fn read(path: &Path) -> Result<String, Problems> {
 /// # Errors
 /// When the file can't be read or is no TOML, or one of the two places can't be meant.
 pub(crate) fn whereabouts(path: &Path) -> Result<Whereabouts, Problems> {
-    let mut problems = Problems::new(path, read(path)?);
+    whereabouts_in(path, read(path)?)
+}
+
+/// As [`whereabouts`], of a file that is open already.
+///
+/// # Errors
+/// As there.
+pub(crate) fn whereabouts_of(path: &Path, file: File) -> Result<Whereabouts, Problems> {
+    whereabouts_in(path, read_open(path, file)?)
+}
+
+fn whereabouts_in(path: &Path, text: String) -> Result<Whereabouts, Problems> {
+    let mut problems = Problems::new(path, text);
     match resolve::whereabouts(path, &mut problems) {
         Some(found) if !problems.has_errors() => Ok(found),
         _ => Err(problems),
