@@ -1,11 +1,13 @@
 //! What the host says of itself while it runs: one event a line on standard error. Standard output is for what a
 //! command was asked for.
 //!
-//! What must hold: in JSON, every line is, from the first on; nobody waits for who reads it (`telemetry/lines.rs`).
+//! What must hold: in JSON, every line is, from the first on; in the form for people an event is one line, and nothing in it
+//! is an order to a terminal; nobody waits for who reads it (`telemetry/lines.rs`).
 
 mod lines;
 
 use std::{
+    fmt,
     io::{self, IsTerminal},
     panic,
     sync::atomic::{AtomicU64, Ordering},
@@ -13,13 +15,27 @@ use std::{
 };
 
 use clap::ValueEnum;
-use tracing::{Dispatch, Level, dispatcher};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use model::text::deceives;
+use tracing::{Dispatch, Level, dispatcher, field::Field};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::LevelFilter,
+    fmt::{
+        MakeWriter,
+        format::{Writer, debug_fn},
+    },
+    util::SubscriberInitExt,
+};
 
 pub(crate) use lines::Lines;
 
 /// Chooses what is said, such as `debug` or `info,exchange=trace`.
 const FILTER: &str = "PORTCULLIS_LOG";
+/// What may stand there.
+const UNDERSTOOD: &str =
+    "a level (off, error, warn, info, debug, trace), TARGET=LEVEL, or several with commas between them";
+/// What tells of changes in a folder, and whose own words may be such a change: the log may lie beside the policies.
+const NOTIFY: &str = "notify";
 
 /// Panics since the host started.
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -42,7 +58,12 @@ impl LogFormat {
     {
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
         match self {
-            Self::Human => builder.with_ansi(io::stderr().is_terminal()).with_target(false).finish().into(),
+            Self::Human => builder
+                .fmt_fields(debug_fn(field))
+                .with_ansi(io::stderr().is_terminal())
+                .with_target(false)
+                .finish()
+                .into(),
             Self::Json => builder.json().flatten_event(true).finish().into(),
         }
     }
@@ -53,11 +74,10 @@ impl LogFormat {
 /// # Errors
 /// When there can be no thread that writes.
 pub(crate) fn init(format: LogFormat, default: &str) -> io::Result<Lines> {
-    let asked = std::env::var(FILTER).ok().map(EnvFilter::try_new);
-    let (filter, wrong) = match asked {
-        None => (EnvFilter::new(default), None),
-        Some(Ok(filter)) => (filter, None),
-        Some(Err(wrong)) => (EnvFilter::new(default), Some(wrong)),
+    let asked = std::env::var_os(FILTER).unwrap_or_default();
+    let (filter, wrong) = match directives(&asked.to_string_lossy(), default) {
+        Ok(directives) => (EnvFilter::new(directives), None),
+        Err(wrong) => (EnvFilter::new(default), Some(wrong)),
     };
     // Past the queue: this is told by the one who empties it.
     let past = format.told(EnvFilter::new("warn"), io::stderr);
@@ -67,9 +87,48 @@ pub(crate) fn init(format: LogFormat, default: &str) -> io::Result<Lines> {
     }
     tell_panics();
     if let Some(error) = wrong {
-        tracing::warn!(%error, "{FILTER} is not understood, so this host tells `{default}`");
+        tracing::warn!(%error, "{FILTER} is not understood, so this host tells `{default}`; it takes {UNDERSTOOD}");
     }
     Ok(lines)
+}
+
+/// What is told, by what was asked for: nothing asked is the default; without a level for all, the default's stays.
+///
+/// # Errors
+/// What of it is not understood.
+fn directives(asked: &str, default: &str) -> Result<String, String> {
+    let mut directives: Vec<&str> = asked.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    let (of_targets, levels): (Vec<&str>, Vec<&str>) =
+        directives.iter().copied().partition(|directive| directive.contains('='));
+    // A word that is no level would be taken for the name of a target, and nothing else be told.
+    if let Some(word) = levels.iter().find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!("`{word}` is no level"));
+    }
+    if levels.is_empty() {
+        directives.insert(0, default);
+    }
+    let everything = levels.iter().filter_map(|level| level.parse::<LevelFilter>().ok()).max();
+    if everything > Some(LevelFilter::INFO) && !of_targets.iter().any(|directive| directive.starts_with(NOTIFY)) {
+        directives.push("notify=info");
+    }
+    let directives = directives.join(",");
+    EnvFilter::try_new(&directives).map_err(|wrong| format!("`{asked}`: {wrong}"))?;
+    Ok(directives)
+}
+
+/// One field of an event, for people. Words of others may be in it: line ends and what else deceives are spelled out.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        // It comes first.
+        "message" => {}
+        // Where an event of the `log` crate was made.
+        name if name.starts_with("log.") => return Ok(()),
+        name => write!(to, " {name}=")?,
+    }
+    for c in format!("{value:?}").chars() {
+        if deceives(c) { write!(to, "{}", c.escape_default())? } else { to.write_char(c)? }
+    }
+    Ok(())
 }
 
 fn tell_of_lost(lines: u64) {
@@ -117,6 +176,49 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn what_is_asked_of_the_log_is_understood_or_refused_and_never_silences_it() {
+        for (asked, told) in [
+            ("", "info"),
+            (" ", "info"),
+            ("INFO ", "INFO"),
+            ("warn", "warn"),
+            ("off", "off"),
+            ("exchange=debug", "info,exchange=debug"),
+            ("warn, exchange=trace,", "warn,exchange=trace"),
+            ("trace", "trace,notify=info"),
+            ("trace,notify=trace", "trace,notify=trace"),
+        ] {
+            assert_eq!(directives(asked, "info").as_deref(), Ok(told), "{asked}");
+        }
+        for asked in ["inof", "warning", "exchange", "info,exchange", "info,exchange=lots", "info;debug"] {
+            assert!(directives(asked, "info").is_err(), "{asked}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_others_put_into_it() {
+        static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        struct Told;
+        impl io::Write for Told {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                LINES.lock().unwrap().write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let log = LogFormat::Human.told(EnvFilter::new("info"), || Told);
+        let reason = "x\n2026-11-30T00:00:00Z  WARN forged \u{1b}[31mred \u{202e}";
+        dispatcher::with_default(&log, || tracing::warn!(%reason, count = 2, "revoked by {reason}"));
+        let told = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
+        assert_eq!(told.lines().count(), 1, "{told}");
+        let spelled = r"x\n2026-11-30T00:00:00Z  WARN forged \u{1b}[31mred \u{202e}";
+        let end = format!("revoked by {spelled} reason={spelled} count=2\n");
+        assert!(told.ends_with(&end), "{told}");
     }
 
     #[test]
