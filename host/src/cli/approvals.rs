@@ -105,6 +105,9 @@ struct Shown {
     shown: Vec<u8>,
     asked_at_ms: u64,
     expires_at_ms: u64,
+    /// Not told by an older host.
+    #[serde(default)]
+    left_ms: Option<u64>,
     by: String,
     reason: String,
 }
@@ -183,7 +186,7 @@ fn left(approval: &Shown) -> String {
     if approval.state != "pending" {
         return "-".to_owned();
     }
-    let left_ms = approval.expires_at_ms.saturating_sub(now_ms());
+    let left_ms = approval.left_ms.unwrap_or_else(|| approval.expires_at_ms.saturating_sub(now_ms()));
     duration_of(left_ms / 1000 * 1_000_000)
 }
 
@@ -280,6 +283,10 @@ mod tests {
         ] {
             assert!(page.lines().any(|told| told == line), "{line}:\n{page}");
         }
+        assert!(page.contains("pending, 0"), "{page}");
+        told["left_ms"] = 90_000.into();
+        let page = describe(&Shown::deserialize(&told).unwrap());
+        assert!(page.contains("pending, 1m 30s left"), "whatever the clocks of the two say: {page}");
         told["direction"] = "response".into();
         assert!(describe(&Shown::deserialize(&told).unwrap()).contains("force=true, its answer"));
         for later in ["direction", "method", "target", "headers"] {

@@ -68,7 +68,7 @@ impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         let (status, code) = match &error {
             DecideError::Wrong(Wrong::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found"),
-            DecideError::Wrong(Wrong::NotPending(_)) => (StatusCode::CONFLICT, "not_pending"),
+            DecideError::Wrong(Wrong::NotPending(_) | Wrong::BeingDecided) => (StatusCode::CONFLICT, "not_pending"),
             DecideError::Wrong(Wrong::NotAllowed(_)) => (StatusCode::FORBIDDEN, "not_allowed"),
             DecideError::Wrong(Wrong::Full(_)) | DecideError::Record(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not_recorded")

@@ -14,7 +14,7 @@ use std::{
 };
 
 use exchange::{
-    Clock,
+    Clock, Now,
     ports::{ControlLog, RecordError},
 };
 use futures_util::future::join_all;
@@ -72,6 +72,8 @@ pub(crate) struct State {
     book: Book,
     /// Callers whose exchanges are held, by the question.
     pub(crate) held: Recent<ApprovalId, Subject>,
+    /// Questions that came to nothing, which was counted, and of which the exchange that asked has not heard.
+    pub(crate) unheard: Recent<ApprovalId, ()>,
 }
 
 #[derive(Default)]
@@ -104,23 +106,33 @@ impl Alerts {
         log: Arc<dyn ControlLog>,
         habits: Option<PathBuf>,
     ) -> Result<Self, OpenError> {
-        let clock = Clock::start();
+        Self::open_at(terms, webhooks, log, habits, Clock::start())
+    }
+
+    /// The same, by this clock.
+    fn open_at(
+        terms: Terms,
+        webhooks: Vec<Webhook>,
+        log: Arc<dyn ControlLog>,
+        habits: Option<PathBuf>,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         let alerts = log.replay()?.into_iter().filter_map(|event| match event {
             ControlEvent::Alert(alert) => Some(alert),
             _ => None,
         });
         let wants = webhooks.iter().map(|webhook| (webhook.name().to_owned(), webhook.rules().to_vec())).collect();
-        let book = Book::new(terms.quiet_ms, wants, alerts.collect(), clock.now_ms());
+        let book = Book::new(terms.quiet_ms, wants, alerts.collect(), clock.now());
         let mut detector = Detector::new(terms.clone());
         if let (Some(path), Some(volume)) = (&habits, &terms.unusual_volume) {
             match history::read(path, volume) {
-                Ok(kept) => detector.take_up(kept, clock.now_ms()),
+                Ok(kept) => detector.take_up(kept, clock.steady_ms()),
                 Err(error) => {
                     tracing::warn!(file = %path.display(), %error, "callers' habits can't be read: they are learned anew");
                 }
             }
         }
-        let state = Mutex::new(State { detector, book, held: Recent::new(HELD) });
+        let state = Mutex::new(State { detector, book, held: Recent::new(HELD), unheard: Recent::new(HELD) });
         let webhooks = webhooks.into_iter().map(|webhook| (webhook, Attempts::default())).collect();
         Ok(Self(Arc::new(Inner { terms, state, moved: Notify::new(), log, webhooks, habits, clock })))
     }
@@ -130,18 +142,18 @@ impl Alerts {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.0.clock.now_ms()
+    fn now_ms(&self) -> u64 {
+        self.0.clock.steady_ms()
     }
 
     /// Counts a caller's request.
-    pub(crate) fn request(&self, issuer: &str, subject: &str, now_ms: u64) {
+    pub(crate) fn request(&self, issuer: &str, subject: &str) {
         if self.0.terms.unusual_volume.is_none() {
             return;
         }
         let mut state = self.state();
-        if let Some(finding) = state.detector.request(issuer, subject, now_ms) {
-            self.raise(state, finding, now_ms);
+        if let Some(finding) = state.detector.request(issuer, subject, self.now_ms()) {
+            self.raise(state, finding, self.0.clock.now());
         }
     }
 
@@ -150,18 +162,18 @@ impl Alerts {
         if self.0.terms.burst(rule).is_none() {
             return;
         }
-        let now_ms = self.now_ms();
+        let now = self.0.clock.now();
         let mut state = self.state();
-        if state.book.repeat(rule, &subject, now_ms) {
+        if state.book.repeat(rule, &subject, now) {
             return;
         }
-        if let Some(finding) = state.detector.wrong(rule, subject, what, now_ms) {
-            self.raise(state, finding, now_ms);
+        if let Some(finding) = state.detector.wrong(rule, subject, what, now.steady_ms) {
+            self.raise(state, finding, now);
         }
     }
 
-    fn raise(&self, mut state: MutexGuard<'_, State>, finding: Finding, now_ms: u64) {
-        if state.book.raise(finding, AlertId::new(), now_ms) {
+    fn raise(&self, mut state: MutexGuard<'_, State>, finding: Finding, now: Now) {
+        if state.book.raise(finding, AlertId::new(), now) {
             drop(state);
             self.0.moved.notify_waiters();
         }
@@ -186,8 +198,9 @@ impl Alerts {
     /// # Errors
     /// When there is no such alert.
     pub fn ack(&self, id: AlertId, by: &str, reason: &str) -> Result<Alert, Unknown> {
-        let acked = Acked { at_ms: self.now_ms(), by: by.to_owned(), reason: reason.to_owned() };
-        let alert = self.state().book.ack(id, acked).ok_or(Unknown(id))?;
+        let now = self.0.clock.now();
+        let acked = Acked { at_ms: now.wall_ms, by: by.to_owned(), reason: reason.to_owned() };
+        let alert = self.state().book.ack(id, acked, now.steady_ms).ok_or(Unknown(id))?;
         self.0.moved.notify_waiters();
         Ok(alert)
     }
@@ -237,19 +250,18 @@ impl Alerts {
 
     /// Until something has moved, or it is time.
     async fn wait(&self, moved: impl Future<Output = ()>, until_ms: Option<u64>) {
-        match until_ms {
-            None => moved.await,
-            Some(at_ms) => tokio::select! {
-                () = moved => {}
-                () = tokio::time::sleep_until(self.0.clock.instant(at_ms)) => {}
-            },
+        tokio::select! {
+            () = moved => {}
+            () = self.0.clock.until(until_ms) => {}
         }
     }
 
+    /// Keeps what is due. Where this is dropped, what is not kept yet stays due; the one in hand may be kept twice.
     async fn save(&self, until_ms: u64) {
         let due = self.state().book.due_for_saving(until_ms);
-        for (alert, new) in due {
-            let id = alert.id;
+        for id in due {
+            let begun = self.state().book.begin_saving(id);
+            let Some((alert, new)) = begun else { continue };
             if new {
                 let Alert { rule, subject, detail, .. } = &alert;
                 tracing::warn!(alert = %id, %rule, %subject, detail, "alert");
@@ -259,8 +271,8 @@ impl Alerts {
                 tracing::warn!(alert = %id, %error, "an alert can't be kept: it is tried again");
             }
             let now_ms = self.now_ms();
-            self.state().book.saved(id, saved.is_ok(), now_ms);
-            if new {
+            let may_be_told = self.state().book.saved(id, saved.is_ok(), now_ms);
+            if may_be_told {
                 self.0.moved.notify_waiters();
             }
         }
@@ -274,11 +286,12 @@ impl Alerts {
             let mut moved = pin!(self.0.moved.notified());
             moved.as_mut().enable();
             let next = self.state().book.next_for(name).map(|(due, alert)| (due, alert.clone()));
-            let now_ms = self.now_ms();
+            let now = self.0.clock.now();
             match next {
-                Some((due, alert)) if due <= now_ms => {
-                    let told = if gone { Told::Gone } else { webhook.tell(&alert, now_ms).await };
-                    gone |= told == Told::Gone;
+                Some((due, alert)) if due <= now.steady_ms && gone => self.not_told(name, &alert),
+                Some((due, alert)) if due <= now.steady_ms => {
+                    let told = webhook.tell(&alert, now.wall_ms).await;
+                    gone = told == Told::Gone;
                     self.told(name, &alert, told, attempts);
                 }
                 next => self.wait(moved, next.map(|(due, _)| due)).await,
@@ -287,19 +300,27 @@ impl Alerts {
     }
 
     fn told(&self, webhook: &str, alert: &Alert, told: Told, attempts: &Attempts) {
-        let (id, now_ms) = (alert.id, self.now_ms());
-        let before = alert.deliveries.iter().find(|delivery| delivery.webhook == webhook);
-        let tried = before.map_or(0, |delivery| delivery.attempts).saturating_add(1);
+        let (id, tried) = (alert.id, tried(alert, webhook).saturating_add(1));
         let counted = if told == Told::Yes { &attempts.good } else { &attempts.bad };
         counted.fetch_add(1, Ordering::Relaxed);
         if let Told::No { cause, .. } = &told {
             tracing::warn!(alert = %id, webhook, attempt = tried, cause, "a webhook did not take an alert");
         }
-        let state = webhook::after(alert, tried, told, now_ms);
+        self.stands(webhook, alert, tried, told);
+    }
+
+    /// No attempt is made: the receiver wants no more.
+    fn not_told(&self, webhook: &str, alert: &Alert) {
+        self.stands(webhook, alert, tried(alert, webhook), Told::Gone);
+    }
+
+    fn stands(&self, webhook: &str, alert: &Alert, tried: u32, told: Told) {
+        let (id, now) = (alert.id, self.0.clock.now());
+        let state = webhook::after(alert, tried, told, now.wall_ms);
         if let DeliveryState::GivenUp { cause, .. } = &state {
             tracing::error!(alert = %id, webhook, cause, "a webhook is not told of an alert any more");
         }
-        self.state().book.told(id, webhook, state, now_ms);
+        self.state().book.told(id, webhook, tried, state, now);
         self.0.moved.notify_waiters();
     }
 
@@ -318,6 +339,11 @@ impl Alerts {
             tracing::warn!(%error, "callers' habits can't be kept");
         }
     }
+}
+
+/// Attempts to tell a webhook of an alert so far.
+fn tried(alert: &Alert, webhook: &str) -> u32 {
+    alert.deliveries.iter().find(|delivery| delivery.webhook == webhook).map_or(0, |delivery| delivery.attempts)
 }
 
 #[cfg(test)]

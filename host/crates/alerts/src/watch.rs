@@ -12,13 +12,15 @@ use crate::Alerts;
 
 /// HTTP's word for a credential that is not taken.
 const UNAUTHORIZED: u16 = 401;
+/// What is told of questions that came to nothing.
+const NOT_APPROVED: &str = "what the caller wanted was denied, or nobody answered";
 
 impl Watch for Alerts {
     fn opened(&self, opened: &Opened) -> Box<dyn Follow> {
         let caller = &opened.caller;
-        self.request(&caller.issuer, &caller.subject, opened.at_ms);
+        self.request(&caller.issuer, &caller.subject);
         let (issuer, subject) = (caller.issuer.as_str().into(), caller.subject.as_str().into());
-        Box::new(Follower { alerts: self.clone(), issuer, subject })
+        Box::new(Follower { alerts: self.clone(), issuer, subject, failed: Vec::new() })
     }
 
     fn turned_away(&self, refused: &TurnedAway<'_>) {
@@ -54,16 +56,22 @@ impl Watch for Alerts {
     }
 
     fn event(&self, event: &Event) {
-        if let Event::Approval { approval, state, .. } = event {
-            let held = match state.as_str() {
-                "pending" | "approved" => None,
-                _ => self.state().held.remove(approval),
-            };
-            if let Some(subject) = held.filter(|_| matches!(state.as_str(), "denied" | "expired")) {
-                self.wrong(Rule::FailedApprovals, subject, "what the caller wanted was denied, or nobody answered");
+        if let Event::Approval { approval, state, .. } = event
+            && state != "pending"
+        {
+            // An approval that nobody uses ends as one that expired, and is none that failed.
+            let held = self.state().held.remove(approval);
+            if let Some(subject) = held.filter(|_| came_to_nothing(state)) {
+                self.state().unheard.put(*approval, ());
+                self.wrong(Rule::FailedApprovals, subject, NOT_APPROVED);
             }
         }
     }
+}
+
+/// Whether what was asked was denied, or nobody answered.
+fn came_to_nothing(state: &str) -> bool {
+    matches!(state, "denied" | "expired")
 }
 
 /// Follows one exchange.
@@ -71,6 +79,8 @@ struct Follower {
     alerts: Alerts,
     issuer: Box<str>,
     subject: Box<str>,
+    /// Policies that gave no verdict: one counts once in an exchange, however many hooks it has.
+    failed: Vec<Box<str>>,
 }
 
 impl Follow for Follower {
@@ -78,11 +88,25 @@ impl Follow for Follower {
         match entry {
             Entry::Held(held) => {
                 let subject = Subject::caller(&self.issuer, &self.subject);
-                self.alerts.state().held.put(held.approval, subject);
+                let mut state = self.alerts.state();
+                state.held.remove(&held.approval);
+                state.held.put(held.approval, subject);
+            }
+            // What was remembered as denied is denied again, and is no event of the desk's.
+            Entry::Decided(decided) if came_to_nothing(&decided.state) => {
+                let mut state = self.alerts.state();
+                let counted = state.unheard.remove(&decided.approval).is_some();
+                state.held.remove(&decided.approval);
+                drop(state);
+                if !counted {
+                    let subject = Subject::caller(&self.issuer, &self.subject);
+                    self.alerts.wrong(Rule::FailedApprovals, subject, NOT_APPROVED);
+                }
             }
             Entry::Judged(Judged {
                 policy, verdict: JudgedVerdict::Failed { kind, open, .. }, shadow: false, ..
-            }) => {
+            }) if !self.failed.iter().any(|failed| **failed == **policy) => {
+                self.failed.push(policy.as_str().into());
                 let what =
                     if *open { "no verdict, and the exchange went on" } else { "no verdict, so the exchange ended" };
                 let what = format!("{kind}: {what}");

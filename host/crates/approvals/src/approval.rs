@@ -89,8 +89,11 @@ pub struct Approval {
     pub bound_to: Digest,
     /// When it was asked.
     pub asked_at_ms: u64,
-    /// When it expires: pending, with no answer; approved, unused.
+    /// When it expires: pending, with no answer; approved, unused. By the time of day as it was when that was said: what
+    /// counts is `left_ms`.
     pub expires_at_ms: u64,
+    /// Milliseconds that were left to decide, or to use it, when this was told; else 0.
+    pub left_ms: u64,
     /// When it was decided.
     pub decided_at_ms: Option<u64>,
     /// Who decided; empty when nobody did.
@@ -99,6 +102,9 @@ pub struct Approval {
     pub reason: String,
     /// Exchanges that wait for it.
     pub waiting: usize,
+    /// The times that something is due by.
+    #[serde(skip)]
+    pub(crate) steady: Steady,
     /// Whether it stays open although nobody waits.
     #[serde(skip)]
     pub(crate) left: bool,
@@ -108,6 +114,17 @@ pub struct Approval {
     /// It was withdrawn meanwhile, and why: the decision leads to nothing.
     #[serde(skip)]
     pub(crate) withdrawn: Option<String>,
+}
+
+/// The times of a question that no step of the system's clock moves, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Steady {
+    /// When it was asked.
+    pub(crate) asked_ms: u64,
+    /// When it was decided, else when it was asked.
+    pub(crate) decided_ms: u64,
+    /// When it expires.
+    pub(crate) due_ms: u64,
 }
 
 /// Bytes of a method or a target that are told of a question that shows nothing.
@@ -134,6 +151,13 @@ impl Approval {
         let (method, target) = (begin_of(method), begin_of(target));
         let head = AskedHead { direction: *direction, method, target, headers: Vec::new() };
         Self { shown: Arc::default(), head: head.into(), ..self.clone() }
+    }
+
+    /// The same, with the time that is left.
+    pub(crate) fn told(&self, steady_ms: u64) -> Self {
+        let open = matches!(self.state, State::Pending | State::Approved);
+        let left_ms = if open { self.steady.due_ms.saturating_sub(steady_ms) } else { 0 };
+        Self { left_ms, ..self.clone() }
     }
 
     /// Bytes that it shows.

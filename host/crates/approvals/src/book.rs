@@ -1,16 +1,25 @@
-//! The machine behind the desk. Pure: time is an argument (milliseconds since 1970), ids are given, nothing is awaited.
+//! The machine behind the desk. Pure: time is an argument (milliseconds, by the clock that never jumps where it says no more),
+//! ids are given, nothing is awaited.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use exchange::ports::{Ask, Ruling, RulingState, Rulings};
+use exchange::{
+    Now,
+    ports::{Ask, Ruling, RulingState, Rulings},
+};
 use model::{ApprovalId, AskedHead, Caller, Decider, Digest, Question};
 use thiserror::Error;
 
-use crate::{Approval, Decision, State, approval::shown_bytes, memory::Memory, open::Open};
+use crate::{
+    Approval, Decision, State,
+    approval::{Steady, shown_bytes},
+    memory::Memory,
+    open::Open,
+};
 
 /// Closed questions that are kept to be looked at; the record has them all.
 const CLOSED: usize = 1_000;
@@ -56,9 +65,12 @@ pub enum Wrong {
     /// There is no such question, or it was closed long ago.
     #[error("there is no approval {0}")]
     Unknown(ApprovalId),
-    /// It is decided, or being decided.
+    /// It is closed, or decided.
     #[error("the approval is {0} already")]
     NotPending(State),
+    /// Somebody's decision is being recorded.
+    #[error("somebody else is deciding at this moment")]
+    BeingDecided,
     /// The caller's own request, or not a member of a group that may decide.
     #[error("{0} may not decide this")]
     NotAllowed(String),
@@ -67,16 +79,16 @@ pub enum Wrong {
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Not all is decided; the first question expires then. Nothing is used up.
-    Wait(u64),
+    /// Not all is decided; the first question expires then, if one may. Nothing is used up.
+    Wait(Option<u64>),
     /// This. Approvals are consumed by it: all of them, or none.
     Ruled(Rulings),
 }
 
 /// How one question stands, for who asked.
 enum Standing {
-    /// It expires then.
-    Open(u64),
+    /// It expires then; none: it is being decided.
+    Open(Option<u64>),
     Ruled(Ruling),
 }
 
@@ -95,10 +107,12 @@ pub struct Book {
     terms: Terms,
     open: Open,
     closed: BTreeMap<ApprovalId, Approval>,
+    /// These, in the order in which they were closed.
+    forgetting: VecDeque<ApprovalId>,
     by_binding: HashMap<Digest, ApprovalId>,
     memory: Memory,
-    /// Questions that were closed with nobody there to say so, oldest first.
-    changes: Vec<Approval>,
+    /// Questions that were closed with nobody there to say so, oldest first, until that is told.
+    changes: VecDeque<Approval>,
 }
 
 impl Book {
@@ -109,9 +123,10 @@ impl Book {
             terms,
             open: Open::default(),
             closed: BTreeMap::new(),
+            forgetting: VecDeque::new(),
             by_binding: HashMap::new(),
             memory: Memory::default(),
-            changes: Vec::new(),
+            changes: VecDeque::new(),
         }
     }
 
@@ -120,8 +135,8 @@ impl Book {
     ///
     /// # Errors
     /// [`Wrong::Full`].
-    pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now_ms: u64) -> Result<Asked, Wrong> {
-        self.expire(now_ms);
+    pub fn ask(&mut self, id: ApprovalId, ask: &Ask, now: Now) -> Result<Asked, Wrong> {
+        self.expire(now.steady_ms);
         let request = request(ask);
         let binding = binding(request, ask);
         if let Some(id) = self.memory.of(ask.about.session, binding) {
@@ -132,7 +147,7 @@ impl Book {
             return Ok(Asked { id: open, new: false });
         }
         self.room(ask, request)?;
-        let approval = self.approval(id, ask, (request, binding), now_ms);
+        let approval = self.approval(id, ask, (request, binding), now);
         self.by_binding.insert(binding, id);
         self.open.put(approval);
         Ok(Asked { id, new: true })
@@ -156,11 +171,12 @@ impl Book {
         Ok(())
     }
 
-    fn approval(&self, id: ApprovalId, ask: &Ask, (request, bound_to): (Digest, Digest), now_ms: u64) -> Approval {
+    fn approval(&self, id: ApprovalId, ask: &Ask, (request, bound_to): (Digest, Digest), now: Now) -> Approval {
         let mut question = ask.question.clone();
         if question.approvers.is_empty() {
             question.approvers.clone_from(&self.terms.approvers);
         }
+        let (timeout_ms, asked_ms) = (self.timeout_ms(question.timeout_seconds), now.steady_ms);
         Approval {
             id,
             state: State::Pending,
@@ -171,17 +187,19 @@ impl Book {
             model: ask.about.model.to_string(),
             policy: ask.policy.0.clone(),
             policy_digest: ask.policy.1,
-            expires_at_ms: now_ms.saturating_add(self.timeout_ms(question.timeout_seconds)),
+            expires_at_ms: now.wall_ms.saturating_add(timeout_ms),
+            left_ms: timeout_ms,
             question,
             head: Arc::clone(&ask.head),
             shown: Arc::clone(&ask.shown),
             request,
             bound_to,
-            asked_at_ms: now_ms,
+            asked_at_ms: now.wall_ms,
             decided_at_ms: None,
             by: String::new(),
             reason: String::new(),
             waiting: 1,
+            steady: Steady { asked_ms, decided_ms: asked_ms, due_ms: asked_ms.saturating_add(timeout_ms) },
             left: false,
             deciding: false,
             withdrawn: None,
@@ -207,13 +225,16 @@ impl Book {
         decision: Decision,
         decider: &Decider,
         reason: &str,
-        now_ms: u64,
+        now: Now,
     ) -> Result<Approval, Wrong> {
-        self.expire(now_ms);
+        self.expire(now.steady_ms);
         let Some(open) = self.open.get(id) else {
             return Err(self.closed.get(&id).map_or(Wrong::Unknown(id), |closed| Wrong::NotPending(closed.state)));
         };
-        if open.state != State::Pending || open.deciding {
+        if open.deciding {
+            return Err(Wrong::BeingDecided);
+        }
+        if open.state != State::Pending {
             return Err(Wrong::NotPending(open.state));
         }
         if !open.may(decider, decision) {
@@ -227,9 +248,12 @@ impl Book {
         };
         decided.by.clone_from(&decider.name);
         reason.clone_into(&mut decided.reason);
-        decided.decided_at_ms = Some(now_ms);
+        decided.decided_at_ms = Some(now.wall_ms);
         // From the decision on there is the same time again to use it, or to hear it.
-        decided.expires_at_ms = now_ms.saturating_add(self.timeout_ms(decided.question.timeout_seconds));
+        let timeout_ms = self.timeout_ms(decided.question.timeout_seconds);
+        decided.expires_at_ms = now.wall_ms.saturating_add(timeout_ms);
+        decided.steady.decided_ms = now.steady_ms;
+        decided.steady.due_ms = now.steady_ms.saturating_add(timeout_ms);
         self.open.change(id, |open| open.deciding = true);
         Ok(decided)
     }
@@ -277,7 +301,7 @@ impl Book {
     /// while one is not there, and where one is anything else, none is used.
     pub fn claim(&mut self, ids: &[ApprovalId], now_ms: u64) -> Claim {
         self.expire(now_ms);
-        let (mut approved, mut wait) = (Vec::new(), None);
+        let (mut approved, mut open, mut wait) = (Vec::new(), false, None::<u64>);
         for &id in ids {
             match self.standing(id) {
                 Standing::Ruled(ruling) if ruling.state == RulingState::Approved => approved.push(ruling),
@@ -285,11 +309,14 @@ impl Book {
                     self.use_up(id);
                     return Claim::Ruled(Rulings::Stopped(id, ruling));
                 }
-                Standing::Open(until_ms) => wait = Some(wait.map_or(until_ms, |other: u64| other.min(until_ms))),
+                Standing::Open(until_ms) => {
+                    open = true;
+                    wait = wait.into_iter().chain(until_ms).min();
+                }
             }
         }
-        if let Some(until_ms) = wait {
-            return Claim::Wait(until_ms);
+        if open {
+            return Claim::Wait(wait);
         }
         ids.iter().for_each(|id| self.use_up(*id));
         Claim::Ruled(Rulings::Approved(approved))
@@ -306,7 +333,9 @@ impl Book {
         match open.state {
             State::Approved => Standing::Ruled(ruling(RulingState::Approved, open)),
             State::Denied => Standing::Ruled(ruling(RulingState::Denied, open)),
-            State::Pending | State::Expired | State::Cancelled | State::Consumed => Standing::Open(open.expires_at_ms),
+            State::Pending | State::Expired | State::Cancelled | State::Consumed => {
+                Standing::Open((!open.deciding).then_some(open.steady.due_ms))
+            }
         }
     }
 
@@ -392,14 +421,31 @@ impl Book {
         let Some(approval) = self.open.take(id) else { return };
         self.by_binding.remove(&approval.bound_to);
         self.closed.insert(id, approval.with_nothing_shown());
-        if self.closed.len() > CLOSED {
-            self.closed.pop_first();
+        self.forgetting.push_back(id);
+        if self.forgetting.len() > CLOSED
+            && let Some(first) = self.forgetting.pop_front()
+        {
+            self.closed.remove(&first);
         }
     }
 
-    /// Takes the questions that were closed by themselves (expired, cancelled) since the last call, oldest first.
-    pub fn changes(&mut self) -> Vec<Approval> {
-        std::mem::take(&mut self.changes)
+    /// Of the questions that were closed by themselves (expired, cancelled) and of which nobody was told, the oldest. It
+    /// stays until [`told_of_change`](Self::told_of_change): whoever tells may be stopped meanwhile.
+    #[must_use]
+    pub fn next_change(&self) -> Option<&Approval> {
+        self.changes.front()
+    }
+
+    /// What [`next_change`](Self::next_change) answered is told.
+    pub fn told_of_change(&mut self, id: ApprovalId) {
+        if self.next_change().is_some_and(|change| change.id == id) {
+            self.changes.pop_front();
+        }
+    }
+
+    /// A question that was just claimed, also where it is remembered only.
+    pub(crate) fn claimed(&self, id: ApprovalId) -> Option<&Approval> {
+        self.approval_of(id).or_else(|| self.memory.get(id))
     }
 
     /// One question.

@@ -52,8 +52,7 @@ impl Memory {
         if let Some(before) = self.by_request.get(&request).copied() {
             self.forget(before);
         }
-        let at_ms = decided.decided_at_ms.unwrap_or(decided.asked_at_ms);
-        let until_ms = at_ms.saturating_add(REMEMBER_MS);
+        let until_ms = decided.steady.decided_ms.saturating_add(REMEMBER_MS);
         self.by_request.insert(request, decided.id);
         self.due.insert((until_ms, decided.id));
         self.answers.insert(decided.id, Remembered { approval: decided.with_nothing_shown(), until_ms });
@@ -93,15 +92,15 @@ mod tests {
     use super::*;
     use crate::{
         Book, Decision,
-        reference::{ask, operator, terms},
+        reference::{ask, at, operator, terms},
     };
 
     /// A decided question about a text.
     fn decided(text: &str, now_ms: u64) -> Approval {
         let mut book = Book::new(terms());
         let ask: Ask = ask(text, "export");
-        let id = book.ask(ApprovalId::new(), &ask, now_ms).unwrap().id;
-        book.begin(id, Decision::Approve, &operator(), "", now_ms).unwrap()
+        let id = book.ask(ApprovalId::new(), &ask, at(now_ms)).unwrap().id;
+        book.begin(id, Decision::Approve, &operator(), "", at(now_ms)).unwrap()
     }
 
     #[test]
@@ -127,7 +126,7 @@ mod tests {
         for number in 0..=REMEMBERED {
             let mut another = one.clone();
             (another.id, another.session) = (ApprovalId::new(), SessionId::new());
-            another.decided_at_ms = Some(number as u64);
+            another.steady.decided_ms = number as u64;
             memory.put(&another);
         }
         let lengths = (memory.answers.len(), memory.by_request.len(), memory.due.len());

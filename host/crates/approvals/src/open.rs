@@ -157,5 +157,5 @@ impl Open {
 
 /// When a question expires, if it may.
 fn due(approval: &Approval) -> Option<(u64, ApprovalId)> {
-    (!approval.deciding).then_some((approval.expires_at_ms, approval.id))
+    (!approval.deciding).then_some((approval.steady.due_ms, approval.id))
 }

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use exchange::ports::{About, Ask, Ruling, RulingState, Rulings};
+use exchange::{
+    Now,
+    ports::{About, Ask, Ruling, RulingState, Rulings},
+};
 use model::{ApprovalId, AskedHead, Attribute, Caller, Decider, Digest, Direction, ExchangeId, Question, SessionId};
 use proptest::{collection::vec, prelude::*};
 
@@ -41,6 +44,11 @@ pub(crate) fn ask(text: &str, remember_key: &str) -> Ask {
         head: nowhere().into(),
         bound_to: Digest([2; 32]),
     }
+}
+
+/// A time at which both clocks agree.
+pub(crate) fn at(ms: u64) -> Now {
+    Now { steady_ms: ms, wall_ms: ms }
 }
 
 /// How the one question ended that was asked.
@@ -109,7 +117,7 @@ impl Audit {
     }
 
     fn ask(&mut self, book: &mut Book, text: u8) -> Result<(), TestCaseError> {
-        let asked = match book.ask(ApprovalId::new(), &ask(&text.to_string(), ""), self.now_ms) {
+        let asked = match book.ask(ApprovalId::new(), &ask(&text.to_string(), ""), at(self.now_ms)) {
             Ok(asked) => asked,
             Err(wrong) => {
                 prop_assert_eq!(wrong, Wrong::Full("pending"));
@@ -134,10 +142,10 @@ impl Audit {
         recorded: bool,
     ) -> Result<(), TestCaseError> {
         let (now_ms, fresh) = (self.now_ms, self.fresh(self.questions[&id].asked_ms));
-        let Ok(decided) = book.begin(id, decision, &operator(), "because", now_ms) else { return Ok(()) };
+        let Ok(decided) = book.begin(id, decision, &operator(), "because", at(now_ms)) else { return Ok(()) };
         prop_assert!(fresh, "decided after its time");
         prop_assert!(self.questions[&id].decided.is_none(), "decided twice");
-        prop_assert!(book.begin(id, Decision::Approve, &operator(), "", now_ms).is_err(), "begun twice");
+        prop_assert!(book.begin(id, Decision::Approve, &operator(), "", at(now_ms)).is_err(), "begun twice");
         if recorded {
             prop_assert_eq!(book.decide(decided), Ok(()));
             self.questions.get_mut(&id).unwrap().decided = Some((decision, now_ms));
@@ -153,7 +161,7 @@ impl Audit {
         match claim {
             Claim::Wait(until_ms) => {
                 prop_assert!(facts.decided.is_none() && self.fresh(facts.asked_ms));
-                prop_assert_eq!(until_ms, facts.asked_ms + TIMEOUT_MS);
+                prop_assert_eq!(until_ms, Some(facts.asked_ms + TIMEOUT_MS));
             }
             Claim::Ruled(rulings) => match (the_one(rulings).state, facts.decided) {
                 (RulingState::Approved, Some((Decision::Approve, at_ms))) => {
@@ -223,9 +231,9 @@ fn two_policies_that_ask_about_one_request_ask_two_questions() {
     let mut book = Book::new(terms());
     let one = ask("text", "");
     let other = Ask { policy: ("second".to_owned(), Digest([1; 32])), ..one.clone() };
-    let first = book.ask(ApprovalId::new(), &one, 0).unwrap();
-    assert!(book.ask(ApprovalId::new(), &other, 0).unwrap().new);
-    assert_eq!(book.ask(ApprovalId::new(), &one, 0).unwrap().id, first.id);
+    let first = book.ask(ApprovalId::new(), &one, at(0)).unwrap();
+    assert!(book.ask(ApprovalId::new(), &other, at(0)).unwrap().new);
+    assert_eq!(book.ask(ApprovalId::new(), &one, at(0)).unwrap().id, first.id);
 }
 
 /// Two questions about one request.
@@ -233,12 +241,12 @@ fn two(book: &mut Book, now_ms: u64) -> [Asked; 2] {
     ["rows", "tables"].map(|summary| {
         let mut one = ask("drop it", "");
         one.question.summary = summary.to_owned();
-        book.ask(ApprovalId::new(), &one, now_ms).unwrap()
+        book.ask(ApprovalId::new(), &one, at(now_ms)).unwrap()
     })
 }
 
 fn decide(book: &mut Book, id: ApprovalId, decision: Decision) {
-    let decided = book.begin(id, decision, &operator(), "", 1).unwrap();
+    let decided = book.begin(id, decision, &operator(), "", at(1)).unwrap();
     book.decide(decided).unwrap();
 }
 
@@ -247,7 +255,7 @@ fn of_several_questions_about_one_request_none_is_used_before_all_are_approved()
     let mut book = Book::new(terms());
     let ids = two(&mut book, 0).map(|asked| asked.id);
     decide(&mut book, ids[0], Decision::Approve);
-    assert_eq!(book.claim(&ids, 2), Claim::Wait(TIMEOUT_MS));
+    assert_eq!(book.claim(&ids, 2), Claim::Wait(Some(TIMEOUT_MS)));
     ids.into_iter().for_each(|id| book.drop_waiter(id, true));
     assert_eq!(two(&mut book, 3).map(|asked| asked.id), ids, "asked again, it is the same two");
     assert_eq!(book.approval_of(ids[0]).unwrap().state, State::Approved, "not used up");
@@ -273,13 +281,13 @@ fn what_several_questions_show_counts_once() {
     let mut book = Book::new(Terms { shown_bytes: 10, ..terms() });
     let ids = two(&mut book, 0).map(|asked| asked.id);
     book.assert_sums();
-    assert_eq!(book.ask(ApprovalId::new(), &ask("more", ""), 0), Err(Wrong::Full("shown_bytes")));
+    assert_eq!(book.ask(ApprovalId::new(), &ask("more", ""), at(0)), Err(Wrong::Full("shown_bytes")));
     for id in ids {
         assert_eq!(book.approval_of(id).unwrap().shown.as_ref(), b"drop it");
         book.drop_waiter(id, false);
         book.assert_sums();
     }
-    assert!(book.ask(ApprovalId::new(), &ask("the others", ""), 0).is_ok(), "there is room again");
+    assert!(book.ask(ApprovalId::new(), &ask("the others", ""), at(0)).is_ok(), "there is room again");
 }
 
 #[test]
@@ -289,9 +297,9 @@ fn the_head_that_is_shown_counts_with_the_bytes_and_goes_with_them() {
     let header = Attribute { name: "x-run-as".into(), value: "root".into() };
     let head = AskedHead { method: "DELETE".into(), target: format!("/{}", "x".repeat(299)), ..nowhere() };
     one.head = AskedHead { headers: vec![header.clone(); 100], ..head.clone() }.into();
-    assert_eq!(book.ask(ApprovalId::new(), &one, 0), Err(Wrong::Full("shown_bytes")));
+    assert_eq!(book.ask(ApprovalId::new(), &one, at(0)), Err(Wrong::Full("shown_bytes")));
     one.head = AskedHead { headers: vec![header], ..head }.into();
-    let id = book.ask(ApprovalId::new(), &one, 0).unwrap().id;
+    let id = book.ask(ApprovalId::new(), &one, at(0)).unwrap().id;
     assert_eq!(*book.approval_of(id).unwrap().head, *one.head);
     book.assert_sums();
     book.drop_waiter(id, false);
@@ -304,10 +312,10 @@ fn the_head_that_is_shown_counts_with_the_bytes_and_goes_with_them() {
 #[test]
 fn the_caller_may_deny_its_own_request_and_never_approve_it() {
     let mut book = Book::new(terms());
-    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), at(0)).unwrap().id;
     let caller = Decider::operator("ann");
-    assert_eq!(book.begin(id, Decision::Approve, &caller, "", 1), Err(Wrong::NotAllowed("ann".to_owned())));
-    let denied = book.begin(id, Decision::Deny, &caller, "", 1).unwrap();
+    assert_eq!(book.begin(id, Decision::Approve, &caller, "", at(1)), Err(Wrong::NotAllowed("ann".to_owned())));
+    let denied = book.begin(id, Decision::Deny, &caller, "", at(1)).unwrap();
     book.decide(denied).unwrap();
     assert!(is(book.claim(&[id], 2), RulingState::Denied));
 }
@@ -315,20 +323,20 @@ fn the_caller_may_deny_its_own_request_and_never_approve_it() {
 #[test]
 fn who_has_groups_needs_the_right_one() {
     let mut book = Book::new(Terms { approvers: vec!["security".to_owned()], ..terms() });
-    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), at(0)).unwrap().id;
     let member = |group: &str| Decider { name: "eve".to_owned(), groups: Some(vec![group.to_owned()]) };
-    assert!(book.begin(id, Decision::Approve, &member("sales"), "", 1).is_err());
-    assert!(book.begin(id, Decision::Approve, &member("security"), "", 1).is_ok());
+    assert!(book.begin(id, Decision::Approve, &member("sales"), "", at(1)).is_err());
+    assert!(book.begin(id, Decision::Approve, &member("security"), "", at(1)).is_ok());
 }
 
 #[test]
 fn what_is_remembered_is_the_very_same_request_in_its_session() {
     let mut book = Book::new(Terms { pending: 100, ..terms() });
-    let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
-    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    let id = book.ask(ApprovalId::new(), &ask("text", "export"), at(0)).unwrap().id;
+    let approved = book.begin(id, Decision::Approve, &operator(), "", at(1)).unwrap();
     book.decide(approved).unwrap();
     for now_ms in [2, 3, TIMEOUT_MS * 5] {
-        let again = book.ask(ApprovalId::new(), &ask("text", "export"), now_ms).unwrap();
+        let again = book.ask(ApprovalId::new(), &ask("text", "export"), at(now_ms)).unwrap();
         assert_eq!((again.id, again.new), (id, false));
         assert!(is(book.claim(&[id], now_ms), RulingState::Approved));
     }
@@ -337,7 +345,7 @@ fn what_is_remembered_is_the_very_same_request_in_its_session() {
     // All that the path binds (connection, headers, bytes, caller, …) is in this digest.
     let other_request = Ask { bound_to: Digest([3; 32]), ..ask("text", "export") };
     for other in [ask("other text", "export"), ask("text", "delete"), elsewhere, other_request] {
-        assert!(book.ask(ApprovalId::new(), &other, 2).unwrap().new, "{other:?}");
+        assert!(book.ask(ApprovalId::new(), &other, at(2)).unwrap().new, "{other:?}");
     }
 }
 
@@ -350,47 +358,47 @@ fn no_two_callers_share_a_question_whatever_the_path_binds() {
         ask
     };
     let mut book = Book::new(terms());
-    let id = book.ask(ApprovalId::new(), &by("idp", "ann"), 0).unwrap().id;
-    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    let id = book.ask(ApprovalId::new(), &by("idp", "ann"), at(0)).unwrap().id;
+    let approved = book.begin(id, Decision::Approve, &operator(), "", at(1)).unwrap();
     book.decide(approved).unwrap();
     for other in [by("idp", "bob"), by("another", "ann"), by("idpa", "nn")] {
-        assert!(book.ask(ApprovalId::new(), &other, 2).unwrap().new, "{:?}", other.about.caller);
+        assert!(book.ask(ApprovalId::new(), &other, at(2)).unwrap().new, "{:?}", other.about.caller);
     }
-    assert_eq!(book.ask(ApprovalId::new(), &by("idp", "ann"), 2), Ok(Asked { id, new: false }));
+    assert_eq!(book.ask(ApprovalId::new(), &by("idp", "ann"), at(2)), Ok(Asked { id, new: false }));
 }
 
 #[test]
 fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
     let mut book = Book::new(terms());
-    let id = book.ask(ApprovalId::new(), &ask("text", "export"), 0).unwrap().id;
-    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    let id = book.ask(ApprovalId::new(), &ask("text", "export"), at(0)).unwrap().id;
+    let approved = book.begin(id, Decision::Approve, &operator(), "", at(1)).unwrap();
     book.decide(approved).unwrap();
     assert!(is(book.claim(&[id], 2), RulingState::Approved));
     book.withdraw(|approval| approval.caller.subject == "ann", "revoked");
-    assert!(book.ask(ApprovalId::new(), &ask("text", "export"), 3).unwrap().new);
+    assert!(book.ask(ApprovalId::new(), &ask("text", "export"), at(3)).unwrap().new);
 }
 
 #[test]
 fn a_question_that_was_left_waits_for_the_same_request() {
     let mut book = Book::new(terms());
-    let id = book.ask(ApprovalId::new(), &ask("text", ""), 0).unwrap().id;
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), at(0)).unwrap().id;
     book.drop_waiter(id, true);
-    let approved = book.begin(id, Decision::Approve, &operator(), "", 1).unwrap();
+    let approved = book.begin(id, Decision::Approve, &operator(), "", at(1)).unwrap();
     book.decide(approved).unwrap();
-    assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), 2).unwrap().id, id);
+    assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), at(2)).unwrap().id, id);
     assert!(is(book.claim(&[id], 2), RulingState::Approved));
-    assert!(book.ask(ApprovalId::new(), &ask("text", ""), 3).unwrap().new, "once is once");
+    assert!(book.ask(ApprovalId::new(), &ask("text", ""), at(3)).unwrap().new, "once is once");
 }
 
 #[test]
 fn one_caller_does_not_fill_the_desk_and_no_text_fills_the_memory() {
     let mut book = Book::new(Terms { pending_per_caller: 1, shown_bytes: 10, ..terms() });
-    assert_eq!(book.ask(ApprovalId::new(), &ask("longer than that", ""), 0), Err(Wrong::Full("shown_bytes")));
-    book.ask(ApprovalId::new(), &ask("one", ""), 0).unwrap();
-    assert_eq!(book.ask(ApprovalId::new(), &ask("two", ""), 0), Err(Wrong::Full("pending_per_caller")));
+    assert_eq!(book.ask(ApprovalId::new(), &ask("longer than that", ""), at(0)), Err(Wrong::Full("shown_bytes")));
+    book.ask(ApprovalId::new(), &ask("one", ""), at(0)).unwrap();
+    assert_eq!(book.ask(ApprovalId::new(), &ask("two", ""), at(0)), Err(Wrong::Full("pending_per_caller")));
     let mut other = ask("two", "");
     Arc::make_mut(&mut Arc::make_mut(&mut other.about).caller).subject = "bob".to_owned();
-    assert!(book.ask(ApprovalId::new(), &other, 0).is_ok());
+    assert!(book.ask(ApprovalId::new(), &other, at(0)).is_ok());
 }
 
 #[test]
@@ -404,13 +412,55 @@ fn one_caller_leaves_room_for_the_others_to_be_shown() {
     };
     let own = Err(Wrong::Full("shown_bytes_per_caller"));
     for (caller, groups, length, full) in [("ann", "a", 12, false), ("ann", "a", 8, false), ("ann", "a", 1, true)] {
-        let asked = book.ask(ApprovalId::new(), &by(caller, groups, &"x".repeat(length)), 0);
+        let asked = book.ask(ApprovalId::new(), &by(caller, groups, &"x".repeat(length)), at(0));
         assert_eq!(asked == own, full, "{length}: {asked:?}");
     }
-    assert_eq!(book.ask(ApprovalId::new(), &by("ann", "another", "y"), 0), own, "the same one, in another group");
-    let long = book.ask(ApprovalId::new(), &by("bob", "b", &"x".repeat(60)), 0);
+    assert_eq!(book.ask(ApprovalId::new(), &by("ann", "another", "y"), at(0)), own, "the same one, in another group");
+    let long = book.ask(ApprovalId::new(), &by("bob", "b", &"x".repeat(60)), at(0));
     assert!(long.is_ok(), "the first of a caller is asked however long it is");
-    assert_eq!(book.ask(ApprovalId::new(), &by("bob", "b", "y"), 0), own);
-    let over = book.ask(ApprovalId::new(), &by("eve", "e", &"x".repeat(21)), 0);
+    assert_eq!(book.ask(ApprovalId::new(), &by("bob", "b", "y"), at(0)), own);
+    let over = book.ask(ApprovalId::new(), &by("eve", "e", &"x".repeat(21)), at(0));
     assert_eq!(over, Err(Wrong::Full("shown_bytes")));
+}
+
+#[test]
+fn what_was_closed_last_is_known_however_long_ago_it_was_asked() {
+    let mut book = Book::new(terms());
+    let [used, late] = ["used", "late"].map(|text| book.ask(ApprovalId::new(), &ask(text, ""), at(0)).unwrap().id);
+    for number in 0..=1000 {
+        let later = book.ask(ApprovalId::new(), &ask(&number.to_string(), ""), at(0)).unwrap().id;
+        book.drop_waiter(later, false);
+    }
+    decide(&mut book, used, Decision::Approve);
+    assert!(is(book.claim(&[used], 2), RulingState::Approved));
+    assert_eq!(book.approval_of(used).map(|used| used.state), Some(State::Consumed));
+    assert!(is(book.claim(&[late], TIMEOUT_MS), RulingState::Expired), "and not cancelled long ago");
+    assert_eq!(book.iter().count(), 1000, "bounded all the same");
+}
+
+#[test]
+fn what_is_due_goes_by_the_steady_time_and_what_is_told_by_the_time_of_day() {
+    let mut book = Book::new(terms());
+    let now = |steady_ms, wall_ms| Now { steady_ms, wall_ms };
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), now(0, 5_000_000)).unwrap().id;
+    let asked = book.approval_of(id).unwrap();
+    assert_eq!((asked.asked_at_ms, asked.expires_at_ms), (5_000_000, 5_000_000 + TIMEOUT_MS));
+    assert_eq!(asked.told(1000).left_ms, TIMEOUT_MS - 1000);
+    // The system's clock is set forth by much more than the question has.
+    let decided = book.begin(id, Decision::Approve, &operator(), "", now(1000, 90_000_000)).unwrap();
+    assert_eq!(decided.decided_at_ms, Some(90_000_000));
+    book.decide(decided).unwrap();
+    assert!(is(book.claim(&[id], 1000 + TIMEOUT_MS - 1), RulingState::Approved));
+}
+
+#[test]
+fn while_a_decision_is_recorded_nobody_else_decides_and_who_waits_is_not_woken_by_time() {
+    let mut book = Book::new(terms());
+    let id = book.ask(ApprovalId::new(), &ask("text", ""), at(0)).unwrap().id;
+    let decided = book.begin(id, Decision::Deny, &operator(), "", at(1)).unwrap();
+    let second = book.begin(id, Decision::Approve, &operator(), "", at(1));
+    assert_eq!(second, Err(Wrong::BeingDecided));
+    assert_eq!(book.claim(&[id], TIMEOUT_MS * 2), Claim::Wait(None));
+    book.decide(decided).unwrap();
+    assert!(is(book.claim(&[id], 2), RulingState::Denied));
 }

@@ -52,7 +52,7 @@ impl Inner {
 
     async fn record(&self, approval: &Approval, state: State) -> Result<(), RecordError> {
         let event = Event::Approval {
-            at_ms: self.clock.now_ms(),
+            at_ms: self.clock.now().wall_ms,
             approval: approval.id,
             exchange: approval.exchange,
             state: state.as_str().to_owned(),
@@ -62,23 +62,27 @@ impl Inner {
         self.recorder.event(event).await
     }
 
-    /// Records what closed by itself. A failure is told, not fatal: all of it means "stop" to whoever waits.
+    /// Records what closed by itself. A failure is told, not fatal: all of it means "stop" to whoever waits. Where this is
+    /// dropped, what is not recorded yet is left for the next time; the one in hand may be recorded twice.
     async fn record_changes(&self) {
-        let changes = self.book().changes();
-        for change in changes {
+        loop {
+            let change = self.book().next_change().cloned();
+            let Some(change) = change else { return };
             if let Err(error) = self.record(&change, change.state).await {
                 tracing::warn!(approval = %change.id, state = %change.state, %error, "an approval's end is not recorded");
             }
+            self.book().told_of_change(change.id);
         }
     }
 
-    /// The last step of approvals: their use is recorded, else they do not count.
-    async fn used(&self, ids: &[ApprovalId], rulings: Vec<Ruling>) -> Rulings {
-        for &id in ids {
-            let approval = self.book().approval_of(id).cloned();
-            let Some(approval) = approval else { continue };
-            if let Err(error) = self.record(&approval, State::Consumed).await {
-                let reason = error.to_string();
+    /// The last step of approvals, which were claimed just now: their use is recorded, else they do not count.
+    async fn used(&self, ids: &[ApprovalId], claimed: Vec<Option<Approval>>, rulings: Vec<Ruling>) -> Rulings {
+        for (&id, approval) in ids.iter().zip(claimed) {
+            let recorded = match &approval {
+                Some(approval) => self.record(approval, State::Consumed).await.map_err(|error| error.to_string()),
+                None => Err("the approval is not known any more".to_owned()),
+            };
+            if let Err(reason) = recorded {
                 return Rulings::Stopped(id, Ruling { state: RulingState::Cancelled, by: String::new(), reason });
             }
         }
@@ -90,8 +94,13 @@ impl Approvals {
     /// An empty desk.
     #[must_use]
     pub fn new(terms: Terms, recorder: Arc<dyn Recorder>) -> Self {
+        Self::at(terms, recorder, Clock::start())
+    }
+
+    /// The same, by this clock.
+    fn at(terms: Terms, recorder: Arc<dyn Recorder>, clock: Clock) -> Self {
         let (book, moved) = (Mutex::new(Book::new(terms)), Notify::new());
-        Self(Arc::new(Inner { book, moved, recorder, clock: Clock::start() }))
+        Self(Arc::new(Inner { book, moved, recorder, clock }))
     }
 
     /// Closes what expires with nobody there, and records it. Runs until it is dropped.
@@ -100,16 +109,13 @@ impl Approvals {
             let moved = self.0.moved.notified();
             let next = {
                 let mut book = self.0.book();
-                book.expire(self.0.clock.now_ms());
+                book.expire(self.0.clock.steady_ms());
                 book.next_expiry()
             };
             self.0.record_changes().await;
-            match next {
-                Some(at_ms) => tokio::select! {
-                    () = moved => {}
-                    () = tokio::time::sleep_until(self.0.clock.instant(at_ms)) => {}
-                },
-                None => moved.await,
+            tokio::select! {
+                () = moved => {}
+                () = self.0.clock.until(next) => {}
             }
         }
     }
@@ -125,7 +131,7 @@ impl Approvals {
         decider: &Decider,
         reason: &str,
     ) -> Result<Approval, DecideError> {
-        let decided = self.0.book().begin(id, decision, decider, reason, self.0.clock.now_ms())?;
+        let decided = self.0.book().begin(id, decision, decider, reason, self.0.clock.now())?;
         let inner = Arc::clone(&self.0);
         // A task of its own: what is begun is ended even when the approver's connection breaks meanwhile.
         let task = tokio::spawn(async move {
@@ -138,7 +144,7 @@ impl Approvals {
                 }
             };
             inner.moved.notify_waiters();
-            taken.map(|()| decided)
+            taken.map(|()| decided.told(inner.clock.steady_ms()))
         });
         task.await.map_err(|_| DecideError::Stopping)?
     }
@@ -147,8 +153,8 @@ impl Approvals {
     /// credentials were revoked. Whoever waits is told. `gone` is told as well how many milliseconds ago it was asked: the
     /// times of this desk compare with those of no other clock.
     pub fn withdraw(&self, gone: impl Fn(&Approval, u64) -> bool, reason: &str) {
-        let now_ms = self.0.clock.now_ms();
-        let gone = |approval: &Approval| gone(approval, now_ms.saturating_sub(approval.asked_at_ms));
+        let now_ms = self.0.clock.steady_ms();
+        let gone = |approval: &Approval| gone(approval, now_ms.saturating_sub(approval.steady.asked_ms));
         self.0.book().withdraw(gone, reason);
         self.0.moved.notify_waiters();
     }
@@ -163,17 +169,17 @@ impl Approvals {
     /// [`approval`](Self::approval) has that.
     #[must_use]
     pub fn list(&self) -> Vec<Approval> {
-        let mut book = self.0.book();
-        book.expire(self.0.clock.now_ms());
-        book.iter().map(Approval::with_nothing_shown).collect()
+        let (mut book, now_ms) = (self.0.book(), self.0.clock.steady_ms());
+        book.expire(now_ms);
+        book.iter().map(|approval| approval.with_nothing_shown().told(now_ms)).collect()
     }
 
     /// One question.
     #[must_use]
     pub fn approval(&self, id: ApprovalId) -> Option<Approval> {
-        let mut book = self.0.book();
-        book.expire(self.0.clock.now_ms());
-        book.approval_of(id).cloned()
+        let (mut book, now_ms) = (self.0.book(), self.0.clock.steady_ms());
+        book.expire(now_ms);
+        book.approval_of(id).map(|approval| approval.told(now_ms))
     }
 
     /// How many questions nobody has decided.
@@ -191,7 +197,7 @@ impl Desk for Approvals {
             let mut new = Vec::new();
             for ask in &asks {
                 let mut book = self.0.book();
-                let asked = book.ask(ApprovalId::new(), ask, self.0.clock.now_ms());
+                let asked = book.ask(ApprovalId::new(), ask, self.0.clock.now());
                 let asked = asked.map_err(|wrong| DeskError(wrong.to_string()))?;
                 ticket.ids.push(asked.id);
                 new.extend(book.approval_of(asked.id).filter(|_| asked.new).cloned());
@@ -231,14 +237,23 @@ impl Ticket for Waiter {
                 let moved = desk.moved.notified();
                 tokio::pin!(moved);
                 moved.as_mut().enable();
-                let claim = desk.book().claim(&self.ids, desk.clock.now_ms());
+                let (claim, claimed) = {
+                    let mut book = desk.book();
+                    let claim = book.claim(&self.ids, desk.clock.steady_ms());
+                    // Under the same lock: nothing that is closed meanwhile makes the desk forget them.
+                    let claimed = matches!(claim, Claim::Ruled(Rulings::Approved(_)))
+                        .then(|| self.ids.iter().map(|id| book.claimed(*id).cloned()).collect::<Vec<_>>());
+                    (claim, claimed.unwrap_or_default())
+                };
                 match claim {
-                    Claim::Ruled(Rulings::Approved(rulings)) => return Some(desk.used(&self.ids, rulings).await),
+                    Claim::Ruled(Rulings::Approved(rulings)) => {
+                        return Some(desk.used(&self.ids, claimed, rulings).await);
+                    }
                     Claim::Ruled(stopped @ Rulings::Stopped(..)) => return Some(stopped),
                     Claim::Wait(until_ms) => tokio::select! {
                         biased;
                         () = moved => {}
-                        () = tokio::time::sleep_until(desk.clock.instant(until_ms)) => {}
+                        () = desk.clock.until(until_ms) => {}
                         () = &mut over => return None,
                     },
                 }

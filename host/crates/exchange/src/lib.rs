@@ -40,7 +40,7 @@ mod watched;
 mod withheld;
 
 pub use carry::carry;
-pub use clock::Clock;
+pub use clock::{Clock, Now};
 pub use echo::Secrets;
 pub use gate::{Answered, BodyError, ClientAddress, ClientCertificate, Forward, ForwardError, Gate, Incoming, Limits};
 pub use head::own_target;

@@ -75,10 +75,10 @@ impl Webhook {
         &self.rules
     }
 
-    /// Tells it of an alert, once.
-    pub(crate) async fn tell(&self, alert: &Alert, now_ms: u64) -> Told {
+    /// Tells it of an alert, once, at this time of day.
+    pub(crate) async fn tell(&self, alert: &Alert, wall_ms: u64) -> Told {
         let message = Message::of(alert);
-        let timestamp = now_ms / 1000;
+        let timestamp = wall_ms / 1000;
         let request = Request::post(&self.url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT_ENCODING, "identity")
@@ -91,7 +91,7 @@ impl Webhook {
             Ok(request) => request,
             Err(error) => return Told::No { cause: error.to_string(), after_ms: None },
         };
-        let answer = match self.http.send(request).await {
+        let answer = match self.http.tell(request).await {
             Ok(answer) => answer,
             Err(error) => return Told::No { cause: error.to_string(), after_ms: None },
         };
@@ -108,14 +108,14 @@ impl Webhook {
     }
 }
 
-/// Where a delivery stands after an attempt, the `attempts`th (from 1).
-pub(crate) fn after(alert: &Alert, attempts: u32, told: Told, now_ms: u64) -> DeliveryState {
+/// Where a delivery stands after so many attempts, at this time of day.
+pub(crate) fn after(alert: &Alert, attempts: u32, told: Told, wall_ms: u64) -> DeliveryState {
     match told {
-        Told::Yes => DeliveryState::Delivered { at_ms: now_ms },
-        Told::Gone => DeliveryState::GivenUp { at_ms: now_ms, cause: "it answered 410 Gone".to_owned() },
-        Told::No { cause, after_ms } => match due(&alert.id, attempts, after_ms, now_ms) {
+        Told::Yes => DeliveryState::Delivered { at_ms: wall_ms },
+        Told::Gone => DeliveryState::GivenUp { at_ms: wall_ms, cause: "it answered 410 Gone".to_owned() },
+        Told::No { cause, after_ms } => match due(&alert.id, attempts, after_ms, wall_ms) {
             Some(due_ms) => DeliveryState::Pending { due_ms },
-            None => DeliveryState::GivenUp { at_ms: now_ms, cause },
+            None => DeliveryState::GivenUp { at_ms: wall_ms, cause },
         },
     }
 }

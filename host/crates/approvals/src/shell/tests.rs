@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use exchange::ports::Tape;
@@ -14,6 +14,8 @@ use crate::reference::{ask, operator, terms, the_one};
 #[derive(Default)]
 struct Notes {
     events: Mutex<Vec<(ApprovalId, String)>>,
+    /// When the last was, as it says.
+    at_ms: Mutex<u64>,
     fails: AtomicBool,
 }
 
@@ -36,8 +38,9 @@ impl Recorder for Notes {
             if self.fails.load(Ordering::Relaxed) {
                 return Err(RecordError("the disk is full".to_owned()));
             }
-            if let Event::Approval { approval, state, .. } = event {
+            if let Event::Approval { approval, state, at_ms, .. } = event {
                 self.events.lock().unwrap().push((approval, state));
+                *self.at_ms.lock().unwrap() = at_ms;
             }
             Ok(())
         })
@@ -248,4 +251,68 @@ async fn a_desk_that_closes_records_what_became_of_every_question() {
         assert_eq!(notes.of(id), ["pending", "cancelled"]);
     }
     assert_eq!(ruling_of(&mut *waits).await.state, RulingState::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_desk_that_is_stopped_while_it_records_loses_no_end_of_a_question() {
+    let (desk, notes) = desk();
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        let ticket = desk.ask(vec![ask(text, "")]).await.unwrap();
+        ids.push(id_of(&*ticket));
+        ticket.leave();
+    }
+    desk.withdraw(|_, _| true, "revoked");
+    // The first of them is on its way into the record when the keeper is dropped.
+    assert!(tokio::time::timeout(Duration::from_millis(1), desk.keep()).await.is_err());
+    desk.close().await;
+    for id in ids {
+        assert_eq!(notes.of(id), ["pending", "cancelled"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_use_of_an_approval_is_on_record_however_many_hang_up_meanwhile() {
+    let (desk, notes) = desk();
+    let mut held = desk.ask(vec![ask("held", "")]).await.unwrap();
+    let id = id_of(&*held);
+    for number in 0..=1000 {
+        drop(desk.ask(vec![ask(&number.to_string(), "")]).await.unwrap());
+    }
+    desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
+    assert_eq!(ruling_of(&mut *held).await.state, RulingState::Approved);
+    assert_eq!(notes.of(id), ["pending", "approved", "consumed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_use_of_what_is_remembered_is_on_record_when_its_question_is_forgotten() {
+    let (desk, notes) = desk();
+    let mut first = desk.ask(vec![ask("text", "key")]).await.unwrap();
+    let id = id_of(&*first);
+    desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
+    assert_eq!(ruling_of(&mut *first).await.state, RulingState::Approved);
+    for number in 0..=1000 {
+        drop(desk.ask(vec![ask(&number.to_string(), "")]).await.unwrap());
+    }
+    assert!(desk.approval(id).is_none());
+    let mut again = desk.ask(vec![ask("text", "key")]).await.unwrap();
+    assert_eq!((id_of(&*again), ruling_of(&mut *again).await.state), (id, RulingState::Approved));
+    assert_eq!(notes.of(id), ["pending", "approved", "consumed", "consumed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_told_and_recorded_by_the_clock_as_it_is_now() {
+    let minute = 60_000;
+    let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let notes = Arc::new(Notes::default());
+    // The system's clock was two hours behind when the host began, and was set right.
+    let clock = Clock::at(wall() - 120 * minute);
+    let desk = Approvals::at(terms(), Arc::clone(&notes) as Arc<dyn Recorder>, clock);
+    let mut ticket = desk.ask(vec![ask("text", "")]).await.unwrap();
+    let told = desk.list().remove(0);
+    assert!(told.asked_at_ms.abs_diff(wall()) < minute && told.expires_at_ms.abs_diff(wall()) < minute, "{told:?}");
+    assert!((1..=terms().default_timeout_ms).contains(&told.left_ms), "{told:?}");
+    assert!(notes.at_ms.lock().unwrap().abs_diff(wall()) < minute);
+    assert_eq!(ruling_of(&mut *ticket).await.state, RulingState::Expired, "in its time");
+    assert_eq!(desk.approval(told.id).unwrap().left_ms, 0);
 }
