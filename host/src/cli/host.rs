@@ -30,8 +30,9 @@ use crate::config;
 const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
 /// Who administers the machine.
 const ROOT: u32 = 0;
-/// Mode bits that let others than its owner write a file.
-const WRITTEN_BY_OTHERS: u32 = 0o022;
+/// Mode bits that let a file's group write it, and everybody.
+const WRITTEN_BY_GROUP: u32 = 0o020;
+const WRITTEN_BY_ALL: u32 = 0o002;
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The port of a URL that names none.
@@ -125,7 +126,8 @@ fn found() -> anyhow::Result<Option<(&'static Path, File)>> {
     let Some(path) = DEFAULT_CONFIGS.iter().map(Path::new).find(|path| path.is_file()) else { return Ok(None) };
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (data, file) = opened.with_context(|| format!("can't read `{}`", path.display()))?;
-    if let Some(doubt) = doubt(&data, rustix::process::geteuid().as_raw()) {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if let Some(doubt) = doubt(&data, user, group) {
         bail!(
             "`{name}`, found in the current folder, {doubt}, and it says where your control token goes; if you trust it, \
              name it: --config {name}",
@@ -135,13 +137,15 @@ fn found() -> anyhow::Result<Option<(&'static Path, File)>> {
     Ok(Some((path, file)))
 }
 
-/// Why a file may say what somebody else than this user, or root, wants it to.
-fn doubt(data: &fs::Metadata, user: u32) -> Option<String> {
+/// Why a file may say what somebody else than this user, or root, wants it to. The user's own group may write it: with a umask of
+/// 002, as where each user has a group, all files are so.
+fn doubt(data: &fs::Metadata, user: u32, group: u32) -> Option<String> {
     let (owner, mode) = (data.uid(), data.mode() & 0o7777);
     if owner != user && owner != ROOT {
         return Some(format!("belongs to another user (uid {owner})"));
     }
-    (mode & WRITTEN_BY_OTHERS != 0).then(|| format!("may be written by other users (mode {mode:04o})"))
+    let of_others = if data.gid() == group { WRITTEN_BY_ALL } else { WRITTEN_BY_ALL | WRITTEN_BY_GROUP };
+    (mode & of_others != 0).then(|| format!("may be written by other users (mode {mode:04o})"))
 }
 
 /// Of a listener on all addresses, one that can be dialled.
@@ -271,18 +275,20 @@ mod tests {
     #[test]
     fn a_file_that_others_own_or_may_write_is_doubted() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let owner = file.as_file().metadata().unwrap().uid();
-        for (mode, user, doubted) in [
-            (0o600, owner, false),
-            (0o644, owner, false),
-            (0o664, owner, true),
-            (0o646, owner, true),
+        let data = file.as_file().metadata().unwrap();
+        let (owner, own) = (data.uid(), data.gid());
+        for (mode, user, group, doubted) in [
+            (0o600, owner, own, false),
+            (0o644, owner, own + 1, false),
+            (0o664, owner, own, false),
+            (0o664, owner, own + 1, true),
+            (0o646, owner, own, true),
             // Root's own file is everybody's to go by.
-            (0o644, owner + 1, owner != ROOT),
+            (0o644, owner + 1, own, owner != ROOT),
         ] {
             file.as_file().set_permissions(fs::Permissions::from_mode(mode)).unwrap();
-            let doubt = doubt(&file.as_file().metadata().unwrap(), user);
-            assert_eq!(doubt.is_some(), doubted, "{mode:o} {user}: {doubt:?}");
+            let doubt = doubt(&file.as_file().metadata().unwrap(), user, group);
+            assert_eq!(doubt.is_some(), doubted, "{mode:o} {user} {group}: {doubt:?}");
         }
     }
 }
