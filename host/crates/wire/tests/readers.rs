@@ -291,7 +291,7 @@ fn every_client_reads_the_events_that_were_judged() {
 fn a_value_hides_from_no_client() {
     for dialect in dialects() {
         let (before, after) = &dialect.around;
-        let data = (dialect.says)(CANARY).to_string().replace("\"078", "\"\\u003078");
+        let data = (dialect.says)(CANARY).to_string().replace("078-", "07\\u0038-");
         for (form, odd) in dialect.odd(&data) {
             let body = [before, odd.as_str(), after].concat();
             let Ok(left) = out(dialect.flow("text/event-stream"), &body, Judge::masking()) else { continue };
