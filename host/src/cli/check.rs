@@ -190,8 +190,8 @@ fn place(store: &config::Store) -> Result<(), String> {
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     let wrong = |error: io::Error| format!("the store `{}` can't be written: {error}", path.display());
-    tempfile::tempfile_in(there).map(drop).map_err(wrong)?;
-    store::check_room(path, there, store.durability).map_err(|error| error.to_string())
+    let file = tempfile::tempfile_in(there).map_err(wrong)?;
+    store::check_room(path, &file, store.durability).map_err(|error| error.to_string())
 }
 
 fn text(file: &Path, findings: &Findings) -> String {

@@ -19,6 +19,7 @@ use std::{
 use crate::{
     StoreError, folder,
     medium::{JournalFile, Medium},
+    room,
 };
 
 /// Its name until it has a journal's.
@@ -43,7 +44,7 @@ struct Shared {
 impl Ahead {
     /// Begins to make a file of `bytes` in `folder`.
     pub(crate) fn begin(folder: &Path, medium: Arc<dyn Medium>, bytes: u64) -> Self {
-        let (path, shared) = (folder.join(NAME), Arc::<Shared>::default());
+        let (path, shared) = (Self::path(folder), Arc::<Shared>::default());
         let (name, told) = (path.clone(), Arc::clone(&shared));
         let body = move || match make(&name, medium.as_ref(), bytes, &told.stop) {
             Ok(Some(file)) => {
@@ -51,7 +52,11 @@ impl Ahead {
                 let _first = told.made.set(file);
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "no journal file is made ahead: syncs take longer"),
+            Err(error) => {
+                tracing::warn!(%error, "no journal file is made ahead: syncs take longer");
+                // Others need the room that it took.
+                discard(&name);
+            }
         };
         let thread = thread::Builder::new().name("store-ahead".to_owned()).spawn(body);
         let thread =
@@ -81,9 +86,14 @@ impl Ahead {
         }
     }
 
+    /// Where it is while it is made.
+    pub(crate) fn path(folder: &Path) -> PathBuf {
+        folder.join(NAME)
+    }
+
     /// Removes what a process that died had made.
     pub(crate) fn remove(folder: &Path) -> Result<(), StoreError> {
-        folder::remove(&folder.join(NAME))
+        folder::remove(&Self::path(folder))
     }
 }
 
@@ -96,14 +106,26 @@ impl Drop for Ahead {
             let _panicked = thread.join();
         }
         // One that was taken has another name.
-        if let Err(error) = folder::remove(&self.path) {
-            tracing::warn!(%error, "a journal file that was made ahead stays");
-        }
+        discard(&self.path);
     }
 }
 
-/// None when it was stopped.
+fn discard(path: &Path) {
+    if let Err(error) = folder::remove(path) {
+        tracing::warn!(%error, "a journal file that was made ahead stays");
+    }
+}
+
+/// Whether a file of `bytes` leaves as much again for the databases, and saves anything.
+fn is_worth_it(folder: &Path, bytes: u64) -> io::Result<bool> {
+    Ok(room::free(fs::File::open(folder)?)? >= bytes.saturating_mul(2) && room::stays(folder)?)
+}
+
+/// None when it was stopped, or is not worth it.
 fn make(path: &Path, medium: &dyn Medium, bytes: u64, stop: &AtomicBool) -> io::Result<Option<Arc<dyn JournalFile>>> {
+    if !is_worth_it(path.parent().unwrap_or(path), bytes)? {
+        return Ok(None);
+    }
     let file = medium.create(path, bytes)?;
     let zeros = vec![0; STEP];
     let mut at = 0;
@@ -181,13 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_would_leave_too_little_room_is_not_made() {
+        let folder = tempdir().unwrap();
+        assert!(is_worth_it(folder.path(), 1).unwrap());
+        let ahead = Ahead::begin(folder.path(), Arc::new(Disk), u64::MAX / 2);
+        end(&ahead);
+        assert!(!ahead.is_ready() && !folder.path().join(NAME).exists());
+    }
+
+    #[test]
     fn what_is_in_its_place_is_no_obstacle_for_the_journal() {
         let folder = tempdir().unwrap();
         fs::write(folder.path().join(NAME), "of a process that died").unwrap();
         let ahead = Ahead::begin(folder.path(), Arc::new(Disk), 10);
         end(&ahead);
-        assert!(!ahead.is_ready());
-        drop(ahead);
-        assert!(!folder.path().join(NAME).exists());
+        // What is of no use takes no room either.
+        assert!(!ahead.is_ready() && !folder.path().join(NAME).exists());
     }
 }

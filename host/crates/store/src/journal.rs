@@ -47,7 +47,6 @@ impl Journal {
         room: u64,
         position: u64,
     ) -> Result<Self, StoreError> {
-        Ahead::remove(folder)?;
         let path = JOURNAL.path(folder, position);
         let file = create(medium.as_ref(), room, position, &path)?;
         folder::sync(folder)?;

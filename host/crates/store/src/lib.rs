@@ -43,6 +43,7 @@ mod progress;
 mod queue;
 mod read;
 mod recover;
+mod room;
 mod running;
 mod seal;
 mod segments;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     Damage, Durability, Limits, Recovery, StoreConfig, StoreError,
+    ahead::Ahead,
     control::Control,
     fill::Fill,
     folder::{self, Folder, JOURNAL},
@@ -124,6 +125,8 @@ impl Store {
         }
         let index = Arc::new(index);
         let mut ingest = Ingest::new(Arc::clone(&segments), Arc::clone(&index), limits, fill, meta)?;
+        // Before anything is written: it may have the room that recovery needs.
+        Ahead::remove(&folder.journal())?;
         let (mut recovery, position) = recover::recover(&folder.journal(), &mut ingest, known)?;
         recover::tell(&[], &lost);
         recovery.damaged.extend(lost);
