@@ -228,7 +228,10 @@ impl Registry {
         let now = self.now_ms();
         let expiry = |id| state.view.token_called(id).map(|facts| facts.expires_ms);
         let until_ms = match &target {
-            Target::Token(id) => Some(expiry(*id).ok_or(RevokeError::NoToken(*id))?),
+            Target::Token(id) => {
+                let known = expiry(*id).or_else(|| state.runs(*id).then_some(now));
+                Some(known.ok_or(RevokeError::NoToken(*id))?)
+            }
             Target::Credential(digest) => state.view.token(digest).map(|facts| facts.expires_ms),
             Target::Session { .. } => {
                 // All ends there that its caller has proved by now, in this millisecond too; a later proof may begin

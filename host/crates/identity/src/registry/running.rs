@@ -77,6 +77,11 @@ impl State {
         Ok(key)
     }
 
+    /// Whether something runs with a token, which may be forgotten.
+    pub(super) fn runs(&self, id: TokenId) -> bool {
+        self.running.values().any(|running| running.holder.token() == Some(id))
+    }
+
     /// Exchanges that a revocation would cut.
     pub(super) fn cut_by<'s>(&'s self, revoked: &'s Revoked) -> impl Iterator<Item = &'s Running> {
         self.running.values().filter(move |running| {

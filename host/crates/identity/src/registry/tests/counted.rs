@@ -78,6 +78,24 @@ fn a_token_that_is_forgotten_while_it_is_let_in_is_refused() {
 }
 
 #[test]
+fn what_runs_with_a_token_that_is_forgotten_is_ended_by_its_name() {
+    let rig = Rig::new(Terms { caller_tokens: 1, ..Terms::default() });
+    let second = Duration::from_secs(1);
+    let issued = rig.issue("ann", second).unwrap();
+    let running = enter(rig.identify(&issued.token).ok().unwrap(), "one", SessionId::new()).unwrap();
+    rig.pass(1000);
+    rig.issue("ann", second).unwrap();
+    let target = Target::Token(issued.facts.id);
+    assert!(rig.registry.state().view.token_called(issued.facts.id).is_none(), "it is forgotten");
+    assert_eq!(running.lease.ended(), None, "it runs on for its grace");
+    assert_eq!(rig.revoke(target.clone(), None).unwrap().streams, 1);
+    assert_eq!(running.lease.ended(), Some(Ended::revoked("offboarded")));
+    drop(running);
+    rig.pass(3_600_000);
+    assert_eq!(rig.revoke(target, None).err(), Some(RevokeError::NoToken(issued.facts.id)));
+}
+
+#[test]
 fn tokens_of_one_caller_share_what_they_tell_of_it() {
     let mut rig = Rig::new(Terms::default());
     let staff = Caller { groups: vec!["staff".into()], ..caller("idp", "ann") };
