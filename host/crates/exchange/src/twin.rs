@@ -127,6 +127,10 @@ impl Twin {
     /// Others judge from here on: what those before left as it is, is told again where it comes again, and what was decided and
     /// waits, now. Where the two would not tell the same, the copy goes on alone.
     pub(crate) fn judged_anew(&mut self) {
+        aside(self.flow.held(), || self.tell_again());
+    }
+
+    fn tell_again(&mut self) {
         self.flow.judged_anew();
         let Some(copy) = self.copy.as_mut() else { return };
         copy.judged_anew();

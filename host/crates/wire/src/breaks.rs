@@ -15,6 +15,11 @@ fn width(bytes: &[u8]) -> usize {
     }
 }
 
+/// Whether a character ends a line for anybody.
+pub(crate) fn is_end(character: char) -> bool {
+    matches!(character, '\r' | '\n') || width(character.encode_utf8(&mut [0; 4]).as_bytes()) > 0
+}
+
 /// Whether one stands in a valid document of JSON: in its strings, where no control characters are.
 pub(crate) fn in_json(document: &[u8]) -> bool {
     memchr::memchr2_iter(0xC2, 0xE2, document).any(|at| width(&document[at..]) > 0)

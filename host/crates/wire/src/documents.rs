@@ -233,7 +233,7 @@ impl<R: Reader> Documents<R> {
             reader.named(&rest[event.name.clone()]);
             let data = gather(event, rest, lines, joined);
             let (known, speaker) = (reader.known(), reader.speaker());
-            let (mut says, mut breaks) = (true, false);
+            let (mut says, mut lines_of, mut breaks) = (true, false, false);
             if events && is_bare(data) && reader.has_text() {
                 read_text(event, queue, reader, parts, slots)?;
             } else if !data.trim_ascii().is_empty() && !reader.mark(data, parts) {
@@ -242,6 +242,7 @@ impl<R: Reader> Documents<R> {
                     Ok(doc) => {
                         spelled(reader, doc)?;
                         join_lines(event, slots)?;
+                        lines_of = lines_count;
                         breaks = lines_count && breaks::in_json(data);
                         reader.read(&mut Sheet { doc, parts, slots, lines, whole: false, speaker, known, finds })?;
                     }
@@ -261,7 +262,7 @@ impl<R: Reader> Documents<R> {
             let spared = parts.settle_spared(waits, slots);
             // In front of all that stands in the frame, and of what is dropped from it.
             slots.splice(0..0, parts.extra_slots.drain(..));
-            queue.frame(len, slots, Beside { spared, breaks });
+            queue.frame(len, slots, Beside { spared, lines: lines_of, breaks });
         }
     }
 

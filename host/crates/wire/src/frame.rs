@@ -258,7 +258,7 @@ impl Slot {
             }),
             Kind::Line => {
                 let line = edited(&raw[whole.clone()], edits);
-                by.extend_from_slice(line.replace(['\r', '\n', '\0'], " ").as_bytes());
+                by.extend_from_slice(line.replace(|end| breaks::is_end(end) || end == '\0', " ").as_bytes());
                 put(whole, by);
             }
             Kind::Put(text) => put(whole, text.as_bytes().into()),
@@ -388,7 +388,9 @@ pub(crate) fn write<'a>(
 pub(crate) struct Beside {
     /// Something that has no slot, since it was decided to leave as it is.
     pub(crate) spared: bool,
-    /// Characters in its JSON that end a line for some clients: they leave as escapes.
+    /// JSON that clients read line by line: characters that end a line for some of them leave as escapes.
+    pub(crate) lines: bool,
+    /// There are such characters in it.
     pub(crate) breaks: bool,
 }
 
@@ -531,7 +533,7 @@ impl Queue {
                 // A frame with text in it was read as UTF-8, so nothing is lost here.
                 let begin = out.len();
                 write(&String::from_utf8_lossy(raw), slots, own, parts, out);
-                if frame.beside.breaks {
+                if frame.beside.lines && breaks::in_json(&out[begin..]) {
                     let written = out.split_off(begin);
                     breaks::escape(&written, out);
                 }

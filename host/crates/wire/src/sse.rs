@@ -4,7 +4,8 @@
 //! one event's frame; a line ends with CR, LF or CRLF, whatever the split; text that a client would ignore (comments,
 //! unknown fields, a byte order mark) is marked to be dropped, and what only some clients would read is marked to be
 //! written so that all do; of a stream in which each line ends as the first does (LF or CRLF), with a space behind the
-//! colon of `data` and `event`, nothing but text that clients ignore is marked.
+//! colon of `data` and `event`, nothing but text that clients ignore is marked, an `id` that is not plain ASCII, and ends of lines
+//! within JSON.
 
 use std::ops::Range;
 

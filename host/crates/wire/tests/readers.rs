@@ -319,6 +319,21 @@ fn what_ends_a_line_for_some_is_escaped_in_json() {
 }
 
 #[test]
+fn what_a_policy_puts_in_ends_no_line() {
+    for dialect in dialects() {
+        let (before, after) = &dialect.around;
+        let body = [before, dialect.event(&(dialect.says)("a 078-05-1120 z")).as_str(), after].concat();
+        let judge = Judge { by: Some("x\u{2028}\u{85}y"), ..Judge::masking() };
+        let left = out(dialect.flow("text/event-stream"), &body, judge).unwrap();
+        assert_eq!(left, body.replace(CANARY, "x\\u2028\\u0085y"), "{}", dialect.what);
+        agree(&left, dialect.what);
+    }
+    let http = endpoint(Family::Http, "/x", "").response(200, "text/event-stream", Limits::default()).unwrap();
+    let judge = Judge { by: Some("x\u{2028}\u{b}\n\u{85}y"), ..Judge::masking() };
+    assert_eq!(out(http, "data: a 078-05-1120 z\n\n", judge).unwrap(), "data: a x    y z\n\n");
+}
+
+#[test]
 fn what_ends_a_line_for_some_is_a_space_in_text() {
     let http = || endpoint(Family::Http, "/x", "").response(200, "text/event-stream", Limits::default()).unwrap();
     for end in BREAKS {

@@ -40,6 +40,8 @@ pub(crate) struct Judge {
     pub(crate) mask: bool,
     /// Only where it stands between the ends of words, as recognisers want it.
     pub(crate) words: bool,
+    /// What takes its place, where that is something else.
+    pub(crate) by: Option<&'static str>,
     pub(crate) parts: BTreeMap<PartId, Told>,
     pub(crate) calls: Vec<(ToolCallId, String, String)>,
     pub(crate) asked: Option<wire::Asked>,
@@ -104,6 +106,7 @@ impl Judge {
             told.released = told.text.len();
             return flow.release(part, told.released as u64, Vec::new());
         }
+        let by = self.by.unwrap_or(MASK);
         let mut changes = Vec::new();
         let mut from = told.released;
         while let Some(at) = told.text[from..].find(CANARY) {
@@ -119,7 +122,7 @@ impl Judge {
                 continue;
             }
             from = end;
-            changes.push(Change { span: start as u64..end as u64, by: MASK.to_owned() });
+            changes.push(Change { span: start as u64..end as u64, by: by.to_owned() });
         }
         let rest = &told.text[from..];
         let longest = CANARY.len() - usize::from(!self.words);
