@@ -572,7 +572,7 @@ fn a_configuration_that_others_may_write_does_not_say_where_the_token_goes() {
     };
     std::fs::create_dir(folder.path().join("store")).unwrap();
     put("store/admin.token", "secret", 0o600);
-    for mode in [0o666, 0o620] {
+    for mode in [0o666, 0o602] {
         put("portcullis.toml", &text, mode);
         let told = Told::by(&["approvals", "list"], folder.path());
         let said = &told.stderr;
