@@ -163,14 +163,12 @@ mod tests {
 
     use super::*;
 
-    /// What was written to standard error.
-    static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-    struct Said;
+    /// What is written to standard error goes there.
+    struct Said(&'static Mutex<Vec<u8>>);
 
     impl io::Write for Said {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            SAID.lock().unwrap().write(bytes)
+            self.0.lock().unwrap().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -201,17 +199,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_whatever_others_put_into_it() {
         static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-        struct Told;
-        impl io::Write for Told {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                LINES.lock().unwrap().write(bytes)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let log = LogFormat::Human.told(EnvFilter::new("info"), || Told);
+        let log = LogFormat::Human.told(EnvFilter::new("info"), || Said(&LINES));
         let reason = "x\n2026-11-30T00:00:00Z  WARN forged \u{1b}[31mred \u{202e}";
         dispatcher::with_default(&log, || tracing::warn!(%reason, count = 2, "revoked by {reason}"));
         let told = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
@@ -223,9 +211,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_counted_and_one_event_that_quotes_nothing() {
+        static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
         tell_panics();
         let before = panics();
-        let events = tracing_subscriber::fmt().with_env_filter("info").with_writer(|| Said).json().flatten_event(true);
+        let events =
+            tracing_subscriber::fmt().with_env_filter("info").with_writer(|| Said(&SAID)).json().flatten_event(true);
         tracing::subscriber::with_default(events.finish(), || {
             panic::catch_unwind(|| panic!("in ann@example.com")).unwrap_err();
         });

@@ -118,7 +118,8 @@ fn discard(path: &Path) {
 
 /// Whether a file of `bytes` leaves as much again for the databases, and saves anything.
 fn is_worth_it(folder: &Path, bytes: u64) -> io::Result<bool> {
-    Ok(room::free(fs::File::open(folder)?)? >= bytes.saturating_mul(2) && room::stays(folder)?)
+    let folder = fs::File::open(folder)?;
+    Ok(room::free(&folder)? >= bytes.saturating_mul(2) && room::stays(&folder)?)
 }
 
 /// None when it was stopped, or is not worth it.

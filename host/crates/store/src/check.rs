@@ -42,14 +42,14 @@ pub fn check_room(store: &Path, on_it: &File, durability: Durability) -> Result<
 }
 
 fn has_room(store: &Path, on_it: &File, bytes: u64) -> Result<(), StoreError> {
-    let free = room_of(on_it).map_err(StoreError::io("begin the journal in", store))?;
-    let Some(free) = free else { return Ok(()) };
+    let wrong = |cause| StoreError::io("begin the journal in", store)(cause);
+    let Some(free) = room_of(on_it).map_err(wrong)? else { return Ok(()) };
     let free = free + of_the_last(store);
     if free >= bytes {
         return Ok(());
     }
     let told = format!("a start takes {} MiB, and {} are free", bytes >> 20, free >> 20);
-    Err(StoreError::io("begin the journal in", store)(io::Error::new(io::ErrorKind::StorageFull, told)))
+    Err(wrong(io::Error::new(io::ErrorKind::StorageFull, told)))
 }
 
 /// Free bytes of a disk; none where no file's room is made ahead, so that a start takes next to nothing.

@@ -1,6 +1,6 @@
 //! What a disk has room for.
 
-use std::{io, os::fd::AsFd, path::Path};
+use std::{io, os::fd::AsFd};
 
 /// Types of file systems that write what is written again to another place, as `statfs(2)` tells them: btrfs, ZFS, bcachefs. Zeros
 /// that were written are no room there.
@@ -14,9 +14,9 @@ pub(crate) fn free(on: impl AsFd) -> io::Result<u64> {
     Ok(blocks.saturating_mul(disk.f_frsize))
 }
 
-/// Whether what is written again in a folder stays in its place, so that it needs no other.
-pub(crate) fn stays(folder: &Path) -> io::Result<bool> {
-    let disk = rustix::fs::statfs(folder)?;
+/// Whether what is written again there stays in its place, so that it needs no other.
+pub(crate) fn stays(on: impl AsFd) -> io::Result<bool> {
+    let disk = rustix::fs::fstatfs(on)?;
     Ok(!is_copied(disk.f_type as u64))
 }
 
@@ -36,7 +36,8 @@ mod tests {
             assert_eq!(is_copied(file_system), copied, "{file_system:x}");
         }
         let folder = tempfile::tempdir().unwrap();
-        stays(folder.path()).unwrap();
-        free(std::fs::File::open(folder.path()).unwrap()).unwrap();
+        let folder = std::fs::File::open(folder.path()).unwrap();
+        stays(&folder).unwrap();
+        free(&folder).unwrap();
     }
 }
