@@ -36,6 +36,8 @@ const UNDERSTOOD: &str =
     "a level (off, error, warn, info, debug, trace), TARGET=LEVEL, or several with commas between them";
 /// What tells of changes in a folder, and whose own words may be such a change: the log may lie beside the policies.
 const NOTIFY: &str = "notify";
+/// What is told of it, unless something else is asked for.
+const NOTIFY_QUIET: &str = "notify=info";
 
 /// Panics since the host started.
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -109,7 +111,7 @@ fn directives(asked: &str, default: &str) -> Result<String, String> {
     }
     let everything = levels.iter().filter_map(|level| level.parse::<LevelFilter>().ok()).max();
     if everything > Some(LevelFilter::INFO) && !of_targets.iter().any(|directive| directive.starts_with(NOTIFY)) {
-        directives.push("notify=info");
+        directives.push(NOTIFY_QUIET);
     }
     let directives = directives.join(",");
     EnvFilter::try_new(&directives).map_err(|wrong| format!("`{asked}`: {wrong}"))?;

@@ -30,8 +30,9 @@ use crate::config;
 const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
 /// Who administers the machine.
 const ROOT: u32 = 0;
-/// Mode bits that let a file's group write it, and everybody.
+/// The mode bit that lets a file's group write it.
 const WRITTEN_BY_GROUP: u32 = 0o020;
+/// The one that lets everybody write it.
 const WRITTEN_BY_ALL: u32 = 0o002;
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -58,6 +58,7 @@ impl Dialer {
             .map_err(|error| Failed::Unsendable(format!("TLS handshake with {}: {error}", self.host)))?;
         Live::begin(stream, self.head_bytes).await
     }
+
     /// Whether an address may be dialled that the name leads to.
     fn may(&self, to: IpAddr) -> bool {
         !self.stays_here || to.to_canonical().is_loopback()

@@ -154,10 +154,10 @@ impl Approval {
     }
 
     /// The same, with the time that is left.
-    pub(crate) fn told(&self, steady_ms: u64) -> Self {
+    pub(crate) fn told(self, steady_ms: u64) -> Self {
         let open = matches!(self.state, State::Pending | State::Approved);
         let left_ms = if open { self.steady.due_ms.saturating_sub(steady_ms) } else { 0 };
-        Self { left_ms, ..self.clone() }
+        Self { left_ms, ..self }
     }
 
     /// Bytes that it shows.

@@ -445,7 +445,7 @@ fn what_is_due_goes_by_the_steady_time_and_what_is_told_by_the_time_of_day() {
     let id = book.ask(ApprovalId::new(), &ask("text", ""), now(0, 5_000_000)).unwrap().id;
     let asked = book.approval_of(id).unwrap();
     assert_eq!((asked.asked_at_ms, asked.expires_at_ms), (5_000_000, 5_000_000 + TIMEOUT_MS));
-    assert_eq!(asked.told(1000).left_ms, TIMEOUT_MS - 1000);
+    assert_eq!(asked.clone().told(1000).left_ms, TIMEOUT_MS - 1000);
     // The system's clock is set forth by much more than the question has.
     let decided = book.begin(id, Decision::Approve, &operator(), "", now(1000, 90_000_000)).unwrap();
     assert_eq!(decided.decided_at_ms, Some(90_000_000));

@@ -179,7 +179,7 @@ impl Approvals {
     pub fn approval(&self, id: ApprovalId) -> Option<Approval> {
         let (mut book, now_ms) = (self.0.book(), self.0.clock.steady_ms());
         book.expire(now_ms);
-        book.approval_of(id).map(|approval| approval.told(now_ms))
+        book.approval_of(id).map(|approval| approval.clone().told(now_ms))
     }
 
     /// How many questions nobody has decided.

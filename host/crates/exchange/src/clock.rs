@@ -70,7 +70,8 @@ impl Clock {
     }
 }
 
-fn wall_ms() -> u64 {
+/// The time of day.
+pub(crate) fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use model::{
 use wire::Asked;
 
 use crate::{
+    clock::wall_ms,
     head::{Head, attributes},
     judge::{Cleared, Judge},
     ports::{About, RecordError, Recorder, Safety, Stage, Summary, Tape, TurnedAway},
@@ -63,11 +64,6 @@ fn request_entry(at: u64, body: &Bytes, asked: Option<&Asked>, forwarded: bool) 
     }
 }
 
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The record of one exchange under way.
 pub(crate) struct Record {
     tape: Box<dyn Tape>,
@@ -95,7 +91,7 @@ impl Record {
         let tape = recorder.open(Opened {
             exchange: about.exchange,
             session: about.session,
-            at_ms: now_ms(),
+            at_ms: wall_ms(),
             caller: Arc::clone(&about.caller),
             connection: about.connection.clone(),
             dialect: about.dialect.into(),

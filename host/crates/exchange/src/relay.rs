@@ -267,16 +267,17 @@ pub(crate) async fn relay<S: Sink>(
             }
             Arrived::Set => {
                 let set = Arc::clone(&policies.borrow_and_update());
-                let overtaken = judge.overtaken_by(&set, flow);
+                let changed = judge.changed_by(&set);
+                let is_kept = changed.is_some() && judge.has_kept(flow);
                 // What the same policies decided stands.
-                if judge.changed_by(&set).is_some() {
+                if changed.is_some() {
                     flow.judged_anew();
                 }
                 // A set that stops the exchange at once is on record all the same, and before it does.
                 let opened = judge.switch(set).await;
                 sink.switched(judge).await?;
                 opened?;
-                if let Some(policy) = overtaken {
+                if let Some(policy) = changed.filter(|_| is_kept) {
                     return Err(policies_changed(policy));
                 }
                 sink.judged_anew(judge).await?;

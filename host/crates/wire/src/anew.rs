@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Channel, Part, PartId, Speaker};
+use model::{Part, PartId};
 
 use crate::{
     Step, ToolCallId,
@@ -116,7 +116,7 @@ impl Parts {
 
     fn part_again(&mut self, id: PartId, text: String) {
         let Some(run) = self.run_mut(Source::Part(id)).filter(|run| run.released > 0) else { return };
-        let Some((channel, speaker)): Option<(Channel, Speaker)> = run.voice else { return };
+        let Some((channel, speaker)) = run.voice else { return };
         run.take_back();
         let ended = run.ended;
         self.tell(Step::Begin(Part { id, channel, speaker }));
@@ -128,7 +128,7 @@ impl Parts {
 
     /// A call whose arguments are not complete has nothing decided about it.
     fn call_again(&mut self, call: ToolCallId, text: String) {
-        let Some((told, json)) = self.proposed(call).map(|(told, json)| (told.clone(), *json)) else { return };
+        let Some((told, json)) = self.proposed(call).cloned() else { return };
         let Some(run) = self.run_mut(Source::Call(call)).filter(|run| run.closed) else { return };
         run.take_back();
         self.calls.insert(call, Nested::again(text, json));

@@ -337,7 +337,7 @@ fn read_lines(
         // Not the name of any JSON literal.
         let name = format!("line {line}");
         let (part, spared) = match parts.remembered(&name) {
-            Some((part, run)) => (part, run.settled() && run.changes.is_empty()),
+            Some((part, run)) => (part, run.left_alone()),
             None => {
                 let (part, _) = parts.whole(Channel::Field, speaker, line);
                 parts.remember(&name, part);

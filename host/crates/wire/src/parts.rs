@@ -85,6 +85,11 @@ impl Run {
         self.closed || (self.ended && self.len == 0)
     }
 
+    /// Whether it was decided, and leaves as it is.
+    pub(crate) fn left_alone(&self) -> bool {
+        self.settled() && self.changes.is_empty()
+    }
+
     /// Whether it told a field that may come again, whole.
     pub(crate) fn is_field(&self) -> bool {
         self.remembered || self.let_go
@@ -540,7 +545,7 @@ impl Parts {
 
     /// Whether this literal was told as a field and left as it is.
     pub(crate) fn left_alone(&self, literal: &str) -> bool {
-        self.remembered(literal).is_some_and(|(_, run)| run.settled() && run.changes.is_empty())
+        self.remembered(literal).is_some_and(|(_, run)| run.left_alone())
     }
 
     fn forget(&mut self, source: Source) {

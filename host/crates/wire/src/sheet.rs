@@ -256,7 +256,7 @@ impl Sheet<'_> {
     fn repeated(&mut self, node: usize, part: PartId) -> PartId {
         let source = Source::Part(part);
         let Some(run) = self.parts.run(source) else { return part };
-        let (len, spared) = (run.len, run.settled() && run.changes.is_empty());
+        let (len, spared) = (run.len, run.left_alone());
         let kind = if self.doc.kind(node) == Json::Number { Kind::Number } else { Kind::Text };
         if spared {
             self.spare(node, source, kind, 0..len, true);

@@ -67,10 +67,9 @@ impl Judge {
         self.bytes.keeps()
     }
 
-    /// The policy by which a set differs, where something was asked about by those that judge now, or decided in a way that
-    /// can't be taken back, and has not left.
-    pub(crate) fn overtaken_by(&self, set: &PolicySet, flow: &Twin) -> Option<String> {
-        let is_kept = self.asks() || flow.keeps_decided() || (!self.raw && self.bytes.keeps());
-        if is_kept { self.changed_by(set) } else { None }
+    /// Whether something was asked about by those that judge now, or decided in a way that can't be taken back, and has not
+    /// left.
+    pub(crate) fn has_kept(&self, flow: &Twin) -> bool {
+        self.asks() || flow.keeps_decided() || (!self.raw && self.bytes.keeps())
     }
 }
