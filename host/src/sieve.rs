@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -15,6 +16,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes that are read at once while a head has not all come.
 const PIECE: usize = 4096;
+
+/// Room for one piece. It is not cleared: each connection asks several times an exchange, and mostly nothing has come.
+fn room() -> [MaybeUninit<u8>; PIECE] {
+    [MaybeUninit::uninit(); PIECE]
+}
 
 /// Bytes that were read and not handed on: first what may pass, then the begin of a head.
 #[derive(Debug, Default)]
@@ -54,8 +60,8 @@ impl Sieve {
         most: usize,
     ) -> Poll<io::Result<()>> {
         while self.held.len() < most {
-            let mut piece = [0; PIECE];
-            let mut piece = ReadBuf::new(&mut piece);
+            let mut room = room();
+            let mut piece = ReadBuf::uninit(&mut room);
             let mut piece = piece.take(most - self.held.len());
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece))?;
             if piece.filled().is_empty() {
@@ -109,8 +115,8 @@ impl Sieve {
         cx: &mut Context<'_>,
         look: impl FnOnce(&[u8]) -> Seen,
     ) -> Poll<io::Result<Option<Seen>>> {
-        let mut piece = [0; PIECE];
-        let mut piece = ReadBuf::new(&mut piece);
+        let mut room = room();
+        let mut piece = ReadBuf::uninit(&mut room);
         ready!(stream.poll_read(cx, &mut piece))?;
         if piece.filled().is_empty() {
             return Poll::Ready(Ok(None));
