@@ -74,7 +74,7 @@ pub struct Runtime {
     config: RuntimeConfig,
     pub(super) state: Arc<State>,
     pub(super) compiled: CompiledPatterns,
-    _ticker: Ticker,
+    pub(super) ticker: Ticker,
 }
 
 /// No place for an instance.
@@ -116,7 +116,7 @@ impl Runtime {
             config,
             state: Arc::default(),
             compiled: CompiledPatterns::default(),
-            _ticker: ticker,
+            ticker,
         }))
     }
 

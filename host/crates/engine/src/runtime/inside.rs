@@ -33,6 +33,8 @@ pub(super) struct Inside {
     /// Where the `state` grant keeps values: the runtime's, or one of its own in a trial.
     pub(super) state: Arc<State>,
     pub(super) lines: Lines,
+    /// Whether the clock of CPU budgets knows that it runs.
+    running: bool,
 }
 
 impl Inside {
@@ -47,6 +49,7 @@ impl Inside {
             about: None,
             state,
             lines: Lines::default(),
+            running: false,
         };
         let mut store = Store::new(blueprint.engine(), inside);
         store.limiter(|inside| &mut inside.bounds);
@@ -56,11 +59,34 @@ impl Inside {
         store.epoch_deadline_callback(|mut context| context.data_mut().budget.tick());
         store
     }
+
+    /// The guest runs: from now on ticks pass.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.running, true) {
+            self.blueprint.runtime.ticker.begin();
+        }
+    }
+
+    /// The guest's call has ended.
+    pub(super) fn end(&mut self) {
+        if std::mem::take(&mut self.running) {
+            self.blueprint.runtime.ticker.end();
+        }
+    }
 }
 
-/// Gives the guest this much CPU time from now on.
+impl Drop for Inside {
+    /// A call that was cut off has ended, too.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Gives the guest this much CPU time from now on; its call is to be [ended](Inside::end).
 pub(super) fn arm(store: &mut Store<Inside>, time: Duration) {
-    store.data_mut().budget = Budget { ticks: ticks(time), charged: Duration::ZERO };
+    let inside = store.data_mut();
+    inside.budget = Budget { ticks: ticks(time), charged: Duration::ZERO };
+    inside.begin();
     store.set_epoch_deadline(1);
 }
 

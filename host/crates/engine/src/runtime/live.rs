@@ -61,7 +61,7 @@ impl Live {
         let time = START_TIME.max(blueprint.limits.time_per_call);
         arm(&mut store, time);
         let made = tokio::time::timeout(wall(time), code.pre.instantiate_async(&mut store)).await;
-        let made = settle(&store, made, time, FailureKind::Instance)?;
+        let made = settle(&mut store, made, time, FailureKind::Instance)?;
         let hooks = Hooks::load(&code.exports, &mut store, &made).map_err(|error| instance(&format!("{error:#}")))?;
         Ok(Self { store, hooks, _slot: slot })
     }
@@ -84,7 +84,7 @@ impl Live {
         arm(&mut self.store, time);
         let answer = self.hooks.policy.call_describe(&mut self.store);
         let answer = tokio::time::timeout(wall(time), answer).await;
-        settle(&self.store, answer, time, FailureKind::Answer)
+        settle(&mut self.store, answer, time, FailureKind::Answer)
     }
 
     /// `policy.configure`.
@@ -96,7 +96,7 @@ impl Live {
         arm(&mut self.store, time);
         let answer = self.hooks.policy.call_configure(&mut self.store, settings);
         let answer = tokio::time::timeout(wall(time), answer).await;
-        settle(&self.store, answer, time, FailureKind::Answer)
+        settle(&mut self.store, answer, time, FailureKind::Answer)
     }
 
     /// `policy.open`.
@@ -127,12 +127,16 @@ impl Live {
     }
 
     /// What a hook answered.
-    pub(super) fn answered<R>(&self, outcome: Result<wasmtime::Result<R>, Elapsed>) -> Result<R, Failure> {
-        settle(&self.store, outcome, self.time(), FailureKind::Answer)
+    pub(super) fn answered<R>(&mut self, outcome: Result<wasmtime::Result<R>, Elapsed>) -> Result<R, Failure> {
+        let time = self.time();
+        settle(&mut self.store, outcome, time, FailureKind::Answer)
     }
 
     /// What a hook answered that may say `err`.
-    pub(super) fn told<R>(&self, outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>) -> Result<R, Failure> {
+    pub(super) fn told<R>(
+        &mut self,
+        outcome: Result<wasmtime::Result<Result<R, String>>, Elapsed>,
+    ) -> Result<R, Failure> {
         self.answered(outcome)?
             .map_err(|message| Failure { kind: FailureKind::Refused, message: journal::line(&message) })
     }
@@ -161,13 +165,14 @@ pub(super) fn instance(why: &dyn std::fmt::Display) -> Failure {
     Failure { kind: FailureKind::Instance, message: why.to_string() }
 }
 
-/// Names what went wrong; `otherwise` is what an error is about that is neither a trap nor a bound.
+/// Ends a call, and names what went wrong; `otherwise` is what an error is about that is neither a trap nor a bound.
 fn settle<R>(
-    store: &Store<Inside>,
+    store: &mut Store<Inside>,
     outcome: Result<wasmtime::Result<R>, Elapsed>,
     time: Duration,
     otherwise: FailureKind,
 ) -> Result<R, Failure> {
+    store.data_mut().end();
     let Ok(outcome) = outcome else {
         let message = format!("no answer within {} ms on the clock (from `time_per_call`)", wall(time).as_millis());
         return Err(Failure { kind: FailureKind::Deadline, message });
