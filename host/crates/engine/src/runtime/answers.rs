@@ -23,6 +23,8 @@ use super::{
 
 /// Notes of one answer.
 const NOTES: usize = 64;
+/// How the names of notes begin that the host makes (`exchange::judge::told`): who reads a record must know whose they are.
+const HOSTS_OWN: &str = "portcullis.";
 
 /// A rule of the contract is broken.
 pub(super) fn broken(message: impl Into<String>) -> Failure {
@@ -50,7 +52,8 @@ pub(super) fn notes(notes: Vec<types::AttributeResult>) -> Result<Vec<Attribute>
     if notes.len() > NOTES {
         return Err(broken(format!("it made {} notes, and {NOTES} are allowed", notes.len())));
     }
-    Ok(notes.into_iter().map(|note| Attribute { name: note.name.into(), value: note.value.into() }).collect())
+    let name = |name: String| if name.starts_with(HOSTS_OWN) { format!("policy.{name}") } else { name };
+    Ok(notes.into_iter().map(|note| Attribute { name: name(note.name).into(), value: note.value.into() }).collect())
 }
 
 /// `text.on-text`.
@@ -378,6 +381,15 @@ mod tests {
         {
             assert!(head(name, value).is_err(), "{name:?} {value:?}");
         }
+    }
+
+    #[test]
+    fn no_note_passes_for_one_of_the_hosts() {
+        let names = ["n", "portcullis.edits", "portcullis", "policy.portcullis.edits"];
+        let note = |name: &str| types::AttributeResult { name: name.to_owned(), value: "1:0..3".to_owned() };
+        let kept = notes(names.map(note).into()).unwrap();
+        let kept: Vec<&str> = kept.iter().map(|note| &*note.name).collect();
+        assert_eq!(kept, ["n", "policy.portcullis.edits", "portcullis", "policy.portcullis.edits"]);
     }
 
     #[test]
