@@ -219,3 +219,25 @@ async fn a_spare_child_that_died_is_replaced() {
     };
     within("a child in its place", compiled).await;
 }
+
+#[tokio::test]
+async fn a_small_file_waits_for_no_large_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let (starts, free) = (home.path().join("starts"), home.path().join("free"));
+    let real = env!("CARGO_BIN_EXE_compile-child");
+    let text =
+        format!("if [ -e {1} ]; then exec {real}; fi; echo >> {0}; exec sleep 600", starts.display(), free.display());
+    let held = CompileConfig { wall: Duration::from_secs(600), ..script(&text) };
+    let compiler = Arc::new(Compiler::new(held, &runtime(), None));
+    let mut large = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let compiler = Arc::clone(&compiler);
+        large.spawn(async move { compiler.compile(vec![0; 2 << 20].into(), Digest([number; 32])).await.is_ok() });
+    }
+    until("all places of large ones taken", || fs::read(&starts).is_ok_and(|lines| lines.len() == 4).then_some(()))
+        .await;
+    fs::write(&free, "").unwrap();
+    let small = compiler.compile(lockdown().into(), Digest([9; 32]));
+    assert!(within("a place of its own", small).await.is_ok());
+    assert!(large.try_join_next().is_none(), "the others hold theirs");
+}
