@@ -54,6 +54,8 @@ pub(super) enum Step {
     KeepGone(Instant),
     /// Its `.toml` is gone: likewise, for the defaults may protect less.
     KeepSettingsGone(Instant),
+    /// Its `.toml` was deleted, and had said that it is required: leave it in force with these settings, and say so.
+    KeepSettingsRequired,
     /// Its file was deleted but it is required: leave it in force, and say so.
     KeepRequired,
     /// Its file was deleted: take it out of the set.
@@ -82,7 +84,12 @@ pub(super) fn decide(known: &Known, sight: Sight, now: Instant, grace: Duration)
         }
         Sight::Content { settings: false, .. } if known.had_settings && known.standing => {
             let end = known.settings_gone.unwrap_or(now) + grace;
-            if now < end { Step::KeepSettingsGone(end) } else { Step::Take }
+            match () {
+                () if now < end => Step::KeepSettingsGone(end),
+                // Else whoever removes both files, this one first, would be rid of it.
+                () if known.required => Step::KeepSettingsRequired,
+                () => Step::Take,
+            }
         }
         Sight::Content { .. } => Step::Take,
     }
@@ -143,6 +150,8 @@ mod tests {
         let later = Known { settings_gone: Some(now), ..known };
         assert_eq!(decide(&later, bare, now + GRACE, GRACE), Step::Take);
         assert_eq!(decide(&in_force(), bare, now, GRACE), Step::Take, "it never had any");
+        let required = Known { required: true, ..later };
+        assert_eq!(decide(&required, bare, now + GRACE, GRACE), Step::KeepSettingsRequired);
     }
 
     #[test]

@@ -251,6 +251,19 @@ impl Entry {
         });
     }
 
+    /// Its settings file is gone, and the last ones stay in force for good.
+    pub(super) fn keep_settings_required(&mut self, now: Instant) {
+        self.seen_bare(now);
+        self.unreadable = Some(Problem {
+            file: settings_file(&self.id),
+            stage: stage::READ,
+            message:
+                "it is gone, but it said `required = true`, so it stays in force, with the code that it was for: put \
+                      it back; to be rid of it, write `required = false` into it"
+                    .to_owned(),
+        });
+    }
+
     /// Takes content up: what was under way is dropped.
     pub(super) fn take(&mut self, content: &Content) -> Taken {
         let early = self.early.take().filter(|early| early.digest == content.digest);

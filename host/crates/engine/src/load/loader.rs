@@ -340,6 +340,7 @@ impl Loader {
                 entry.seen_bare(now);
                 round.again_at(end);
             }
+            (Step::KeepSettingsRequired, _) => entry.keep_settings_required(now),
             (Step::KeepRequired, _) => entry.keep_required(now),
             (Step::Unbind | Step::Forget, _) => {
                 entry.drop_under_way();

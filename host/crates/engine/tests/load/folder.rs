@@ -185,6 +185,37 @@ async fn a_required_policy_outlives_its_files() {
 }
 
 #[tokio::test]
+async fn a_required_policy_outlives_its_files_also_when_its_settings_go_first() {
+    let mut folder = Folder::new();
+    folder.put("stop.wasm", lockdown());
+    folder.put("stop.toml", "order = 5\nrequired = true");
+    let before = folder.scan().await;
+    // Emptied settings count as deleted ones.
+    for gone in [true, false] {
+        if gone {
+            folder.remove("stop.toml");
+        } else {
+            folder.put("stop.toml", "");
+        }
+        folder.outcome().await;
+        folder.wait(GRACE);
+        let set = folder.outcome().await.set.unwrap_or_else(|| Arc::clone(folder.loader.current().unwrap()));
+        assert!(Arc::ptr_eq(policy(&before, "stop"), policy(&set, "stop")), "with its order, and required");
+        assert_eq!(wrong(&set), ["stop.toml read"]);
+    }
+    folder.remove("stop.toml");
+    folder.remove("stop.wasm");
+    folder.outcome().await;
+    folder.wait(GRACE);
+    let set = folder.scan().await;
+    assert_eq!((ids(&set), wrong(&set)), (vec!["stop"], vec!["stop.wasm read".to_owned()]));
+    folder.put("stop.toml", "required = false");
+    folder.outcome().await;
+    folder.wait(GRACE);
+    assert_eq!(ids(&folder.scan().await), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_bad_at_the_start_is_blocked_until_it_is_mended() {
     let mut folder = Folder::new();
     folder.put("a-bad.wasm", "nonsense");
