@@ -359,15 +359,15 @@ impl Book {
         self.shelve(id);
     }
 
-    /// One that waited waits no more. A question that nobody waits for is cancelled, unless it was left open.
-    pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool) {
+    /// One that waited waits no more. A question that nobody waits for is cancelled for this reason, unless it was left open.
+    pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool, reason: &str) {
         let dropped = self.open.change(id, |open| {
             open.waiting = open.waiting.saturating_sub(1);
             open.left |= leave;
             open.waiting == 0 && !open.left && !open.deciding && open.state == State::Pending
         });
         if dropped == Some(true) {
-            self.close(id, State::Cancelled, "nobody waits for it any more");
+            self.close(id, State::Cancelled, reason);
         }
     }
 

@@ -193,7 +193,12 @@ impl Desk for Approvals {
     fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         Box::pin(async move {
             // From here on dropping the ticket takes the questions back, also when this future is dropped.
-            let mut ticket = Box::new(Waiter { ids: Vec::new(), desk: Arc::clone(&self.0), leave: false });
+            let mut ticket = Box::new(Waiter {
+                ids: Vec::new(),
+                desk: Arc::clone(&self.0),
+                leave: false,
+                reason: "nobody waits for it any more".to_owned(),
+            });
             let mut new = Vec::new();
             for ask in &asks {
                 let mut book = self.0.book();
@@ -220,6 +225,8 @@ struct Waiter {
     ids: Vec<ApprovalId>,
     desk: Arc<Inner>,
     leave: bool,
+    /// Why its questions are taken back.
+    reason: String,
 }
 
 impl Ticket for Waiter {
@@ -264,12 +271,16 @@ impl Ticket for Waiter {
     fn leave(mut self: Box<Self>) {
         self.leave = true;
     }
+
+    fn withdraw(mut self: Box<Self>, reason: &str) {
+        reason.clone_into(&mut self.reason);
+    }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut book = self.desk.book();
-        self.ids.iter().for_each(|id| book.drop_waiter(*id, self.leave));
+        self.ids.iter().for_each(|id| book.drop_waiter(*id, self.leave, &self.reason));
         drop(book);
         self.desk.moved.notify_waiters();
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     gate::{Answered, ClientAddress, ForwardError, Gate, Incoming},
     head::{Head, canonical_content_type, put_back},
-    hold::{Waiting, hold},
+    hold::{Held, Waiting, Watching, hold},
     identify::identify,
     judge::{Cleared, Judge, Reader},
     outlet::{self, End, Outlet, Reply},
@@ -165,8 +165,8 @@ pub(crate) struct Asked<'x> {
 }
 
 impl Asked<'_> {
-    /// Takes the request past every policy, and past a person where one of them asks for that. When another set came
-    /// into force meanwhile, the request is judged again, by that one.
+    /// Takes the request past every policy, and past a person where one of them asks for that. When other policies came
+    /// into force meanwhile, the request is judged again, by those: also while it waits for the person.
     async fn clear(
         &self,
         body: Bytes,
@@ -187,19 +187,21 @@ impl Asked<'_> {
             if !asking.is_empty() {
                 record.waits(cleared.bytes(), judge.asked());
             }
+            let about = Arc::clone(judge.about());
             let waiting = Waiting {
                 direction: Direction::Request,
-                about: judge.about(),
+                about: &about,
                 route: self.route,
                 head: self.head,
                 set: judge.set().digest,
                 headers: &headers,
                 bytes: cleared.bytes(),
-                stream: judge.about().streaming,
+                stream: about.streaming,
             };
-            hold(self.gate, record, self.out, &waiting, &asking).await?;
+            let mut watching = Watching { policies: &mut *policies, judge: &mut *judge };
+            let held = hold(self.gate, record, self.out, &waiting, &asking, &mut watching).await?;
             record.goes_on();
-            if !policies.has_changed().unwrap_or(false) {
+            if matches!(held, Held::Approved) && judge.is_of(policies) {
                 return Ok((cleared, headers));
             }
         }

@@ -1,24 +1,26 @@
 //! The exchange waits for a person. A stream gets signs of life meanwhile; a whole answer waits as long as its caller
 //! may be expected to, and is then told to come again.
 //!
-//! What must hold: what was approved is, byte for byte, what goes on; anything but an approval stops the exchange. A whole
+//! What must hold: what was approved is, byte for byte, what goes on; anything but an approval stops the exchange. What
+//! waits hears of other policies at once, and its questions are taken back: nobody decides for a set that is no more. A whole
 //! answer is not kept for a caller that comes again (a new one would have other bytes), so it is never left open.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{
     ApprovalId, AskedHead, Connection, Digest, Direction, ExchangeId,
-    record::{Decided, Held},
+    record::{self, Decided},
 };
+use tokio::sync::watch;
 
 use crate::{
     gate::Gate,
     head::{Head, attributes, essence},
-    judge::Asking,
+    judge::{Asking, Judge},
     outlet::Outlet,
-    ports::{About, Ask, Ruling, RulingState, Rulings, Ticket},
+    ports::{About, Ask, PolicySet, Ruling, RulingState, Rulings, Ticket},
     record::Record,
     refuse::{Stop, name_exchange, names},
     route::Route,
@@ -146,15 +148,47 @@ fn configuration(connection: &Connection) -> Vec<u8> {
     serde_json::to_vec(connection).expect("texts, lists and choices have a form in JSON")
 }
 
-/// Asks all questions together, waits, and comes back only when every one of them is approved, or there is none.
+/// The policies, while something that they judged is held.
+pub(crate) struct Watching<'x> {
+    pub(crate) policies: &'x mut watch::Receiver<Arc<PolicySet>>,
+    /// By whom it was judged. Nobody else looks at it meanwhile: a policy's instance is for one thread at a time.
+    pub(crate) judge: &'x mut Judge,
+}
+
+impl Watching<'_> {
+    /// Ready when a set comes into force by which the policies that guard the exchange differ from those that judged: the
+    /// set, and the first policy that is another. Any other set is seen, and no more.
+    async fn overtaken(&mut self) -> (Arc<PolicySet>, String) {
+        while self.policies.changed().await.is_ok() {
+            let set = Arc::clone(&self.policies.borrow_and_update());
+            if let Some(policy) = self.judge.changed_by(&set) {
+                return (set, policy);
+            }
+        }
+        // A publisher that is gone will publish no more.
+        pending().await
+    }
+}
+
+/// How holding ended, where nothing stops the exchange.
+pub(crate) enum Held {
+    /// Every question is approved, or there is none.
+    Approved,
+    /// Other policies came into force before all was decided: this set, and the first policy by which it differs.
+    Overtaken(Arc<PolicySet>, String),
+}
+
+/// Asks all questions together, waits, and comes back only when every one of them is approved, or other policies would have
+/// to ask.
 pub(crate) async fn hold(
     gate: &Gate,
     record: &mut Record,
     out: &Outlet,
     waiting: &Waiting<'_>,
     asking: &[Asking],
-) -> Result<(), Stop> {
-    let Some(first) = asking.first() else { return Ok(()) };
+    watching: &mut Watching<'_>,
+) -> Result<Held, Stop> {
+    let Some(first) = asking.first() else { return Ok(Held::Approved) };
     let (bound_to, shown) = (waiting.binding(), Arc::<[u8]>::from(waiting.bytes));
     let head = Arc::new(waiting.asked_head());
     let ask = |asking: &Asking| Ask {
@@ -168,35 +202,39 @@ pub(crate) async fn hold(
     let mut ticket = gate.desk.ask(asking.iter().map(ask).collect()).await.map_err(|error| Stop::NoDesk(error.0))?;
     let approvals = ticket.approvals().to_vec();
     let held = approvals.iter().zip(asking);
-    let held = held.map(|(id, asking)| Held { at: 0, approval: *id, question: asking.question.clone(), bound_to });
+    let held =
+        held.map(|(id, asking)| record::Held { at: 0, approval: *id, question: asking.question.clone(), bound_to });
     record.held(held.collect()).await?;
-    let rulings = if waiting.stream {
-        wait_on_stream(gate, record, out, waiting, ticket.as_mut()).await?
-    } else {
-        match ticket.decided(gate.limits.approval_wait).await {
-            Some(rulings) => rulings,
-            None if waiting.direction == Direction::Request => {
-                ticket.leave();
-                return Err(Stop::ApprovalPending { approvals, policy: first.policy.clone() });
-            }
-            // Dropped, the questions are taken back: nobody shall decide what can't come any more.
-            None => {
-                let approval = *approvals.first().expect("one for each question");
-                Rulings::Stopped(approval, not_kept(gate.limits.approval_wait))
-            }
-        }
+    let heard = tokio::select! {
+        // First the policies: who decided for those of before decided about something else.
+        biased;
+        overtaken = watching.overtaken() => Err(overtaken),
+        heard = hear(gate, record, out, waiting, ticket.as_mut()) => Ok(heard?),
     };
-    let decided = |approval: ApprovalId, Ruling { state, by, reason }: Ruling| Decided {
-        at: 0,
-        approval,
-        state: state.as_str().into(),
-        by,
-        reason,
+    let rulings = match heard {
+        Ok(Some(rulings)) => rulings,
+        Ok(None) if waiting.direction == Direction::Request => {
+            ticket.leave();
+            return Err(Stop::ApprovalPending { approvals, policy: first.policy.clone() });
+        }
+        // Dropped, the questions are taken back: nobody shall decide what can't come any more.
+        Ok(None) => {
+            let approval = *approvals.first().expect("one for each question");
+            Rulings::Stopped(approval, not_kept(gate.limits.approval_wait))
+        }
+        Err((set, policy)) => {
+            let ruling = withdrawn(&policy);
+            ticket.withdraw(&ruling.reason);
+            let ended = approvals.into_iter().map(|id| decided(id, ruling.clone()));
+            record.decided(ended.collect()).await?;
+            return Ok(Held::Overtaken(set, policy));
+        }
     };
     match rulings {
         Rulings::Approved(rulings) => {
             let ended = approvals.into_iter().zip(rulings).map(|(id, ruling)| decided(id, ruling));
-            Ok(record.decided(ended.collect()).await?)
+            record.decided(ended.collect()).await?;
+            Ok(Held::Approved)
         }
         Rulings::Stopped(approval, ruling) => {
             record.decided(vec![decided(approval, ruling.clone())]).await?;
@@ -206,6 +244,17 @@ pub(crate) async fn hold(
             Err(Stop::NotApproved { approval, policy: asked.policy.clone(), state, reason })
         }
     }
+}
+
+fn decided(approval: ApprovalId, Ruling { state, by, reason }: Ruling) -> Decided {
+    Decided { at: 0, approval, state: state.as_str().into(), by, reason }
+}
+
+/// The end of a question that other policies may not ask.
+fn withdrawn(policy: &str) -> Ruling {
+    let reason =
+        format!("other policies came into force before it was decided ({policy} is the first that is another)");
+    Ruling { state: RulingState::Cancelled, by: String::new(), reason }
 }
 
 /// The end of the wait for a whole answer.
@@ -218,18 +267,22 @@ fn not_kept(wait: Duration) -> Ruling {
     Ruling { state: RulingState::Expired, by: String::new(), reason }
 }
 
-async fn wait_on_stream(
+/// What is decided; none when it is not, in the time that the caller of a whole answer waits.
+async fn hear(
     gate: &Gate,
     record: &mut Record,
     out: &Outlet,
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
-) -> Result<Rulings, Stop> {
+) -> Result<Option<Rulings>, Stop> {
+    if !waiting.stream {
+        return Ok(ticket.decided(gate.limits.approval_wait).await);
+    }
     let waited_for = names(ticket.approvals());
     loop {
         beat(record, out, waiting.route, waiting.about.exchange, &waited_for).await?;
         if let Some(rulings) = ticket.decided(gate.limits.heartbeat).await {
-            return Ok(rulings);
+            return Ok(Some(rulings));
         }
     }
 }

@@ -455,6 +455,9 @@ pub trait Ticket: Send {
 
     /// Leaves the questions open although nobody waits: the same request, sent again, passes once if all are approved.
     fn leave(self: Box<Self>);
+
+    /// Takes the questions back, as dropping does, and says why: to those who could have decided.
+    fn withdraw(self: Box<Self>, reason: &str);
 }
 
 /// How questions that were asked together ended.

@@ -15,7 +15,7 @@ use crate::{
     carry::Asked,
     gate::Answered,
     head::{attributes, content_type, essence},
-    hold::{Waiting, beat, hold},
+    hold::{Held, Waiting, Watching, beat, hold},
     judge::{Cleared, Judge},
     outlet::Outlet,
     ports::{self, PolicySet, Stage},
@@ -185,35 +185,16 @@ impl Deliver<'_> {
             bytes: turn.cleared.bytes(),
             stream: self.streams_well(),
         };
-        let mut came = false;
-        let changed = {
-            let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, &asking);
-            tokio::pin!(held);
-            loop {
-                tokio::select! {
-                    biased;
-                    Ok(()) = turn.policies.changed() => {
-                        let set = Arc::clone(&turn.policies.borrow_and_update());
-                        if let Some(policy) = turn.judge.changed_by(&set) {
-                            break Some((set, policy));
-                        }
-                        came = true;
-                    }
-                    held = &mut held => {
-                        held?;
-                        break None;
-                    }
-                }
+        let mut watching = Watching { policies: &mut *turn.policies, judge: &mut *turn.judge };
+        let held = hold(self.asked.gate, self.record, self.asked.out, &waiting, &asking, &mut watching).await?;
+        match held {
+            Held::Overtaken(set, policy) => Err(self.overtaken(turn.judge, set, policy).await),
+            Held::Approved => {
+                // The relay takes up a set between two turns, also one that was seen here.
+                turn.judge.is_of(turn.policies);
+                Ok(())
             }
-        };
-        if let Some((set, policy)) = changed {
-            return Err(self.overtaken(turn.judge, set, policy).await);
         }
-        if came {
-            // The relay takes up a set between two turns.
-            turn.policies.mark_changed();
-        }
-        Ok(())
     }
 
     /// Other policies came into force while an answer was held: the first of them that stops it at once is the reason.

@@ -3,7 +3,10 @@
 //! What must hold: a question about an answer is put when all that had come of it by then can be shown; what one set of
 //! policies decided, or had asked about, and has not left, does not leave under another.
 
+use std::sync::Arc;
+
 use model::Question;
+use tokio::sync::watch;
 
 use super::{Judge, Seat, seats};
 use crate::{ports::PolicySet, twin::Twin};
@@ -60,6 +63,21 @@ impl Judge {
         let mut now = self.seats.iter();
         let other = next.iter().find(|seat| now.next().map(version) != Some(version(seat)));
         other.or_else(|| now.next()).map(|seat| seat.id().to_owned())
+    }
+
+    /// Whether the policies that are in force for the exchange are those that judge now. A set that differs in others alone is
+    /// left to be taken up.
+    pub(crate) fn is_of(&self, policies: &mut watch::Receiver<Arc<PolicySet>>) -> bool {
+        // Looking at what was seen already, and is not this set, tells nobody of it.
+        let set = Arc::clone(&policies.borrow());
+        if set.digest == self.set.digest {
+            return true;
+        }
+        let same = self.changed_by(&set).is_none();
+        if same {
+            policies.mark_changed();
+        }
+        same
     }
 
     /// Whether bytes that have left the flow are kept here, so that what leaves may end in the middle of an event.

@@ -248,6 +248,11 @@ fn asking_and(one: TestPolicy) -> Arc<PolicySet> {
 
 /// An answer that is held for a person, who never decides.
 async fn held(stream: bool) -> (Rig, BoxFuture<'static, (String, bool)>) {
+    held_at("do it", stream).await
+}
+
+/// The same of the request, where this is asked about.
+async fn held_at(prompt: &str, stream: bool) -> (Rig, BoxFuture<'static, (String, bool)>) {
     let heartbeat = Limits { heartbeat: Duration::from_millis(5), ..Limits::default() };
     let content_type = if stream { SSE } else { "application/json" };
     let mut rig = Rig::new(Setting { ruling: None, limits: heartbeat, content_type, ..asking() });
@@ -258,7 +263,7 @@ async fn held(stream: bool) -> (Rig, BoxFuture<'static, (String, bool)>) {
         .header("host", "gate")
         .header("authorization", "Bearer good")
         .header("content-type", "application/json");
-    let body: exchange::Incoming = Box::pin(futures_util::stream::iter([Ok(chat("do it", stream).into())]));
+    let body: exchange::Incoming = Box::pin(futures_util::stream::iter([Ok(chat(prompt, stream).into())]));
     let request = request.body(body).unwrap();
     let mut told = async move { read(exchange::carry(gate, request).await).await }.boxed();
     while rig.shown.lock().unwrap().is_empty() {
@@ -286,6 +291,40 @@ async fn an_answer_that_is_held_does_not_leave_under_policies_that_changed() {
         let (rig, mut told) = held(stream).await;
         rig.publish.send(asking_and(on_another_connection())).unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(30), &mut told).await.is_err(), "it is held still");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_held_hears_of_policies_that_changed() {
+    for stream in [false, true] {
+        let (rig, told) = held_at("delete the secret", stream).await;
+        rig.publish.send(set(2, vec![policy("00-lockdown", Does::Lockdown)])).unwrap();
+        let (told, _) = tokio::time::timeout(Duration::from_secs(5), told).await.expect("at once");
+        assert!(told.contains("no traffic here"), "{told}");
+        assert_eq!((closed(&rig).0, rig.cancelled.load(Ordering::Relaxed)), (Outcome::Blocked, 1));
+        assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, false));
+        let entries = rig.entries.lock().unwrap();
+        let decided = entries.iter().filter_map(|entry| match entry {
+            Entry::Decided(decided) => Some((decided.state.as_str(), decided.reason.contains("00-lockdown"))),
+            _ => None,
+        });
+        assert_eq!(decided.collect::<Vec<_>>(), [("cancelled", true)]);
+        drop(entries);
+
+        // It is judged anew, and asked about as it would go on now.
+        let (rig, mut told) = held_at("delete the secret", stream).await;
+        rig.publish.send(asking_and(policy("20-mask", Does::Mask("the", "[Y]")))).unwrap();
+        while rig.shown.lock().unwrap().len() < 2 {
+            assert!((&mut told).now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        assert!(rig.shown.lock().unwrap()[1].contains("delete [Y] [X]"));
+        assert_eq!(rig.cancelled.load(Ordering::Relaxed), 1, "the first question is taken back");
+
+        let (rig, mut told) = held_at("delete the secret", stream).await;
+        rig.publish.send(asking_and(on_another_connection())).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(30), &mut told).await.is_err(), "it is held still");
+        assert_eq!((rig.shown.lock().unwrap().len(), rig.cancelled.load(Ordering::Relaxed)), (1, 0));
     }
 }
 

@@ -153,6 +153,8 @@ impl Ticket for OneTicket {
     fn leave(mut self: Box<Self>) {
         self.cancelled = None;
     }
+
+    fn withdraw(self: Box<Self>, _reason: &str) {}
 }
 
 impl Drop for OneTicket {
