@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal},
     net::{SocketAddr, TcpListener},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     slice,
     sync::Arc,
@@ -25,7 +25,9 @@ use model::Guard;
 use serde_json::{Value, json};
 
 use super::{
-    draw, policy,
+    draw,
+    found::ConfigArg,
+    policy,
     show::{json_of, line_of},
     verdict,
 };
@@ -51,9 +53,8 @@ Example:
   portcullis check --config /etc/portcullis/portcullis.toml \\
     && systemctl restart portcullis")]
 pub(super) struct CheckArgs {
-    /// The configuration file.
-    #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -67,8 +68,8 @@ struct Findings {
     folder: Vec<PolicyProblem>,
     /// What else would keep a host from starting.
     start: Vec<String>,
-    /// What of the limits a host would lower.
-    lowered: Option<String>,
+    /// What of the limits a host would lower, and what was not looked at.
+    notes: Vec<String>,
 }
 
 impl Findings {
@@ -81,11 +82,11 @@ impl Findings {
 }
 
 pub(super) async fn cmd_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let findings = match config::load(&args.config) {
+    let findings = match args.config.load()? {
         Ok((config, problems)) => look(config, problems).await?,
-        Err(problems) => look_all_the_same(&args.config, problems).await?,
+        Err(problems) => look_all_the_same(args.config.path(), problems).await?,
     };
-    let told = if args.json { json_of(&json(&findings))? } else { text(&args.config, &findings) };
+    let told = if args.json { json_of(&json(&findings))? } else { text(args.config.path(), &findings) };
     verdict(&told, findings.good())
 }
 
@@ -106,9 +107,10 @@ async fn look(config: Config, problems: Problems) -> anyhow::Result<Findings> {
         start.push(error.to_string());
         None
     });
+    let notes = lowered.into_iter().chain(anothers(&config.store.path)).collect();
     let connections: Vec<String> = config.connections.iter().map(|route| route.connection.name.clone()).collect();
     let (policies, folder) = look_at_policies(&config.policies.folder, Some(&connections), cache).await?;
-    Ok(Findings { config: Some(config), problems, policies, folder, start, lowered })
+    Ok(Findings { config: Some(config), problems, policies, folder, start, notes })
 }
 
 /// What of the limits a host would lower that is started as this command was.
@@ -156,7 +158,22 @@ fn cache(store: &Path) -> Result<Option<Cache>, CacheError> {
 
 /// Whether a store is there already, and of this user: nobody else can tell whether it is as it must be.
 fn is_own(store: &Path) -> bool {
-    fs::metadata(store).is_ok_and(|data| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw())
+    owner(store) == Some(rustix::process::geteuid().as_raw())
+}
+
+/// That a store is there, and of another user, whose host may start all the same.
+fn anothers(store: &Path) -> Option<String> {
+    let owner = owner(store).filter(|owner| *owner != rustix::process::geteuid().as_raw())?;
+    let store = store.display();
+    Some(format!(
+        "the store `{store}` is user {owner}'s: what is in it was not looked at (as that user it is: `sudo -u '#{owner}' …`), \
+         and a host of this user does not start with it"
+    ))
+}
+
+/// Whose a store's folder is; none where there is none.
+fn owner(store: &Path) -> Option<u32> {
+    fs::metadata(store).ok().filter(fs::Metadata::is_dir).map(|data| data.uid())
 }
 
 /// The policies of a configuration that can't be used: what is wrong with them is told at once, too.
@@ -168,7 +185,7 @@ async fn look_all_the_same(file: &Path, problems: Problems) -> anyhow::Result<Fi
         }
         Some(_) | None => (Vec::new(), Vec::new()),
     };
-    Ok(Findings { config: None, problems, policies, folder, start: Vec::new(), lowered: None })
+    Ok(Findings { config: None, problems, policies, folder, start: Vec::new(), notes: Vec::new() })
 }
 
 async fn look_at_policies(
@@ -235,11 +252,11 @@ fn text(file: &Path, findings: &Findings) -> String {
 /// What is not wrong, and guards less or serves fewer than one may think.
 fn notes(findings: &Findings) -> Vec<String> {
     let Some(config) = &findings.config else { return Vec::new() };
-    let lowered = findings.lowered.clone();
+    let found = findings.notes.clone();
     let unlisted = findings.folder.iter().any(|problem| Path::new(&problem.file) == config.policies.folder);
     if unlisted && findings.policies.is_empty() {
         let wrong = "the policy folder can't be read: a host that starts with it refuses every exchange";
-        return lowered.into_iter().chain([wrong.to_owned()]).collect();
+        return found.into_iter().chain([wrong.to_owned()]).collect();
     }
     let policies = findings.policies.iter().map(|Inspection { id, settings, plan, .. }| {
         let Settings { mode, on_failure, connections, .. } = settings;
@@ -248,7 +265,7 @@ fn notes(findings: &Findings) -> Vec<String> {
         Guard { id, mode: *mode, on_failure: *on_failure, connections, bytes }
     });
     let idle = findings.policies.iter().filter_map(Inspection::note);
-    config.unguarded(policies).into_iter().chain(lowered).chain(idle).collect()
+    config.unguarded(policies).into_iter().chain(found).chain(idle).collect()
 }
 
 fn json(findings: &Findings) -> Value {
@@ -294,7 +311,7 @@ mod tests {
             policies: Vec::new(),
             folder: Vec::new(),
             start: Vec::new(),
-            lowered: None,
+            notes: Vec::new(),
         };
         assert!(notes(&findings).concat().contains("there are no policies: nothing is judged"));
         findings.folder.push(PolicyProblem { file: folder, stage: "read", message: "Permission denied".into() });

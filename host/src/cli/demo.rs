@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    print_line,
+    found, print_line,
     serve::{ended, proxy_url, warn},
     show::line_of,
 };
@@ -108,6 +108,7 @@ fn with_flag(error: anyhow::Error) -> anyhow::Error {
 
 /// Lays the folder out, where no other demo runs in it: that one's operator finds it by what stands in the file.
 fn prepare(args: &DemoArgs) -> anyhow::Result<(Layout, Config, Problems)> {
+    found::is_own(&args.dir, CONFIG)?;
     store::check_free(&args.dir.join("store")).context("another demo runs in this folder")?;
     let layout = lay_out(&args.dir, &files(args)?)?;
     let (config, mut warnings) = configuration(args, &layout)?;

@@ -6,7 +6,6 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,17 +22,11 @@ use hyper_util::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::show::line_of;
+use super::{found, show::line_of};
 use crate::config;
 
 /// Configurations that are looked for when none is named, in this order.
 const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
-/// Who administers the machine.
-const ROOT: u32 = 0;
-/// The mode bit that lets a file's group write it.
-const WRITTEN_BY_GROUP: u32 = 0o020;
-/// The one that lets everybody write it.
-const WRITTEN_BY_ALL: u32 = 0o002;
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The port of a URL that names none.
@@ -121,32 +114,10 @@ impl HostArgs {
     }
 }
 
-/// The configuration in the current folder, if there is one. It says which token goes where, so nobody else may have written
-/// it; what is looked at is what is read.
+/// The configuration in the current folder, if there is one.
 fn found() -> anyhow::Result<Option<(&'static Path, File)>> {
     let Some(path) = DEFAULT_CONFIGS.iter().map(Path::new).find(|path| path.is_file()) else { return Ok(None) };
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-    let (data, file) = opened.with_context(|| format!("can't read `{}`", path.display()))?;
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    if let Some(doubt) = doubt(&data, user, group) {
-        bail!(
-            "`{name}`, found in the current folder, {doubt}, and it says where your control token goes; if you trust it, \
-             name it: --config {name}",
-            name = path.display()
-        );
-    }
-    Ok(Some((path, file)))
-}
-
-/// Why a file may say what somebody else than this user, or root, wants it to. The user's own group may write it: with a umask of
-/// 002, as where each user has a group, all files are so.
-fn doubt(data: &fs::Metadata, user: u32, group: u32) -> Option<String> {
-    let (owner, mode) = (data.uid(), data.mode() & 0o7777);
-    if owner != user && owner != ROOT {
-        return Some(format!("belongs to another user (uid {owner})"));
-    }
-    let of_others = if data.gid() == group { WRITTEN_BY_ALL } else { WRITTEN_BY_ALL | WRITTEN_BY_GROUP };
-    (mode & of_others != 0).then(|| format!("may be written by other users (mode {mode:04o})"))
+    Ok(Some((path, found::open(path)?)))
 }
 
 /// Of a listener on all addresses, one that can be dialled.
@@ -265,31 +236,4 @@ fn refused(status: StatusCode, body: &[u8]) -> Unanswered {
     let text = |name: &str| problem.as_ref().and_then(|problem| problem.get(name)?.as_str());
     let detail = text("detail").map_or_else(|| format!("the host answered {status}"), line_of);
     Unanswered::Refused { status, code: text("code").map(str::to_owned), detail }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_file_that_others_own_or_may_write_is_doubted() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let data = file.as_file().metadata().unwrap();
-        let (owner, own) = (data.uid(), data.gid());
-        for (mode, user, group, doubted) in [
-            (0o600, owner, own, false),
-            (0o644, owner, own + 1, false),
-            (0o664, owner, own, false),
-            (0o664, owner, own + 1, true),
-            (0o646, owner, own, true),
-            // Root's own file is everybody's to go by.
-            (0o644, owner + 1, own, owner != ROOT),
-        ] {
-            file.as_file().set_permissions(fs::Permissions::from_mode(mode)).unwrap();
-            let doubt = doubt(&file.as_file().metadata().unwrap(), user, group);
-            assert_eq!(doubt.is_some(), doubted, "{mode:o} {user} {group}: {doubt:?}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod caller;
 mod check;
 mod demo;
 mod draw;
+mod found;
 mod gate;
 mod host;
 mod init;

@@ -2,16 +2,15 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Args;
 
-use super::print_line;
+use super::{found::ConfigArg, print_line};
 use crate::{
     app::{self, Ready},
-    config::{self, Problems, Severity},
+    config::{Problems, Severity},
     demo::Pace,
     telemetry::{self, Lines, LogFormat},
 };
@@ -31,9 +30,8 @@ Example:
   portcullis init       writes a configuration, and says what it still needs
   portcullis check && portcullis serve")]
 pub(super) struct ServeArgs {
-    /// The configuration file.
-    #[arg(long, short, env = "PORTCULLIS_CONFIG", default_value = "portcullis.toml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// How events on standard error look.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -46,7 +44,7 @@ pub(super) async fn cmd_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: &ServeArgs, log: &Lines) -> anyhow::Result<()> {
-    let (config, warnings) = config::load(&args.config)?;
+    let (config, warnings) = args.config.load()??;
     warn(&warnings, args.log_format, log);
     Box::pin(app::serve(config, Pace::UNLIMITED, log, announce)).await
 }

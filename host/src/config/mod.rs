@@ -244,7 +244,19 @@ pub(crate) struct Token {
 /// # Errors
 /// Everything that is wrong with the file, at once.
 pub(crate) fn load(path: &Path) -> Result<(Config, Problems), Problems> {
-    let (config, mut problems) = parse(path, read(path)?)?;
+    checked(path, read(path)?)
+}
+
+/// The same of a file that is open.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_open(path: &Path, file: File) -> Result<(Config, Problems), Problems> {
+    checked(path, read_open(path, file)?)
+}
+
+fn checked(path: &Path, text: String) -> Result<(Config, Problems), Problems> {
+    let (config, mut problems) = parse(path, text)?;
     if let Some(mode) = resolve::written_by_others(path) {
         let message = format!("others on this machine may change the configuration `{}`", path.display());
         let help = format!("its mode is {mode:04o}: chmod o-w '{}'", path.display());

@@ -49,8 +49,13 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, and locks it.
+    /// Makes the folder where it is missing, and locks it. Not where another user's host has begun it: it could not open again
+    /// what this one would make there.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let begun = path.join(JOURNAL);
+        if begun.exists() {
+            is_own(&begun)?;
+        }
         Self::open_with(path, |path| key(path).map(Some))
     }
 

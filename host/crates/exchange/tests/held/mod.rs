@@ -294,6 +294,16 @@ async fn an_answer_that_is_held_does_not_leave_under_policies_that_changed() {
     }
 }
 
+/// How questions ended that are on record, and whether by the lockdown.
+fn decided(rig: &Rig) -> Vec<(String, bool)> {
+    let entries = rig.entries.lock().unwrap();
+    let decided = entries.iter().filter_map(|entry| match entry {
+        Entry::Decided(decided) => Some((decided.state.to_string(), decided.reason.contains("00-lockdown"))),
+        _ => None,
+    });
+    decided.collect()
+}
+
 #[tokio::test]
 async fn a_request_that_is_held_hears_of_policies_that_changed() {
     for stream in [false, true] {
@@ -303,13 +313,7 @@ async fn a_request_that_is_held_hears_of_policies_that_changed() {
         assert!(told.contains("no traffic here"), "{told}");
         assert_eq!((closed(&rig).0, rig.cancelled.load(Ordering::Relaxed)), (Outcome::Blocked, 1));
         assert_eq!((kept(&rig).len(), kept(&rig)[0].forwarded), (1, false));
-        let entries = rig.entries.lock().unwrap();
-        let decided = entries.iter().filter_map(|entry| match entry {
-            Entry::Decided(decided) => Some((decided.state.as_str(), decided.reason.contains("00-lockdown"))),
-            _ => None,
-        });
-        assert_eq!(decided.collect::<Vec<_>>(), [("cancelled", true)]);
-        drop(entries);
+        assert_eq!(decided(&rig), [("cancelled".to_owned(), true)]);
 
         // It is judged anew, and asked about as it would go on now.
         let (rig, mut told) = held_at("delete the secret", stream).await;
