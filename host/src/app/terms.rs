@@ -88,6 +88,7 @@ pub(super) fn limits(config: &Config) -> exchange::Limits {
         },
         batch_bytes: limits.batch_bytes,
         body_idle: limits.body_idle,
+        body_rate: limits.body_rate as u64,
         upstream_first_byte: limits.upstream_first_byte,
         upstream_idle: limits.upstream_idle,
         approval_wait: config.approvals.wait,

@@ -131,6 +131,9 @@ limits! {
     body_bytes: usize = Size(32 * MIB, KIB, RECORDED);
     /// Time between two pieces of a request's body.
     body_idle: Duration = Time(30 * SECOND, 100 * MILLISECOND, HOUR);
+    /// Bytes a second, as they come, that a request's body has at least, on the whole, once `body_idle` has passed since its
+    /// head; 0: no bound.
+    body_rate: usize = Size(KIB, 0, 16 * MIB);
     /// Bytes of one event of a stream.
     event_bytes: usize = Size(4 * MIB, KIB, RECORDED);
     /// Bytes of one direction of an exchange that are in and not out.

@@ -3,8 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use aws_lc_rs::digest;
-use bytes::{Bytes, BytesMut};
-use coding::Codings;
+use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use model::{Caller, Digest, Direction, ExchangeId, Family, Scope, Usage};
@@ -23,6 +22,7 @@ use crate::{
     relay::{Lane, Sink, Source, Turn, relay},
     respond::respond,
     route::{self, Route, route, spoken},
+    whole::whole,
 };
 
 /// What is known of an exchange so far: what a refusal needs, wherever on the path it comes from.
@@ -330,33 +330,6 @@ fn about(gate: &Gate, exchange: ExchangeId, who: &Identified, route: &Route, now
     let session = gate.sessions().of(&who.caller, who.credential, &route.connection.name, now);
     let caller = Arc::clone(&who.caller);
     Arc::new(About::begun(exchange, session, caller, &route.connection.name, route.endpoint.dialect()))
-}
-
-/// The request's whole body, its codings undone, within its bounds of size and time.
-async fn whole(gate: &Gate, body: Incoming, codings: &Codings) -> Result<Bytes, Stop> {
-    let limit = gate.limits.wire.body_bytes;
-    let lane = Lane {
-        direction: Direction::Request,
-        idle: gate.limits.body_idle,
-        ends_with_connection: false,
-        streaming: false,
-    };
-    let mut source = Source::new(body, codings.decoder(gate.limits.coding), gate.limits.batch_bytes);
-    let mut all = Bytes::new();
-    while let Some(batch) = lane.batch(&mut source).await? {
-        if all.len() + batch.len() > limit {
-            return Err(Stop::BadRequest(wire::Malformed::TooLarge { bound: "body_bytes", limit }));
-        }
-        all = if all.is_empty() { batch } else { joined(all, &batch) };
-    }
-    Ok(all)
-}
-
-fn joined(all: Bytes, chunk: &Bytes) -> Bytes {
-    // Frozen bytes with one owner turn back into a buffer at no cost.
-    let mut all = all.try_into_mut().unwrap_or_else(|all| BytesMut::from(&all[..]));
-    all.extend_from_slice(chunk);
-    all.freeze()
 }
 
 /// SHA-256 of the credential that came with a request.

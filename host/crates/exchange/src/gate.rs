@@ -150,6 +150,8 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// Time between two pieces of a request's body.
     pub body_idle: Duration,
+    /// Bytes a second, as they come, that a request's body has at least, from `body_idle` behind its head on; 0: no bound.
+    pub body_rate: u64,
     /// Time in which the upstream must begin to answer.
     pub upstream_first_byte: Duration,
     /// Time that may pass between two chunks of an answer.
@@ -171,6 +173,7 @@ impl Default for Limits {
             coding: coding::Limits::default(),
             batch_bytes: 256 << 10,
             body_idle: Duration::from_secs(30),
+            body_rate: 1 << 10,
             upstream_first_byte: Duration::from_secs(300),
             upstream_idle: Duration::from_secs(300),
             approval_wait: Duration::from_secs(50),

@@ -37,6 +37,7 @@ mod strangers;
 mod twin;
 mod vault;
 mod watched;
+mod whole;
 mod withheld;
 
 pub use carry::carry;

@@ -32,6 +32,7 @@ pub(crate) struct Source {
     body: Incoming,
     decoder: Option<Decoder>,
     batch_bytes: usize,
+    arrived_bytes: u64,
     /// An error that came behind bytes that are still to be worked on.
     broke: Option<BodyError>,
     over: bool,
@@ -57,7 +58,12 @@ enum Arrived {
 impl Source {
     /// `decoder`: undoes the body's content codings, where it has any.
     pub(crate) fn new(body: Incoming, decoder: Option<Decoder>, batch_bytes: usize) -> Self {
-        Self { body, decoder, batch_bytes, broke: None, over: false }
+        Self { body, decoder, batch_bytes, arrived_bytes: 0, broke: None, over: false }
+    }
+
+    /// Bytes that have arrived until now, as they came.
+    pub(crate) fn arrived_bytes(&self) -> u64 {
+        self.arrived_bytes
     }
 
     /// All that has arrived, as one batch, decoded; waits only for the first chunk of it. `None` at the end.
@@ -118,7 +124,9 @@ impl Source {
                 }
             }
         }
-        Ok(Some(all.map_or(first, BytesMut::freeze)))
+        let all = all.map_or(first, BytesMut::freeze);
+        self.arrived_bytes += all.len() as u64;
+        Ok(Some(all))
     }
 }
 

@@ -8,8 +8,9 @@ mod rig;
 use std::time::Duration;
 
 use exchange::{BodyError, Limits};
+use futures_util::StreamExt as _;
 use model::{Entry, Outcome};
-use rig::{Does, Rig, SSE, Setting, closed, event, policy, read};
+use rig::{Does, Rig, SSE, Setting, answer, closed, event, policy, read};
 
 const CANARY: &str = "078-05-1120";
 
@@ -108,4 +109,43 @@ async fn a_stream_that_its_connection_cuts_is_the_same() {
         assert!(cut && body.contains("upstream_broke"), "{body}");
         assert_eq!(text(&body), arrives);
     }
+}
+
+/// A request's body that comes a piece each second, so many of them.
+async fn trickled(piece: &'static [u8], pieces: u64, limits: Limits) -> (http::StatusCode, String) {
+    let mut rig = Rig::new(Setting { limits, ..Setting::default() });
+    rig.say(&answer("hello"));
+    rig.hang_up();
+    let (begin, end) = (&br#"{"model":"m","messages":[{"role":"user","content":""#[..], &br#""}]}"#[..]);
+    let slow = futures_util::stream::unfold(0, move |at| async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (at < pieces).then(|| (piece, at + 1))
+    });
+    let whole =
+        futures_util::stream::once(async move { begin }).chain(slow).chain(futures_util::stream::once(async { end }));
+    let request = http::Request::post("/v1/chat/completions")
+        .header("host", "gate")
+        .header("authorization", "Bearer good")
+        .header("content-type", "application/json");
+    let body: exchange::Incoming = Box::pin(whole.map(|piece| Ok(bytes::Bytes::from_static(piece))));
+    let response = rig.carry(request.body(body).unwrap()).await;
+    let status = response.status();
+    (status, read(response).await.0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_trickles_has_its_place_for_no_longer_than_its_bytes_are_worth() {
+    let began = tokio::time::Instant::now();
+    let (status, told) = trickled(b"x", 10_000, Limits::default()).await;
+    assert!(status == 400 && told.contains("request_broke") && told.contains("`body_rate`"), "{told}");
+    let took = began.elapsed().as_secs();
+    assert!((30..=32).contains(&took), "the usual grace, and a second for what came: {took} s");
+
+    let unbounded = Limits { body_rate: 0, ..Limits::default() };
+    for (piece, pieces, limits) in [(&[b'x'; 1 << 10], 200, Limits::default()), (&[b'x'; 1 << 10], 5, unbounded)] {
+        let began = tokio::time::Instant::now();
+        assert_eq!(trickled(piece, pieces, limits).await.0, 200);
+        assert!(began.elapsed().as_secs() > pieces);
+    }
+    assert_eq!(trickled(b"x", 100, unbounded).await.0, 200, "no bound");
 }
