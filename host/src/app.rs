@@ -6,6 +6,7 @@
 mod keepers;
 mod observe;
 mod terms;
+mod told;
 mod who;
 mod withdraw;
 
@@ -138,6 +139,8 @@ pub(crate) async fn serve(
         reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone());
     keepers.spawn("the task that swaps policies", swapping);
     keepers.spawn("the control listener's thread", joined(control));
+    keepers.keep("the task that tells when the certificate expires", told::certificate(facts(&config, &ready)));
+    keepers.keep("the task that tells how many strangers were left out of the log", told::strangers());
     keep(&mut keepers, compiler, forwarder, approvals.clone(), observers.alerts.clone(), who);
     // What is said of the start stands in the log before the host says that it is ready.
     log.flush();
@@ -152,6 +155,7 @@ pub(crate) async fn serve(
     keepers.end().await;
     approvals.close().await;
     observers.alerts.close().await;
+    exchange::record::tell_of_strangers(true);
     recorder.event(model::Event::Stopped { at_ms: now_ms() }).await?;
     store.close().await?;
     lost.map_or(Ok(()), |lost| bail!("{lost} ended, and a host does not go on without it; the log says why"))
@@ -222,7 +226,11 @@ fn control(
         registry: others.registry.clone(),
         access: others.access.clone(),
         store: Arc::clone(&others.store),
-        metrics: Some(observers.metrics(others, log.clone())),
+        metrics: Some(observers.metrics(
+            others,
+            config.listen.tls.as_ref().and_then(|files| files.expires),
+            log.clone(),
+        )),
     })
 }
 
@@ -388,6 +396,7 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
             .map(|route| (route.connection.name.clone(), route.connection.family))
             .collect(),
         durability: config.store.durability.as_str().to_owned(),
+        certificate_expires: config.listen.tls.as_ref().and_then(|files| files.expires),
     }
 }
 

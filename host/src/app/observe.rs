@@ -48,11 +48,11 @@ impl Observers {
     }
 
     /// What is told when metrics are asked for.
-    pub(super) fn metrics(&self, others: Others, log: Lines) -> Metrics {
+    pub(super) fn metrics(&self, others: Others, certificate_expires: Option<i64>, log: Lines) -> Metrics {
         let (alerts, meters, started) = (self.alerts.clone(), self.meters.clone(), Instant::now());
         let render = move || {
             let facts = facts(&others, &alerts, started);
-            meters.render(&Facts { log_lines_dropped: log.dropped(), ..facts })
+            meters.render(&Facts { log_lines_dropped: log.dropped(), certificate_expires, ..facts })
         };
         Metrics { content_type: meters::CONTENT_TYPE, render: Box::new(render) }
     }

@@ -96,6 +96,8 @@ pub(crate) struct TlsFiles {
     pub key: PathBuf,
     /// Authorities whose clients' certificates are asked for and verified; `None`: nobody is asked for one.
     pub client_ca: Option<PathBuf>,
+    /// When the listener's certificate expires, in seconds since 1970-01-01T00:00:00Z; none where that can't be told.
+    pub expires: Option<i64>,
 }
 
 impl Config {

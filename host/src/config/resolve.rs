@@ -223,8 +223,9 @@ fn tls_files(
     problems: &mut Problems,
 ) -> Option<TlsFiles> {
     let chain = certificates(certificate, base, problems);
-    if let Some(chain) = &chain {
-        warn_if_out_of_time(chain, certificate.span(), problems);
+    let validity = chain.as_deref().and_then(validity);
+    if let Some(validity) = validity {
+        warn_if_out_of_time(validity, certificate.span(), problems);
     }
     let client_ca = client_ca.map(|written| certificates(written, base, problems));
     let path = base.join(key.get_ref());
@@ -258,7 +259,7 @@ fn tls_files(
     }
     // A file that is named and wrong is an error already; the host never listens without it.
     let client_ca = client_ca.map_or(Some(None), |given| given.map(Some))?;
-    Some(TlsFiles { certificate: chain?, key: path, client_ca })
+    Some(TlsFiles { certificate: chain?, key: path, client_ca, expires: validity.map(|(_, ends)| ends.as_second()) })
 }
 
 /// Whether a key is that of a chain's first certificate. What can't be told is for the listener to say.
@@ -269,13 +270,17 @@ fn belongs_to(key: PrivateKeyDer<'static>, chain: &Path) -> bool {
     !matches!(made, Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)))
 }
 
-/// A certificate that has no time now is shown all the same; callers refuse it, and their errors name no cause here.
-fn warn_if_out_of_time(chain: &Path, span: Range<usize>, problems: &mut Problems) {
-    let Ok(leaf) = CertificateDer::from_pem_file(chain) else { return };
-    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&leaf) else { return };
+/// From when to when a chain's first certificate is good; none where that can't be told.
+fn validity(chain: &Path) -> Option<(Timestamp, Timestamp)> {
+    let leaf = CertificateDer::from_pem_file(chain).ok()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&leaf).ok()?;
     let validity = certificate.validity();
-    let [begins, ends] = [validity.not_before, validity.not_after].map(|time| Timestamp::from_second(time.timestamp()));
-    let (Ok(begins), Ok(ends)) = (begins, ends) else { return };
+    let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    Some((time(validity.not_before)?, time(validity.not_after)?))
+}
+
+/// A certificate that has no time now is shown all the same; callers refuse it, and their errors name no cause here.
+fn warn_if_out_of_time((begins, ends): (Timestamp, Timestamp), span: Range<usize>, problems: &mut Problems) {
     let now = Timestamp::now();
     let wrong = if now > ends {
         format!("has expired ({ends})")

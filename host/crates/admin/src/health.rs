@@ -1,6 +1,9 @@
 //! Is it alive, is it ready, what does it measure.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     extract::{RawQuery, State},
@@ -8,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Control, Phase, problem::Problem};
+use crate::{Control, Expiring, Phase, problem::Problem};
 use exchange::ports::PolicySet;
 use model::Guard;
 
@@ -76,7 +79,19 @@ fn checks(control: &Control) -> Vec<Check> {
             stops: false,
         },
         Check { name: "policies", stops: shut.is_some(), wrong: shut.or(degraded), note: unguarded(control, &set) },
+        certificate(control),
     ]
+}
+
+/// An expired one stops nothing here: some callers may look at no date, and the others are refused by nobody but themselves.
+fn certificate(control: &Control) -> Check {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (wrong, note) = match control.host.certificate(i64::try_from(now).unwrap_or(i64::MAX)) {
+        Some(Expiring::Expired(wrong)) => (Some(wrong), None),
+        Some(Expiring::Soon(note)) => (None, Some(note)),
+        None => (None, None),
+    };
+    Check { name: "certificate", wrong, note, stops: false }
 }
 
 /// What is not in the record, and never will be.

@@ -102,7 +102,43 @@ pub struct HostFacts {
     pub connections: Vec<(String, Family)>,
     /// `strict`, `bounded` or `off`.
     pub durability: String,
+    /// When the certificate that callers are shown expires, in seconds since 1970-01-01T00:00:00Z; none where they are shown
+    /// none, or that can't be told.
+    pub certificate_expires: Option<i64>,
 }
+
+impl HostFacts {
+    /// What is to be said of the certificate at this time, in seconds since 1970-01-01T00:00:00Z: from two weeks before it
+    /// expires.
+    #[must_use]
+    pub fn certificate(&self, now: i64) -> Option<Expiring> {
+        let left = self.certificate_expires?.saturating_sub(now);
+        let days = left.unsigned_abs() / DAY;
+        match left {
+            ..=0 => Some(Expiring::Expired(format!(
+                "has expired {days} day(s) ago, and callers that verify it refuse every connection: renew it, and restart the host"
+            ))),
+            left if left.unsigned_abs() <= TOLD_DAYS * DAY => Some(Expiring::Soon(format!(
+                "expires in {days} day(s): renew it, and restart the host, which reads it at the start"
+            ))),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be said of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiring {
+    /// That it will expire soon.
+    Soon(String),
+    /// That it has.
+    Expired(String),
+}
+
+/// Seconds.
+const DAY: u64 = 24 * 60 * 60;
+/// Days before a certificate expires from which on that is told.
+const TOLD_DAYS: u64 = 14;
 
 /// Whether the host takes exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

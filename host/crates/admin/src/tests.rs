@@ -86,6 +86,7 @@ impl Rig {
             started: std::time::Instant::now(),
             connections: vec![("openai".to_owned(), model::Family::Openai)],
             durability: "strict".to_owned(),
+            certificate_expires: Some(1),
         };
         let control = Control {
             token,
@@ -373,12 +374,33 @@ async fn records_are_read_as_they_were_written() {
     assert_eq!(rig.get(&format!("/v1/exchanges/{}", ExchangeId::new())).await.status, StatusCode::NOT_FOUND);
 }
 
+#[test]
+fn a_certificate_is_told_of_from_two_weeks_before_it_expires() {
+    let facts = HostFacts {
+        version: String::new(),
+        proxy: String::new(),
+        started_ms: 0,
+        started: std::time::Instant::now(),
+        connections: Vec::new(),
+        durability: "strict".to_owned(),
+        certificate_expires: Some(1_000_000_000),
+    };
+    let day = 24 * 60 * 60;
+    let said = |days: i64| facts.certificate(1_000_000_000 - days * day);
+    assert_eq!(said(15), None);
+    assert!(matches!(said(14), Some(Expiring::Soon(told)) if told.starts_with("expires in 14 day(s)")));
+    assert!(matches!(said(-3), Some(Expiring::Expired(told)) if told.starts_with("has expired 3 day(s) ago")));
+    assert_eq!(HostFacts { certificate_expires: None, ..facts }.certificate(i64::MAX), None);
+}
+
 #[tokio::test]
 async fn readiness_follows_the_phase_and_tells_of_a_degraded_set() {
     let rig = Rig::new();
     let verbose = rig.get("/readyz?verbose").await;
     assert_eq!(verbose.status, StatusCode::OK);
     assert!(verbose.text.contains("[-] policies degraded: 1 file(s)"), "{}", verbose.text);
+    // Long ago.
+    assert!(verbose.text.contains("[-] certificate has expired "), "{}", verbose.text);
     let policies = rig.get("/v1/policies").await.json();
     assert_eq!((policies["generation"].as_u64(), policies["degraded"].as_bool()), (Some(3), Some(true)));
     assert_eq!(rig.get("/v1/status").await.json()["policy_set"]["degraded"], true);

@@ -4,7 +4,7 @@
 //! system's hands, and no reply is completed before all of it is durable (each as the store's durability mode has it).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -322,17 +322,31 @@ impl Record {
 /// Of those whom nobody knows, all that this process refuses: they share the log.
 static STRANGERS: Mutex<Strangers> = Mutex::new(Strangers::none());
 
+fn strangers() -> MutexGuard<'static, Strangers> {
+    // Changed by steps that don't panic half-way.
+    STRANGERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tell_of(left_out: u64) {
+    if left_out > 0 {
+        tracing::warn!(count = left_out, "strangers were turned away and not told of each");
+    }
+}
+
+/// Tells the log how many strangers were left out of it in a time that is over; where the host stops, until now.
+pub fn tell_of_strangers(stops: bool) {
+    let left_out = strangers().left_out(Instant::now(), stops);
+    tell_of(left_out);
+}
+
 /// Tells the end of an exchange that never came to have a record, to the log and to those who watch: it was refused at
 /// the door. So was what asked the gate itself, and is no exchange.
 pub fn turned_away(recorder: &dyn Recorder, exchange: Option<ExchangeId>, refused: &TurnedAway<'_>, detail: &str) {
     recorder.turned_away(refused);
     if refused.caller.is_none() {
         let stranger = (refused.address, refused.credential);
-        // Changed by steps that don't panic half-way.
-        let (line, missed) = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner).one(stranger, Instant::now());
-        if missed > 0 {
-            tracing::warn!(count = missed, "strangers were turned away and not told of each");
-        }
+        let (line, missed) = strangers().one(stranger, Instant::now());
+        tell_of(missed);
         match line {
             Line::Full => {}
             Line::Crowd(time) => {

@@ -44,13 +44,18 @@ impl Strangers {
         Self { begun: None, told: Vec::new(), left_out: 0 }
     }
 
+    /// How many were left out, if that was not said yet: in a time that is over, or until now, since nobody counts on.
+    pub(crate) fn left_out(&mut self, now: Instant, no_more: bool) -> u64 {
+        let over = self.begun.is_none_or(|begun| now.duration_since(begun) >= WINDOW);
+        if over || no_more { mem::take(&mut self.left_out) } else { 0 }
+    }
+
     /// One more. Also how many were left out in a time that is over, if that was not said yet.
     pub(crate) fn one(&mut self, stranger: Stranger, now: Instant) -> (Line, u64) {
-        let mut missed = 0;
+        let missed = self.left_out(now, false);
         if self.begun.is_none_or(|begun| now.duration_since(begun) >= WINDOW) {
             self.begun = Some(now);
             self.told.clear();
-            missed = mem::take(&mut self.left_out);
         }
         let of_one = self.told.iter().filter(|told| **told == stranger).count();
         if of_one < OF_ONE && self.told.len() < OF_ALL {
@@ -90,6 +95,18 @@ mod tests {
         let next = begun + WINDOW;
         assert_eq!(strangers.one(from(1), next), (Line::Full, 100_000 - OF_ONE as u64));
         assert_eq!(strangers.one(from(1), next), (Line::Full, 0));
+    }
+
+    #[test]
+    fn those_left_out_are_told_of_also_when_no_other_comes_and_at_the_end() {
+        let (mut strangers, begun) = (Strangers::none(), Instant::now());
+        let crowd = |strangers: &mut Strangers, now| (0..OF_ONE + 7).for_each(|_| drop(strangers.one(from(1), now)));
+        crowd(&mut strangers, begun);
+        assert_eq!(strangers.left_out(begun + WINDOW / 2, false), 0, "they are counted still");
+        assert_eq!(strangers.left_out(begun + WINDOW, false), 7);
+        assert_eq!(strangers.left_out(begun + WINDOW, false), 0, "once");
+        crowd(&mut strangers, begun + WINDOW);
+        assert_eq!(strangers.left_out(begun + WINDOW, true), 7, "nobody counts on");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Facts {
     pub webhooks: Vec<WebhookFacts>,
     /// Lines of the host's log that nobody read in time.
     pub log_lines_dropped: u64,
+    /// When the certificate that callers are shown expires, in seconds since 1970-01-01T00:00:00Z; none where there is none.
+    pub certificate_expires: Option<i64>,
 }
 
 /// How far the store is; positions in bytes since it was made.
@@ -89,6 +91,9 @@ impl Facts {
         families.store_undurable.set(behind(appended, durable));
         families.store_uningested.set(behind(durable, ingested));
         families.log_dropped.inner().store(self.log_lines_dropped, Ordering::Relaxed);
+        if let Some(expires) = self.certificate_expires {
+            families.certificate_expiry.get_or_create(&[("listener", "listen".to_owned())]).set(expires);
+        }
         for (rule, raised) in &self.alerts {
             let alerts = families.alerts.get_or_create(&[("rule", rule.as_str().to_owned())]);
             alerts.inner().store(*raised, Ordering::Relaxed);

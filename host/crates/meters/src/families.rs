@@ -82,6 +82,7 @@ families! {
     deliveries: Counters<2> = Family::default(), "webhook_deliveries", "Attempts to tell a webhook of an alert";
     deliveries_pending: Family<Labels<1>, Gauge> = Family::default(), "webhook_pending", "Alerts of which a webhook is still to be told";
     log_dropped: Counter = Counter::default(), "log_lines_dropped", "Lines of the log that were dropped, since nobody read it in time";
+    certificate_expiry: Family<Labels<1>, Gauge> = Family::default(), "certificate_expiry_timestamp_seconds", "When the certificate that callers are shown expires, since 1970-01-01T00:00:00Z; none where they are shown none";
     uptime: GaugeF = GaugeF::default(), "uptime_seconds", "Time since the host started";
 }
 

@@ -121,6 +121,7 @@ fn what_others_keep_is_told_as_it_is() {
         alerts: vec![(Rule::RevokedCredentials, 2)],
         webhooks: vec![WebhookFacts { name: "soc".into(), delivered: 1, failed: 3, pending: 1 }],
         log_lines_dropped: 9,
+        certificate_expires: Some(1_800_000_000),
         ..Facts::default()
     };
     let text = meters.render(&facts);
@@ -136,6 +137,7 @@ fn what_others_keep_is_told_as_it_is() {
         r#"portcullis_webhook_deliveries_total{webhook="soc",result="failed"} 3"#,
         r#"portcullis_webhook_pending{webhook="soc"} 1"#,
         "portcullis_log_lines_dropped_total 9",
+        r#"portcullis_certificate_expiry_timestamp_seconds{listener="listen"} 1800000000"#,
     ] {
         has(&text, line);
     }
