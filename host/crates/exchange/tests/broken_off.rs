@@ -121,8 +121,9 @@ async fn trickled(piece: &'static [u8], pieces: u64, limits: Limits) -> (http::S
         tokio::time::sleep(Duration::from_secs(1)).await;
         (at < pieces).then(|| (piece, at + 1))
     });
-    let whole =
-        futures_util::stream::once(async move { begin }).chain(slow).chain(futures_util::stream::once(async { end }));
+    let whole = futures_util::stream::once(async move { begin })
+        .chain(slow)
+        .chain(futures_util::stream::once(async move { end }));
     let request = http::Request::post("/v1/chat/completions")
         .header("host", "gate")
         .header("authorization", "Bearer good")

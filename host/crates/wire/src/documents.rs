@@ -21,6 +21,7 @@ use crate::{
     parts::{Parts, Source},
     sheet::Sheet,
     sse::{self, Event},
+    unread,
 };
 
 /// The parts that go on with one text.
@@ -241,6 +242,9 @@ impl<R: Reader> Documents<R> {
                 match tape.read(data, rules) {
                     Ok(doc) => {
                         spelled(reader, doc)?;
+                        if speaker == Speaker::Provider {
+                            unread::check(doc)?;
+                        }
                         join_lines(event, slots)?;
                         lines_of = lines_count;
                         breaks = lines_count && breaks::in_json(data);

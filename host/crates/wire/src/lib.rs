@@ -64,6 +64,7 @@ mod target;
 mod text;
 mod tracks;
 mod typed;
+mod unread;
 mod views;
 mod words;
 

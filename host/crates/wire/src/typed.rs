@@ -14,6 +14,8 @@ use crate::json::{Doc, Kind};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Type {
     Text,
+    /// A text, and none of these.
+    NoneOf(&'static [&'static str]),
     /// One of these texts.
     OneOf(&'static [&'static str]),
     Number,
@@ -34,6 +36,7 @@ impl Type {
     fn fits(self, doc: Doc<'_>, value: usize) -> bool {
         match (self, doc.kind(value)) {
             (Self::OneOf(words), Kind::Text) => words.contains(&&*doc.name(value)),
+            (Self::NoneOf(words), Kind::Text) => !words.contains(&&*doc.name(value)),
             (Self::Text | Self::Content, Kind::Text)
             | (Self::Number | Self::Index, Kind::Number)
             | (Self::Object(_), Kind::Object)
@@ -79,7 +82,7 @@ impl Forms {
             let name = spell(&name);
             let Some(&(name, is)) = members.iter().find(|(known, _)| **known == *name) else { continue };
             missing = missing.filter(|missing| *missing != name);
-            self.worded |= matches!(is, Type::OneOf(_));
+            self.worded |= matches!(is, Type::OneOf(_) | Type::NoneOf(_));
             if !is.fits(doc, value) {
                 self.now.0.push((depth, name));
             }

@@ -450,6 +450,37 @@ fn members_of_the_events_of_a_text_keep_their_types() {
     }
 }
 
+#[test]
+fn what_some_clients_cannot_read_is_refused() {
+    let digits = "7".repeat(4301);
+    for (odd, why) in [
+        (r#""__proto__":{}"#, "`__proto__`"),
+        (r#""a":[{"\u005f_proto__":1}]"#, "`__proto__`"),
+        (r#""constructor":{"prototype":{}}"#, "`constructor.prototype`"),
+        (r#""a":1e999"#, "beyond a double"),
+        (r#""a":-1E+400"#, "beyond a double"),
+        (&format!("\"a\":{digits}"), "4300 digits"),
+    ] {
+        let chat_piece = |text: &str| piece(json!({ "content": text })).to_string();
+        let openai = |odd: &str| chat_piece("zz").replacen('{', &format!("{{{odd},"), 1);
+        let stream = [chat_piece(FIRST), openai(odd), chat_piece(LAST)].map(|data| format!("data: {data}\n\n"));
+        is_refused(chat::stream(), &stream.concat(), why);
+        let said = |text: &str| candidate(json!([{ "text": text }])).to_string();
+        let gemini = said("zz").replacen('{', &format!("{{{odd},"), 1);
+        let stream = [said(FIRST), gemini, said(LAST)].map(|data| format!("data: {data}\n\n"));
+        is_refused(gemini_stream(), &stream.concat(), why);
+    }
+    let known = r#"{"constructor":{"a":1},"a":1e308,"choices":[{"index":0,"delta":{"content":"x"}}]}"#;
+    told(chat::stream(), &format!("data: {known}\n\n"));
+    let choices = json!({ "choices": [{ "index": 0, "delta": { "content": "zz" } }] });
+    is_refused(chat::stream(), &unnamed(&[piece(json!({ "content": FIRST })), json!({ "chunk": choices })]), "/chunk");
+    let mut passed_over = piece(json!({ "content": "zz" }));
+    passed_over["type"] = "content.delta".into();
+    let events = [piece(json!({ "content": FIRST })), passed_over.clone(), piece(json!({ "content": LAST }))];
+    is_refused(chat::stream(), &unnamed(&events), "of the types that they have");
+    told(chat::stream(), &unnamed(&[passed_over.clone(), passed_over]));
+}
+
 /// Puts a value where a pointer says, there or not.
 fn put(into: &mut Value, place: &str, value: &Value) {
     let (object, name) = place.rsplit_once('/').unwrap();

@@ -24,6 +24,8 @@ const CHOICES: usize = 1024;
 const EVENT: &[Member] = &[
     ("id", Type::Text),
     ("object", Type::Text),
+    // An event of a client of its own, which LangChain passes over.
+    ("type", Type::NoneOf(&["content.delta"])),
     ("created", Type::Number),
     ("model", Type::Text),
     ("usage", Type::Object(USAGE)),
@@ -286,6 +288,12 @@ impl<C: Choice> Reader for Choices<C> {
                     }
                 }
                 ("obfuscation", _) => sheet.fresh(value),
+                // LangChain reads these where the event has no choices itself.
+                ("chunk", Kind::Object) if doc.get(value, "choices").is_some() => {
+                    let expected =
+                        "without choices: where some clients read these, they join them with the event's own";
+                    return Err(Malformed::Shape { path: "/chunk".into(), expected });
+                }
                 (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), kind) => {
                     if kind == Kind::Text && name == "id" {
                         note(&mut head.id, doc, value);
