@@ -388,8 +388,8 @@ fn a_certificate_is_told_of_from_two_weeks_before_it_expires() {
     let day = 24 * 60 * 60;
     let said = |days: i64| facts.certificate(1_000_000_000 - days * day);
     assert_eq!(said(15), None);
-    assert!(matches!(said(14), Some(Expiring::Soon(told)) if told.starts_with("expires in 14 day(s)")));
-    assert!(matches!(said(-3), Some(Expiring::Expired(told)) if told.starts_with("has expired 3 day(s) ago")));
+    assert!(matches!(said(14), Some(crate::Expiring::Soon(told)) if told.starts_with("expires in 14 day(s)")));
+    assert!(matches!(said(-3), Some(crate::Expiring::Expired(told)) if told.starts_with("has expired 3 day(s) ago")));
     assert_eq!(HostFacts { certificate_expires: None, ..facts }.certificate(i64::MAX), None);
 }
 

@@ -100,7 +100,11 @@ mod tests {
     #[test]
     fn those_left_out_are_told_of_also_when_no_other_comes_and_at_the_end() {
         let (mut strangers, begun) = (Strangers::none(), Instant::now());
-        let crowd = |strangers: &mut Strangers, now| (0..OF_ONE + 7).for_each(|_| drop(strangers.one(from(1), now)));
+        let crowd = |strangers: &mut Strangers, now| {
+            for _ in 0..OF_ONE + 7 {
+                strangers.one(from(1), now);
+            }
+        };
         crowd(&mut strangers, begun);
         assert_eq!(strangers.left_out(begun + WINDOW / 2, false), 0, "they are counted still");
         assert_eq!(strangers.left_out(begun + WINDOW, false), 7);

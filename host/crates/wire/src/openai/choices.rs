@@ -196,6 +196,12 @@ impl<C: Choice> Choices<C> {
     }
 }
 
+/// LangChain reads choices within a `chunk` where the event has none itself.
+fn chunk_of_choices() -> Malformed {
+    let expected = "without choices: clients that read these join them with the event's own";
+    Malformed::Shape { path: "/chunk".into(), expected }
+}
+
 /// Whether a piece of a choice says anything, or calls a tool.
 pub(super) fn says(doc: Doc<'_>, choice: usize) -> bool {
     doc.members(choice).any(|(key, value)| match &*doc.name(key) {
@@ -288,12 +294,7 @@ impl<C: Choice> Reader for Choices<C> {
                     }
                 }
                 ("obfuscation", _) => sheet.fresh(value),
-                // LangChain reads these where the event has no choices itself.
-                ("chunk", Kind::Object) if doc.get(value, "choices").is_some() => {
-                    let expected =
-                        "without choices: where some clients read these, they join them with the event's own";
-                    return Err(Malformed::Shape { path: "/chunk".into(), expected });
-                }
+                ("chunk", Kind::Object) if doc.get(value, "choices").is_some() => return Err(chunk_of_choices()),
                 (name @ ("id" | "model" | "system_fingerprint" | "service_tier" | "provider"), kind) => {
                     if kind == Kind::Text && name == "id" {
                         note(&mut head.id, doc, value);
