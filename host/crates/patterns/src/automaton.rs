@@ -2,8 +2,8 @@
 //!
 //! The regex engines answer where a match is; they don't say whether text that is still to come could begin, lengthen or
 //! complete one, which is what decides how much a stream must keep back. So this steps the same Thompson NFAs that the
-//! engine compiles, with every assertion (`\b`, `^`, `$`) taken as passed. What must hold: wherever a pattern matches,
-//! this says that it may; the reverse is left to [`super::exact`].
+//! engine compiles, laid out for it ([`crate::nodes`]), with every assertion (`\b`, `^`, `$`) taken as passed. What must hold:
+//! wherever a pattern matches, this says that it may; the reverse is left to [`super::exact`].
 //!
 //! States are sets of NFA states. They are found as text leads to them and kept in a [`Memo`], whose size is bounded: a
 //! full one is emptied. A memo belongs to one scan at a time, so that scans share nothing but the NFAs.
@@ -12,20 +12,24 @@ use std::{collections::HashMap, sync::Arc};
 
 use regex_automata::{
     Span,
-    nfa::thompson::{NFA, State as Node},
-    util::{look::LookSet, prefilter::Prefilter, primitives::StateID},
+    nfa::thompson::{NFA, State},
+    util::{look::LookSet, prefilter::Prefilter},
 };
 
-use super::set::PatternSet;
+use crate::{
+    nodes::{NodeSet, Nodes},
+    set::PatternSet,
+    steps,
+};
 
 /// Memory of one memo, beyond which it is emptied.
 const MEMO_BYTES: usize = 2 << 20;
 
-/// Transitions that one pass over a text may have to work out, besides one for every [`MISS_EVERY`] bytes. Text that wants
-/// more leads to ever new states, and the exact engines, one after the other, are cheaper then.
-const MISSES: usize = 512;
-/// See [`MISSES`].
-const MISS_EVERY: usize = 256;
+/// NFA states that one pass over a text may have to step for transitions that are not known, besides one for every byte. Text
+/// that wants more leads to ever new states, and the exact engines, one after the other, are cheaper then.
+const THREADS: usize = 32 << 10;
+/// What every such transition counts for besides, in as many.
+const TRANSITION: usize = 32;
 
 /// Text shorter than this is not worth a prefilter.
 const PREFILTER_MIN: usize = 256;
@@ -41,9 +45,7 @@ const UNKNOWN: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Automaton {
     nfas: Vec<NFA>,
-    /// For each NFA, what to add to its state numbers to make them unique.
-    offsets: Vec<usize>,
-    node_count: usize,
+    nodes: Nodes,
     /// Bytes that no pattern tells apart have the same class.
     classes: [u8; 256],
     /// One byte of each class.
@@ -91,21 +93,16 @@ impl Automaton {
 
     /// Does not say yet with which bytes a match can begin.
     fn of(nfas: Vec<NFA>, prefilter: Option<Prefilter>) -> Self {
-        let mut offsets = Vec::with_capacity(nfas.len());
-        let mut node_count = 0;
-        for nfa in &nfas {
-            offsets.push(node_count);
-            node_count += nfa.states().len();
-        }
         let (classes, representatives) = byte_classes(&nfas);
         let looking = (0..nfas.len()).filter(|pattern| !nfas[*pattern].look_set_any().is_empty()).collect();
         let prefilter = prefilter.filter(Prefilter::is_fast);
-        Self { nfas, offsets, node_count, classes, representatives, begins: [false; 256], prefilter, looking }
+        let nodes = Nodes::new(&nfas);
+        Self { nfas, nodes, classes, representatives, begins: [false; 256], prefilter, looking }
     }
 
     /// NFA states of all patterns.
     pub(crate) fn nodes(&self) -> usize {
-        self.node_count
+        self.nodes.len()
     }
 
     /// Whether the pattern has assertions.
@@ -122,7 +119,7 @@ impl Automaton {
     pub(crate) fn sweep(&self, memo: &mut Memo, text: &[u8], stretches: &mut Vec<Stretch>) -> Swept {
         memo.latest.clear();
         memo.latest.resize(self.nfas.len(), None);
-        let mut misses = MISSES + text.len() / MISS_EVERY;
+        let mut threads = THREADS + text.len();
         let mut state = QUIET;
         let mut quiet = 0;
         let mut at = 0;
@@ -153,11 +150,13 @@ impl Automaton {
             }
             let Some(byte) = text.get(at) else { break };
             if next == UNKNOWN {
-                let Some(left) = misses.checked_sub(1) else {
+                if threads == 0 {
                     return self.give_up(memo, quiet, text.len(), stretches);
-                };
-                misses = left;
+                }
                 next = memo.work_out(self, state, *byte, true);
+                let stepped = TRANSITION + memo.state(self, next & !MATCH).nodes.len();
+                steps::add_threads(stepped);
+                threads = threads.saturating_sub(stepped);
             }
             at += 1;
             state = next & !MATCH;
@@ -210,18 +209,6 @@ impl Automaton {
     fn class(&self, byte: u8) -> usize {
         usize::from(self.classes[usize::from(byte)])
     }
-
-    /// The NFA state of this number, and the offset of its NFA.
-    fn node(&self, number: usize) -> (&Node, usize) {
-        let pattern = self.owner(number);
-        let offset = self.offsets[pattern];
-        (&self.nfas[pattern].states()[number - offset], offset)
-    }
-
-    /// The pattern to whose NFA a state belongs.
-    fn owner(&self, number: usize) -> usize {
-        self.offsets.partition_point(|offset| *offset <= number) - 1
-    }
 }
 
 /// The assertions that every match of this NFA begins with.
@@ -230,11 +217,11 @@ pub(crate) fn prefix_looks(nfa: &NFA) -> LookSet {
     let mut at = nfa.start_anchored();
     loop {
         match nfa.state(at) {
-            Node::Look { look, next } => {
+            State::Look { look, next } => {
                 looks.set_insert(*look);
                 at = *next;
             }
-            Node::Capture { next, .. } => at = *next,
+            State::Capture { next, .. } => at = *next,
             _ => return looks,
         }
     }
@@ -257,7 +244,7 @@ fn byte_classes(nfas: &[NFA]) -> ([u8; 256], Vec<u8>) {
 
 /// One state: a set of NFA states.
 #[derive(Debug)]
-struct State {
+struct Known {
     nodes: Arc<[u32]>,
     /// Patterns of which a match may go on from here.
     growing: PatternSet,
@@ -269,15 +256,20 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Memo {
     names: HashMap<Arc<[u32]>, u32>,
-    states: Vec<State>,
+    states: Vec<Known>,
     /// Transitions while matches may begin anywhere, and while one began at the beginning; one row a state.
     search: Vec<u32>,
     probe: Vec<u32>,
     bytes: usize,
-    /// For closures: which NFA states are in `reached`, and which are still to be followed.
-    seen: Vec<bool>,
-    reached: Vec<u32>,
+    /// For each class of bytes, the NFA states of matches that have begun with one: those that join every other state.
+    begun: Vec<Option<Arc<[u32]>>>,
+    /// For closures: NFA states that read or match, those that were passed on the way, and those that are still to be
+    /// followed.
+    reached: NodeSet,
+    passed: NodeSet,
     stack: Vec<u32>,
+    /// Where the first two are emptied into.
+    listed: Vec<u32>,
     /// For each pattern, its latest stretch.
     latest: Vec<Option<usize>>,
 }
@@ -290,9 +282,11 @@ impl Memo {
             search: Vec::new(),
             probe: Vec::new(),
             bytes: 0,
-            seen: vec![false; automaton.node_count],
-            reached: Vec::new(),
+            begun: Vec::new(),
+            reached: NodeSet::new(automaton.nodes.len()),
+            passed: NodeSet::new(automaton.nodes.len()),
             stack: Vec::new(),
+            listed: Vec::new(),
             latest: Vec::new(),
         };
         memo.clear(automaton);
@@ -306,11 +300,13 @@ impl Memo {
         self.search.clear();
         self.probe.clear();
         self.bytes = 0;
+        self.begun.clear();
+        self.begun.resize(automaton.representatives.len(), None);
         self.add(automaton, Arc::new([]));
-        for (nfa, offset) in automaton.nfas.iter().zip(&automaton.offsets) {
-            self.reach(automaton, nfa.start_anchored(), *offset);
+        for start in &automaton.nodes.starts {
+            self.reach(automaton, *start);
         }
-        let origin = self.take_reached(automaton);
+        let origin = self.take_reached();
         self.add(automaton, origin);
     }
 
@@ -325,11 +321,13 @@ impl Memo {
     /// Works out a transition: while matches may begin anywhere, or of one that has begun.
     #[cold]
     fn work_out(&mut self, automaton: &Automaton, state: u32, byte: u8, searching: bool) -> u32 {
+        let begun = searching.then(|| self.begun(automaton, byte));
         self.step(automaton, state, byte);
-        if searching {
-            self.step(automaton, automaton.origin(), byte);
+        for node in begun.iter().flat_map(|nodes| nodes.iter()) {
+            // What it leads to without reading is among them, too.
+            self.reached.insert(*node);
         }
-        let nodes = self.take_reached(automaton);
+        let nodes = self.take_reached();
         let (target, kept) = match self.names.get(&nodes) {
             Some(name) => (*name, true),
             None => self.intern(automaton, nodes),
@@ -343,7 +341,7 @@ impl Memo {
         target
     }
 
-    fn state(&self, automaton: &Automaton, name: u32) -> &State {
+    fn state(&self, automaton: &Automaton, name: u32) -> &Known {
         &self.states[name as usize / automaton.representatives.len()]
     }
 
@@ -361,19 +359,16 @@ impl Memo {
 
     fn add(&mut self, automaton: &Automaton, nodes: Arc<[u32]>) -> u32 {
         let mut state =
-            State { nodes: Arc::clone(&nodes), growing: PatternSet::default(), matched: PatternSet::default() };
-        for number in nodes.iter() {
-            let number = *number as usize;
-            let patterns = match automaton.node(number).0 {
-                Node::Match { .. } => &mut state.matched,
-                _ => &mut state.growing,
-            };
-            patterns.insert(automaton.owner(number));
+            Known { nodes: Arc::clone(&nodes), growing: PatternSet::default(), matched: PatternSet::default() };
+        for node in nodes.iter() {
+            let ends = automaton.nodes.is_match(*node);
+            let patterns = if ends { &mut state.matched } else { &mut state.growing };
+            patterns.insert(automaton.nodes.owner(*node));
         }
         let row = automaton.representatives.len();
         self.search.resize(self.search.len() + row, UNKNOWN);
         self.probe.resize(self.probe.len() + row, UNKNOWN);
-        self.bytes += 2 * size_of::<State>() + size_of_val(&*nodes) + 2 * row * size_of::<u32>();
+        self.bytes += 2 * size_of::<Known>() + size_of_val(&*nodes) + 2 * row * size_of::<u32>();
         // Far below the flag: the memo is emptied long before.
         let name = u32::try_from(self.states.len() * row).unwrap_or(QUIET);
         self.states.push(state);
@@ -381,55 +376,46 @@ impl Memo {
         name
     }
 
+    /// The NFA states of matches that have begun with this byte.
+    fn begun(&mut self, automaton: &Automaton, byte: u8) -> Arc<[u32]> {
+        let class = automaton.class(byte);
+        if let Some(known) = &self.begun[class] {
+            return Arc::clone(known);
+        }
+        self.step(automaton, automaton.origin(), byte);
+        let nodes = self.take_reached();
+        self.bytes += size_of_val(&*nodes);
+        self.begun[class] = Some(Arc::clone(&nodes));
+        nodes
+    }
+
     /// Reaches what the threads of `state` become when `byte` is read.
     fn step(&mut self, automaton: &Automaton, state: u32, byte: u8) {
         let nodes = Arc::clone(&self.state(automaton, state).nodes);
-        for number in nodes.iter() {
-            let (node, offset) = automaton.node(*number as usize);
-            let next = match node {
-                Node::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
-                Node::Sparse(transitions) => transitions.matches_byte(byte),
-                Node::Dense(transitions) => transitions.matches_byte(byte),
-                _ => None,
-            };
-            if let Some(next) = next {
-                self.reach(automaton, next, offset);
-            }
+        for next in nodes.iter().filter_map(|node| automaton.nodes.step(*node, byte)) {
+            self.reach(automaton, next);
         }
     }
 
     /// Adds to `reached` every NFA state that reads a byte or matches, and that can be come to without reading any.
-    fn reach(&mut self, automaton: &Automaton, from: StateID, offset: usize) {
-        let number = |id: StateID| u32::try_from(id.as_usize() + offset).unwrap_or(u32::MAX);
-        self.stack.push(number(from));
+    fn reach(&mut self, automaton: &Automaton, from: u32) {
+        self.stack.push(from);
         while let Some(at) = self.stack.pop() {
-            if std::mem::replace(&mut self.seen[at as usize], true) {
-                continue;
-            }
-            self.reached.push(at);
-            match &automaton.nfas[automaton.owner(at as usize)].states()[at as usize - offset] {
-                Node::Look { next, .. } | Node::Capture { next, .. } => self.stack.push(number(*next)),
-                Node::Union { alternates } => self.stack.extend(alternates.iter().map(|next| number(*next))),
-                Node::BinaryUnion { alt1, alt2 } => self.stack.extend([number(*alt1), number(*alt2)]),
-                Node::ByteRange { .. } | Node::Sparse(_) | Node::Dense(_) | Node::Match { .. } | Node::Fail => {}
+            match automaton.nodes.forks(at) {
+                None => drop(self.reached.insert(at)),
+                Some(forks) if self.passed.insert(at) => self.stack.extend_from_slice(forks),
+                Some(_) => {}
             }
         }
     }
 
     /// What has been reached, as the key of a state.
-    fn take_reached(&mut self, automaton: &Automaton) -> Arc<[u32]> {
-        for number in &self.reached {
-            self.seen[*number as usize] = false;
-        }
-        self.reached.retain(|number| {
-            matches!(
-                automaton.node(*number as usize).0,
-                Node::ByteRange { .. } | Node::Sparse(_) | Node::Dense(_) | Node::Match { .. }
-            )
-        });
-        self.reached.sort_unstable();
-        let nodes = self.reached.as_slice().into();
-        self.reached.clear();
+    fn take_reached(&mut self) -> Arc<[u32]> {
+        self.passed.drain(&mut self.listed);
+        self.listed.clear();
+        self.reached.drain(&mut self.listed);
+        let nodes = self.listed.as_slice().into();
+        self.listed.clear();
         nodes
     }
 
@@ -452,3 +438,6 @@ impl Memo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

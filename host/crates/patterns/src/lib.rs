@@ -35,6 +35,7 @@ mod compile;
 mod decode;
 mod exact;
 mod glance;
+mod nodes;
 mod reading;
 mod rewrite;
 mod scan;

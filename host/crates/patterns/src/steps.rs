@@ -1,8 +1,10 @@
-//! Counts the bytes that matching looks at, in tests: that time is linear is shown without a clock.
+//! Counts the bytes that matching looks at, and what it works out anew, in tests: that time is linear, and bounded for short
+//! texts, is shown without a clock.
 
 #[cfg(test)]
 thread_local! {
     static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    static THREADS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// So many bytes are looked at, perhaps again.
@@ -19,4 +21,20 @@ pub(crate) fn add(bytes: usize) {
 #[cfg(test)]
 pub(crate) fn take() -> usize {
     STEPS.with(|steps| steps.replace(0))
+}
+
+/// So many NFA states are stepped for a transition that was not known.
+#[cfg(not(test))]
+pub(crate) fn add_threads(_threads: usize) {}
+
+/// So many NFA states are stepped for a transition that was not known.
+#[cfg(test)]
+pub(crate) fn add_threads(threads: usize) {
+    THREADS.with(|sum| sum.set(sum.get() + threads));
+}
+
+/// How many this thread has stepped since the last call.
+#[cfg(test)]
+pub(crate) fn take_threads() -> usize {
+    THREADS.with(|sum| sum.replace(0))
 }
