@@ -40,6 +40,7 @@ mod watched;
 mod whole;
 mod withheld;
 
+pub use aside::while_others_go_on;
 pub use carry::carry;
 pub use clock::{Clock, Now};
 pub use echo::Secrets;

@@ -16,6 +16,7 @@ use crate::{
     exact::Exact,
     rewrite,
     scan::{Engine, Scratch},
+    way,
 };
 
 /// Memory of one compiled pattern.
@@ -39,6 +40,7 @@ pub(crate) fn compile(specs: &[PatternSpec]) -> Result<Patterns, PatternProblem>
         plain: plan.plain.finish(),
         folded: plan.folded.finish(),
         decoded: plan.decoded.finish(),
+        long: way::here,
     })
 }
 

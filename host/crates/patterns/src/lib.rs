@@ -43,11 +43,13 @@ mod set;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod way;
 mod window;
 
 use model::{Hit, MATCH_BYTES, Scan};
 
 pub use glance::{Glance, MAX_PLANS};
+pub use way::{LONG, Way};
 
 use scan::Engine;
 use set::PatternSet;
@@ -97,6 +99,7 @@ pub struct Patterns {
     folded: Option<Engine>,
     /// Those that are looked for in decoded text.
     decoded: Option<Engine>,
+    long: Way,
 }
 
 impl std::fmt::Debug for Patterns {
@@ -114,6 +117,12 @@ impl Patterns {
         compile::compile(specs)
     }
 
+    /// The same patterns, with another way to do what takes long in [`Self::scan`]: by default that is done here and now.
+    #[must_use]
+    pub fn doing_what_takes_long(self, long: Way) -> Self {
+        Self { long, ..self }
+    }
+
     /// Finds matches in a window. `before` is released text that stands directly before `pending`,
     /// [`model::CONTEXT_BYTES`] of it where there is as much; `last` says that nothing follows.
     ///
@@ -121,14 +130,14 @@ impl Patterns {
     /// shown again, with what follows; none of the hits crosses into them.
     #[must_use]
     pub fn scan(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, None, Plain::Sought)
+        self.scan_for(before, (pending, last), None, Plain::Sought, self.long)
     }
 
     /// The same, where a [`Glance`] spares this plan the look at `pending` as it stands: what is left is to look at how it
     /// reads otherwise, and at what it holds encoded.
     #[must_use]
     pub fn scan_spared(&self, before: &str, pending: &str, last: bool) -> Scan {
-        self.scan_for(before, pending, last, None, Plain::Spared)
+        self.scan_for(before, (pending, last), None, Plain::Spared, self.long)
     }
 
     /// Finds matches in a text that is whole. `which`: indices of patterns; empty: all.
@@ -136,7 +145,8 @@ impl Patterns {
     pub fn find(&self, text: &str, which: &[u32]) -> Vec<Hit> {
         let named = which.iter().filter_map(|pattern| usize::try_from(*pattern).ok());
         let wanted = (!which.is_empty()).then(|| named.filter(|pattern| *pattern < self.ids.len()).collect());
-        self.scan_for("", text, true, wanted, Plain::Sought).hits
+        // Whoever asks waits for it, and has a bound of its own.
+        self.scan_for("", (text, true), wanted, Plain::Sought, way::here).hits
     }
 
     /// Whether there is nothing to look for.
@@ -151,11 +161,18 @@ impl Patterns {
         &self.ids
     }
 
-    fn scan_for(&self, before: &str, pending: &str, last: bool, wanted: Option<PatternSet>, plainly: Plain) -> Scan {
+    fn scan_for(
+        &self,
+        before: &str,
+        (pending, last): (&str, bool),
+        wanted: Option<PatternSet>,
+        plainly: Plain,
+        long: Way,
+    ) -> Scan {
         if self.is_empty() || pending.is_empty() {
             Scan::default()
         } else {
-            window::scan(self, before, (pending, last), wanted, plainly)
+            window::scan(self, before, (pending, last), wanted, plainly, long)
         }
     }
 }

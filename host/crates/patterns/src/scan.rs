@@ -21,6 +21,7 @@ use crate::{
     exact::{Exact, Outcome},
     set::PatternSet,
     steps,
+    way::{LONG, Way, by},
 };
 
 /// Steps that the search for the beginning of the tail may take, in longest matches; beyond, it settles for more tail.
@@ -58,10 +59,12 @@ pub(crate) struct Look {
     pub(crate) open: usize,
     /// What the searches passed over near the end, matches included.
     pub(crate) passed: Vec<(usize, usize)>,
+    /// Whether it took long.
+    pub(crate) was_long: bool,
 }
 
 impl Look {
-    const NOTHING: Self = Self { hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
+    const NOTHING: Self = Self { hits: Vec::new(), open: NOWHERE, passed: Vec::new(), was_long: false };
 }
 
 /// What a scan works with. One per scan at a time, used again.
@@ -119,8 +122,9 @@ impl Text<'_> {
 }
 
 impl Engine {
-    /// Looks for the patterns of `wanted`. Of `before` only the last character counts; `last`: nothing follows.
-    pub(crate) fn look(&self, before: &str, pending: &str, last: bool, wanted: PatternSet) -> Look {
+    /// Looks for the patterns of `wanted`. Of `before` only the last character counts; `last`: nothing follows. What takes
+    /// long is done the way `long`.
+    pub(crate) fn look(&self, before: &str, (pending, last): (&str, bool), wanted: PatternSet, long: Way) -> Look {
         let mut scratch = self.pool.get();
         let scratch = &mut *scratch;
         let (swept, _) = scratch.sweep(&self.automaton, pending);
@@ -130,16 +134,30 @@ impl Engine {
         if scratch.stretches.is_empty() && undecided.is_empty() {
             return Look::NOTHING;
         }
+        let was_long = self.work(&scratch.stretches, undecided, pending.len()) >= LONG;
+        let mut rest = || self.decide(scratch, before, pending, swept.quiet, undecided);
+        let look = if was_long { by(long, rest) } else { rest() };
+        scratch.rest();
+        Look { was_long, ..look }
+    }
+
+    /// Bytes that there are to look at behind the pass, for each pattern that must look at them.
+    fn work(&self, stretches: &[Stretch], undecided: PatternSet, length: usize) -> usize {
+        let stretches: usize = stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
+        stretches + undecided.iter().map(|pattern| length.min(self.exact[pattern].max_length)).sum::<usize>()
+    }
+
+    /// The rest of [`Self::look`], behind the pass.
+    fn decide(&self, scratch: &mut Scratch, before: &str, pending: &str, quiet: usize, undecided: PatternSet) -> Look {
         let before = &before[before.floor_char_boundary(before.len().saturating_sub(1))..];
         let text = Text { before, pending, joined: OnceCell::new() };
         scratch.open.clear();
         scratch.open.resize(self.exact.len(), NOWHERE);
-        self.open(scratch, &text, swept.quiet, undecided);
+        self.open(scratch, &text, quiet, undecided);
         let hits = self.settle(scratch, &text, undecided);
         let open = scratch.open.iter().copied().min().unwrap_or(NOWHERE);
         let passed = scratch.passed.iter().copied().filter(|(start, _)| self.is_near(pending, *start)).collect();
-        scratch.rest();
-        Look { hits, open, passed }
+        Look { hits, open, passed, was_long: false }
     }
 
     /// Whether a place is so near the end of the text that what begins there may reach into the tail.

@@ -335,6 +335,46 @@ fn time_is_linear_whatever_the_text() {
     }
 }
 
+thread_local! {
+    /// How often work was given away.
+    static GIVEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+fn count(work: &mut dyn FnMut()) {
+    GIVEN.with(|given| given.set(given.get() + 1));
+    work();
+}
+
+fn do_nothing(_: &mut dyn FnMut()) {
+    GIVEN.with(|given| given.set(given.get() + 1));
+}
+
+/// What takes long is known in its middle, and finds the same in whatever way it is done.
+#[test]
+fn what_takes_long_is_given_away_and_nothing_else() {
+    let kinds = || {
+        let dense: Vec<_> = (0..20).map(|at| spec(&format!("[0-9][0-9a-f]{{{at},40}}x?"), "", 64)).collect();
+        let encoded = spec("[a-z]{8,40}", "decoded:", 64);
+        dense.into_iter().chain([encoded]).collect::<Vec<_>>()
+    };
+    let here = compile(&kinds());
+    let digits: String = (0..4_000_u64).map(|at| format!("{:x}", at * at * 7_919 % 16)).collect();
+    for way in [count, do_nothing] {
+        let other = compile(&kinds()).doing_what_takes_long(way);
+        for (text, expected) in
+            [("ghijklm ".repeat(1_000), false), (digits[..40].to_owned(), false), (digits.clone(), true)]
+        {
+            for last in [false, true] {
+                GIVEN.take();
+                assert_eq!(other.scan("", &text, last), here.scan("", &text, last));
+                assert_eq!(GIVEN.take() > 0, expected, "{} bytes, last: {last}", text.len());
+            }
+        }
+        assert!(!other.find(&digits, &[]).is_empty());
+        assert_eq!(GIVEN.take(), 0, "whoever asks for it waits");
+    }
+}
+
 /// Kinds as `mask` ships them, whose matches may be long, and one whose match may begin wherever it begins.
 fn long_ones() -> Vec<PatternSpec> {
     let begin = "-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----";

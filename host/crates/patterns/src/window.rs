@@ -14,6 +14,7 @@ use crate::{
     reading::{Reading, folded, tagged},
     scan::{Engine, Look},
     set::PatternSet,
+    way::{Way, by},
 };
 
 /// What is to be done with the window as it stands.
@@ -32,8 +33,10 @@ pub(crate) fn scan(
     (pending, last): (&str, bool),
     wanted: Option<PatternSet>,
     plainly: Plain,
+    long: Way,
 ) -> Scan {
-    let mut window = Window { pending, last, wanted, hits: Vec::new(), open: NOWHERE, passed: Vec::new() };
+    let (hits, passed) = (Vec::new(), Vec::new());
+    let mut window = Window { pending, last, wanted, long, is_long: false, hits, open: NOWHERE, passed };
     if let (Some(engine), Plain::Sought) = (&patterns.plain, plainly) {
         window.as_it_is(engine, before, |_, _| true);
     }
@@ -62,6 +65,9 @@ struct Window<'a> {
     pending: &'a str,
     last: bool,
     wanted: Option<PatternSet>,
+    long: Way,
+    /// One of its readings took long: so may the others.
+    is_long: bool,
     hits: Vec<Hit>,
     /// The first place at which a match may still begin or grow.
     open: usize,
@@ -94,9 +100,17 @@ impl Window<'_> {
         }
     }
 
+    /// Looks for patterns in the window or a reading of it.
+    fn look(&mut self, engine: &Engine, before: &str, text: &str) -> Look {
+        let look = || engine.look(before, (text, self.last), self.among(engine), self.long);
+        let look = if self.is_long { by(self.long, look) } else { look() };
+        self.is_long |= look.was_long;
+        look
+    }
+
     /// Looks for patterns in the window itself, and takes the stretches that count.
     fn as_it_is(&mut self, engine: &Engine, before: &str, counts: impl Fn(usize, usize) -> bool) {
-        let Look { hits, open, passed } = engine.look(before, self.pending, self.last, self.among(engine));
+        let Look { hits, open, passed, .. } = self.look(engine, before, self.pending);
         self.open = self.open.min(open);
         self.passed.extend(passed);
         for Hit { pattern, start, end } in hits {
@@ -109,7 +123,7 @@ impl Window<'_> {
     /// Looks for patterns in a reading, and takes the stretches of it that count.
     fn reading(&mut self, engine: &Engine, reading: &Reading, counts: impl Fn(usize, usize) -> bool) {
         let length = self.pending.len();
-        let Look { hits, open, passed } = engine.look(&reading.before, &reading.text, self.last, self.among(engine));
+        let Look { hits, open, passed, .. } = self.look(engine, &reading.before, &reading.text);
         self.open = self.open.min(reading.held);
         if open != NOWHERE {
             self.open = self.open.min(reading.place(open, length));

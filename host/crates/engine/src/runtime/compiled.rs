@@ -20,7 +20,10 @@ impl CompiledPatterns {
         if let Some(patterns) = self.in_use(&specs) {
             return Ok(patterns);
         }
-        let compiling = tokio::task::spawn_blocking(move || (Patterns::compile(&specs).map(Arc::new), specs));
+        let compiling = tokio::task::spawn_blocking(move || {
+            let patterns = Patterns::compile(&specs);
+            (patterns.map(|patterns| Arc::new(patterns.doing_what_takes_long(exchange::while_others_go_on))), specs)
+        });
         let (patterns, specs) = compiling.await.map_err(|error| PatternProblem {
             index: usize::MAX,
             message: format!("the host failed while compiling it: {error}"),

@@ -1,6 +1,6 @@
 //! `text.on-text`: one policy, one window.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc, time::Instant};
 
 use model::{Decision, Direction, Edit, PartId, Restore, Substitute, Verdict, record::EditRecord};
 
@@ -48,6 +48,7 @@ impl Judge {
             self.settle(seat, part, stage, whole, &[]);
             return;
         }
+        let began = Instant::now();
         let spared = aside(whole, || self.is_spared(seat, part, stage));
         let mut window = self.tracks[&part].window(stage, self.direction);
         let look = if spared { Policy::scan_spared } else { Policy::scan };
@@ -55,6 +56,7 @@ impl Judge {
         // What could have become a match, had the answer not broken off, does not leave.
         let begun = |window: &Window<'_>| policy.scan(window.before, window.pending, false).keep.min(whole);
         let begun = if self.broken { aside(whole, || begun(&window)) } else { 0 };
+        self.stint.took(began.elapsed());
         if plan.only_on_hit && scan.hits.is_empty() {
             self.seats[seat].tally.cleared = self.seats[seat].tally.cleared.saturating_add(1);
             let cut = self.cut_off(seat, part, stage, whole - begun..whole, Vec::new());

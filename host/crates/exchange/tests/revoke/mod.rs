@@ -60,8 +60,7 @@ async fn while_the_request_still_comes() {
 }
 
 /// A request with many texts, each too short to be worth a thread of its own.
-fn many_texts() -> Vec<u8> {
-    let text = "no word ".repeat(7_500);
+fn many_texts(text: &str) -> Vec<u8> {
     let messages: Vec<_> = (0..TEXTS).map(|_| serde_json::json!({"role": "user", "content": text})).collect();
     serde_json::json!({"model": "m", "messages": messages}).to_string().into_bytes()
 }
@@ -69,12 +68,27 @@ fn many_texts() -> Vec<u8> {
 const TEXTS: usize = 40;
 
 #[tokio::test]
+async fn while_short_texts_take_long_to_look_at() {
+    let json = [("content-type", "application/json")];
+    let (_, setting) = setting();
+    let rig = Rig::new(Setting { policies: vec![policy("ponder", Does::Ponder)], silent_upstream: true, ..setting });
+    let mut exchange = std::pin::pin!(rig.post(&json, many_texts("short")));
+    let mut turns = 0;
+    while rig.waiting.load(Ordering::Relaxed) == 0 {
+        assert!(exchange.as_mut().now_or_never().is_none());
+        turns += 1;
+    }
+    assert!(turns >= TEXTS, "others had {turns} turns meanwhile");
+}
+
+#[tokio::test]
 async fn while_many_texts_are_looked_at() {
+    let text = "no word ".repeat(7_500);
     let json = [("content-type", "application/json")];
     let masking = || vec![policy("10-mask", Does::Find("secret", "[X]"))];
     let (_, setting) = setting();
     let rig = Rig::new(Setting { policies: masking(), silent_upstream: true, ..setting });
-    let mut exchange = std::pin::pin!(rig.post(&json, many_texts()));
+    let mut exchange = std::pin::pin!(rig.post(&json, many_texts(&text)));
     let mut turns = 0;
     while rig.waiting.load(Ordering::Relaxed) == 0 {
         assert!(exchange.as_mut().now_or_never().is_none());
@@ -84,7 +98,7 @@ async fn while_many_texts_are_looked_at() {
 
     let (holder, setting) = self::setting();
     let rig = Rig::new(Setting { policies: masking(), ..setting });
-    let (status, ..) = refused(&holder, rig.post(&json, many_texts())).await;
+    let (status, ..) = refused(&holder, rig.post(&json, many_texts(&text))).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(rig.received.lock().unwrap().is_empty());
     all_is_over(&rig, &holder);

@@ -1,8 +1,11 @@
 //! Policies written in Rust, each with one thing that it does.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -25,6 +28,8 @@ pub(crate) enum Does {
     Find(&'static str, &'static str),
     /// Replaces a word, and behind it within the next bytes another; both are matched natively.
     FindBehind(&'static str, &'static str),
+    /// Takes a millisecond to look, and finds nothing.
+    Ponder,
     /// Looks at each part as a whole.
     Gather,
     /// Looks at each part as a whole, and stops at a word.
@@ -191,6 +196,13 @@ impl Policy for TestPolicy {
                     .collect();
                 hits.sort_by_key(|hit| hit.start);
                 Scan { hits, keep }
+            }
+            Does::Ponder => {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(1) {
+                    std::hint::spin_loop();
+                }
+                Scan::default()
             }
             _ => Scan::default(),
         }
