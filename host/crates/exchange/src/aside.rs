@@ -1,7 +1,7 @@
 //! Work that takes long and gives nobody way while it lasts, such as looking through a long text.
 //!
 //! What must hold: looking through one long text keeps no thread to itself that others wait for, and looking through many short
-//! ones keeps it for no longer than that; what may end the exchange is heard in between.
+//! ones keeps it for no longer than that, in bytes and in time; what may end the exchange is heard in between.
 
 use std::time::Duration;
 
