@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Members in whose values names are data, besides those in which a schema names members.
-const DATA: [&str; 7] = ["enum", "const", "default", "example", "examples", "required", "description"];
+pub(crate) const DATA: [&str; 7] = ["enum", "const", "default", "example", "examples", "required", "description"];
 
 /// The models that a list of tools names, or one tool. By recursion, which the bound on the nesting of JSON ends.
 pub(crate) fn models(doc: Doc<'_>, tools: usize, out: &mut Vec<String>) {

@@ -11,6 +11,7 @@ mod inputs;
 pub(crate) mod logprobs;
 mod models;
 mod names;
+mod offers;
 mod responses;
 pub(crate) mod terms;
 
