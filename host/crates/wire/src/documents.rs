@@ -227,6 +227,7 @@ impl<R: Reader> Documents<R> {
                 return Err(Malformed::TooLarge { bound: "event_bytes", limit: limits.event_bytes });
             }
             let Some(event) = event else { return Ok(()) };
+            parts.extras.crlf = event.crlf;
             if let Some(expected) = event.wrong {
                 return Err(Malformed::Shape { path: String::new(), expected });
             }
@@ -265,7 +266,7 @@ impl<R: Reader> Documents<R> {
             }
             let spared = parts.settle_spared(waits, slots);
             // In front of all that stands in the frame, and of what is dropped from it.
-            slots.splice(0..0, parts.extra_slots.drain(..));
+            slots.splice(0..0, parts.extras.slots.drain(..));
             queue.frame(len, slots, Beside { spared, lines: lines_of, breaks });
         }
     }
@@ -469,8 +470,8 @@ impl<R: Reader> Flow for Documents<R> {
             Framing::Events(_) | Framing::Lines(_) | Framing::Items(_) => self.frames_so_far(true)?,
         }
         self.reader.end(&mut self.parts);
-        if !self.parts.extra_slots.is_empty() {
-            self.slots.append(self.parts.last_extras());
+        if !self.parts.extras.slots.is_empty() {
+            self.slots.append(self.parts.extras.last());
             self.queue.frame(0, &mut self.slots, Beside::default());
         }
         self.parts.bounded()

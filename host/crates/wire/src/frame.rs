@@ -266,10 +266,10 @@ impl Slot {
             // A change that only reaches over this place adds nothing to it.
             Kind::Extra(_) if edits.iter().all(|(_, text)| text.is_empty()) => {}
             Kind::Extra(id) => {
-                let Some(extra) = parts.extra_of(id) else { return };
-                by.extend_from_slice(extra.before.as_bytes());
+                let Some(extra) = parts.extras.get(id) else { return };
+                extra.begin(parts, &mut by);
                 edits.iter().for_each(|(_, text)| literal::escape(text, &mut by));
-                by.extend_from_slice(extra.after.as_bytes());
+                extra.end(parts, &mut by);
                 put(whole, by);
             }
             Kind::Member { name, raw: true, .. } => {
@@ -553,7 +553,7 @@ impl Queue {
         self.ready = 0;
         for slot in self.slots.drain(..frame.slots as usize) {
             if let Kind::Extra(id) = slot.kind {
-                parts.extra_left(id);
+                parts.extras.left(id);
             }
             if let Some(source) = slot.source {
                 parts.left(source, slot.to);

@@ -38,6 +38,7 @@ mod dialect;
 mod documents;
 mod error;
 mod event_name;
+mod extra;
 mod flow;
 mod frame;
 mod gemini;

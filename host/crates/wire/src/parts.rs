@@ -15,11 +15,7 @@ use std::{
 
 use model::{Channel, Part, PartId, Speaker};
 
-use crate::{
-    Change, Malformed, Step, ToolCall, ToolCallId,
-    frame::{Kind, Slot},
-    nested::Nested,
-};
+use crate::{Change, Malformed, Step, ToolCall, ToolCallId, extra::Extras, frame::Slot, nested::Nested};
 
 /// Distinct values of fields that a flow remembers, so that an `id` in every event of a stream is told once.
 const REMEMBERED_FIELDS: usize = 256;
@@ -161,24 +157,14 @@ pub(crate) struct Parts {
     said_bytes: usize,
     /// Whether the body is a stream, so that events can be added to it.
     pub(crate) streamed: bool,
-    extras: BTreeMap<u32, Extra>,
-    next_extra: u32,
-    /// Slots of extras that belong to the frame that is being read.
-    pub(crate) extra_slots: Vec<Slot>,
+    /// Events that may be added to it.
+    pub(crate) extras: Extras,
     /// Places in the frame that is being read which say what was decided to leave as it is.
     spared: Vec<Slot>,
     /// Calls that were told, and whether their arguments stand in their frame as a value.
     proposed: BTreeMap<ToolCallId, (ToolCall, bool)>,
     /// The bound that what came is beyond, and what it is.
     overflow: Option<(&'static str, usize)>,
-}
-
-/// An event of its own for text that is added behind the end of a part: what stands before and behind the text, which
-/// is written as it is inside a JSON string.
-#[derive(Debug)]
-pub(crate) struct Extra {
-    pub(crate) before: String,
-    pub(crate) after: String,
 }
 
 impl Parts {
@@ -291,45 +277,6 @@ impl Parts {
     /// Notes text of a call's arguments, in case it is repeated.
     pub(crate) fn note_call(&mut self, call: ToolCallId, text: &str) {
         note(&mut self.said, &mut self.said_bytes, Source::Call(call), text);
-    }
-
-    /// Text that is added behind the end of a part of a stream goes into an event of its own, in front of the frame
-    /// that is being read.
-    pub(crate) fn extra(&mut self, part: PartId, make: impl FnOnce(&Self) -> Extra) {
-        let source = Source::Part(part);
-        if !self.streamed {
-            return;
-        }
-        let extra = make(self);
-        let Some(run) = self.runs.get_mut(&source) else { return };
-        run.live += 1;
-        let (id, len) = (self.next_extra, run.len);
-        self.next_extra += 1;
-        self.extras.insert(id, extra);
-        let kind = Kind::Extra(id);
-        self.extra_slots.push(Slot { source: Some(source), kind, at: 0, end: 0, from: len, to: len, tail: true });
-    }
-
-    /// The extra with this number.
-    pub(crate) fn extra_of(&self, id: u32) -> Option<&Extra> {
-        self.extras.get(&id)
-    }
-
-    /// The frame of an extra has left.
-    pub(crate) fn extra_left(&mut self, id: u32) {
-        self.extras.remove(&id);
-    }
-
-    /// Nothing more comes: the extras that are left stand behind an event that may not be terminated.
-    pub(crate) fn last_extras(&mut self) -> &mut Vec<Slot> {
-        for slot in &self.extra_slots {
-            if let Kind::Extra(id) = slot.kind
-                && let Some(extra) = self.extras.get_mut(&id)
-            {
-                extra.before.insert_str(0, "\n\n");
-            }
-        }
-        &mut self.extra_slots
     }
 
     /// The part is complete.

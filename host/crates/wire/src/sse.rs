@@ -27,6 +27,8 @@ pub(crate) struct Event {
     /// What is missing at the end of the stream so that every client takes it for an event: those of the standard pass
     /// over one with no empty line behind it, others do not.
     pub(crate) missing: &'static str,
+    /// Lines of the stream end with CRLF.
+    pub(crate) crlf: bool,
     /// What should stand where clients would read what does in different ways, and nothing says the same to all.
     pub(crate) wrong: Option<&'static str>,
 }
@@ -193,6 +195,7 @@ impl Framer {
     fn finish(&mut self, rest: &[u8], len: usize) -> &Event {
         self.complete = true;
         self.event.len = len;
+        self.event.crlf = self.ends.is_some_and(|ends| ends.line == CRLF.line);
         if self.plain {
             self.event.straighten(&rest[..len], self.ends.unwrap_or(&LF));
         }

@@ -9,9 +9,10 @@ use model::{Channel, PartId, Speaker};
 use super::block::{self, Voice};
 use crate::{
     Step, ToolCall, ToolCallId,
+    extra::{Extra, Piece},
     json::Kind,
     nested::Nested,
-    parts::{Extra, Parts, Source},
+    parts::{Parts, Source},
     seams::Apart,
     sheet::Sheet,
     strays::Strays,
@@ -77,10 +78,10 @@ impl Track {
     fn event(self, index: u64) -> Extra {
         let (delta, member) = (self.delta(), self.member());
         Extra {
-            before: format!(
+            before: vec![Piece::Own(format!(
                 "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{index},\
                  \"delta\":{{\"type\":\"{delta}\",\"{member}\":\""
-            ),
+            ))],
             after: "\"}}\n\n".to_owned(),
         }
     }

@@ -10,8 +10,9 @@ use crate::{
     case::{self, Spelling},
     documents::Reader,
     event_name::EventName,
+    extra::{Extra, Piece},
     json::{Doc, Kind, number},
-    parts::{Extra, Parts},
+    parts::Parts,
     sheet::{COUNT_DIGITS, Indices, Sheet},
     strays::Strays,
     typed::{Forms, Member, Type},
@@ -104,22 +105,22 @@ impl At<'_> {
     /// What a policy may have something against is not repeated in it.
     pub(super) fn extra(&self, parts: &Parts, before: &str, after: &str) -> Extra {
         let Head { id, model, object, created, is_word: _ } = self.head;
-        let mut head = String::from("data: {");
+        let mut pieces = vec![Piece::Own("data: {".to_owned())];
         for (name, literal) in [("id", id), ("object", object), ("model", model)] {
             let word =
                 name == "object" && literal.bytes().all(|byte| byte.is_ascii_alphabetic() || b"\"._".contains(&byte));
-            if !literal.is_empty() && (word || parts.left_alone(literal)) {
-                head.push_str(&format!("\"{name}\":{literal},"));
+            if word && !literal.is_empty() {
+                pieces.push(Piece::Own(format!("\"{name}\":{literal},")));
+            } else if !literal.is_empty() {
+                pieces.push(Piece::repeat(parts, name, literal, ""));
             }
         }
         if !created.is_empty() && created.len() < COUNT_DIGITS && number::whole_digits(created) < COUNT_DIGITS {
-            head.push_str(&format!("\"created\":{created},"));
+            pieces.push(Piece::Own(format!("\"created\":{created},")));
         }
         let index = self.index;
-        Extra {
-            before: format!("{head}\"choices\":[{{\"index\":{index},{before}"),
-            after: format!("{after},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"),
-        }
+        pieces.push(Piece::Own(format!("\"choices\":[{{\"index\":{index},{before}")));
+        Extra { before: pieces, after: format!("{after},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n") }
     }
 }
 

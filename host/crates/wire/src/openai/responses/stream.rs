@@ -24,12 +24,13 @@ use super::{
     joined::{Form, Seams},
 };
 use crate::{
+    extra::{Extra, Piece},
     json::Kind,
     openai::{
         Wrong,
         logprobs::{self, Spoken, Tokens, Trail},
     },
-    parts::{Extra, Parts, REMEMBERED_BYTES, Source},
+    parts::{Parts, REMEMBERED_BYTES, Source},
     path,
     seams::Apart,
     sheet::Sheet,
@@ -461,13 +462,13 @@ fn end(told: &mut Told, parts: &mut Parts, seams: &Seams, key: Key, id: Option<&
     };
     if let Some((name, index)) = event {
         // An id that a policy may have something against is not repeated here.
-        let id = id.filter(|id| parts.left_alone(id)).unwrap_or("\"\"");
+        let nameless = "\"item_id\":\"\",";
+        let id = id.map_or_else(|| Piece::Own(nameless.to_owned()), |id| Piece::repeat(parts, "item_id", id, nameless));
         let Last { sequence, unnamed } = last;
         let line = if unnamed { String::new() } else { format!("event: response.{name}.delta\n") };
-        let before = format!(
-            "{line}data: {{\"type\":\"response.{name}.delta\",\"sequence_number\":{sequence},\
-             \"item_id\":{id},\"output_index\":{output},\"{index}\":{at},\"delta\":\""
-        );
+        let kind = format!("{line}data: {{\"type\":\"response.{name}.delta\",\"sequence_number\":{sequence},");
+        let place = format!("\"output_index\":{output},\"{index}\":{at},\"delta\":\"");
+        let before = vec![Piece::Own(kind), id, Piece::Own(place)];
         let logprobs = if what == What::Text { ",\"logprobs\":[]" } else { "" };
         parts.extra(part, |_| Extra { before, after: format!("\"{logprobs}}}\n\n") });
     }
