@@ -299,7 +299,7 @@ pub(crate) async fn beat(
     let beat = route.endpoint.heartbeat(&format!("waiting for {waited_for}"));
     // In a stream of another type than the endpoint's own it would say something else.
     if !beat.is_empty() && essence(&out.said().0) == route.endpoint.stream_type() {
-        out.send(record.own_words(beat).await?.into_inner()).await;
+        out.send(record.own_words(out.lines(beat)).await?.into_inner()).await;
     }
     Ok(())
 }

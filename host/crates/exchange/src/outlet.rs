@@ -44,7 +44,21 @@ struct Slot {
     content_type: String,
     /// Something other than white space was said behind the head.
     spoke: bool,
+    /// The last line that was said ended with CRLF.
+    crlf: bool,
+    /// The last byte that was said is a CR.
+    cr: bool,
     chunk: Option<Bytes>,
+}
+
+impl Slot {
+    /// Notes how lines end. An LF may come in another chunk than its CR.
+    fn note_ends(&mut self, chunk: &[u8]) {
+        if let Some(lf) = memchr::memrchr(b'\n', chunk) {
+            self.crlf = lf.checked_sub(1).map_or(self.cr, |before| chunk[before] == b'\r');
+        }
+        self.cr = chunk.last() == Some(&b'\r');
+    }
 }
 
 impl Outlet {
@@ -78,6 +92,21 @@ impl Outlet {
         (slot.content_type.clone(), slot.spoke)
     }
 
+    /// The gate's own words, whose lines end with LF, with the ends that lines had so far: some clients look for two of the
+    /// same, and know no others than those that the stream began with.
+    pub(crate) fn lines(&self, words: Vec<u8>) -> Vec<u8> {
+        if !self.slot().crlf {
+            return words;
+        }
+        let mut lines = words.split(|&byte| byte == b'\n');
+        let mut out = lines.next().unwrap_or_default().to_vec();
+        for line in lines {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(line);
+        }
+        out
+    }
+
     /// Hands a chunk on; ready when there is room, that is: when the one before has been taken.
     pub(crate) async fn send(&self, chunk: Bytes) {
         let mut chunk = Some(chunk).filter(|chunk| !chunk.is_empty());
@@ -89,6 +118,7 @@ impl Outlet {
             }
             if let Some(chunk) = chunk.take() {
                 slot.spoke = slot.spoke || !chunk.trim_ascii_start().is_empty();
+                slot.note_ends(&chunk);
                 slot.chunk = Some(chunk);
             }
             Poll::Ready(())
@@ -200,6 +230,32 @@ mod tests {
         .await;
         let chunks: Vec<_> = response.body_mut().collect().await;
         assert_eq!(chunks, [Ok(Bytes::from_static(b"part")), Err(Cut)]);
+    }
+
+    #[tokio::test]
+    async fn the_gates_own_lines_end_as_the_last_one_did() {
+        let words = |chunks: &'static [&'static str]| async move {
+            let outlet = Outlet(Arc::default());
+            for chunk in chunks {
+                outlet.send(Bytes::from_static(chunk.as_bytes())).await;
+                outlet.slot().chunk = None;
+            }
+            String::from_utf8(outlet.lines(b"event: error\ndata: {}\n\nx".to_vec()))
+        };
+        let (lf, crlf) = ("event: error\ndata: {}\n\nx", "event: error\r\ndata: {}\r\n\r\nx");
+        for (chunks, expected) in [
+            (&[][..], lf),
+            (&["data: 1\n\n"], lf),
+            (&["data: 1\r\n\r\n"], crlf),
+            (&["data: 1\r\n\r\nda"], crlf),
+            (&["data: 1\r\n\r", "\n"], crlf),
+            (&["data: 1\r\n\r\n", "data: 2"], crlf),
+            (&["data: 1\n\r", "data\n"], lf),
+            // A sign of life was said before the upstream's first word.
+            (&[": waiting\n\n", "data: 1\r\n\r\n"], crlf),
+        ] {
+            assert_eq!(words(chunks).await.as_deref(), Ok(expected), "{chunks:?}");
+        }
     }
 
     #[tokio::test]

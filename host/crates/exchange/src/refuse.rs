@@ -447,7 +447,7 @@ pub(crate) async fn refuse(gate: &Gate, exchange: ExchangeId, stop: &Stop, out: 
     let (words, head) = if out.began() {
         let (content_type, begun) = out.said();
         let broken = Broken { content_type: &content_type, begun };
-        (endpoint.last_words(broken, &stop.complaint(exchange, asked)), None)
+        (out.lines(endpoint.last_words(broken, &stop.complaint(exchange, asked))), None)
     } else {
         let answer = answer(stop, exchange, endpoint, on_block, asked);
         let head = head(stop, &answer, exchange);

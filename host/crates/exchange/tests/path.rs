@@ -118,6 +118,21 @@ async fn a_blocked_stream_ends_in_an_error_and_a_cut() {
 }
 
 #[tokio::test]
+async fn what_the_gate_says_in_a_stream_ends_its_lines_as_the_stream_does() {
+    let policies = vec![policy("20-block", Does::Block("bomb"))];
+    let rig = Rig::new(Setting { policies, content_type: SSE, ..Setting::default() });
+    let crlf = |event: String| event.replace('\n', "\r\n");
+    rig.say(&crlf(event("fine")));
+    let mut body = rig.ask("hi", true).await.into_body();
+    assert_eq!(body.next().await.unwrap().unwrap(), crlf(event("fine")));
+    rig.say(&crlf(event("a bomb")));
+    let last = body.next().await.unwrap().unwrap();
+    let last = std::str::from_utf8(&last).unwrap();
+    assert!(last.starts_with("data: {\"error\":") && last.ends_with("}\r\n\r\n"), "{last:?}");
+    assert_eq!(last.matches('\n').count(), last.matches("\r\n").count(), "{last:?}");
+}
+
+#[tokio::test]
 async fn a_new_set_takes_over_between_two_chunks() {
     let rig = Rig::new(Setting { policies: vec![masker()], content_type: SSE, ..Setting::default() });
     rig.say(&event("one sec"));
