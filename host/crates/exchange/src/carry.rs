@@ -126,7 +126,8 @@ async fn pass(
     let about = about(gate, exchange, &who, &route, started);
     let account = trail.account.insert(who.account);
     account.enter(&about).inspect_err(|_| trail.refused.caller = Some(about.caller.clone()))?;
-    let record = Record::open(&*gate.recorder, &about, &head, set.set_ref(), started)?;
+    let record = Record::open(&*gate.recorder, &about, &head, set.set_ref(), started)
+        .inspect_err(|_| trail.refused.caller = Some(about.caller.clone()))?;
     let record = trail.record.insert(record);
 
     let (about, scope, account) = (&about, &who.scope, &**account);
