@@ -359,15 +359,27 @@ impl Book {
         self.shelve(id);
     }
 
-    /// One that waited waits no more. A question that nobody waits for is cancelled for this reason, unless it was left open.
-    pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool, reason: &str) {
+    /// One that waited waits no more. A question that nobody waits for is cancelled, unless it was left open.
+    pub fn drop_waiter(&mut self, id: ApprovalId, leave: bool) {
         let dropped = self.open.change(id, |open| {
             open.waiting = open.waiting.saturating_sub(1);
             open.left |= leave;
             open.waiting == 0 && !open.left && !open.deciding && open.state == State::Pending
         });
         if dropped == Some(true) {
-            self.close(id, State::Cancelled, reason);
+            self.close(id, State::Cancelled, "nobody waits for it any more");
+        }
+    }
+
+    /// One that waited takes the question back. When nobody else waits it is cancelled for this reason, also where it was left
+    /// open or decided: what it was about is no more.
+    pub fn take_back(&mut self, id: ApprovalId, reason: &str) {
+        let alone = self.open.change(id, |open| {
+            open.waiting = open.waiting.saturating_sub(1);
+            open.waiting == 0
+        });
+        if alone == Some(true) {
+            self.cancel(id, reason);
         }
     }
 
@@ -388,15 +400,20 @@ impl Book {
     /// forgets what was remembered of such. One that is being decided is cancelled when that is recorded.
     pub fn withdraw(&mut self, gone: impl Fn(&Approval) -> bool, reason: &str) {
         self.memory.withdraw(&gone);
-        let gone: Vec<_> = self.open.iter().filter(|open| gone(open)).map(|open| (open.id, open.deciding)).collect();
-        for (id, deciding) in gone {
-            if deciding {
+        let gone: Vec<_> = self.open.iter().filter(|open| gone(open)).map(|open| open.id).collect();
+        gone.into_iter().for_each(|id| self.cancel(id, reason));
+    }
+
+    /// One that is being decided is cancelled when that is recorded.
+    fn cancel(&mut self, id: ApprovalId, reason: &str) {
+        match self.open.get(id).map(|open| (open.deciding, open.state)) {
+            Some((true, _)) => {
                 self.open.change(id, |open| {
                     open.withdrawn.get_or_insert_with(|| reason.to_owned());
                 });
-            } else if self.open.get(id).is_some_and(|open| matches!(open.state, State::Pending | State::Approved)) {
-                self.close(id, State::Cancelled, reason);
             }
+            Some((false, State::Pending | State::Approved)) => self.close(id, State::Cancelled, reason),
+            Some((false, State::Denied | State::Expired | State::Cancelled | State::Consumed)) | None => {}
         }
     }
 

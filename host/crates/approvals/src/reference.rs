@@ -185,7 +185,7 @@ impl Audit {
         }
         facts.waiting -= 1;
         facts.left |= leave;
-        book.drop_waiter(id, leave, "gone");
+        book.drop_waiter(id, leave);
         let state = book.approval_of(id).map(|approval| approval.state);
         if facts.waiting == 0 && !facts.left && facts.decided.is_none() {
             prop_assert_ne!(state, Some(State::Pending), "nobody waits for it");
@@ -256,7 +256,7 @@ fn of_several_questions_about_one_request_none_is_used_before_all_are_approved()
     let ids = two(&mut book, 0).map(|asked| asked.id);
     decide(&mut book, ids[0], Decision::Approve);
     assert_eq!(book.claim(&ids, 2), Claim::Wait(Some(TIMEOUT_MS)));
-    ids.into_iter().for_each(|id| book.drop_waiter(id, true, "gone"));
+    ids.into_iter().for_each(|id| book.drop_waiter(id, true));
     assert_eq!(two(&mut book, 3).map(|asked| asked.id), ids, "asked again, it is the same two");
     assert_eq!(book.approval_of(ids[0]).unwrap().state, State::Approved, "not used up");
     decide(&mut book, ids[1], Decision::Approve);
@@ -284,7 +284,7 @@ fn what_several_questions_show_counts_once() {
     assert_eq!(book.ask(ApprovalId::new(), &ask("more", ""), at(0)), Err(Wrong::Full("shown_bytes")));
     for id in ids {
         assert_eq!(book.approval_of(id).unwrap().shown.as_ref(), b"drop it");
-        book.drop_waiter(id, false, "gone");
+        book.drop_waiter(id, false);
         book.assert_sums();
     }
     assert!(book.ask(ApprovalId::new(), &ask("the others", ""), at(0)).is_ok(), "there is room again");
@@ -302,7 +302,7 @@ fn the_head_that_is_shown_counts_with_the_bytes_and_goes_with_them() {
     let id = book.ask(ApprovalId::new(), &one, at(0)).unwrap().id;
     assert_eq!(*book.approval_of(id).unwrap().head, *one.head);
     book.assert_sums();
-    book.drop_waiter(id, false, "gone");
+    book.drop_waiter(id, false);
     book.assert_sums();
     let closed = &book.approval_of(id).unwrap().head;
     assert_eq!((closed.method.as_str(), closed.headers.len()), ("DELETE", 0));
@@ -382,7 +382,7 @@ fn what_is_remembered_of_a_caller_goes_with_its_credentials() {
 fn a_question_that_was_left_waits_for_the_same_request() {
     let mut book = Book::new(terms());
     let id = book.ask(ApprovalId::new(), &ask("text", ""), at(0)).unwrap().id;
-    book.drop_waiter(id, true, "gone");
+    book.drop_waiter(id, true);
     let approved = book.begin(id, Decision::Approve, &operator(), "", at(1)).unwrap();
     book.decide(approved).unwrap();
     assert_eq!(book.ask(ApprovalId::new(), &ask("text", ""), at(2)).unwrap().id, id);
@@ -429,7 +429,7 @@ fn what_was_closed_last_is_known_however_long_ago_it_was_asked() {
     let [used, late] = ["used", "late"].map(|text| book.ask(ApprovalId::new(), &ask(text, ""), at(0)).unwrap().id);
     for number in 0..=1000 {
         let later = book.ask(ApprovalId::new(), &ask(&number.to_string(), ""), at(0)).unwrap().id;
-        book.drop_waiter(later, false, "gone");
+        book.drop_waiter(later, false);
     }
     decide(&mut book, used, Decision::Approve);
     assert!(is(book.claim(&[used], 2), RulingState::Approved));

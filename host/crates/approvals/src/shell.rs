@@ -193,12 +193,8 @@ impl Desk for Approvals {
     fn ask(&self, asks: Vec<Ask>) -> BoxFuture<'_, Result<Box<dyn Ticket>, DeskError>> {
         Box::pin(async move {
             // From here on dropping the ticket takes the questions back, also when this future is dropped.
-            let mut ticket = Box::new(Waiter {
-                ids: Vec::new(),
-                desk: Arc::clone(&self.0),
-                leave: false,
-                reason: "nobody waits for it any more".to_owned(),
-            });
+            let mut ticket =
+                Box::new(Waiter { ids: Vec::new(), desk: Arc::clone(&self.0), leave: false, withdrawn: None });
             let mut new = Vec::new();
             for ask in &asks {
                 let mut book = self.0.book();
@@ -225,8 +221,8 @@ struct Waiter {
     ids: Vec<ApprovalId>,
     desk: Arc<Inner>,
     leave: bool,
-    /// Why its questions are taken back.
-    reason: String,
+    /// Why its questions are taken back, where that is more than that nobody waits.
+    withdrawn: Option<String>,
 }
 
 impl Ticket for Waiter {
@@ -273,14 +269,19 @@ impl Ticket for Waiter {
     }
 
     fn withdraw(mut self: Box<Self>, reason: &str) {
-        reason.clone_into(&mut self.reason);
+        self.withdrawn = Some(reason.to_owned());
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut book = self.desk.book();
-        self.ids.iter().for_each(|id| book.drop_waiter(*id, self.leave, &self.reason));
+        for id in &self.ids {
+            match &self.withdrawn {
+                Some(reason) => book.take_back(*id, reason),
+                None => book.drop_waiter(*id, self.leave),
+            }
+        }
         drop(book);
         self.desk.moved.notify_waiters();
     }

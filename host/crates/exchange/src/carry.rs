@@ -202,7 +202,9 @@ impl Asked<'_> {
             let mut watching = Watching { policies: &mut *policies, judge: &mut *judge };
             let held = hold(self.gate, record, self.out, &waiting, &asking, &mut watching).await?;
             record.goes_on();
-            if matches!(held, Held::Approved) && judge.is_of(policies) {
+            let set = Arc::clone(&policies.borrow());
+            if matches!(held, Held::Approved) && judge.is_of(&set) {
+                judge.leave_to_be_taken_up(policies);
                 return Ok((cleared, headers));
             }
         }

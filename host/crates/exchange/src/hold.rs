@@ -205,24 +205,19 @@ pub(crate) async fn hold(
     let held =
         held.map(|(id, asking)| record::Held { at: 0, approval: *id, question: asking.question.clone(), bound_to });
     record.held(held.collect()).await?;
-    let heard = tokio::select! {
-        // First the policies: who decided for those of before decided about something else.
-        biased;
-        overtaken = watching.overtaken() => Err(overtaken),
-        heard = hear(gate, record, out, waiting, ticket.as_mut()) => Ok(heard?),
-    };
+    let heard = hear(gate, record, out, waiting, ticket.as_mut(), watching).await?;
     let rulings = match heard {
-        Ok(Some(rulings)) => rulings,
-        Ok(None) if waiting.direction == Direction::Request => {
+        Heard::Ruled(rulings) => rulings,
+        Heard::Nothing if waiting.direction == Direction::Request => {
             ticket.leave();
             return Err(Stop::ApprovalPending { approvals, policy: first.policy.clone() });
         }
         // Dropped, the questions are taken back: nobody shall decide what can't come any more.
-        Ok(None) => {
+        Heard::Nothing => {
             let approval = *approvals.first().expect("one for each question");
             Rulings::Stopped(approval, not_kept(gate.limits.approval_wait))
         }
-        Err((set, policy)) => {
+        Heard::Overtaken(set, policy) => {
             let ruling = withdrawn(&policy);
             ticket.withdraw(&ruling.reason);
             let ended = approvals.into_iter().map(|id| decided(id, ruling.clone()));
@@ -267,22 +262,40 @@ fn not_kept(wait: Duration) -> Ruling {
     Ruling { state: RulingState::Expired, by: String::new(), reason }
 }
 
-/// What is decided; none when it is not, in the time that the caller of a whole answer waits.
+/// How a wait ended.
+enum Heard {
+    Ruled(Rulings),
+    /// Nobody decided in the time that the caller of a whole answer waits.
+    Nothing,
+    /// Other policies came into force, as in [`Held`].
+    Overtaken(Arc<PolicySet>, String),
+}
+
+/// Waits, and gives a stream's caller signs of life. One that was begun is ended: what is on record of it was said.
 async fn hear(
     gate: &Gate,
     record: &mut Record,
     out: &Outlet,
     waiting: &Waiting<'_>,
     ticket: &mut dyn Ticket,
-) -> Result<Option<Rulings>, Stop> {
-    if !waiting.stream {
-        return Ok(ticket.decided(gate.limits.approval_wait).await);
-    }
+    watching: &mut Watching<'_>,
+) -> Result<Heard, Stop> {
     let waited_for = names(ticket.approvals());
+    let within = if waiting.stream { gate.limits.heartbeat } else { gate.limits.approval_wait };
     loop {
-        beat(record, out, waiting.route, waiting.about.exchange, &waited_for).await?;
-        if let Some(rulings) = ticket.decided(gate.limits.heartbeat).await {
-            return Ok(Some(rulings));
+        if waiting.stream {
+            beat(record, out, waiting.route, waiting.about.exchange, &waited_for).await?;
+        }
+        let rulings = tokio::select! {
+            // First the policies: who decided for those of before decided about something else.
+            biased;
+            (set, policy) = watching.overtaken() => return Ok(Heard::Overtaken(set, policy)),
+            rulings = ticket.decided(within) => rulings,
+        };
+        match rulings {
+            Some(rulings) => return Ok(Heard::Ruled(rulings)),
+            None if waiting.stream => {}
+            None => return Ok(Heard::Nothing),
         }
     }
 }

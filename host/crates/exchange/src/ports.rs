@@ -456,7 +456,7 @@ pub trait Ticket: Send {
     /// Leaves the questions open although nobody waits: the same request, sent again, passes once if all are approved.
     fn leave(self: Box<Self>);
 
-    /// Takes the questions back, as dropping does, and says why: to those who could have decided.
+    /// Takes the questions back and says why, to those who could have decided: also those that were left open by an earlier try.
     fn withdraw(self: Box<Self>, reason: &str);
 }
 

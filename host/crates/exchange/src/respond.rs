@@ -191,7 +191,7 @@ impl Deliver<'_> {
             Held::Overtaken(set, policy) => Err(self.overtaken(turn.judge, set, policy).await),
             Held::Approved => {
                 // The relay takes up a set between two turns, also one that was seen here.
-                turn.judge.is_of(turn.policies);
+                turn.judge.leave_to_be_taken_up(turn.policies);
                 Ok(())
             }
         }

@@ -25,8 +25,8 @@ use crate::{
 /// Memory of one memo, beyond which it is emptied.
 const MEMO_BYTES: usize = 2 << 20;
 
-/// NFA states that one pass over a text may have to step for transitions that are not known, besides one for every byte. Text
-/// that wants more leads to ever new states, and the exact engines, one after the other, are cheaper then.
+/// NFA states to which transitions that are not known may lead one pass over a text, besides one for every byte. Text that
+/// wants more leads to ever new states, and the exact engines, one after the other, are cheaper then.
 const THREADS: usize = 32 << 10;
 /// What every such transition counts for besides, in as many.
 const TRANSITION: usize = 32;

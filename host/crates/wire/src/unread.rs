@@ -16,7 +16,7 @@ use crate::{
 /// Digits of a whole number that Python reads.
 const DIGITS: usize = 4300;
 
-/// Bytes of the longest literal without an exponent that no double is too small for.
+/// Bytes of a literal: no shorter one, without an exponent, is beyond a double.
 const SHORT: usize = 300;
 
 /// That every client can read a piece. Of one that differs from the one before in strings alone that is known.
@@ -49,6 +49,7 @@ fn is_guarded(doc: Doc<'_>, key: usize) -> bool {
 
 fn is_beyond(literal: &str) -> bool {
     let has_exponent = literal.bytes().any(|byte| byte | 0x20 == b'e');
+    let is_whole = !has_exponent && !literal.contains('.');
     (has_exponent || literal.len() > SHORT)
-        && (literal.len() > DIGITS || literal.parse::<f64>().is_ok_and(f64::is_infinite))
+        && ((is_whole && literal.len() > DIGITS) || literal.parse::<f64>().is_ok_and(f64::is_infinite))
 }

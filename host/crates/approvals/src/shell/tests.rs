@@ -142,6 +142,24 @@ async fn a_caller_that_goes_away_takes_its_question_along_unless_it_leaves_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_no_more_is_taken_back_also_where_it_was_left_open_or_decided() {
+    let (desk, _) = desk();
+    let left = desk.ask(vec![ask("one", "")]).await.unwrap();
+    let id = id_of(&*left);
+    left.leave();
+    let [again, other] = [desk.ask(vec![ask("one", "")]).await.unwrap(), desk.ask(vec![ask("one", "")]).await.unwrap()];
+    assert_eq!((id_of(&*again), id_of(&*other)), (id, id));
+    again.withdraw("other policies");
+    assert_eq!(desk.approval(id).unwrap().state, State::Pending, "another waits");
+    desk.decide(id, Decision::Approve, &operator(), "").await.unwrap();
+    other.withdraw("other policies");
+    let closed = desk.approval(id).unwrap();
+    assert_eq!((closed.state, closed.reason.as_str()), (State::Cancelled, "other policies"));
+    let late = desk.decide(id, Decision::Approve, &operator(), "").await;
+    assert_eq!(late, Err(DecideError::Wrong(Wrong::NotPending(State::Cancelled))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_that_wait_for_one_approval_one_goes_on() {
     let (desk, _) = desk();
     let mut one = desk.ask(vec![ask("text", "")]).await.unwrap();

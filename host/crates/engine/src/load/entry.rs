@@ -257,10 +257,11 @@ impl Entry {
         self.unreadable = Some(Problem {
             file: settings_file(&self.id),
             stage: stage::READ,
-            message:
-                "it is gone, but it said `required = true`, so it stays in force, with the code that it was for: put \
-                      it back; to be rid of it, write `required = false` into it"
-                    .to_owned(),
+            message: format!(
+                "it is gone, but it said `required = true`, so the policy stays in force as it was, and no new code is \
+                 taken up: put it back; to be rid of the policy, write `required = false` into {}",
+                settings_file(&self.id)
+            ),
         });
     }
 

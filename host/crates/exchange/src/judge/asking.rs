@@ -65,19 +65,17 @@ impl Judge {
         other.or_else(|| now.next()).map(|seat| seat.id().to_owned())
     }
 
-    /// Whether the policies that are in force for the exchange are those that judge now. A set that differs in others alone is
-    /// left to be taken up.
-    pub(crate) fn is_of(&self, policies: &mut watch::Receiver<Arc<PolicySet>>) -> bool {
-        // Looking at what was seen already, and is not this set, tells nobody of it.
-        let set = Arc::clone(&policies.borrow());
-        if set.digest == self.set.digest {
-            return true;
-        }
-        let same = self.changed_by(&set).is_none();
-        if same {
+    /// Whether those that judge now are the policies that a set has for the exchange, whatever else it has.
+    pub(crate) fn is_of(&self, set: &PolicySet) -> bool {
+        set.digest == self.set.digest || self.changed_by(set).is_none()
+    }
+
+    /// Has whoever looks at the policies next take up the set in force, be it that it was seen already.
+    pub(crate) fn leave_to_be_taken_up(&self, policies: &mut watch::Receiver<Arc<PolicySet>>) {
+        let other = policies.borrow().digest != self.set.digest;
+        if other {
             policies.mark_changed();
         }
-        same
     }
 
     /// Whether bytes that have left the flow are kept here, so that what leaves may end in the middle of an event.
