@@ -139,7 +139,8 @@ pub(crate) async fn serve(
         reload::watch(loader, publish, Arc::clone(&recorder), terms::reload_times(&config), stop.rest.clone());
     keepers.spawn("the task that swaps policies", swapping);
     keepers.spawn("the control listener's thread", joined(control));
-    keepers.keep("the task that tells when the certificate expires", told::certificate(facts(&config, &ready)));
+    let expires = config.listen.certificate_expires();
+    keepers.keep("the task that tells when the certificate expires", told::certificate(expires));
     keepers.keep("the task that tells how many strangers were left out of the log", told::strangers());
     keep(&mut keepers, compiler, forwarder, approvals.clone(), observers.alerts.clone(), who);
     // What is said of the start stands in the log before the host says that it is ready.
@@ -226,11 +227,7 @@ fn control(
         registry: others.registry.clone(),
         access: others.access.clone(),
         store: Arc::clone(&others.store),
-        metrics: Some(observers.metrics(
-            others,
-            config.listen.tls.as_ref().and_then(|files| files.expires),
-            log.clone(),
-        )),
+        metrics: Some(observers.metrics(others, config.listen.certificate_expires(), log.clone())),
     })
 }
 
@@ -396,7 +393,7 @@ fn facts(config: &Config, ready: &Ready) -> HostFacts {
             .map(|route| (route.connection.name.clone(), route.connection.family))
             .collect(),
         durability: config.store.durability.as_str().to_owned(),
-        certificate_expires: config.listen.tls.as_ref().and_then(|files| files.expires),
+        certificate_expires: config.listen.certificate_expires(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use scenarios::rig::{Channel, Durability, Host, Setup, Told, Upstream, json_head, policies, request, whole, within};
 use tokio::{
@@ -310,4 +310,24 @@ async fn a_filter_of_the_log_that_is_not_understood_is_told() {
     let host = Setup::new().environment("PORTCULLIS_LOG", "info,exchange=lots").start(upstream.address).await;
     let log = host.log_text();
     assert!(log.contains("WARN") && log.contains("PORTCULLIS_LOG is not understood"), "{log}");
+}
+
+#[test]
+fn a_configuration_that_is_found_counts_only_where_nobody_else_may_have_written_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = folder.path().join("portcullis-demo");
+    std::fs::create_dir(&demo).unwrap();
+    for file in [folder.path().join("portcullis.toml"), demo.join("portcullis.toml")] {
+        std::fs::write(&file, "no configuration").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    for (command, way_out) in [("serve", "--config portcullis.toml"), ("check", "--config"), ("demo", "--dir DIR")] {
+        let told = Told::by(&[command], folder.path());
+        assert_eq!(told.code, Some(1), "{command}: {}", told.stderr);
+        assert!(told.stderr.contains("may be written by other users (mode 0666)"), "{command}: {}", told.stderr);
+        assert!(told.stderr.contains(way_out), "{command}: {}", told.stderr);
+    }
+    // What is named is read, and found to be none.
+    let named = Told::by(&["check", "--config", "portcullis.toml"], folder.path());
+    assert!(named.code == Some(1) && !named.stderr.contains("other users"), "{}{}", named.stdout, named.stderr);
 }

@@ -167,7 +167,7 @@ fn anothers(store: &Path) -> Option<String> {
     let store = store.display();
     Some(format!(
         "the store `{store}` is user {owner}'s: what is in it was not looked at (as that user it is: `sudo -u '#{owner}' …`), \
-         and a host of this user does not start with it"
+         and a host of this user does not start with what that user's has begun"
     ))
 }
 
@@ -317,5 +317,16 @@ mod tests {
         findings.folder.push(PolicyProblem { file: folder, stage: "read", message: "Permission denied".into() });
         let noted = notes(&findings).concat();
         assert!(noted.contains("refuses every exchange") && !noted.contains("nothing is judged"), "{noted}");
+    }
+
+    #[test]
+    fn a_store_of_another_user_is_told_of() {
+        let store = tempfile::tempdir().unwrap();
+        assert_eq!((anothers(store.path()), anothers(&store.path().join("not-there"))), (None, None));
+        // Only root can give it away.
+        if std::os::unix::fs::chown(store.path(), Some(65534), None).is_ok() {
+            let told = anothers(store.path()).unwrap();
+            assert!(told.contains("is user 65534's: what is in it was not looked at"), "{told}");
+        }
     }
 }

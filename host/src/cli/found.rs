@@ -1,7 +1,7 @@
 //! A configuration that nobody named: it is found, in the current folder or the demo's, and counts only where nobody else may
 //! have written it. It says which programs are run, and where tokens go.
 //!
-//! What must hold: what was looked at is what is read.
+//! What must hold: what [`open`] looked at is what is read.
 
 use std::{
     fs::{self, File},

@@ -26,7 +26,7 @@ use super::{found, show::line_of};
 use crate::config;
 
 /// Configurations that are looked for when none is named, in this order.
-const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "portcullis-demo/portcullis.toml"];
+const DEFAULT_CONFIGS: [&str; 2] = [found::DEFAULT, "portcullis-demo/portcullis.toml"];
 /// Time for a connection to the control listener.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The port of a URL that names none.

@@ -87,6 +87,14 @@ pub(crate) struct Listen {
     pub tls: Option<TlsFiles>,
 }
 
+impl Listen {
+    /// When the certificate that callers are shown expires, in seconds since 1970-01-01T00:00:00Z; none where they are shown
+    /// none, or that can't be told.
+    pub(crate) fn certificate_expires(&self) -> Option<i64> {
+        self.tls.as_ref()?.expires
+    }
+}
+
 /// PEM files of the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFiles {

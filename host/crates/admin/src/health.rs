@@ -86,7 +86,8 @@ fn checks(control: &Control) -> Vec<Check> {
 /// An expired one stops nothing here: some callers may look at no date, and the others are refused by nobody but themselves.
 fn certificate(control: &Control) -> Check {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (wrong, note) = match control.host.certificate(i64::try_from(now).unwrap_or(i64::MAX)) {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let (wrong, note) = match control.host.certificate_expires.and_then(|expires| Expiring::of(expires, now)) {
         Some(Expiring::Expired(wrong)) => (Some(wrong), None),
         Some(Expiring::Soon(note)) => (None, Some(note)),
         None => (None, None),

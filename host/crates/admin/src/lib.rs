@@ -107,32 +107,31 @@ pub struct HostFacts {
     pub certificate_expires: Option<i64>,
 }
 
-impl HostFacts {
-    /// What is to be said of the certificate at this time, in seconds since 1970-01-01T00:00:00Z: from two weeks before it
-    /// expires.
-    #[must_use]
-    pub fn certificate(&self, now: i64) -> Option<Expiring> {
-        let left = self.certificate_expires?.saturating_sub(now);
-        let days = left.unsigned_abs() / DAY;
-        match left {
-            ..=0 => Some(Expiring::Expired(format!(
-                "has expired {days} day(s) ago, and callers that verify it refuse every connection: renew it, and restart the host"
-            ))),
-            left if left.unsigned_abs() <= TOLD_DAYS * DAY => Some(Expiring::Soon(format!(
-                "expires in {days} day(s): renew it, and restart the host, which reads it at the start"
-            ))),
-            _ => None,
-        }
-    }
-}
-
-/// What is to be said of a certificate.
+/// What is to be said of a certificate, from two weeks before it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expiring {
     /// That it will expire soon.
     Soon(String),
     /// That it has.
     Expired(String),
+}
+
+impl Expiring {
+    /// Of one that expires at a time, at another; both in seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn of(expires: i64, now: i64) -> Option<Self> {
+        let left = expires.saturating_sub(now);
+        let days = left.unsigned_abs() / DAY;
+        match left {
+            ..=0 => Some(Self::Expired(format!(
+                "has expired {days} day(s) ago, and callers that verify it refuse every connection: renew it, and restart the host"
+            ))),
+            _ if left.unsigned_abs() <= TOLD_DAYS * DAY => Some(Self::Soon(format!(
+                "expires in {days} day(s): renew it, and restart the host, which reads it at the start"
+            ))),
+            _ => None,
+        }
+    }
 }
 
 /// Seconds.

@@ -21,7 +21,7 @@ use crate::{
     head::{Head, attributes},
     judge::{Cleared, Judge},
     ports::{About, RecordError, Recorder, Safety, Stage, Summary, Tape, TurnedAway},
-    strangers::{Line, Strangers},
+    strangers::{self, Line, Strangers},
 };
 
 /// Something that is in the record. Nothing but this module makes one.
@@ -321,6 +321,9 @@ impl Record {
 
 /// Of those whom nobody knows, all that this process refuses: they share the log.
 static STRANGERS: Mutex<Strangers> = Mutex::new(Strangers::none());
+
+/// Time for which strangers are counted that are not told one by one.
+pub const STRANGERS_WINDOW: Duration = strangers::WINDOW;
 
 fn strangers() -> MutexGuard<'static, Strangers> {
     // Changed by steps that don't panic half-way.

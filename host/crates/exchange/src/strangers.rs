@@ -12,7 +12,7 @@ use std::{
 use model::Digest;
 
 /// Time for which lines are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// Lines in this time of one credential, or of none, from one address.
 const OF_ONE: usize = 3;
 /// Lines in this time in all.

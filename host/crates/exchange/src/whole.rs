@@ -31,6 +31,8 @@ pub(crate) async fn whole(gate: &Gate, body: Incoming, codings: &Codings) -> Res
             None => lane.batch(&mut source).await?,
             Some(due) => match time::timeout_at(due, lane.batch(&mut source)).await {
                 Ok(batch) => batch?,
+                // Compressed bytes may come, and yield nothing yet.
+                Err(_) if source.arrived_bytes() > arrived => continue,
                 Err(_) => return Err(too_slow(body_idle, body_rate)),
             },
         };

@@ -23,17 +23,17 @@ pub(crate) fn take() -> usize {
     STEPS.with(|steps| steps.replace(0))
 }
 
-/// So many NFA states are stepped for a transition that was not known.
+/// So many NFA states count for a transition that was not known.
 #[cfg(not(test))]
 pub(crate) fn add_threads(_threads: usize) {}
 
-/// So many NFA states are stepped for a transition that was not known.
+/// So many NFA states count for a transition that was not known.
 #[cfg(test)]
 pub(crate) fn add_threads(threads: usize) {
     THREADS.with(|sum| sum.set(sum.get() + threads));
 }
 
-/// How many this thread has stepped since the last call.
+/// How many have counted for this thread since the last call.
 #[cfg(test)]
 pub(crate) fn take_threads() -> usize {
     THREADS.with(|sum| sum.replace(0))

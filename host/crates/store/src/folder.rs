@@ -299,3 +299,22 @@ fn new_key(folder: &Path, path: &Path) -> Result<Vec<u8>, StoreError> {
     sync(folder)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_another_users_host_has_begun_is_not_opened_and_nothing_is_written_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = folder.path().join(JOURNAL);
+        fs::create_dir(&begun).unwrap();
+        // Only root can give it away.
+        if std::os::unix::fs::chown(&begun, Some(65534), None).is_err() {
+            return;
+        }
+        let refused = Folder::open(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains("it is user 65534's") && refused.contains("sudo -u '#65534'"), "{refused}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -84,11 +84,13 @@ pub(super) fn decide(known: &Known, sight: Sight, now: Instant, grace: Duration)
         }
         Sight::Content { settings: false, .. } if known.had_settings && known.standing => {
             let end = known.settings_gone.unwrap_or(now) + grace;
-            match () {
-                () if now < end => Step::KeepSettingsGone(end),
+            if now < end {
+                Step::KeepSettingsGone(end)
+            } else if known.required {
                 // Else whoever removes both files, this one first, would be rid of it.
-                () if known.required => Step::KeepSettingsRequired,
-                () => Step::Take,
+                Step::KeepSettingsRequired
+            } else {
+                Step::Take
             }
         }
         Sight::Content { .. } => Step::Take,
